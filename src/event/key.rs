@@ -1,0 +1,137 @@
+//! The key that a line of events shares, as bytes whose order is the order of the values.
+//!
+//! Each value is a tag and an encoding that compares bytewise like the value itself: numbers that the language calls equal (`1`, `1.0`,
+//! `1.00`) have equal bytes. Text ends in two zero bytes, with a zero inside written as `0 1`, so that no key is the beginning of another.
+
+use rust_decimal::Decimal;
+
+use crate::event::Value;
+
+/// The encoded values of a key; compares like the values, one after the other.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Key(Box<[u8]>);
+
+impl Key {
+    /// `None` where a value is null: an event with null in its key stands in no line.
+    pub fn encode<'a>(values: impl IntoIterator<Item = &'a Value>, scratch: &mut Vec<u8>) -> Option<Self> {
+        scratch.clear();
+        for value in values {
+            if !push(value, scratch) {
+                return None;
+            }
+        }
+        Some(Self(scratch.as_slice().into()))
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A map that is keyed by [`Key`] can be asked with the bytes alone, so that looking up allocates nothing.
+impl std::borrow::Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Appends one value to a key's bytes; `false` where it is null.
+pub(super) fn push(value: &Value, out: &mut Vec<u8>) -> bool {
+    match value {
+        Value::Null => return false,
+        Value::Bool(value) => out.extend([1, u8::from(*value)]),
+        Value::Int(value) => push_number(Decimal::from(*value), out),
+        Value::Decimal(value) => push_number(*value, out),
+        Value::Float(value) => {
+            out.push(3);
+            // Minus zero is zero; then flip so that bytes compare like the numbers.
+            let bits = if *value == 0.0 { 0 } else { value.to_bits() };
+            let flipped = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+            out.extend(flipped.to_be_bytes());
+        }
+        Value::Text(text) => {
+            out.push(4);
+            for &byte in text.as_bytes() {
+                out.push(byte);
+                if byte == 0 {
+                    out.push(1);
+                }
+            }
+            out.extend([0, 0]);
+        }
+        Value::Timestamp(time) => push_i64(5, time.micros(), out),
+        Value::Duration(span) => push_i64(6, span.micros(), out),
+        Value::List(values) | Value::Record(values) => {
+            out.push(7);
+            for value in values.iter() {
+                out.push(1);
+                if !push(value, out) {
+                    out.push(0);
+                }
+            }
+            out.push(0);
+        }
+    }
+    true
+}
+
+fn push_i64(tag: u8, value: i64, out: &mut Vec<u8>) {
+    out.push(tag);
+    out.extend(value.cast_unsigned().wrapping_add(1 << 63).to_be_bytes());
+}
+
+/// Whole part and fraction are written apart: the floor as 16 bytes, then the fraction's 28 digits as 16 bytes.
+fn push_number(value: Decimal, out: &mut Vec<u8>) {
+    out.push(2);
+    let floor = value.floor();
+    let whole = floor.trunc().mantissa() / 10_i128.pow(floor.scale());
+    out.extend(whole.cast_unsigned().wrapping_add(1 << 127).to_be_bytes());
+    let fraction = value - floor;
+    out.extend((fraction.mantissa() * 10_i128.pow(28 - fraction.scale())).to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+
+    fn bytes(value: Value) -> Vec<u8> {
+        let mut out = Vec::new();
+        assert!(push(&value, &mut out));
+        out
+    }
+
+    #[test]
+    fn bytes_compare_like_the_numbers() {
+        let texts = ["-79228162514264337593543950335", "-10", "-1.5", "-1", "-0.0000001", "0", "0.1", "0.11", "1", "1.5", "2", "10", "79228162514264337593543950335"];
+        for pair in texts.windows(2) {
+            let [low, high] = [pair[0], pair[1]].map(|text| bytes(Value::Decimal(Decimal::from_str(text).expect(text))));
+            assert!(low < high, "{pair:?}");
+        }
+        let floats = [-1e300, -1.0, -1e-300, 0.0, 1e-300, 1.0, 1e300];
+        assert!(floats.windows(2).all(|pair| bytes(Value::Float(pair[0])) < bytes(Value::Float(pair[1]))));
+    }
+
+    #[test]
+    fn equal_numbers_have_equal_bytes() {
+        let one = bytes(Value::Int(1));
+        for text in ["1", "1.0", "1.000"] {
+            assert_eq!(bytes(Value::Decimal(Decimal::from_str(text).expect(text))), one);
+        }
+        assert_eq!(bytes(Value::Float(-0.0)), bytes(Value::Float(0.0)));
+    }
+
+    #[test]
+    fn no_text_is_the_beginning_of_another() {
+        let texts = ["", "\0", "\0\u{1}", "a", "a\0", "a\0b", "ab", "b"];
+        for pair in texts.windows(2) {
+            let [low, high] = [pair[0], pair[1]].map(|text| bytes(Value::text(text)));
+            assert!(low < high && !high.starts_with(&low), "{pair:?}");
+        }
+    }
+}

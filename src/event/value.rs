@@ -1,0 +1,39 @@
+//! A value of a field, a literal or an expression.
+
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
+
+use crate::event::{EventTime, TimeSpan};
+
+/// One value. Copying is cheap: text, lists and records are shared.
+///
+/// Equality here is identity of type and content (`Int(1)` is not `Decimal(1)`); what the language calls equal is decided where
+/// conditions are evaluated, in [`crate::pattern`].
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Value {
+    /// Absent or null: the language makes no difference.
+    #[default]
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// Always finite.
+    Float(f64),
+    Decimal(Decimal),
+    Text(Arc<str>),
+    Timestamp(EventTime),
+    Duration(TimeSpan),
+    List(Arc<[Value]>),
+    /// The fields in the order that the record's type declares.
+    Record(Arc<[Value]>),
+}
+
+impl Value {
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}

@@ -1,0 +1,88 @@
+//! The language: text to typed patterns, or to all that is wrong with the text at once.
+//!
+//! ```text
+//! text --parse--> ast --resolve, check, lower--> pattern::Program
+//!                  |                                 (or diagnostics)
+//!                  '--print--> canonical text
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `span`, `ast` | places; the faithful tree |
+//! | `parse/` | text to tree, going on after an error |
+//! | `print/` | tree to canonical text, comments kept |
+//! | `resolve`, `check/`, `lower` | names, types, and the typed pattern |
+//! | `diagnostic`, `codes`, `render` | what is wrong, its number, how it is shown |
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
+
+pub mod ast;
+mod check;
+mod codes;
+mod diagnostic;
+mod parse;
+mod print;
+mod render;
+mod span;
+
+use crate::event::{Event, EventTime, TimeSpan, Value};
+use crate::pattern::Program;
+
+pub use check::compile;
+pub use codes::Code;
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use parse::{Parsed, parse};
+pub use print::format;
+pub use render::{RenderStyle, render};
+pub use span::{Source, SourceId, Span, Spanned};
+
+/// What became of a program's texts. With an error among the diagnostics the program is empty; warnings leave it whole.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    pub program: Program,
+    pub tests: Vec<Test>,
+    /// Errors and warnings, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// A `test` block, resolved.
+#[derive(Clone, Debug)]
+pub struct Test {
+    pub name: String,
+    pub span: Span,
+    /// Place in [`Program::patterns`].
+    pub pattern: usize,
+    /// The instant that the lines' durations count from.
+    pub start: EventTime,
+    /// In the order of arrival; offsets count from 0 in each stream, partition 0.
+    pub arrivals: Vec<Event>,
+    pub expectations: Vec<Expectation>,
+    /// `expect none`: nothing else may come out.
+    pub nothing_else: bool,
+}
+
+/// One `expect` line.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    pub span: Span,
+    pub kind: ExpectationKind,
+    /// Absolute; for `late` the event's own time.
+    pub at: Option<EventTime>,
+    /// Some fields of the match; nested records as lists of pairs do not occur: a field is compared as JSON-like value.
+    pub fields: Vec<(String, Value)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExpectationKind {
+    Match,
+    Timeout,
+    Late,
+}
+
+/// The longest `Duration` a text may say: about 292,000 years would overflow event time.
+pub const DURATION_MAX: TimeSpan = TimeSpan::from_secs(3_155_760_000);
