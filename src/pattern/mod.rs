@@ -20,7 +20,7 @@ mod steps;
 
 use std::sync::Arc;
 
-use crate::event::{Schema, StreamId, TimeSpan, Value};
+use crate::event::{Schema, StreamId, TimeSpan, Type, Value};
 
 pub use evaluate::{Chosen, NothingChosen, Scope};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
@@ -51,7 +51,7 @@ pub struct Pattern {
     pub version: u128,
     /// At least one. An event stands in the line of every (distinct) key that a fitting source gives it.
     pub sources: Vec<Source>,
-    /// Names of the key's parts, as the first source names them; empty: one key for all.
+    /// Names of the key's parts, as the first source names them; empty: one key for all. Keys are of scalar types.
     pub key_names: Vec<String>,
     /// In text order. Absences and `without` have no entry: they choose nothing.
     pub steps: Vec<Step>,
@@ -133,7 +133,8 @@ pub struct EmitField {
 
 #[derive(Clone, Debug)]
 pub enum EmitValue {
-    Expression(Expression),
+    /// The type names the fields of records where the value is shown.
+    Expression { expression: Expression, r#type: Type },
     /// A bare step: its events, whole.
     Events(StepId),
     /// A part of the key, by place.

@@ -1,0 +1,53 @@
+//! The automaton of a pattern, and the partial matches (*runs*) of one key that move through it.
+//!
+//! A pattern is unrolled into *nodes* (places that take an event) and *ways* (from a node just taken, through what may be left out, to
+//! the next node or to acceptance, with all that the way demands). The automaton is immutable and shared by all keys; [`Runs`] is the state of one key.
+//! This is the plain interpreter: one run per choice of events, every condition evaluated for every run. Faster ways of
+//! evaluating are held against it.
+//!
+//! Invariants: within one key no two runs have chosen the same events under the same steps; what came out once never comes out again.
+//!
+//! The idea of runs and skip strategies is that of SASE+ and FlinkCEP; the reading of ways is our own, and `tests/conformance` decides.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
+
+mod compile;
+mod deadline;
+mod dump;
+mod runs;
+mod skip;
+mod snapshot;
+mod ways;
+
+use std::sync::Arc;
+
+use crate::event::{Event, EventTime};
+use crate::pattern::StepId;
+
+pub use runs::{Limits, Runs};
+pub use ways::Automaton;
+
+/// A decided choice of events: a match, or a partial match that ran out of time.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    pub kind: DecidedKind,
+    /// The time of its last event, or of the deadline that decided it.
+    pub at: EventTime,
+    pub by: DecidedBy,
+    /// In the order taken, which is the order of the line.
+    pub chosen: Vec<(StepId, Arc<Event>)>,
+    /// Runs that this key lost to its limit so far.
+    pub runs_dropped: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum DecidedKind {
+    Match,
+    Timeout,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DecidedBy {
+    Deadline,
+    /// The event at hand: it completed the match, or passed over what waited for the very next event.
+    Event,
+}

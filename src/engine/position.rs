@@ -1,0 +1,39 @@
+//! How far each partition of a task has been read, and from where it has to be read again after a restart.
+//!
+//! Held events live in memory only. After a restart the source is read again from the *rewind* place, the oldest event still held, with
+//! the newest time that the partition had shown by then: so what was late comes out late again, and is passed over silently, as is what is at or
+//! before the stored watermark. Only then does new input begin.
+
+use serde::{Deserialize, Serialize};
+
+/// The positions of a task at one epoch's end.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Positions {
+    /// The task's watermark, in microseconds: everything at or before it has been decided. `i64::MIN`: nothing yet.
+    pub watermark_us: i64,
+    /// By stream name and partition.
+    pub partitions: Vec<PartitionPosition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionPosition {
+    pub stream: String,
+    pub partition: u32,
+    /// The next record to be read: its number, and where it begins in the source (a file's byte; else the offset again).
+    pub next_offset: u64,
+    pub next_position: u64,
+    /// The newest event time seen, in microseconds; `i64::MIN`: none.
+    pub newest_us: i64,
+    /// Silent for longer than the idle time-out.
+    pub idle: bool,
+    /// The oldest event that is still held; `None`: none is.
+    pub rewind: Option<Rewind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rewind {
+    pub offset: u64,
+    pub position: u64,
+    /// The newest event time seen before that record, in microseconds.
+    pub newest_us: i64,
+}
