@@ -1,0 +1,38 @@
+//! What is kept between runs: an ordered map of bytes, written in atomic batches.
+
+use std::ops::ControlFlow;
+
+/// An ordered map of bytes to bytes. A batch is written whole or not at all; after a crash the map holds the batches up to some point.
+pub trait StateStore: Send + Sync {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits the entries with `start <= key < end` in order of their keys, until told to break. Batches written meanwhile may or may not be seen.
+    fn scan(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Writes a batch. Survives the process; whether also a loss of power is the store's configuration.
+    fn write(&self, batch: WriteBatch) -> Result<(), StoreError>;
+}
+
+/// Changes that belong together, applied in the order: ranges deleted, keys deleted, keys put.
+#[derive(Clone, Debug, Default)]
+pub struct WriteBatch {
+    /// Half open: from the first, up to and without the second.
+    pub delete_ranges: Vec<(Vec<u8>, Vec<u8>)>,
+    pub deletes: Vec<Vec<u8>>,
+    pub puts: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("state folder {path}: {what}")]
+    Unusable { path: String, what: String },
+    #[error("state folder {path} is in use by another process")]
+    InUse { path: String },
+    #[error("state: {0}")]
+    Failed(String),
+}
