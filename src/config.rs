@@ -1,0 +1,198 @@
+//! Every knob, read from one TOML file (or put together by the command line) and checked into types.
+//!
+//! Unknown keys and combinations that cannot work are refused here, before anything is opened. Paths in a file count from its folder.
+
+mod file;
+mod problem;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::event::TimeSpan;
+
+pub use file::{load, parse};
+pub use problem::ConfigProblem;
+
+/// What one run of the service needs to know besides its patterns' texts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names the service; on Kafka its consumer group and its transactions, unless said otherwise.
+    pub name: String,
+    /// `.motif` files or folders.
+    pub patterns: Vec<PathBuf>,
+    /// Folder of the state; `None`: in memory, gone with the process.
+    pub state: Option<PathBuf>,
+    /// Take this slot of the state folder; `None`: the lowest that is free.
+    pub slot: Option<u32>,
+    /// Threads that evaluate patterns, at least 1.
+    pub workers: usize,
+    /// The longest time between two commits, in milliseconds.
+    pub epoch_ms: u64,
+    pub durability: Durability,
+    /// By stream name.
+    pub streams: BTreeMap<String, StreamConfig>,
+    pub output: Output,
+    pub kafka: Option<KafkaConfig>,
+    pub grpc: Option<GrpcConfig>,
+    pub limits: Limits,
+    /// The instant that far-future times are measured against; `None`: the first start's, kept in the state.
+    pub reference: Option<crate::event::EventTime>,
+    pub strictness: Strictness,
+}
+
+/// What commits survive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// A loss of power.
+    Power,
+    /// A kill of the process.
+    Process,
+}
+
+/// What a record that cannot be read does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strictness {
+    /// It is counted and set aside.
+    SetAside,
+    /// It ends the run.
+    Stop,
+}
+
+#[derive(Clone, Debug)]
+pub struct StreamConfig {
+    pub origin: Origin,
+    /// Counts where the pattern file says no `late after`.
+    pub late_after: Option<TimeSpan>,
+    /// A partition that is silent for longer holds nothing back; `None`: it does for ever. Never for files.
+    pub idle_timeout: Option<TimeSpan>,
+    /// Opt-in for streams in which nothing may arrive at all: from then on the watermark follows the wall clock.
+    pub idle_after: Option<TimeSpan>,
+    pub timestamp_unit: TimestampUnit,
+}
+
+/// The unit of timestamps that are whole numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TimestampUnit {
+    Seconds,
+    Millis,
+    Micros,
+    Nanos,
+}
+
+/// Where a stream's records come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    File { path: PathBuf, at_end: AtEnd },
+    StandardInput,
+    Topic(String),
+    /// Fed through `Events.Publish`.
+    Published,
+}
+
+/// What the end of a file means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AtEnd {
+    /// The end of the input.
+    Finish,
+    /// More may be appended.
+    Follow,
+}
+
+/// Whether the end of the input closes what is undecided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EndOfInput {
+    ClosesWindows,
+    /// `--keep-open`: what is undecided stays undecided.
+    KeepsOpen,
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// `None`: standard output (or the output topic).
+    pub matches: Option<PathBuf>,
+    pub late: Option<PathBuf>,
+    pub rejected: Option<PathBuf>,
+    /// Begin non-empty files anew that no state knows.
+    pub overwrite: bool,
+    /// Readable text instead of JSON; standard output only.
+    pub readable: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    pub group: String,
+    pub output_topic: String,
+    pub late_topic: Option<String>,
+    pub rejected_topic: Option<String>,
+    /// The longest time between two commits, in milliseconds.
+    pub epoch_ms: u64,
+    /// Handed to the client library as they are.
+    pub properties: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct GrpcConfig {
+    pub address: SocketAddr,
+}
+
+/// Bounds, each with a counter for when it is hit.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Partial matches of one key and pattern.
+    pub runs_per_key_max: u64,
+    /// Events held back for the watermark, per task.
+    pub held_events_max: usize,
+    /// How far ahead of the reference instant an event may be.
+    pub ahead_max: TimeSpan,
+    /// Bytes of one record.
+    pub record_bytes_max: usize,
+    /// Matches kept for subscribers.
+    pub log_matches_max: usize,
+    /// Matches that wait for one subscriber who does not take them.
+    pub subscriber_queue_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            runs_per_key_max: 10_000,
+            held_events_max: 1_000_000,
+            ahead_max: TimeSpan::from_secs(86_400),
+            record_bytes_max: 1 << 20,
+            log_matches_max: 100_000,
+            subscriber_queue_max: 1_000,
+        }
+    }
+}
+
+impl Config {
+    /// In memory, nothing read, matches to standard output: what the command line starts from.
+    pub fn one_shot(patterns: Vec<PathBuf>) -> Self {
+        Self {
+            name: "motif".to_owned(),
+            patterns,
+            state: None,
+            slot: None,
+            workers: 1,
+            epoch_ms: 1_000,
+            durability: Durability::Power,
+            streams: BTreeMap::new(),
+            output: Output::default(),
+            kafka: None,
+            grpc: None,
+            limits: Limits::default(),
+            reference: None,
+            strictness: Strictness::SetAside,
+        }
+    }
+}
+
+impl StreamConfig {
+    pub fn from_origin(origin: Origin) -> Self {
+        Self { origin, late_after: None, idle_timeout: None, idle_after: None, timestamp_unit: TimestampUnit::Millis }
+    }
+}
