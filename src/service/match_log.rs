@@ -1,0 +1,267 @@
+//! The embedded log of matches: entries of committed epochs, kept for subscribers in the task's own store.
+//!
+//! Entries are written in the batch of their epoch and seen by readers once that batch is written. What is older than the bound is trimmed in
+//! the same way. A position is `[epoch, index]`, the place after entry `index` (from 1) of that epoch.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, StateStore, StoreError, WriteBatch};
+
+const ENTRY: u8 = b'l';
+const TRIMMED: &[u8] = b"t";
+
+/// Written by the run's loop, read by any number of subscribers.
+pub struct StoredMatchLog {
+    store: Arc<dyn StateStore>,
+    identity: String,
+    entries_max: usize,
+    bounds: Mutex<Bounds>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Bounds {
+    /// After the last entry that was trimmed.
+    trimmed: (u64, u32),
+    /// Committed epochs that have entries: epoch and how many.
+    epochs: VecDeque<(u64, u32)>,
+    entries: usize,
+}
+
+/// What a batch will change in the log once it is written.
+#[must_use = "the log shows the entries only after `publish`"]
+#[derive(Debug)]
+pub struct Staged {
+    epoch: u64,
+    entries: u32,
+    trimmed: Option<(u64, u32)>,
+}
+
+impl StoredMatchLog {
+    /// Reads what the store holds. Cost: one pass over the keys of the log.
+    pub fn open(store: Arc<dyn StateStore>, identity: String, entries_max: usize) -> Result<Self, StoreError> {
+        let mut bounds = Bounds::default();
+        if let Some(bytes) = store.get(TRIMMED)? {
+            bounds.trimmed = decode_place(&bytes).ok_or_else(|| StoreError::Failed("the log's beginning cannot be read".to_owned()))?;
+        }
+        store.scan(&[ENTRY], &[ENTRY + 1], &mut |key, _| {
+            if let Some((epoch, _)) = decode_place(&key[1..]) {
+                bounds.count(epoch, 1);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(Self { store, identity, entries_max, bounds: Mutex::new(bounds), changed: watch::Sender::new(0) })
+    }
+
+    /// Adds an epoch's matches (pattern name and JSON) to the batch that commits the epoch.
+    pub fn stage(&self, epoch: u64, matches: &[(Arc<str>, Vec<u8>)], batch: &mut WriteBatch) -> Staged {
+        for (place, (pattern, json)) in matches.iter().enumerate() {
+            batch.puts.push((entry_key(epoch, index(place + 1)), encode_entry(pattern, json)));
+        }
+        let trimmed = self.lock().to_trim(matches.len(), self.entries_max);
+        if let Some((last, index)) = trimmed {
+            batch.delete_ranges.push((vec![ENTRY], entry_key(last + 1, 0)));
+            batch.puts.push((TRIMMED.to_vec(), encode_place(last, index).to_vec()));
+        }
+        Staged { epoch, entries: index(matches.len()), trimmed }
+    }
+
+    /// The batch is written: readers see the entries.
+    pub fn publish(&self, staged: Staged) {
+        let mut bounds = self.lock();
+        if let Some(trimmed) = staged.trimmed {
+            bounds.trim(trimmed);
+        }
+        if staged.entries > 0 {
+            bounds.count(staged.epoch, staged.entries);
+            drop(bounds);
+            self.changed.send_modify(|version| *version += 1);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Bounds> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bounds {
+    fn count(&mut self, epoch: u64, entries: u32) {
+        self.entries += entries as usize;
+        match self.epochs.back_mut() {
+            Some((last, count)) if *last == epoch => *count += entries,
+            _ => self.epochs.push_back((epoch, entries)),
+        }
+    }
+
+    /// The last place to trim so that `coming` more entries fit; whole epochs only.
+    fn to_trim(&self, coming: usize, entries_max: usize) -> Option<(u64, u32)> {
+        let mut surplus = (self.entries + coming).saturating_sub(entries_max);
+        let mut last = None;
+        for &(epoch, count) in &self.epochs {
+            if surplus == 0 {
+                break;
+            }
+            surplus = surplus.saturating_sub(count as usize);
+            last = Some((epoch, count));
+        }
+        last
+    }
+
+    fn trim(&mut self, trimmed: (u64, u32)) {
+        self.trimmed = trimmed;
+        while let Some(&(epoch, count)) = self.epochs.front() {
+            if epoch > trimmed.0 {
+                break;
+            }
+            self.entries -= count as usize;
+            self.epochs.pop_front();
+        }
+    }
+}
+
+impl MatchLog for StoredMatchLog {
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
+    fn earliest(&self) -> Result<LogPosition, LogError> {
+        Ok(position(self.lock().trimmed))
+    }
+
+    fn latest(&self) -> Result<LogPosition, LogError> {
+        let bounds = self.lock();
+        Ok(position(bounds.epochs.back().copied().unwrap_or(bounds.trimmed)))
+    }
+
+    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
+        let (from_epoch, from_index) = place(from)?;
+        let (trimmed, last) = {
+            let bounds = self.lock();
+            (bounds.trimmed, bounds.epochs.back().copied().unwrap_or(bounds.trimmed))
+        };
+        if (from_epoch, from_index) < trimmed {
+            return Err(LogError::OutOfRange { earliest: position(trimmed) });
+        }
+        let start = entry_key(from_epoch, from_index.saturating_add(1));
+        let end = entry_key(last.0, last.1.saturating_add(1));
+        let mut entries = Vec::new();
+        let mut damaged = false;
+        if start < end {
+            self.store
+                .scan(&start, &end, &mut |key, value| {
+                    match decode_place(&key[1..]).zip(decode_entry(value)) {
+                        Some((place, (pattern, json))) => entries.push(LogEntry { position: position(place), pattern, json }),
+                        None => damaged = true,
+                    }
+                    if entries.len() < entries_max && !damaged { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                })
+                .map_err(|error| LogError::Failed(error.to_string()))?;
+        }
+        if damaged { Err(LogError::Failed("an entry is damaged".to_owned())) } else { Ok(entries) }
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+}
+
+fn index(place: usize) -> u32 {
+    u32::try_from(place).expect("an epoch's matches are bounded far below 2^32")
+}
+
+fn position((epoch, index): (u64, u32)) -> LogPosition {
+    LogPosition(vec![epoch, u64::from(index)])
+}
+
+fn place(position: &LogPosition) -> Result<(u64, u32), LogError> {
+    match position.0.as_slice() {
+        [epoch, index] => u32::try_from(*index).ok().map(|index| (*epoch, index)),
+        _ => None,
+    }
+    .ok_or_else(|| LogError::Failed("not a place in this log".to_owned()))
+}
+
+fn encode_place(epoch: u64, index: u32) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&epoch.to_be_bytes());
+    bytes[8..].copy_from_slice(&index.to_be_bytes());
+    bytes
+}
+
+fn decode_place(bytes: &[u8]) -> Option<(u64, u32)> {
+    let (epoch, index) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*epoch), u32::from_be_bytes(index.try_into().ok()?)))
+}
+
+fn entry_key(epoch: u64, index: u32) -> Vec<u8> {
+    let mut key = vec![ENTRY];
+    key.extend(encode_place(epoch, index));
+    key
+}
+
+fn encode_entry(pattern: &str, json: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(4 + pattern.len() + json.len());
+    value.extend(u32::try_from(pattern.len()).expect("names are bounded by the text's length").to_be_bytes());
+    value.extend_from_slice(pattern.as_bytes());
+    value.extend_from_slice(json);
+    value
+}
+
+fn decode_entry(value: &[u8]) -> Option<(Arc<str>, Arc<[u8]>)> {
+    let (length, rest) = value.split_first_chunk::<4>()?;
+    let (pattern, json) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    Some((std::str::from_utf8(pattern).ok()?.into(), json.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Memory;
+
+    fn add(log: &StoredMatchLog, store: &dyn StateStore, epoch: u64, matches: &[&str]) {
+        let matches: Vec<_> = matches.iter().map(|json| (Arc::from("p"), json.as_bytes().to_vec())).collect();
+        let mut batch = WriteBatch::default();
+        let staged = log.stage(epoch, &matches, &mut batch);
+        store.write(batch).expect("memory");
+        log.publish(staged);
+    }
+
+    fn all(log: &StoredMatchLog, from: &LogPosition) -> Vec<String> {
+        let entries = log.read(from, 100).expect("in range");
+        entries.iter().map(|entry| String::from_utf8(entry.json.to_vec()).expect("text")).collect()
+    }
+
+    #[test]
+    fn a_reader_that_goes_on_from_any_entry_sees_the_rest_once() {
+        let store: Arc<dyn StateStore> = Arc::new(Memory::default());
+        let log = StoredMatchLog::open(store.clone(), "i".to_owned(), 100).expect("memory");
+        add(&log, &*store, 1, &["a", "b"]);
+        add(&log, &*store, 2, &[]);
+        add(&log, &*store, 3, &["c"]);
+        let entries = log.read(&log.earliest().expect("memory"), 100).expect("in range");
+        assert_eq!(all(&log, &log.earliest().expect("memory")), ["a", "b", "c"]);
+        for (place, entry) in entries.iter().enumerate() {
+            assert_eq!(all(&log, &entry.position), ["a", "b", "c"][place + 1..]);
+        }
+        let again = StoredMatchLog::open(store, "i".to_owned(), 100).expect("memory");
+        assert_eq!(again.latest().expect("memory"), log.latest().expect("memory"));
+    }
+
+    #[test]
+    fn what_was_trimmed_is_out_of_range_and_the_rest_is_not() {
+        let store: Arc<dyn StateStore> = Arc::new(Memory::default());
+        let log = StoredMatchLog::open(store.clone(), "i".to_owned(), 3).expect("memory");
+        let beginning = log.earliest().expect("memory");
+        add(&log, &*store, 1, &["a", "b"]);
+        let after_first = log.latest().expect("memory");
+        add(&log, &*store, 2, &["c", "d"]);
+        assert!(matches!(log.read(&beginning, 9), Err(LogError::OutOfRange { .. })));
+        assert_eq!(all(&log, &after_first), ["c", "d"]);
+        let again = StoredMatchLog::open(store, "i".to_owned(), 3).expect("memory");
+        assert_eq!(again.earliest().expect("memory"), after_first);
+    }
+}

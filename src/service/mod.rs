@@ -1,0 +1,64 @@
+//! The service: sources, tasks, commits, outputs, subscribers, put together and kept in step.
+//!
+//! ```text
+//! Source ─records─▶ Task (decode ▸ engine) ─epoch─▶ commit: outputs, state and positions together ─▶ subscribers woken
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `program` | pattern files on disk to a compiled program |
+//! | `task` | records in, one epoch's matches, set-aside lines and state changes out |
+//! | `state` | what is kept under which key |
+//! | `embedded/` | one process: files, standard streams and published events; one epoch is one atomic write |
+//! | `topics/` | Kafka to Kafka: one epoch is one transaction |
+//! | `match_log` | the embedded log of matches for subscribers |
+//! | `stop` | how a run is told to end |
+
+pub mod embedded;
+mod match_log;
+pub mod program;
+pub mod published;
+pub mod state;
+mod stop;
+pub mod task;
+pub mod topics;
+
+pub use match_log::StoredMatchLog;
+pub use stop::StopSignal;
+
+use std::path::Path;
+
+use crate::config::{Config, Durability};
+use crate::store::{Durability as StoreDurability, RocksOptions};
+
+/// What a run did, for the last line on standard error.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub counters: crate::engine::Counters,
+    /// Rejected records by code.
+    pub rejected: std::collections::BTreeMap<&'static str, u64>,
+    /// Records taken from the sources, also those read again after a restart.
+    pub records_read: u64,
+    /// By worker: the keys it had state for at one time or another.
+    pub keys_by_worker: Vec<u64>,
+    /// Ended by a stop signal before the input did.
+    pub stopped: bool,
+}
+
+impl Summary {
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+}
+
+fn rocks_options(config: &Config) -> RocksOptions {
+    let durability = match config.durability {
+        Durability::Power => StoreDurability::Power,
+        Durability::Process => StoreDurability::Process,
+    };
+    RocksOptions { durability }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

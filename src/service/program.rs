@@ -1,0 +1,57 @@
+//! Pattern files on disk to a compiled program.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::language::{Compiled, Source, compile};
+
+/// The texts of a program and what became of them.
+#[derive(Debug)]
+pub struct Loaded {
+    pub sources: Vec<Source>,
+    pub compiled: Compiled,
+}
+
+/// Reads `.motif` files, and folders for all such files in them and below, in order of their paths; all together are one program.
+pub fn load(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
+    let sources = read_sources(paths)?;
+    let compiled = compile(&sources);
+    Ok(Loaded { sources, compiled })
+}
+
+/// The texts alone. A folder without a pattern file is an error, as is a path that does not exist.
+pub fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let before = files.len();
+        collect(path, &mut files)?;
+        if files.len() == before {
+            bail!("{}: no .motif file in this folder", path.display());
+        }
+    }
+    files.sort();
+    files.dedup();
+    files.iter().map(|path| read_source(path)).collect()
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let metadata = std::fs::metadata(path).with_context(|| path.display().to_string())?;
+    if !metadata.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
+        let entry = entry.with_context(|| path.display().to_string())?.path();
+        if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "motif") {
+            collect(&entry, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_source(path: &Path) -> anyhow::Result<Source> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{}: not UTF-8 text", path.display()))?;
+    Ok(Source { path: path.display().to_string(), text })
+}

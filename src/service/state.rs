@@ -1,0 +1,106 @@
+//! What is kept in a task's store, and under which key.
+//!
+//! | first byte | rest of the key | value |
+//! |---|---|---|
+//! | `m` | – | [`Meta`] as JSON: positions, output lengths, patterns |
+//! | `s` | pattern version, key | the partial matches of the key (`engine::Change`) |
+//! | `l` | epoch, index | a match for subscribers |
+//! | `p` | stream name, 0, offset | a published record that is not yet decided |
+//! | `c` | client name | the highest number that the client's records were taken up to |
+//!
+//! All of an epoch is written in one batch, so that they always tell of the same instant.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Positions;
+use crate::pattern::Program;
+use crate::ports::{StateStore, StoreError, WriteBatch};
+
+/// The version of this layout.
+pub const FORMAT: u32 = 1;
+
+const META: &[u8] = b"m";
+const RUNS: u8 = b's';
+
+/// Everything of a task that is one per task.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Meta {
+    pub format: u32,
+    /// Committed epochs so far; dense, from 1.
+    pub epoch: u64,
+    /// Random, made with the state: tells one log of matches from another.
+    pub identity: String,
+    /// The instant that far-future times are measured against, in microseconds since 1970.
+    pub reference_us: i64,
+    pub positions: Positions,
+    /// By path: the committed length of each output, in bytes.
+    pub outputs: BTreeMap<String, u64>,
+    /// By stream: what tells its file from another.
+    pub fingerprints: BTreeMap<String, Vec<u8>>,
+    /// By name: the version of each pattern that has state here, in hex.
+    pub patterns: BTreeMap<String, String>,
+    /// A bounded run has closed all windows: nothing may follow.
+    pub ended: bool,
+}
+
+impl Meta {
+    pub fn read(store: &dyn StateStore) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = store.get(META)? else { return Ok(None) };
+        let meta: Self = serde_json::from_slice(&bytes).map_err(|error| StoreError::Failed(format!("its description cannot be read: {error}")))?;
+        if meta.format != FORMAT {
+            return Err(StoreError::Failed(format!("it has format {}, this program knows {FORMAT}", meta.format)));
+        }
+        Ok(Some(meta))
+    }
+
+    pub fn write(&self, batch: &mut WriteBatch) {
+        let json = serde_json::to_vec(self).expect("plain data is JSON");
+        batch.puts.push((META.to_vec(), json));
+    }
+
+    pub fn remember_patterns(&mut self, program: &Program) {
+        self.patterns = program.patterns.iter().map(|pattern| (pattern.name.clone(), format!("{:032x}", pattern.version))).collect();
+    }
+}
+
+/// The store's key for the state of a pattern's key.
+pub fn runs_key(change_key: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(change_key.len() + 1);
+    key.push(RUNS);
+    key.extend_from_slice(change_key);
+    key
+}
+
+/// Visits the partial matches of all keys: `(pattern version and key, value)`.
+pub fn scan_runs(store: &dyn StateStore, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+    store.scan(&[RUNS], &[RUNS + 1], &mut |key, value| {
+        visit(&key[1..], value);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The range of keys that hold the state of a pattern version.
+pub fn runs_range(version: u128) -> (Vec<u8>, Vec<u8>) {
+    let start = runs_key(&version.to_be_bytes());
+    let end = version.checked_add(1).map_or_else(|| vec![RUNS + 1], |next| runs_key(&next.to_be_bytes()));
+    (start, end)
+}
+
+/// The patterns whose state is of no use any more because their text has changed or is gone.
+pub fn forgotten_patterns(meta: &Meta, program: &Program) -> Vec<String> {
+    let now: BTreeMap<&str, String> = program.patterns.iter().map(|pattern| (pattern.name.as_str(), format!("{:032x}", pattern.version))).collect();
+    meta.patterns.iter().filter(|(name, version)| now.get(name.as_str()) != Some(version)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Deletes the state of pattern versions that the program does not have.
+pub fn forget_patterns(meta: &Meta, program: &Program, batch: &mut WriteBatch) {
+    let kept: Vec<String> = program.patterns.iter().map(|pattern| format!("{:032x}", pattern.version)).collect();
+    for version in meta.patterns.values().filter(|version| !kept.contains(version)) {
+        if let Ok(version) = u128::from_str_radix(version, 16) {
+            batch.delete_ranges.push(runs_range(version));
+        }
+    }
+}
