@@ -3,19 +3,27 @@
 //!
 //! | port | implemented by |
 //! |---|---|
-//! | [`Source`] | `file` (files, standard input), the service's own queue of published events |
+//! | [`Source`] | `file` (files, standard input) |
 //! | [`LineSink`] | `file` (files that can be cut, standard output) |
 //! | [`StateStore`] | `store` (RocksDB, memory) |
+//! | [`Publisher`] | the service's loop |
 //! | [`MatchLog`] | the service's log in a [`StateStore`], `kafka` (the output topic) |
+//! | [`Transport`], [`TopicSurvey`] | `kafka` |
 
 mod match_log;
+mod publication;
 mod record;
 mod sink;
 mod source;
 mod state_store;
+mod transport;
 
 pub use match_log::{LogEntry, LogError, LogPosition, MatchLog};
+pub use publication::{Durable, PUBLICATIONS_MAX, Publication, Publisher};
 pub use record::{Record, RecordBatch};
 pub use sink::{LineSink, SinkError};
 pub use source::{Read, Source, SourceError};
 pub use state_store::{StateStore, StoreError, WriteBatch};
+pub use transport::{
+    Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, TopicSurvey, Transport, TransportError,
+};

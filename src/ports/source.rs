@@ -14,7 +14,10 @@ pub trait Source: Send {
     /// Bytes that tell the source from another of the same name (the beginning of a file); stored with the position and compared at the next start.
     fn fingerprint(&mut self) -> Result<Vec<u8>, SourceError>;
 
-    /// Whether what stands at the end without a line's end has been handed out as a record; the position after it must not be stored.
+    /// Refuses to go on where this is not the source that the fingerprint was taken of. One that has only grown since is the same.
+    fn verify(&mut self, fingerprint: &[u8]) -> Result<(), SourceError>;
+
+    /// The last batch was what stands at the end without a line's end, alone; the position after it must not be stored.
     fn is_past_unterminated_end(&self) -> bool;
 }
 

@@ -13,40 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::Positions;
 use crate::event::StreamId;
-use crate::ports::{Record, RecordBatch, StateStore, StoreError, WriteBatch};
+use crate::ports::{Durable, PUBLICATIONS_MAX, Publication, Publisher, Record, RecordBatch, StateStore, StoreError, WriteBatch};
 
-/// Publications that may wait for the loop; a client beyond it waits.
-pub const QUEUE_PUBLICATIONS_MAX: usize = 64;
 /// Client names that are remembered; beyond it the name that comes first in the alphabet is forgotten.
 pub const CLIENTS_MAX: usize = 10_000;
 
 const PUBLISHED: u8 = b'p';
 const CLIENT: u8 = b'c';
-
-/// Some records of one client for one stream.
-#[derive(Debug)]
-pub struct Publication {
-    pub stream: StreamId,
-    /// Empty: numbers are not remembered.
-    pub client: String,
-    /// The number of the first record; the others follow.
-    pub first_sequence: u64,
-    pub records: Vec<Vec<u8>>,
-    /// Told when all of them are durable; dropped where the run ends before.
-    pub durable: oneshot::Sender<Durable>,
-}
-
-/// All of a publication's records survive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Durable {
-    /// The last number of the publication.
-    pub last_sequence: u64,
-    /// How many of them had been taken before.
-    pub repeated: u64,
-}
-
-/// Where clients put publications. Cloned for each connection.
-pub type Publisher = mpsc::Sender<Publication>;
 
 /// The loop's side of the queue.
 #[derive(Debug)]
@@ -71,7 +44,7 @@ struct PublishedStream {
 impl PublishedStreams {
     /// The queue for these streams (id and name).
     pub fn new(streams: impl IntoIterator<Item = (StreamId, String)>) -> (Publisher, Self) {
-        let (publisher, queue) = mpsc::channel(QUEUE_PUBLICATIONS_MAX);
+        let (publisher, queue) = mpsc::channel(PUBLICATIONS_MAX);
         let streams = streams
             .into_iter()
             .map(|(id, name)| (id, PublishedStream { name, next_offset: 0, kept_from: 0, pending: VecDeque::new() }))

@@ -200,6 +200,29 @@ impl Task {
         changes
     }
 
+    /// Lets the state that changed go unwritten, where nothing is kept.
+    pub fn discard_changes(&mut self) {
+        for shard in &mut self.shards {
+            shard.discard_changes();
+        }
+    }
+
+    /// A partition that ended holds nothing back any more.
+    pub fn close(&mut self, stream: StreamId, partition: u32) {
+        self.intake.close(stream, partition);
+        self.release();
+    }
+
+    /// Events that wait for the watermark.
+    pub fn held_events(&self) -> usize {
+        self.intake.held_events()
+    }
+
+    /// The newest event time that a partition has shown.
+    pub fn newest(&self, stream: StreamId, partition: u32) -> EventTime {
+        self.intake.newest(stream, partition)
+    }
+
     pub fn positions(&self) -> Positions {
         self.intake.positions()
     }

@@ -1,0 +1,93 @@
+//! The listening side: one address, all services, and an orderly end.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::event::StreamId;
+use crate::grpc::publish::EventsService;
+use crate::grpc::subscribe::MatchesService;
+use crate::grpc::v1;
+use crate::ports::{MatchLog, Publisher};
+
+/// How long subscribers have, once the run ends, to take what is committed.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What the services stand on.
+pub struct ServerParts {
+    pub log: Arc<dyn MatchLog>,
+    /// `None`: no stream is fed by clients.
+    pub publisher: Option<Publisher>,
+    /// By name, the streams that clients may publish to.
+    pub published_streams: BTreeMap<String, StreamId>,
+    pub pattern_names: Vec<String>,
+    /// Matches that may wait for one subscriber; beyond it they are read from the log once it takes some.
+    pub subscriber_queue_max: usize,
+    pub record_bytes_max: usize,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    draining: watch::Sender<bool>,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum GrpcError {
+    #[error("cannot listen on {address}: {error}; is another process using the port? choose another address")]
+    Listen { address: SocketAddr, error: std::io::Error },
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Server {
+    /// Listens, and serves until shut down. Port 0 takes any that is free.
+    pub async fn start(address: SocketAddr, parts: ServerParts) -> Result<Self, GrpcError> {
+        let listener = TcpListener::bind(address).await.map_err(|error| GrpcError::Listen { address, error })?;
+        let address = listener.local_addr().map_err(|error| GrpcError::Listen { address, error })?;
+        let (draining, drained) = watch::channel(false);
+        let reflection = tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(v1::DESCRIPTORS).build_v1()?;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<v1::matches_server::MatchesServer<MatchesService>>().await;
+        health.set_serving::<v1::events_server::EventsServer<EventsService>>().await;
+        let message_bytes_max = parts.record_bytes_max.saturating_mul(4).max(4 << 20);
+        let events = EventsService::new(parts.publisher, parts.published_streams);
+        let matches = MatchesService::new(parts.log, parts.pattern_names, parts.subscriber_queue_max, drained.clone());
+        let router = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .add_service(reflection)
+            .add_service(health_service)
+            .add_service(v1::events_server::EventsServer::new(events).max_decoding_message_size(message_bytes_max))
+            .add_service(v1::matches_server::MatchesServer::new(matches));
+        let mut asked = drained;
+        let end = async move {
+            // An error means that the sender is gone, which is an end as well.
+            drop(asked.wait_for(|draining| *draining).await);
+        };
+        let serving = tokio::spawn(router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), end));
+        tracing::info!(%address, "listening for gRPC");
+        Ok(Self { address, draining, serving })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends: no new connections; subscribers get what is committed, if they take it in time, and are told to come again with their token.
+    pub async fn shut_down(mut self) {
+        self.draining.send_replace(true);
+        if tokio::time::timeout(DRAIN_MAX, &mut self.serving).await.is_err() {
+            self.serving.abort();
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `Matches.Subscribe`: from a place in the log to its end, and on as it grows.
+//!
+//! Each subscription is a task of its own that reads the log at its own pace: as far as the client has given credit and takes what was sent.
+//! Nothing is dropped inside a stream and nothing is remembered after it; the token in every event is the client's own memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::grpc::convert::{KeyFilter, to_match};
+use crate::grpc::token::{self, TokenError};
+use crate::grpc::v1::subscribe_event::Event;
+use crate::grpc::v1::subscribe_request::Message;
+use crate::grpc::v1::{Heartbeat, Matched, Start, SubscribeEvent, SubscribeRequest, matches_server, start};
+use crate::language::nearest;
+use crate::ports::{LogEntry, LogError, LogPosition, MatchLog};
+
+/// Matches in one event.
+const EVENT_MATCHES_MAX: usize = 100;
+const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
+
+pub struct MatchesService {
+    log: Arc<dyn MatchLog>,
+    pattern_names: Vec<String>,
+    queue_max: usize,
+    draining: watch::Receiver<bool>,
+}
+
+impl MatchesService {
+    pub(super) fn new(log: Arc<dyn MatchLog>, pattern_names: Vec<String>, queue_max: usize, draining: watch::Receiver<bool>) -> Self {
+        Self { log, pattern_names, queue_max, draining }
+    }
+
+    fn check_patterns(&self, wanted: &[String]) -> Result<(), Status> {
+        match wanted.iter().find(|name| !self.pattern_names.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let hint = nearest(name, self.pattern_names.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
+                Err(Status::invalid_argument(format!("no pattern `{name}` runs here{}", hint.unwrap_or_default())))
+            }
+        }
+    }
+
+    async fn position(&self, from: Option<start::From>) -> Result<LogPosition, Status> {
+        let log = self.log.clone();
+        let place = match from {
+            Some(start::From::Token(text)) => {
+                return token::decode(&log.identity(), &text).map_err(|error| match error {
+                    TokenError::Malformed => Status::invalid_argument("the token is malformed; use it exactly as it came"),
+                    TokenError::OtherLog => {
+                        Status::failed_precondition("the token is of another service, or of state that was begun anew; start from `earliest` or `latest`")
+                    }
+                });
+            }
+            Some(start::From::Earliest(_)) => tokio::task::spawn_blocking(move || log.earliest()).await,
+            Some(start::From::Latest(_)) | None => tokio::task::spawn_blocking(move || log.latest()).await,
+        };
+        place.map_err(|error| Status::internal(error.to_string()))?.map_err(|error| failed(&*self.log, &error))
+    }
+}
+
+#[tonic::async_trait]
+impl matches_server::Matches for MatchesService {
+    type SubscribeStream = ReceiverStream<Result<SubscribeEvent, Status>>;
+
+    async fn subscribe(&self, request: Request<Streaming<SubscribeRequest>>) -> Result<Response<Self::SubscribeStream>, Status> {
+        let mut requests = request.into_inner();
+        let Some(Message::Start(start)) = requests.message().await?.and_then(|request| request.message) else {
+            return Err(Status::invalid_argument("the first message is `start`"));
+        };
+        self.check_patterns(&start.patterns)?;
+        let position = self.position(start.from.clone()).await?;
+        let (events, sent) = mpsc::channel((self.queue_max / EVENT_MATCHES_MAX).max(1));
+        let subscription = Subscription::new(&start, self.log.clone(), position, events);
+        tokio::spawn(subscription.run(requests, self.draining.clone()));
+        Ok(Response::new(ReceiverStream::new(sent)))
+    }
+}
+
+struct Subscription {
+    log: Arc<dyn MatchLog>,
+    identity: String,
+    position: LogPosition,
+    patterns: Vec<String>,
+    key: KeyFilter,
+    /// Matches that may still be sent; `None`: as many as there are.
+    credit: Option<u64>,
+    heartbeat: Duration,
+    events: mpsc::Sender<Result<SubscribeEvent, Status>>,
+}
+
+/// Why a subscription ends; `None`: the client is gone or has had enough.
+type Ended = Option<Status>;
+
+impl Subscription {
+    fn new(start: &Start, log: Arc<dyn MatchLog>, position: LogPosition, events: mpsc::Sender<Result<SubscribeEvent, Status>>) -> Self {
+        Self {
+            identity: log.identity(),
+            log,
+            position,
+            patterns: start.patterns.clone(),
+            key: KeyFilter::new(start.key.clone()),
+            credit: (start.max_outstanding_matches > 0).then_some(u64::from(start.max_outstanding_matches)),
+            heartbeat: if start.heartbeat_ms == 0 { HEARTBEAT_DEFAULT } else { Duration::from_millis(u64::from(start.heartbeat_ms)) },
+            events,
+        }
+    }
+
+    async fn run(mut self, mut requests: Streaming<SubscribeRequest>, mut draining: watch::Receiver<bool>) {
+        let mut changed = self.log.changed();
+        let mut sends = true;
+        let mut beat = tokio::time::Instant::now() + self.heartbeat;
+        let ended = loop {
+            changed.mark_unchanged();
+            let sent = match self.send_next().await {
+                Ok(sent) => sent,
+                Err(ended) => break ended,
+            };
+            if sent {
+                beat = tokio::time::Instant::now() + self.heartbeat;
+            } else if *draining.borrow() {
+                break Some(Status::unavailable("the service is stopping; start again with the last token"));
+            }
+            // While there is more to send, messages are only looked for; else they are waited for.
+            let waits = !sent;
+            tokio::select! {
+                biased;
+                request = requests.message(), if sends => match request {
+                    Ok(Some(request)) => if let Err(ended) = self.take(request).await { break ended },
+                    // The client will not say any more, but still listens.
+                    Ok(None) => sends = false,
+                    Err(_) => break None,
+                },
+                () = self.events.closed() => break None,
+                () = std::future::ready(()), if !waits => {}
+                _ = changed.changed(), if self.credit != Some(0) => {}
+                _ = draining.wait_for(|draining| *draining) => {}
+                () = tokio::time::sleep_until(beat) => {
+                    let heartbeat = self.event(Event::Heartbeat(Heartbeat {}));
+                    if self.events.send(Ok(heartbeat)).await.is_err() { break None }
+                    beat = tokio::time::Instant::now() + self.heartbeat;
+                }
+            }
+        };
+        if let Some(status) = ended {
+            drop(self.events.send(Err(status)).await);
+        }
+    }
+
+    async fn take(&mut self, request: SubscribeRequest) -> Result<(), Ended> {
+        match request.message {
+            Some(Message::Credit(credit)) => {
+                self.credit = self.credit.map(|left| left.saturating_add(u64::from(credit.matches)));
+                Ok(())
+            }
+            Some(Message::Ack(ack)) => {
+                if token::decode(&self.identity, &ack.token).is_err() {
+                    return Err(Some(Status::invalid_argument("the acknowledged token is none of this service")));
+                }
+                let event = self.event(Event::Acknowledged(ack.token));
+                self.events.send(Ok(event)).await.map_err(|_| None)
+            }
+            Some(Message::Start(_)) => Err(Some(Status::invalid_argument("`start` is the first message only"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads and sends the next entries; `false` where there is nothing to read now, or no credit.
+    async fn send_next(&mut self) -> Result<bool, Ended> {
+        let entries_max = self.credit.map_or(EVENT_MATCHES_MAX, |left| EVENT_MATCHES_MAX.min(usize::try_from(left).unwrap_or(usize::MAX)));
+        if entries_max == 0 {
+            return Ok(false);
+        }
+        let (log, from) = (self.log.clone(), self.position.clone());
+        let read = tokio::task::spawn_blocking(move || log.read(&from, entries_max)).await;
+        let entries: Vec<LogEntry> = match read {
+            Ok(Ok(entries)) => entries,
+            Ok(Err(error)) => return Err(Some(failed(&*self.log, &error))),
+            Err(error) => return Err(Some(Status::internal(error.to_string()))),
+        };
+        let Some(last) = entries.last() else { return Ok(false) };
+        self.position = last.position.clone();
+        let wanted = entries.iter().filter(|entry| self.wants(entry));
+        let matches: Vec<_> = wanted.filter_map(|entry| to_match(&entry.json)).collect();
+        if matches.is_empty() {
+            return Ok(true);
+        }
+        self.credit = self.credit.map(|left| left.saturating_sub(matches.len() as u64));
+        let event = self.event(Event::Matched(Matched { matches }));
+        self.events.send(Ok(event)).await.map_err(|_| None)?;
+        Ok(true)
+    }
+
+    fn wants(&self, entry: &LogEntry) -> bool {
+        (self.patterns.is_empty() || self.patterns.iter().any(|name| **name == *entry.pattern)) && self.key.accepts(&entry.json)
+    }
+
+    fn event(&self, event: Event) -> SubscribeEvent {
+        SubscribeEvent { token: token::encode(&self.identity, &self.position), event: Some(event) }
+    }
+}
+
+fn failed(log: &dyn MatchLog, error: &LogError) -> Status {
+    match error {
+        LogError::OutOfRange { earliest } => {
+            let oldest = token::encode(&log.identity(), earliest);
+            Status::out_of_range(format!("matches after this token are no longer kept; the oldest token is {oldest}"))
+        }
+        LogError::Failed(_) => Status::unavailable(error.to_string()),
+    }
+}

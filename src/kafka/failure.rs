@@ -1,0 +1,121 @@
+//! Which error of the client library leaves what behind.
+
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use crate::ports::{Failure, TransportError};
+
+/// A failed call of the producer's transaction.
+pub(super) fn of_transaction(call: &str, error: &KafkaError) -> TransportError {
+    let failure = match error {
+        KafkaError::Transaction(inner) => classify(&Flags {
+            code: inner.code(),
+            fatal: inner.is_fatal(),
+            requires_abort: inner.txn_requires_abort(),
+            retriable: inner.is_retriable(),
+        }),
+        KafkaError::Flush(Code::OperationTimedOut) => Failure::Unknown,
+        _ => Failure::Fatal,
+    };
+    TransportError { failure, reason: format!("Kafka: {call}: {}", sentence(error)) }
+}
+
+/// Any other call: it can be repeated, or nothing can be done.
+pub(super) fn of_call(call: &str, error: &KafkaError) -> TransportError {
+    let failure = match error.rdkafka_error_code() {
+        Some(code) if is_connection(code) => Failure::Retriable,
+        _ => Failure::Fatal,
+    };
+    TransportError { failure, reason: format!("Kafka: {call}: {}", sentence(error)) }
+}
+
+/// A record that the client library does not even take.
+pub(super) fn of_send(topic: &str, error: &KafkaError) -> TransportError {
+    TransportError { failure: Failure::Abortable, reason: format!("Kafka: topic {topic}: cannot send: {}", sentence(error)) }
+}
+
+/// A record that the brokers did not take.
+pub(super) fn of_delivery(reason: String) -> TransportError {
+    TransportError { failure: Failure::Abortable, reason: format!("Kafka: a record was not delivered: {reason}") }
+}
+
+/// An error among the records that were polled: `None` where the client library repairs it by itself.
+pub(super) fn of_poll(error: &KafkaError) -> Option<TransportError> {
+    let code = error.rdkafka_error_code()?;
+    let reason = match code {
+        Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+            "input that was not read yet is gone from the topic (retention.ms and retention.bytes decide how long it is kept)".to_owned()
+        }
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => "a topic was deleted".to_owned(),
+        Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => format!("not allowed: {code}"),
+        Code::FencedInstanceId => "another process has taken this slot of the group (group.instance.id)".to_owned(),
+        _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => sentence(error),
+        _ => return None,
+    };
+    Some(TransportError::fatal(format!("Kafka: {reason}")))
+}
+
+struct Flags {
+    code: Code,
+    fatal: bool,
+    requires_abort: bool,
+    retriable: bool,
+}
+
+fn classify(flags: &Flags) -> Failure {
+    match flags {
+        Flags { fatal: true, .. } => Failure::Fatal,
+        Flags { requires_abort: true, code: Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId, .. } => Failure::Expelled,
+        Flags { requires_abort: true, .. } => Failure::Abortable,
+        Flags { retriable: true, code, .. } if is_connection(*code) => Failure::Unknown,
+        Flags { retriable: true, .. } => Failure::Retriable,
+        _ => Failure::Fatal,
+    }
+}
+
+fn is_connection(code: Code) -> bool {
+    matches!(
+        code,
+        Code::OperationTimedOut | Code::RequestTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown | Code::MessageTimedOut | Code::NetworkException
+    )
+}
+
+/// Without the binding's own words around the reason.
+fn sentence(error: &KafkaError) -> String {
+    match error {
+        KafkaError::Transaction(inner) => inner.string(),
+        other => other.rdkafka_error_code().map_or_else(|| other.to_string(), |code| code.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_and_codes_decide_what_a_failure_leaves_behind() {
+        let table = [
+            (Code::OperationTimedOut, [false, false, true], Failure::Unknown),
+            (Code::BrokerTransportFailure, [false, false, true], Failure::Unknown),
+            (Code::ConcurrentTransactions, [false, false, true], Failure::Retriable),
+            (Code::UnknownTopicOrPartition, [false, true, false], Failure::Abortable),
+            (Code::OperationTimedOut, [false, true, true], Failure::Abortable),
+            (Code::IllegalGeneration, [false, true, false], Failure::Expelled),
+            (Code::UnknownMemberId, [false, true, false], Failure::Expelled),
+            (Code::FencedInstanceId, [false, true, false], Failure::Expelled),
+            (Code::IllegalGeneration, [true, true, false], Failure::Fatal),
+            (Code::Fenced, [true, false, false], Failure::Fatal),
+            (Code::InvalidTransactionalState, [false, false, false], Failure::Fatal),
+        ];
+        for (code, [fatal, requires_abort, retriable], failure) in table {
+            assert_eq!(classify(&Flags { code, fatal, requires_abort, retriable }), failure, "{code:?} {fatal} {requires_abort} {retriable}");
+        }
+    }
+
+    #[test]
+    fn the_client_repairs_lost_connections_by_itself() {
+        assert_eq!(of_poll(&KafkaError::MessageConsumption(Code::AllBrokersDown)), None);
+        assert!(of_poll(&KafkaError::MessageConsumption(Code::AutoOffsetReset)).is_some());
+        assert!(of_poll(&KafkaError::MessageConsumptionFatal(Code::Fenced)).is_some());
+    }
+}

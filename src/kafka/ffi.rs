@@ -1,0 +1,21 @@
+//! The calls that the binding does not offer.
+
+#![expect(unsafe_code, reason = "the generation of a group's member can be asked through the C interface only")]
+
+use rdkafka::bindings;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+
+/// The member's generation; below 0 where it has not joined, and then brokers check nothing of the offsets that it sends.
+pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 {
+    // SAFETY: the client's pointer is valid as long as the consumer is borrowed. The metadata is ours from its creation to its destruction below, is not null
+    // before it is read, and is not used afterwards.
+    unsafe {
+        let metadata = bindings::rd_kafka_consumer_group_metadata(consumer.client().native_ptr());
+        if metadata.is_null() {
+            return -1;
+        }
+        let generation = bindings::rd_kafka_consumer_group_metadata_generation_id(metadata);
+        bindings::rd_kafka_consumer_group_metadata_destroy(metadata);
+        generation
+    }
+}

@@ -1,0 +1,111 @@
+//! The group's word on partitions.
+//!
+//! Only one topic, the leading one, is subscribed to. What is given or taken of it is given or taken of every other input as well: so a task stays whole, which
+//! assignors do not see to by themselves.
+//!
+//! A revocation is only noted here. The worker then commits what it has begun, and gives the partitions back itself ([`super::Member`]'s `release`): the
+//! library waits for that, wherever it happens.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use crate::ports::GroupChange;
+
+/// Shared by the consumer's callbacks (which run on the polling thread) and [`super::Member`].
+pub(super) struct Group {
+    /// All input topics; the first leads.
+    topics: Vec<String>,
+    changes: Mutex<VecDeque<GroupChange>>,
+    closing: AtomicBool,
+}
+
+pub(super) type GroupConsumer = BaseConsumer<Group>;
+
+impl Group {
+    pub(super) fn new(topics: Vec<String>) -> Self {
+        Self { topics, changes: Mutex::default(), closing: AtomicBool::new(false) }
+    }
+
+    pub(super) fn next_change(&self) -> Option<GroupChange> {
+        self.changes().pop_front()
+    }
+
+    /// From now on revocations are answered at once: nobody is there any more to commit anything.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// The same partitions of all topics, to be read from nowhere yet.
+    pub(super) fn of_tasks(&self, tasks: &[u32]) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(tasks.len() * self.topics.len());
+        for topic in &self.topics {
+            for &task in tasks {
+                // A place that has to be asked for: so nothing is fetched before the partition is paused.
+                list.add_partition_offset(topic, partition(task), Offset::Beginning)?;
+            }
+        }
+        Ok(list)
+    }
+
+    fn changes(&self) -> std::sync::MutexGuard<'_, VecDeque<GroupChange>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assign(&self, consumer: &GroupConsumer, tasks: Vec<u32>) -> KafkaResult<()> {
+        let list = self.of_tasks(&tasks)?;
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
+            _ => consumer.assign(&list)?,
+        }
+        if !tasks.is_empty() {
+            consumer.pause(&list)?;
+        }
+        self.changes().push_back(GroupChange::Assigned(tasks));
+        Ok(())
+    }
+
+    fn revoke(&self, consumer: &GroupConsumer, tasks: Vec<u32>) -> KafkaResult<()> {
+        let lost = consumer.assignment_lost();
+        if lost || tasks.is_empty() || self.closing.load(Ordering::Relaxed) {
+            self.give_back(consumer, &tasks)?;
+        }
+        self.changes().push_back(if lost { GroupChange::Lost(tasks) } else { GroupChange::Revoked(tasks) });
+        Ok(())
+    }
+
+    pub(super) fn give_back(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(&self.of_tasks(tasks)?),
+            _ => consumer.unassign(),
+        }
+    }
+}
+
+impl ClientContext for Group {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "the Kafka client reports");
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, consumer: &GroupConsumer, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let mut tasks: Vec<u32> =
+            list.elements().iter().filter(|element| element.topic() == self.topics[0]).filter_map(|element| element.partition().try_into().ok()).collect();
+        tasks.sort_unstable();
+        let done = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS { self.assign(consumer, tasks) } else { self.revoke(consumer, tasks) };
+        if let Err(error) = done {
+            tracing::error!(%error, "a rebalance of the group could not be carried out");
+        }
+    }
+}
+
+/// Kafka's own type for partitions.
+pub(super) fn partition(task: u32) -> i32 {
+    i32::try_from(task).expect("partitions come from Kafka, which counts them in 31 bits")
+}

@@ -1,0 +1,27 @@
+//! Apache Kafka: a worker's consumer and transactional producer, questions about topics, and the output topic read back as a log of matches.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `settings` | what the client library is told, and why |
+//! | `group` | the rebalance callback: one topic leads, the others follow it partition by partition |
+//! | `transport` | [`Member`]: a worker's part in the group and its transactions |
+//! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
+//! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
+//! | `failure` | which error leaves what behind |
+//! | `ffi` | the calls that the binding lacks; the only unsafe code |
+//!
+//! Never used, for the reasons that `settings` and the measurements behind it give: `flush` before a commit (it polls 100 ms at a time), partition
+//! queues (they stall), subscriptions to more than one topic (the assignors tear tasks apart).
+
+mod failure;
+mod ffi;
+mod group;
+mod settings;
+mod survey;
+mod topic_log;
+mod transport;
+
+pub use settings::{Identity, Link};
+pub use survey::{Survey, Topics};
+pub use topic_log::TopicLog;
+pub use transport::Member;

@@ -1,0 +1,154 @@
+//! What the client library is told.
+//!
+//! | setting | why |
+//! |---|---|
+//! | `heartbeat.interval.ms` 500 | heartbeats carry the news of a rebalance: moved partitions stand still 0.5 s instead of 3 s |
+//! | `fetch.queue.backoff.ms` 20 | a full queue stops fetching for this long; 1 s otherwise |
+//! | `auto.offset.reset` error | a range that is lost is never skipped in silence; the start of each partition is set by us |
+//! | `transaction.timeout.ms` 10000 | below the session's, so that a stuck commit dies before its member does |
+//! | `linger.ms` 5 | an epoch's records leave together |
+//!
+//! What the configuration file says under `properties` comes last and wins, but for what correctness stands on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+/// How to reach the cluster.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    pub group: String,
+    /// Handed to the client library as they are.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Which worker of which process: few, fixed names, the same after a restart.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    pub slot: u32,
+    pub worker: usize,
+}
+
+/// How long an open transaction may last.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_millis(10_000);
+
+/// What nobody may change: exactly-once stands on it.
+const FIXED: [(&str, &str); 6] = [
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("isolation.level", "read_committed"),
+    ("auto.offset.reset", "error"),
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+];
+
+/// Settings of consumers; the library warns of them on a producer, and the other way round.
+const CONSUMER: [(&str, &str); 11] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("session.timeout.ms", "45000"),
+    ("heartbeat.interval.ms", "500"),
+    ("fetch.message.max.bytes", "4194304"),
+    ("fetch.max.bytes", "52428800"),
+    ("fetch.min.bytes", "65536"),
+    ("fetch.wait.max.ms", "20"),
+    ("queued.max.messages.kbytes", "65536"),
+    ("fetch.queue.backoff.ms", "20"),
+    ("max.poll.interval.ms", "300000"),
+    ("group.id", ""),
+];
+
+const PRODUCER: [(&str, &str); 5] = [
+    ("transaction.timeout.ms", "10000"),
+    ("linger.ms", "5"),
+    ("batch.size", "1000000"),
+    ("compression.type", "lz4"),
+    ("queue.buffering.max.messages", "1000000"),
+];
+
+impl Identity {
+    fn name(self) -> String {
+        format!("{}-{}", self.slot, self.worker)
+    }
+}
+
+impl Link {
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("client.id", "motif");
+        config
+    }
+
+    fn add(&self, config: &mut ClientConfig, settings: &[(&str, &str)], others: &[(&str, &str)]) {
+        for (name, value) in settings.iter().filter(|(name, _)| *name != "group.id") {
+            config.set(*name, *value);
+        }
+        for (name, value) in self.properties.iter().filter(|(name, _)| others.iter().all(|(other, _)| other != name)) {
+            config.set(name, value);
+        }
+    }
+
+    fn reader(&self) -> ClientConfig {
+        let mut config = self.client();
+        self.add(&mut config, &CONSUMER, &PRODUCER);
+        for (name, value) in &FIXED[..4] {
+            config.set(*name, *value);
+        }
+        config.set("group.id", &self.group);
+        config
+    }
+
+    /// A member of the group.
+    pub(super) fn member(&self, identity: Identity) -> ClientConfig {
+        let mut config = self.reader();
+        config.set("group.instance.id", identity.name());
+        config
+    }
+
+    /// Reads by hand, or only asks; never joins the group, although it has to name one.
+    pub(super) fn bystander(&self) -> ClientConfig {
+        let mut config = self.reader();
+        config.set("enable.partition.eof", "true").set("fetch.min.bytes", "1");
+        config
+    }
+
+    /// A transactional producer.
+    pub(super) fn producer(&self, identity: Identity) -> ClientConfig {
+        let mut config = self.client();
+        self.add(&mut config, &PRODUCER, &CONSUMER);
+        for (name, value) in &FIXED[4..] {
+            config.set(*name, *value);
+        }
+        config.set("transactional.id", format!("{}-{}", self.group, identity.name()));
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_win_but_for_what_exactly_once_stands_on() {
+        let properties = [("session.timeout.ms", "6000"), ("isolation.level", "read_uncommitted"), ("linger.ms", "0"), ("acks", "1")];
+        let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let link = Link { brokers: "b:1".to_owned(), group: "g".to_owned(), properties };
+        let identity = Identity { slot: 2, worker: 1 };
+        let (member, producer) = (link.member(identity), link.producer(identity));
+        for (config, name, value) in [
+            (&member, "session.timeout.ms", Some("6000")),
+            (&member, "isolation.level", Some("read_committed")),
+            (&member, "group.instance.id", Some("2-1")),
+            (&member, "linger.ms", None),
+            (&producer, "linger.ms", Some("0")),
+            (&producer, "acks", Some("all")),
+            (&producer, "session.timeout.ms", None),
+            (&producer, "transactional.id", Some("g-2-1")),
+            (&link.bystander(), "group.instance.id", None),
+        ] {
+            assert_eq!(config.get(name), value, "{name}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Questions about topics and the group, asked by a client that never joins it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::Message;
+use rdkafka::metadata::Metadata;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::event::StreamId;
+use crate::kafka::group::partition;
+use crate::kafka::{Link, failure};
+use crate::ports::{InputPartition, TopicSurvey, TransportError};
+
+/// A cluster that does not answer for this long at the start is given up.
+const START_TIMEOUT: Duration = Duration::from_secs(8);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Committed offsets are not told while a transaction that changes them is open; after a hard crash that lasts until its time-out.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Which topic each stream comes from. The first of them leads the group's assignments.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    by_stream: BTreeMap<StreamId, String>,
+}
+
+/// The cluster, as it was found and as it can be asked.
+pub struct Survey {
+    link: Link,
+    topics: Topics,
+    client: BaseConsumer,
+    metadata: Metadata,
+}
+
+impl Topics {
+    /// At least one.
+    pub fn new(by_stream: BTreeMap<StreamId, String>) -> Self {
+        assert!(!by_stream.is_empty(), "a service on Kafka reads some topic");
+        Self { by_stream }
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = StreamId> {
+        self.by_stream.keys().copied()
+    }
+
+    pub(super) fn leading(&self) -> &str {
+        self.by_stream.values().next().expect("checked in `new`")
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_stream.values().map(String::as_str)
+    }
+
+    pub(super) fn name(&self, stream: StreamId) -> &str {
+        &self.by_stream[&stream]
+    }
+
+    pub(super) fn stream(&self, topic: &str) -> Option<StreamId> {
+        self.by_stream.iter().find(|(_, name)| *name == topic).map(|(stream, _)| *stream)
+    }
+}
+
+impl Survey {
+    /// Connects and takes stock. An error where no broker answers.
+    pub fn open(link: &Link, topics: Topics) -> Result<Self, TransportError> {
+        let client: BaseConsumer = link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
+        let metadata = client.fetch_metadata(None, START_TIMEOUT).map_err(|_| {
+            let seconds = START_TIMEOUT.as_secs();
+            TransportError::fatal(format!("no Kafka broker answers at {} (waited {seconds} s); check the address, and that the broker runs", link.brokers))
+        })?;
+        Ok(Self { link: link.clone(), topics, client, metadata })
+    }
+
+    /// How many partitions a topic has; an error that names it where it does not exist.
+    pub fn partitions(&self, topic: &str) -> Result<u32, TransportError> {
+        self.metadata
+            .topics()
+            .iter()
+            .find(|found| found.name() == topic && found.error().is_none())
+            .and_then(|found| u32::try_from(found.partitions().len()).ok())
+            .filter(|partitions| *partitions > 0)
+            .ok_or_else(|| TransportError::fatal(format!("topic {topic} does not exist at {}; create it first", self.link.brokers)))
+    }
+
+    /// The number of tasks: of partitions that all inputs have alike.
+    pub fn tasks(&self) -> Result<u32, TransportError> {
+        let leading = self.topics.leading();
+        let tasks = self.partitions(leading)?;
+        for topic in self.topics.names() {
+            let partitions = self.partitions(topic)?;
+            if partitions != tasks {
+                return Err(TransportError::fatal(format!(
+                    "topic {leading} has {tasks} partitions and topic {topic} has {partitions}; events with one key meet only where all input topics have the same number of partitions"
+                )));
+            }
+        }
+        Ok(tasks)
+    }
+
+    pub(super) fn cluster(&self) -> String {
+        self.client.client().fetch_cluster_id(CALL_TIMEOUT).unwrap_or_default()
+    }
+
+    fn list(&self, partitions: &[InputPartition]) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for input in partitions {
+            list.add_partition_offset(self.topics.name(input.stream), partition(input.partition), Offset::Invalid)?;
+        }
+        Ok(list)
+    }
+
+    fn ask_committed(&self, partitions: &[InputPartition]) -> KafkaResult<Vec<Option<u64>>> {
+        let list = self.client.committed_offsets(self.list(partitions)?, Duration::from_secs(2))?;
+        partitions
+            .iter()
+            .map(|input| {
+                let element = list.find_partition(self.topics.name(input.stream), partition(input.partition));
+                let element = element.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))?;
+                element.error()?;
+                Ok(match element.offset() {
+                    Offset::Offset(offset) => u64::try_from(offset).ok(),
+                    _ => None,
+                })
+            })
+            .collect()
+    }
+}
+
+impl TopicSurvey for Survey {
+    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Option<u64>>, TransportError> {
+        let deadline = Instant::now() + COMMITTED_TIMEOUT;
+        loop {
+            match self.ask_committed(partitions) {
+                Ok(offsets) => return Ok(offsets),
+                Err(error) if Instant::now() > deadline => return Err(failure::of_call("the group's offsets", &error)),
+                Err(error) => tracing::debug!(%error, "the group's offsets are not told yet"),
+            }
+        }
+    }
+
+    fn retained(&self, input: InputPartition) -> Result<Range<u64>, TransportError> {
+        let watermarks = self.client.fetch_watermarks(self.topics.name(input.stream), partition(input.partition), CALL_TIMEOUT);
+        let (low, high) = watermarks.map_err(|error| failure::of_call("the ends of a topic", &error))?;
+        Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned())
+    }
+
+    fn end(&self, input: InputPartition) -> Result<u64, TransportError> {
+        let retained = self.retained(input)?;
+        if retained.is_empty() {
+            return Ok(retained.start);
+        }
+        let reader: BaseConsumer = self.link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
+        let mut back = 1;
+        loop {
+            let start = retained.end.saturating_sub(back).max(retained.start);
+            let last = last_record(&reader, self.topics.name(input.stream), input.partition, start..retained.end);
+            match last.map_err(|error| failure::of_call("the end of a topic", &error))? {
+                Some(last) => return Ok(last + 1),
+                None if start == retained.start => return Ok(start),
+                None => back *= 64,
+            }
+        }
+    }
+}
+
+/// The last committed record among these offsets, found by reading them.
+fn last_record(reader: &BaseConsumer, topic: &str, task: u32, range: Range<u64>) -> KafkaResult<Option<u64>> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition(task), Offset::Offset(range.start.cast_signed()))?;
+    reader.assign(&list)?;
+    let deadline = Instant::now() + CALL_TIMEOUT;
+    let mut last = None;
+    while Instant::now() < deadline {
+        match reader.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                let offset = message.offset().cast_unsigned();
+                if offset < range.end {
+                    last = Some(offset);
+                }
+                if offset + 1 >= range.end {
+                    return Ok(last);
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+            Some(Err(error)) => tracing::debug!(%error, "looking for the end of a topic"),
+            None => {}
+        }
+    }
+    Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut))
+}

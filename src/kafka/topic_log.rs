@@ -1,0 +1,329 @@
+//! The output topic as a log of matches.
+//!
+//! One thread reads the topic's end (read_committed, no member of any group) into a ring of recent entries; what a subscriber needs from before the ring is read
+//! from the topic again. A position is the next offset of each partition. Entries of different partitions come in the order in which the thread met them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::watch;
+
+use crate::kafka::group::partition;
+use crate::kafka::{Link, Survey, failure};
+use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, TransportError};
+
+/// How long a stop waits at most for the thread to notice.
+const TAIL_WAIT: Duration = Duration::from_millis(100);
+
+/// An older read that brings nothing for this long has reached the end.
+const OLDER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The output topic, read by any number of subscribers.
+pub struct TopicLog {
+    link: Link,
+    topic: String,
+    identity: String,
+    shared: Arc<Shared>,
+    older: Mutex<Option<OlderReader>>,
+    tail: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    ring: Mutex<Ring>,
+    changed: watch::Sender<u64>,
+    stopped: AtomicBool,
+}
+
+/// The most recent entries, by partition.
+struct Ring {
+    entries_max: usize,
+    entries: usize,
+    /// Counts all entries ever added.
+    sequence: u64,
+    partitions: Vec<RingPartition>,
+}
+
+struct RingPartition {
+    /// The oldest offset that the topic still had when last asked.
+    oldest: u64,
+    /// Complete from this offset on.
+    from: u64,
+    /// After the last entry read.
+    next: u64,
+    entries: VecDeque<RingEntry>,
+}
+
+struct RingEntry {
+    sequence: u64,
+    offset: u64,
+    pattern: Arc<str>,
+    json: Arc<[u8]>,
+}
+
+/// A consumer that stands somewhere before the ring; the next read of the same subscriber goes on with it.
+struct OlderReader {
+    consumer: BaseConsumer,
+    at: LogPosition,
+}
+
+impl TopicLog {
+    /// Starts the reading thread. Up to `entries_max` recent entries are kept in memory.
+    pub fn open(link: &Link, survey: &Survey, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
+        let partitions = survey.partitions(topic)?;
+        let consumer: BaseConsumer = link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
+        let mut ring = Ring { entries_max, entries: 0, sequence: 0, partitions: Vec::new() };
+        let mut from = Vec::new();
+        for task in 0..partitions {
+            let watermarks = consumer.fetch_watermarks(topic, partition(task), OLDER_TIMEOUT);
+            let (oldest, end) = watermarks.map_err(|error| failure::of_call("the ends of the output topic", &error))?;
+            let (oldest, end) = (oldest.max(0).cast_unsigned(), end.max(0).cast_unsigned());
+            ring.partitions.push(RingPartition { oldest, from: end, next: end, entries: VecDeque::new() });
+            from.push(end);
+        }
+        assign(&consumer, topic, &from).map_err(|error| failure::of_call("the output topic", &error))?;
+        let shared = Arc::new(Shared { ring: Mutex::new(ring), changed: watch::Sender::new(0), stopped: AtomicBool::new(false) });
+        let tail = std::thread::Builder::new()
+            .name("output-topic".to_owned())
+            .spawn({
+                let shared = shared.clone();
+                move || shared.tail(&consumer)
+            })
+            .map_err(|error| TransportError::fatal(format!("cannot start a thread: {error}")))?;
+        let identity = format!("{}/{topic}", survey.cluster());
+        Ok(Self { link: link.clone(), topic: topic.to_owned(), identity, shared, older: Mutex::default(), tail: Some(tail) })
+    }
+
+    /// Entries from before the ring, from the topic itself.
+    fn read_older(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
+        let waiting = self.older.lock().unwrap_or_else(PoisonError::into_inner).take_if(|reader| reader.at == *from);
+        let mut reader = match waiting {
+            Some(reader) => reader,
+            None => self.reader_at(from).map_err(|error| LogError::Failed(error.to_string()))?,
+        };
+        let entries = self.drain_older(&mut reader, entries_max)?;
+        *self.older.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+        Ok(entries)
+    }
+
+    fn reader_at(&self, from: &LogPosition) -> KafkaResult<OlderReader> {
+        let consumer: BaseConsumer = self.link.bystander().create()?;
+        assign(&consumer, &self.topic, &from.0)?;
+        Ok(OlderReader { consumer, at: from.clone() })
+    }
+
+    /// Ends where enough was read, or where every partition has reached what the tail had seen.
+    fn drain_older(&self, reader: &mut OlderReader, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
+        let ends = self.shared.ring().latest();
+        let mut reached: Vec<bool> = reader.at.0.iter().zip(&ends.0).map(|(at, end)| at >= end).collect();
+        let mut entries = Vec::new();
+        let deadline = Instant::now() + OLDER_TIMEOUT;
+        while entries.len() < entries_max && reached.contains(&false) && Instant::now() < deadline {
+            match reader.consumer.poll(TAIL_WAIT) {
+                Some(Ok(message)) => {
+                    let (place, offset) = address(&message);
+                    reader.at.0[place] = offset + 1;
+                    reached[place] |= offset + 1 >= ends.0[place];
+                    let (pattern, json) = content(&message);
+                    entries.push(LogEntry { position: reader.at.clone(), pattern, json });
+                }
+                Some(Err(KafkaError::PartitionEOF(place))) => reached[usize::try_from(place).expect("a partition's number")] = true,
+                Some(Err(error)) if failure::of_poll(&error).is_some() => {
+                    return Err(LogError::OutOfRange { earliest: self.shared.ring().earliest() });
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+        Ok(entries)
+    }
+}
+
+impl MatchLog for TopicLog {
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
+    fn earliest(&self) -> Result<LogPosition, LogError> {
+        Ok(self.shared.ring().earliest())
+    }
+
+    fn latest(&self) -> Result<LogPosition, LogError> {
+        Ok(self.shared.ring().latest())
+    }
+
+    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
+        let recent = self.shared.ring().read(from, entries_max)?;
+        match recent {
+            Some(entries) => Ok(entries),
+            None => self.read_older(from, entries_max),
+        }
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+}
+
+impl Drop for TopicLog {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        if let Some(tail) = self.tail.take()
+            && tail.join().is_err()
+        {
+            tracing::error!("the thread that reads the output topic has panicked");
+        }
+    }
+}
+
+impl Shared {
+    fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tail(&self, consumer: &BaseConsumer) {
+        while !self.stopped.load(Ordering::Relaxed) {
+            match consumer.poll(TAIL_WAIT) {
+                Some(Ok(message)) => {
+                    let (place, offset) = address(&message);
+                    let (pattern, json) = content(&message);
+                    self.ring().push(place, offset, pattern, json);
+                    self.changed.send_modify(|version| *version += 1);
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+                Some(Err(error)) => tracing::warn!(%error, "reading the output topic"),
+            }
+        }
+    }
+}
+
+impl Ring {
+    fn push(&mut self, place: usize, offset: u64, pattern: Arc<str>, json: Arc<[u8]>) {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let partition = &mut self.partitions[place];
+        partition.next = offset + 1;
+        partition.entries.push_back(RingEntry { sequence, offset, pattern, json });
+        self.entries += 1;
+        if self.entries > self.entries_max {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let oldest = self.partitions.iter_mut().min_by_key(|partition| partition.entries.front().map_or(u64::MAX, |entry| entry.sequence));
+        if let Some(partition) = oldest
+            && let Some(entry) = partition.entries.pop_front()
+        {
+            partition.from = entry.offset + 1;
+            self.entries -= 1;
+        }
+    }
+
+    fn earliest(&self) -> LogPosition {
+        LogPosition(self.partitions.iter().map(|partition| partition.oldest).collect())
+    }
+
+    fn latest(&self) -> LogPosition {
+        LogPosition(self.partitions.iter().map(|partition| partition.next).collect())
+    }
+
+    /// `None`: some of it is older than the ring.
+    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Option<Vec<LogEntry>>, LogError> {
+        if from.0.len() != self.partitions.len() {
+            return Err(LogError::Failed("not a place in this topic".to_owned()));
+        }
+        if from.0.iter().zip(&self.partitions).any(|(from, partition)| *from < partition.from) {
+            return Ok(None);
+        }
+        let mut heads: Vec<usize> =
+            from.0.iter().zip(&self.partitions).map(|(from, partition)| partition.entries.partition_point(|entry| entry.offset < *from)).collect();
+        let mut at = from.clone();
+        let mut entries = Vec::new();
+        while entries.len() < entries_max {
+            let next = self.partitions.iter().zip(&heads).enumerate().filter_map(|(place, (partition, head))| Some((place, partition.entries.get(*head)?)));
+            let Some((place, entry)) = next.min_by_key(|(_, entry)| entry.sequence) else { break };
+            at.0[place] = entry.offset + 1;
+            heads[place] += 1;
+            entries.push(LogEntry { position: at.clone(), pattern: entry.pattern.clone(), json: entry.json.clone() });
+        }
+        Ok(Some(entries))
+    }
+}
+
+fn assign(consumer: &BaseConsumer, topic: &str, from: &[u64]) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::new();
+    for (task, offset) in (0..).zip(from) {
+        list.add_partition_offset(topic, partition(task), Offset::Offset(offset.cast_signed()))?;
+    }
+    consumer.assign(&list)
+}
+
+fn address(message: &impl Message) -> (usize, u64) {
+    (usize::try_from(message.partition()).expect("a partition's number"), message.offset().max(0).cast_unsigned())
+}
+
+/// A match's pattern name and bytes. What someone else may have written to the topic has no pattern, and reaches those who asked for all.
+fn content(message: &impl Message) -> (Arc<str>, Arc<[u8]>) {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        #[serde(default)]
+        pattern: String,
+    }
+    let json = message.payload().unwrap_or_default();
+    let pattern = serde_json::from_slice::<Named>(json).map(|named| named.pattern).unwrap_or_default();
+    (pattern.into(), json.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(entries_max: usize, partitions: usize) -> Ring {
+        let partition = || RingPartition { oldest: 0, from: 0, next: 0, entries: VecDeque::new() };
+        Ring { entries_max, entries: 0, sequence: 0, partitions: (0..partitions).map(|_| partition()).collect() }
+    }
+
+    fn texts(entries: &[LogEntry]) -> Vec<String> {
+        entries.iter().map(|entry| String::from_utf8(entry.json.to_vec()).expect("text")).collect()
+    }
+
+    fn push(ring: &mut Ring, place: usize, offset: u64) {
+        ring.push(place, offset, "p".into(), format!("{place}:{offset}").into_bytes().into());
+    }
+
+    #[test]
+    fn a_reader_that_goes_on_from_any_entry_sees_the_rest_once() {
+        let mut ring = ring(100, 2);
+        // Offsets skip where a transaction's markers stand.
+        for (place, offset) in [(0, 0), (1, 0), (1, 1), (0, 2), (1, 4)] {
+            push(&mut ring, place, offset);
+        }
+        let all = ring.read(&LogPosition(vec![0, 0]), 100).expect("this topic's").expect("recent");
+        assert_eq!(texts(&all), ["0:0", "1:0", "1:1", "0:2", "1:4"]);
+        for cut in 0..all.len() {
+            let rest = ring.read(&all[cut].position, 100).expect("this topic's").expect("recent");
+            assert_eq!(texts(&rest), texts(&all[cut + 1..]));
+            let one = ring.read(&all[cut].position, 1).expect("this topic's").expect("recent");
+            assert_eq!(texts(&one), texts(&all[cut + 1..(cut + 2).min(all.len())]));
+        }
+        assert_eq!(all[4].position, ring.latest());
+    }
+
+    #[test]
+    fn what_the_ring_has_dropped_is_not_taken_for_read() {
+        let mut ring = ring(2, 2);
+        for (place, offset) in [(0, 0), (1, 0), (0, 1)] {
+            push(&mut ring, place, offset);
+        }
+        assert!(ring.read(&LogPosition(vec![0, 0]), 10).expect("this topic's").is_none());
+        let kept = ring.read(&LogPosition(vec![1, 0]), 10).expect("this topic's").expect("recent");
+        assert_eq!(texts(&kept), ["1:0", "0:1"]);
+        assert!(ring.read(&LogPosition(vec![0]), 10).is_err());
+    }
+}

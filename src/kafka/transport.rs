@@ -1,0 +1,251 @@
+//! One worker's part: a consumer in the group and a transactional producer.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use crate::event::EventTime;
+use crate::kafka::group::{Group, GroupConsumer, partition};
+use crate::kafka::survey::Topics;
+use crate::kafka::{Identity, Link, failure, ffi};
+use crate::ports::{Fetched, GroupChange, InputPartition, Membership, OutputRecord, Record, Transport, TransportError};
+
+/// Records and bytes that one call of `poll` takes at most, so that the group is heard often enough.
+const POLL_RECORDS_MAX: usize = 5_000;
+const POLL_BYTES_MAX: usize = 8 << 20;
+
+/// How long a seek or the start of the producer may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A worker's consumer and producer.
+pub struct Member {
+    topics: Topics,
+    consumer: GroupConsumer,
+    producer: BaseProducer<Deliveries>,
+    /// What is read; the rest of the assignment waits for its start.
+    started: BTreeSet<InputPartition>,
+}
+
+/// The brokers' answers to what was sent in this transaction.
+#[derive(Default)]
+struct Deliveries {
+    refused: Mutex<Option<String>>,
+}
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "the Kafka client reports");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            let reason = format!("topic {}: {error}", message.topic());
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        }
+    }
+}
+
+impl Member {
+    /// Fences whatever an earlier process of this identity left behind, then joins the group.
+    pub fn join(link: &Link, identity: Identity, topics: &Topics) -> Result<Self, TransportError> {
+        let producer: BaseProducer<Deliveries> =
+            link.producer(identity).create_with_context(Deliveries::default()).map_err(|error| failure::of_call("settings", &error))?;
+        producer.init_transactions(CALL_TIMEOUT).map_err(|error| failure::of_transaction("cannot begin to produce", &error))?;
+        let group = Group::new(topics.names().map(str::to_owned).collect());
+        let consumer: GroupConsumer = link.member(identity).create_with_context(group).map_err(|error| failure::of_call("settings", &error))?;
+        consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
+        Ok(Self { topics: topics.clone(), consumer, producer, started: BTreeSet::new() })
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>, fetched: &mut Fetched) {
+        let (Some(stream), Ok(partition), Ok(offset)) =
+            (self.topics.stream(message.topic()), u32::try_from(message.partition()), u64::try_from(message.offset()))
+        else {
+            return;
+        };
+        let input = InputPartition { stream, partition };
+        if !self.started.contains(&input) {
+            return;
+        }
+        let bytes = message.payload().unwrap_or_default();
+        let timestamp = message.timestamp().to_millis().and_then(EventTime::from_millis);
+        let full_bytes = bytes.len() as u64;
+        fetched.push(input, Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes });
+    }
+
+    fn list(&self, partitions: impl IntoIterator<Item = (InputPartition, Offset)>) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for (input, offset) in partitions {
+            list.add_partition_offset(self.topics.name(input.stream), partition(input.partition), offset)?;
+        }
+        Ok(list)
+    }
+
+    /// Repeated, because a partition that was only just assigned may not be ready to be moved.
+    fn seek(&self, from: &[(InputPartition, u64)]) -> KafkaResult<()> {
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        loop {
+            let list = self.list(from.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
+            let result = self.consumer.seek_partitions(list, CALL_TIMEOUT).and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
+            if result.is_ok() || Instant::now() > deadline {
+                return result;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn refused(&self) -> Option<String> {
+        self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn drain_until(&self, deadline: Instant) -> bool {
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() > deadline {
+                return false;
+            }
+            self.producer.poll(Duration::from_millis(1));
+        }
+        true
+    }
+}
+
+impl Transport for Member {
+    fn poll(&mut self, wait: Duration, fetched: &mut Fetched) -> Result<Option<GroupChange>, TransportError> {
+        self.producer.poll(Duration::ZERO);
+        let (records_max, bytes_max) = (fetched.records() + POLL_RECORDS_MAX, fetched.bytes() + POLL_BYTES_MAX);
+        let mut wait = wait;
+        let mut records = fetched.records();
+        loop {
+            if let Some(change) = self.consumer.context().next_change() {
+                return Ok(Some(change));
+            }
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => self.take(&message, fetched),
+                Some(Err(error)) => match failure::of_poll(&error) {
+                    Some(error) => return Err(error),
+                    None => tracing::warn!(%error, "reading from Kafka"),
+                },
+                None => {
+                    return Ok(self.consumer.context().next_change());
+                }
+            }
+            wait = Duration::ZERO;
+            records += 1;
+            if records >= records_max || fetched.bytes() >= bytes_max {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn start(&mut self, from: &[(InputPartition, u64)]) -> Result<(), TransportError> {
+        if from.is_empty() {
+            return Ok(());
+        }
+        self.seek(from).map_err(|error| failure::of_call("cannot read from the stored place", &error))?;
+        self.started.extend(from.iter().map(|&(input, _)| input));
+        let inputs: Vec<_> = from.iter().map(|&(input, _)| input).collect();
+        self.resume(&inputs)
+    }
+
+    fn pause(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError> {
+        let list = self.list(partitions.iter().map(|&input| (input, Offset::Invalid))).and_then(|list| self.consumer.pause(&list));
+        list.map_err(|error| failure::of_call("cannot pause", &error))
+    }
+
+    fn resume(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError> {
+        let list = self.list(partitions.iter().map(|&input| (input, Offset::Invalid))).and_then(|list| self.consumer.resume(&list));
+        list.map_err(|error| failure::of_call("cannot resume", &error))
+    }
+
+    fn release(&mut self, tasks: &[u32]) -> Result<(), TransportError> {
+        self.started.retain(|input| !tasks.contains(&input.partition));
+        self.consumer.context().give_back(&self.consumer, tasks).map_err(|error| failure::of_call("cannot give partitions back", &error))
+    }
+
+    fn membership(&mut self) -> Membership {
+        Membership { generation: ffi::generation(&self.consumer), lost: self.consumer.assignment_lost() }
+    }
+
+    fn begin(&mut self) -> Result<(), TransportError> {
+        drop(self.refused());
+        self.producer.begin_transaction().map_err(|error| failure::of_transaction("cannot begin a transaction", &error))
+    }
+
+    fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError> {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in record.headers {
+            headers = headers.insert(Header { key, value: Some(*value) });
+        }
+        let mut outgoing: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(record.topic).payload(record.value).partition(partition(record.partition)).headers(headers);
+        outgoing.key = record.key;
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        loop {
+            match self.producer.send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < deadline => {
+                    outgoing = back;
+                    self.producer.poll(Duration::from_millis(1));
+                }
+                Err((error, _)) => return Err(failure::of_send(record.topic, &error)),
+            }
+        }
+    }
+
+    fn drain(&mut self, wait: Duration) -> Result<(), TransportError> {
+        let drained = self.drain_until(Instant::now() + wait);
+        match self.refused() {
+            Some(reason) => Err(failure::of_delivery(reason)),
+            None if drained => Ok(()),
+            None => Err(failure::of_delivery("the brokers do not answer".to_owned())),
+        }
+    }
+
+    fn send_offsets(&mut self, next: &[(InputPartition, u64)], wait: Duration) -> Result<(), TransportError> {
+        let list = self.list(next.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))));
+        let list = list.map_err(|error| failure::of_call("offsets", &error))?;
+        let metadata = self.consumer.group_metadata().ok_or_else(|| TransportError::fatal("Kafka: the consumer has no group"))?;
+        self.producer.send_offsets_to_transaction(&list, &metadata, wait).map_err(|error| failure::of_transaction("cannot send offsets", &error))
+    }
+
+    fn commit(&mut self, wait: Duration) -> Result<(), TransportError> {
+        self.producer.commit_transaction(wait).map_err(|error| failure::of_transaction("cannot commit", &error))
+    }
+
+    fn abort(&mut self, wait: Duration) -> Result<(), TransportError> {
+        // The library waits for the answers to be fetched, which only this thread does.
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.drain_until(Instant::now() + wait);
+        drop(self.refused());
+        self.producer.abort_transaction(wait).map_err(|error| failure::of_transaction("cannot abort", &error))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.consumer.context().close();
+        // A revocation that nobody has answered would keep the consumer from closing.
+        while let Some(change) = self.consumer.context().next_change() {
+            if let GroupChange::Revoked(tasks) = change
+                && let Err(error) = self.consumer.context().give_back(&self.consumer, &tasks)
+            {
+                tracing::warn!(%error, "closing the consumer");
+            }
+        }
+    }
+}
+
+fn signed(offset: u64) -> i64 {
+    i64::try_from(offset).expect("offsets come from Kafka, which counts them in 63 bits")
+}

@@ -1,0 +1,165 @@
+//! Topics as a worker meets them: records in as a member of a group, transactions out, and questions about what the cluster holds.
+//!
+//! Two traits, so that a simulated transport can fail at every step of a commit. [`Transport`] is one worker's own: a consumer that takes part in the
+//! group, and a transactional producer. [`TopicSurvey`] only asks, takes part in nothing, and may be used from any thread.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::event::StreamId;
+use crate::ports::{Record, RecordBatch};
+
+/// One partition of one input topic. Partition p of every input is task p.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct InputPartition {
+    pub stream: StreamId,
+    pub partition: u32,
+}
+
+/// What the group says. Partitions come and go for all inputs together, as tasks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GroupChange {
+    /// Ours from now on; nothing is read before [`Transport::start`].
+    Assigned(Vec<u32>),
+    /// Ours until [`Transport::release`]: what was begun may be finished and committed.
+    Revoked(Vec<u32>),
+    /// Not ours any more, and perhaps for a while already: nothing may be committed.
+    Lost(Vec<u32>),
+}
+
+/// Whether the group would take our offsets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Membership {
+    /// Below 0: not a member, and the broker would take offsets from just anyone then.
+    pub generation: i32,
+    /// The assignment was lost without a word.
+    pub lost: bool,
+}
+
+/// What goes out. The bytes are copied by [`Transport::send`].
+#[derive(Clone, Copy, Debug)]
+pub struct OutputRecord<'a> {
+    pub topic: &'a str,
+    pub partition: u32,
+    pub key: Option<&'a [u8]>,
+    pub value: &'a [u8],
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// One worker's consumer and producer. Every call returns within the time that it is given, or a few seconds.
+pub trait Transport {
+    /// Takes the records that are there into `fetched`, waiting at most `wait` for the first. A change of the group comes alone or after the records that were
+    /// read before it.
+    fn poll(&mut self, wait: Duration, fetched: &mut Fetched) -> Result<Option<GroupChange>, TransportError>;
+
+    /// Reads assigned partitions from these offsets on. Records fetched from elsewhere are dropped.
+    fn start(&mut self, from: &[(InputPartition, u64)]) -> Result<(), TransportError>;
+
+    /// Reads nothing from these partitions until [`Transport::resume`] or [`Transport::start`]; what was fetched in advance is read again then.
+    fn pause(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError>;
+
+    fn resume(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError>;
+
+    /// Gives revoked tasks back.
+    fn release(&mut self, tasks: &[u32]) -> Result<(), TransportError>;
+
+    /// Asked right before offsets are sent.
+    fn membership(&mut self) -> Membership;
+
+    fn begin(&mut self) -> Result<(), TransportError>;
+
+    fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError>;
+
+    /// Waits until everything sent is with the brokers; an error where a record was refused.
+    fn drain(&mut self, wait: Duration) -> Result<(), TransportError>;
+
+    /// The next offset of each input partition, into the transaction.
+    fn send_offsets(&mut self, next: &[(InputPartition, u64)], wait: Duration) -> Result<(), TransportError>;
+
+    fn commit(&mut self, wait: Duration) -> Result<(), TransportError>;
+
+    fn abort(&mut self, wait: Duration) -> Result<(), TransportError>;
+}
+
+/// Questions about topics and the group, asked without being a member.
+pub trait TopicSurvey: Send + Sync {
+    /// The group's committed next offsets, in the order asked. Waits while a transaction that would change them is open.
+    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Option<u64>>, TransportError>;
+
+    /// The offsets that are kept and stable: the oldest, up to and without the end.
+    fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError>;
+
+    /// The offset after the last committed record; the oldest kept offset where there is none. (The end of a log may be made up of markers that no reader sees.)
+    fn end(&self, partition: InputPartition) -> Result<u64, TransportError>;
+}
+
+/// What a failed call leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The same call again.
+    Retriable,
+    /// Time-out, or the connection was lost: it may have happened or may still happen.
+    Unknown,
+    /// The transaction is to be aborted.
+    Abortable,
+    /// The transaction is to be aborted, and we are no member of the group any more.
+    Expelled,
+    /// Fenced, or nothing that can be repaired with this client.
+    Fatal,
+}
+
+/// The outside's fault. The reason is one sentence.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct TransportError {
+    pub failure: Failure,
+    pub reason: String,
+}
+
+impl TransportError {
+    pub fn fatal(reason: impl Into<String>) -> Self {
+        Self { failure: Failure::Fatal, reason: reason.into() }
+    }
+}
+
+/// Records by partition, buffers reused.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    batches: Vec<RecordBatch>,
+}
+
+impl Fetched {
+    /// Cost: a search among the partitions, few.
+    pub fn push(&mut self, partition: InputPartition, record: Record<'_>) {
+        let batch = match self.batches.iter_mut().position(|batch| batch.stream == partition.stream && batch.partition == partition.partition) {
+            Some(place) => &mut self.batches[place],
+            None => {
+                self.batches.push(RecordBatch::new(partition.stream, partition.partition));
+                self.batches.last_mut().expect("pushed above")
+            }
+        };
+        batch.push(record);
+    }
+
+    /// The batches that hold something.
+    pub fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.batches.iter().filter(|batch| !batch.is_empty())
+    }
+
+    pub fn records(&self) -> usize {
+        self.batches.iter().map(RecordBatch::len).sum()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.batches.iter().map(RecordBatch::bytes).sum()
+    }
+
+    pub fn clear(&mut self) {
+        self.batches.iter_mut().for_each(RecordBatch::clear);
+    }
+
+    /// Forgets the partitions of these tasks.
+    pub fn forget(&mut self, tasks: &[u32]) {
+        self.batches.retain(|batch| !tasks.contains(&batch.partition));
+    }
+}

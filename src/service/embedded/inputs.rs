@@ -1,0 +1,125 @@
+//! The files and pipes of a run, and which of them is read next.
+
+use std::collections::BTreeMap;
+
+use crate::config::{AtEnd, Config, Origin};
+use crate::event::{Schema, StreamId};
+use crate::file::{AtEnd as FileAtEnd, FileSource, StdinSource};
+use crate::pattern::Program;
+use crate::ports::{Read, RecordBatch, Source, SourceError};
+use crate::service::state::Meta;
+use crate::service::task::Task;
+
+pub(super) struct Inputs {
+    inputs: Vec<Input>,
+    schema: std::sync::Arc<Schema>,
+    /// Last lines without a line's end: events only once everything else has been committed.
+    unterminated: Vec<RecordBatch>,
+}
+
+struct Input {
+    stream: StreamId,
+    source: Box<dyn Source>,
+    batch: RecordBatch,
+    ended: bool,
+}
+
+pub(super) enum Next {
+    /// The batch of this input holds records.
+    Batch(usize),
+    /// No input has anything now.
+    Pending,
+    /// All have ended.
+    End,
+}
+
+impl Inputs {
+    pub(super) fn open(program: &Program, config: &Config) -> anyhow::Result<Self> {
+        let mut inputs = Vec::new();
+        for stream in program.schema.ids() {
+            let Some(bound) = config.streams.get(&program.schema.stream(stream).name) else { continue };
+            let record_bytes_max = config.limits.record_bytes_max;
+            let source: Box<dyn Source> = match &bound.origin {
+                Origin::File { path, at_end } => {
+                    let at_end = match at_end {
+                        AtEnd::Finish => FileAtEnd::Finish,
+                        AtEnd::Follow => FileAtEnd::Follow,
+                    };
+                    Box::new(FileSource::open(path, at_end, record_bytes_max)?)
+                }
+                Origin::StandardInput => Box::new(StdinSource::open(record_bytes_max)?),
+                Origin::Published => continue,
+                Origin::Topic(_) => unreachable!("the configuration check keeps topics and files apart"),
+            };
+            inputs.push(Input { stream, source, batch: RecordBatch::new(stream, 0), ended: false });
+        }
+        Ok(Self { inputs, schema: program.schema.clone(), unterminated: Vec::new() })
+    }
+
+    /// Goes to where the last committed epoch ended, or the oldest event it still held.
+    pub(super) fn seek(&mut self, meta: &Meta) -> Result<(), SourceError> {
+        for input in &mut self.inputs {
+            let name = &self.schema.stream(input.stream).name;
+            let Some(position) = meta.positions.partitions.iter().find(|position| position.stream == *name) else { continue };
+            if let Some(fingerprint) = meta.fingerprints.get(name) {
+                input.source.verify(fingerprint)?;
+            }
+            let (byte, offset) =
+                position.rewind.map_or((position.next_position, position.next_offset), |rewind| (rewind.position, rewind.offset));
+            input.source.seek(byte, offset)?;
+        }
+        Ok(())
+    }
+
+    /// Reads from the input that is furthest behind in event time, so that little has to be held back; from another where it has nothing.
+    pub(super) fn next(&mut self, task: &Task, bytes_max: usize) -> Result<Next, SourceError> {
+        let mut order: Vec<usize> = (0..self.inputs.len()).filter(|&place| !self.inputs[place].ended).collect();
+        if order.len() > 1 {
+            order.sort_by_key(|&place| task.newest(self.inputs[place].stream, 0));
+        }
+        let mut pending = false;
+        for place in order {
+            let input = &mut self.inputs[place];
+            input.batch.clear();
+            match input.source.read(&mut input.batch, bytes_max)? {
+                Read::Records if input.source.is_past_unterminated_end() => {
+                    let batch = std::mem::replace(&mut input.batch, RecordBatch::new(input.stream, 0));
+                    assert_eq!(batch.len(), 1, "an unterminated line comes alone");
+                    self.unterminated.push(batch);
+                    input.ended = true;
+                }
+                Read::Records => return Ok(Next::Batch(place)),
+                Read::Pending => pending = true,
+                Read::End => input.ended = true,
+            }
+        }
+        Ok(if pending { Next::Pending } else if self.inputs.iter().all(|input| input.ended) { Next::End } else { Next::Pending })
+    }
+
+    /// The streams whose inputs have ended.
+    pub(super) fn ended(&self) -> Vec<StreamId> {
+        self.inputs.iter().filter(|input| input.ended).map(|input| input.stream).collect()
+    }
+
+    pub(super) fn batch(&self, place: usize) -> &RecordBatch {
+        &self.inputs[place].batch
+    }
+
+    /// The stream of an input.
+    pub(super) fn name(&self, place: usize) -> &str {
+        &self.schema.stream(self.inputs[place].stream).name
+    }
+
+    pub(super) fn take_unterminated(&mut self) -> Vec<RecordBatch> {
+        std::mem::take(&mut self.unterminated)
+    }
+
+    /// By stream: what tells its source from another.
+    pub(super) fn fingerprints(&mut self) -> Result<BTreeMap<String, Vec<u8>>, SourceError> {
+        let mut fingerprints = BTreeMap::new();
+        for input in &mut self.inputs {
+            fingerprints.insert(self.schema.stream(input.stream).name.clone(), input.source.fingerprint()?);
+        }
+        Ok(fingerprints)
+    }
+}

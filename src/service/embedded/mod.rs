@@ -1,0 +1,355 @@
+//! One process, no server: files, standard streams and published events in, files and subscribers out.
+//!
+//! One epoch is one atomic write. The loop reads and applies records until the epoch is due, then [`commit`](Loop::commit): outputs are appended and
+//! synced, then state, source positions and output lengths are written in one batch, then subscribers and publishers are told. What a crash
+//! leaves beyond the committed lengths is cut off at the next start and comes out again, byte for byte: the order of matches
+//! does not depend on where epochs end.
+//!
+//! The end of a finite input closes all windows. What that brings out is appended but not committed: a later run over the grown file cuts it off
+//! and goes on as if the file had never ended.
+
+mod inputs;
+mod outputs;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+
+use crate::config::{Config, EndOfInput, Origin};
+use crate::event::{EventTime, ProcessingTime, StreamId};
+use crate::grpc::{Server, ServerParts};
+use crate::pattern::Program;
+use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, WriteBatch};
+use crate::service::published::PublishedStreams;
+use crate::service::state::{self, FORMAT, Meta};
+use crate::service::task::{Epoch, Task, TaskOptions};
+use crate::service::{StopSignal, StoredMatchLog, Summary, rocks_options};
+use crate::store::{Memory, Rocks};
+
+use inputs::{Inputs, Next};
+use outputs::Outputs;
+
+/// Bytes of records that are applied at a time, for each worker.
+const BATCH_BYTES: usize = 256 << 10;
+/// An epoch ends early when this many matches wait, so that they do not fill the memory.
+const EPOCH_MATCHES_MAX: usize = 20_000;
+/// How long the loop waits where no source has anything, before it looks again.
+const QUIET_WAIT: Duration = Duration::from_millis(20);
+
+/// Runs until the input ends or a stop is asked for.
+pub fn run(program: &Arc<Program>, config: &Config, end: EndOfInput, stop: &StopSignal) -> anyhow::Result<Summary> {
+    let mut run = Loop::open(program, config)?;
+    let outcome = run.work(end, stop);
+    run.close();
+    outcome
+}
+
+struct Loop {
+    task: Task,
+    store: Arc<dyn StateStore>,
+    /// The state outlives the process: commits are worth their cost.
+    keeps_state: bool,
+    meta: Meta,
+    inputs: Inputs,
+    outputs: Outputs,
+    published: Option<PublishedStreams>,
+    log: Option<Arc<StoredMatchLog>>,
+    server: Option<(Runtime, Server)>,
+    epoch_length: Duration,
+    batch_bytes: usize,
+    held_events_max: usize,
+    epoch_began: Instant,
+    /// Records were applied since the last commit.
+    dirty: bool,
+    /// An input's end was taken for good while others went on: nothing may be committed any more.
+    sealed: bool,
+    records_read: u64,
+}
+
+impl Loop {
+    fn open(program: &Arc<Program>, config: &Config) -> anyhow::Result<Self> {
+        let store: Arc<dyn StateStore> = match &config.state {
+            Some(folder) => Arc::new(Rocks::open(&folder.join("0"), rocks_options(config))?),
+            None => Arc::new(Memory::default()),
+        };
+        let stored = Meta::read(&*store)?;
+        let known = stored.is_some();
+        let mut meta = stored.unwrap_or_else(|| new_meta(config));
+        if let Some(reference) = config.reference {
+            meta.reference_us = reference.micros();
+        }
+        if known {
+            adopt_program(&mut meta, program, &*store)?;
+        }
+        meta.remember_patterns(program);
+
+        let outputs = Outputs::open(program, config, &meta.outputs)?;
+        let mut inputs = Inputs::open(program, config)?;
+        let partitions: Vec<(StreamId, u32)> = program
+            .schema
+            .ids()
+            .filter(|&id| config.streams.contains_key(&program.schema.stream(id).name))
+            .map(|id| (id, 0))
+            .collect();
+        let mut task = Task::new(program, &TaskOptions::new(config, EventTime::from_micros(meta.reference_us)), &partitions);
+        let (publisher, mut published) = published_streams(program, config);
+        if known {
+            task.restore(&*store, &meta.positions)?;
+            inputs.seek(&meta)?;
+            if let Some(published) = &mut published {
+                for batch in published.restore(&*store, &meta.positions)? {
+                    task.apply(&batch, wall_clock())?;
+                }
+            }
+        }
+        let log = match &config.grpc {
+            Some(_) => Some(Arc::new(StoredMatchLog::open(store.clone(), meta.identity.clone(), config.limits.log_matches_max)?)),
+            None => None,
+        };
+        let server = match (&config.grpc, &log) {
+            (Some(grpc), Some(log)) => Some(serve(grpc.address, program, config, log.clone(), publisher)?),
+            _ => None,
+        };
+        Ok(Self {
+            task,
+            store,
+            keeps_state: config.state.is_some(),
+            meta,
+            inputs,
+            outputs,
+            published,
+            log,
+            server,
+            epoch_length: Duration::from_millis(config.epoch_ms),
+            batch_bytes: BATCH_BYTES * config.workers.max(1),
+            held_events_max: config.limits.held_events_max,
+            epoch_began: Instant::now(),
+            dirty: false,
+            sealed: false,
+            records_read: 0,
+        })
+    }
+
+    fn work(&mut self, end: EndOfInput, stop: &StopSignal) -> anyhow::Result<Summary> {
+        // The first commit makes the outputs known to the state before anything stands in them.
+        self.dirty = true;
+        self.commit()?;
+        loop {
+            if stop.is_asked() {
+                self.commit()?;
+                return Ok(self.summary(true));
+            }
+            let published = self.take_published()?;
+            let next = self.inputs.next(&self.task, self.batch_bytes)?;
+            if let Next::Batch(place) = next {
+                self.apply_input(place)?;
+                self.pass_ended_inputs(end);
+            }
+            let quiet = !published && !matches!(next, Next::Batch(_));
+            if matches!(next, Next::End) && self.published.is_none() {
+                break;
+            }
+            let awaited = quiet && self.published.as_ref().is_some_and(PublishedStreams::awaits_commit);
+            if awaited || self.epoch_began.elapsed() >= self.epoch_length || self.task.matches_waiting() >= EPOCH_MATCHES_MAX {
+                self.task.tick(wall_clock());
+                self.commit()?;
+            } else if quiet {
+                self.wait()?;
+            }
+        }
+        self.commit()?;
+        if end == EndOfInput::ClosesWindows {
+            self.finish()?;
+        }
+        Ok(self.summary(false))
+    }
+
+    /// Closes all windows; nothing of it is committed.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        for batch in self.inputs.take_unterminated() {
+            self.task.apply(&batch, wall_clock())?;
+            self.records_read += batch.len() as u64;
+        }
+        self.task.end();
+        let epoch = self.task.take_epoch();
+        self.outputs.append(&epoch)?;
+        self.outputs.sync()
+    }
+
+    /// An input that has ended may go on in a later run, so it holds the others back, which must wait in memory. Where nothing is kept for a later run, or
+    /// the memory for waiting is half full, its end counts at once; what then comes out is not committed.
+    fn pass_ended_inputs(&mut self, end: EndOfInput) {
+        if end == EndOfInput::KeepsOpen || self.inputs.ended().is_empty() {
+            return;
+        }
+        if !self.keeps_state || self.task.held_events() > self.held_events_max / 2 {
+            self.sealed = true;
+            for stream in self.inputs.ended() {
+                self.task.close(stream, 0);
+            }
+        }
+    }
+
+    fn apply_input(&mut self, place: usize) -> anyhow::Result<()> {
+        let batch = self.inputs.batch(place);
+        self.records_read += batch.len() as u64;
+        self.dirty = true;
+        self.task.apply(batch, wall_clock()).with_context(|| format!("{} cannot be read", self.inputs.name(place)))
+    }
+
+    /// Applies what clients have published by now; says whether there was anything.
+    fn take_published(&mut self) -> anyhow::Result<bool> {
+        let Some(published) = &mut self.published else { return Ok(false) };
+        let mut any = false;
+        let mut bytes = 0;
+        while bytes < self.batch_bytes {
+            let Some(publication) = published.next() else { break };
+            let batch = published.take(publication);
+            bytes += batch.bytes();
+            any = true;
+            self.dirty = true;
+            self.records_read += batch.len() as u64;
+            self.task.apply(&batch, wall_clock())?;
+        }
+        Ok(any)
+    }
+
+    /// Nothing is there: waits for a publication or a little while.
+    fn wait(&mut self) -> anyhow::Result<()> {
+        let (Some((runtime, _)), Some(published)) = (&self.server, &mut self.published) else {
+            std::thread::sleep(QUIET_WAIT);
+            return Ok(());
+        };
+        if let Some(publication) = runtime.block_on(published.wait(QUIET_WAIT)) {
+            let batch: RecordBatch = published.take(publication);
+            self.dirty = true;
+            self.records_read += batch.len() as u64;
+            self.task.apply(&batch, wall_clock())?;
+        }
+        Ok(())
+    }
+
+    /// Ends the epoch: outputs first, then state, positions and lengths in one batch, then whoever waits is told.
+    fn commit(&mut self) -> anyhow::Result<()> {
+        self.epoch_began = Instant::now();
+        let epoch: Epoch = self.task.take_epoch();
+        if !self.dirty && epoch.matches.is_empty() {
+            return Ok(());
+        }
+        self.dirty = false;
+        self.outputs.append(&epoch)?;
+        if self.sealed || (!self.keeps_state && self.log.is_none()) {
+            self.task.discard_changes();
+            return Ok(());
+        }
+        self.outputs.sync()?;
+        self.meta.epoch += 1;
+        self.meta.positions = self.task.positions();
+        self.meta.outputs = self.outputs.lengths();
+        let mut batch = WriteBatch::default();
+        if self.keeps_state {
+            for change in self.task.take_changes() {
+                let key = state::runs_key(&change.key);
+                match change.value {
+                    Some(value) => batch.puts.push((key, value)),
+                    None => batch.deletes.push(key),
+                }
+            }
+            self.meta.fingerprints = self.inputs.fingerprints()?;
+            self.meta.write(&mut batch);
+        } else {
+            self.task.discard_changes();
+        }
+        if let Some(published) = &mut self.published {
+            published.stage(&self.meta.positions, &mut batch);
+        }
+        let staged = self.log.as_ref().map(|log| log.stage(self.meta.epoch, &self.outputs.appended_matches(), &mut batch));
+        self.store.write(batch)?;
+        if let (Some(log), Some(staged)) = (&self.log, staged) {
+            log.publish(staged);
+        }
+        if let Some(published) = &mut self.published {
+            published.acknowledge();
+        }
+        Ok(())
+    }
+
+    fn summary(&self, stopped: bool) -> Summary {
+        Summary {
+            counters: self.task.counters(),
+            rejected: self.task.rejected_by_code().clone(),
+            records_read: self.records_read,
+            keys_by_worker: self.task.keys_by_shard(),
+            stopped,
+        }
+    }
+
+    /// Lets subscribers take what is committed, then ends their streams.
+    fn close(&mut self) {
+        if let Some((runtime, server)) = self.server.take() {
+            runtime.block_on(server.shut_down());
+        }
+    }
+}
+
+fn new_meta(config: &Config) -> Meta {
+    let reference = config.reference.unwrap_or_else(|| EventTime::from_micros(wall_clock().micros()));
+    Meta { format: FORMAT, identity: format!("{:032x}", rand::random::<u128>()), reference_us: reference.micros(), ..Meta::default() }
+}
+
+/// Patterns that are the same keep their state; the state of the others is deleted, which is said.
+fn adopt_program(meta: &mut Meta, program: &Program, store: &dyn StateStore) -> anyhow::Result<()> {
+    let forgotten = state::forgotten_patterns(meta, program);
+    if !forgotten.is_empty() {
+        tracing::warn!(patterns = forgotten.join(", "), "changed or gone since the last run: their partial matches are dropped");
+        let mut batch = WriteBatch::default();
+        state::forget_patterns(meta, program, &mut batch);
+        meta.remember_patterns(program);
+        meta.write(&mut batch);
+        store.write(batch)?;
+    }
+    Ok(())
+}
+
+fn published_streams(program: &Program, config: &Config) -> (Option<Publisher>, Option<PublishedStreams>) {
+    let streams: Vec<_> = program
+        .schema
+        .ids()
+        .map(|id| (id, program.schema.stream(id).name.clone()))
+        .filter(|(_, name)| config.streams.get(name).is_some_and(|stream| stream.origin == Origin::Published))
+        .collect();
+    if streams.is_empty() {
+        return (None, None);
+    }
+    let (publisher, published) = PublishedStreams::new(streams);
+    (Some(publisher), Some(published))
+}
+
+fn serve(
+    address: std::net::SocketAddr,
+    program: &Arc<Program>,
+    config: &Config,
+    log: Arc<dyn MatchLog>,
+    publisher: Option<Publisher>,
+) -> anyhow::Result<(Runtime, Server)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let published = config.streams.iter().filter(|(_, stream)| stream.origin == Origin::Published).map(|(name, _)| name.clone());
+    let parts = ServerParts {
+        log,
+        publisher,
+        published_streams: published.filter_map(|name| Some((name.clone(), program.schema.find(&name)?))).collect(),
+        pattern_names: program.patterns.iter().map(|pattern| pattern.name.clone()).collect(),
+        subscriber_queue_max: config.limits.subscriber_queue_max,
+        record_bytes_max: config.limits.record_bytes_max,
+    };
+    let server = runtime.block_on(Server::start(address, parts))?;
+    Ok((runtime, server))
+}
+
+/// The shell's clock, which the core is told.
+fn wall_clock() -> ProcessingTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    ProcessingTime::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,115 @@
+//! The outputs of a run: matches, late events, rejected records.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::codec::{readable_match, write_match};
+use crate::config::Config;
+use crate::event::Schema;
+use crate::file::{Existing, FileSink, StdoutSink};
+use crate::pattern::Program;
+use crate::ports::LineSink;
+use crate::service::shown;
+use crate::service::task::Epoch;
+
+pub(super) struct Outputs {
+    schema: Arc<Schema>,
+    matches: Output,
+    late: Option<Output>,
+    rejected: Option<Output>,
+    readable: bool,
+    /// The lines of the last epoch's matches as JSON, one after the other, and for each its pattern and where it ends.
+    lines: Vec<u8>,
+    ends: Vec<(Arc<str>, usize)>,
+}
+
+struct Output {
+    sink: Box<dyn LineSink>,
+    /// The name under which its length is committed; `None` where it cannot be cut.
+    path: Option<String>,
+}
+
+impl Outputs {
+    /// Opens the outputs; those that the state knows are cut to their committed lengths.
+    pub(super) fn open(program: &Program, config: &Config, committed: &BTreeMap<String, u64>) -> anyhow::Result<Self> {
+        let output = &config.output;
+        let open = |path: &Path| Output::open(path, config, committed);
+        Ok(Self {
+            schema: program.schema.clone(),
+            matches: match &output.matches {
+                Some(path) => open(path)?,
+                None => Output { sink: Box::new(StdoutSink::new()), path: None },
+            },
+            late: output.late.as_deref().map(open).transpose()?,
+            rejected: output.rejected.as_deref().map(open).transpose()?,
+            readable: output.readable,
+            lines: Vec::new(),
+            ends: Vec::new(),
+        })
+    }
+
+    /// Appends what an epoch brought out. Cost: encoding its matches.
+    pub(super) fn append(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
+        self.lines.clear();
+        self.ends.clear();
+        for found in &epoch.matches {
+            write_match(found, &self.schema, &mut self.lines);
+            self.lines.push(b'\n');
+            self.ends.push((found.pattern.name.as_str().into(), self.lines.len()));
+        }
+        if self.readable {
+            let text: String = self.lines.split_inclusive(|&byte| byte == b'\n').map(|json| readable_match(json) + "\n").collect();
+            self.matches.sink.append(text.as_bytes())?;
+        } else {
+            self.matches.sink.append(&self.lines)?;
+        }
+        for (output, lines) in [(&mut self.late, &epoch.late), (&mut self.rejected, &epoch.rejected)] {
+            if let Some(output) = output {
+                output.sink.append(lines)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pattern and JSON of each match of the last [`Outputs::append`].
+    pub(super) fn appended_matches(&self) -> Vec<(Arc<str>, Vec<u8>)> {
+        let mut start = 0;
+        let entry = |(pattern, end): &(Arc<str>, usize)| {
+            let json = self.lines[start..end - 1].to_vec();
+            start = *end;
+            (pattern.clone(), json)
+        };
+        self.ends.iter().map(entry).collect()
+    }
+
+    pub(super) fn sync(&mut self) -> anyhow::Result<()> {
+        for output in [Some(&mut self.matches), self.late.as_mut(), self.rejected.as_mut()].into_iter().flatten() {
+            output.sink.sync()?;
+        }
+        Ok(())
+    }
+
+    /// By path: how long each output is that can be cut.
+    pub(super) fn lengths(&self) -> BTreeMap<String, u64> {
+        let outputs = [Some(&self.matches), self.late.as_ref(), self.rejected.as_ref()];
+        outputs.into_iter().flatten().filter_map(|output| Some((output.path.clone()?, output.sink.length()))).collect()
+    }
+}
+
+impl Output {
+    fn open(path: &Path, config: &Config, committed: &BTreeMap<String, u64>) -> anyhow::Result<Self> {
+        let name = std::path::absolute(path).map_or_else(|_| shown(path), |path| shown(&path));
+        let existing = match committed.get(&name) {
+            Some(_) => Existing::Continue,
+            // Without a state nothing can be gone on with; a file that is there is refused unless the user says so.
+            None if config.output.overwrite => Existing::Overwrite,
+            None => Existing::Refuse,
+        };
+        let mut sink = FileSink::open(path, existing)?;
+        if let Some(&length) = committed.get(&name) {
+            sink.cut(length)?;
+        }
+        Ok(Self { sink: Box::new(sink), path: Some(name) })
+    }
+}
