@@ -23,13 +23,15 @@ pub(super) struct Group {
     topics: Vec<String>,
     changes: Mutex<VecDeque<GroupChange>>,
     closing: AtomicBool,
+    /// Tasks come and go one by one, not all at once. Remembered: a consumer that is being closed hangs when it is asked.
+    cooperative: AtomicBool,
 }
 
 pub(super) type GroupConsumer = BaseConsumer<Group>;
 
 impl Group {
     pub(super) fn new(topics: Vec<String>) -> Self {
-        Self { topics, changes: Mutex::default(), closing: AtomicBool::new(false) }
+        Self { topics, changes: Mutex::default(), closing: AtomicBool::new(false), cooperative: AtomicBool::new(true) }
     }
 
     pub(super) fn next_change(&self) -> Option<GroupChange> {
@@ -46,8 +48,8 @@ impl Group {
         let mut list = TopicPartitionList::with_capacity(tasks.len() * self.topics.len());
         for topic in &self.topics {
             for &task in tasks {
-                // A place that has to be asked for: so nothing is fetched before the partition is paused.
-                list.add_partition_offset(topic, partition(task), Offset::Beginning)?;
+                // A number, so that the library asks nobody: an answer that came after our seek would undo it.
+                list.add_partition_offset(topic, partition(task), Offset::Offset(0))?;
             }
         }
         Ok(list)
@@ -59,10 +61,9 @@ impl Group {
 
     fn assign(&self, consumer: &GroupConsumer, tasks: Vec<u32>) -> KafkaResult<()> {
         let list = self.of_tasks(&tasks)?;
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
-            _ => consumer.assign(&list)?,
-        }
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        self.cooperative.store(cooperative, Ordering::Relaxed);
+        if cooperative { consumer.incremental_assign(&list)? } else { consumer.assign(&list)? }
         if !tasks.is_empty() {
             consumer.pause(&list)?;
         }
@@ -80,10 +81,7 @@ impl Group {
     }
 
     pub(super) fn give_back(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_unassign(&self.of_tasks(tasks)?),
-            _ => consumer.unassign(),
-        }
+        if self.cooperative.load(Ordering::Relaxed) { consumer.incremental_unassign(&self.of_tasks(tasks)?) } else { consumer.unassign() }
     }
 }
 

@@ -11,7 +11,6 @@
 //! What the configuration file says under `properties` comes last and wins, but for what correctness stands on.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
@@ -31,9 +30,6 @@ pub struct Identity {
     pub slot: u32,
     pub worker: usize,
 }
-
-/// How long an open transaction may last.
-pub const TRANSACTION_TIMEOUT: Duration = Duration::from_millis(10_000);
 
 /// What nobody may change: exactly-once stands on it.
 const FIXED: [(&str, &str); 6] = [

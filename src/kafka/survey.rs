@@ -106,6 +106,31 @@ impl Survey {
         self.client.client().fetch_cluster_id(CALL_TIMEOUT).unwrap_or_default()
     }
 
+    fn retained_of_topic(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
+        let watermarks = self.client.fetch_watermarks(topic, partition(task), CALL_TIMEOUT);
+        let (low, high) = watermarks.map_err(|error| failure::of_call("the ends of a topic", &error))?;
+        Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned())
+    }
+
+    /// After the last committed record. Looked for backwards, in steps that grow: what stands at the end may be markers or aborted records.
+    pub(super) fn end_of_topic(&self, topic: &str, task: u32) -> Result<u64, TransportError> {
+        let retained = self.retained_of_topic(topic, task)?;
+        if retained.is_empty() {
+            return Ok(retained.start);
+        }
+        let reader: BaseConsumer = self.link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
+        let mut back = 1;
+        loop {
+            let start = retained.end.saturating_sub(back).max(retained.start);
+            let last = last_record(&reader, topic, task, start..retained.end);
+            match last.map_err(|error| failure::of_call("the end of a topic", &error))? {
+                Some(last) => return Ok(last + 1),
+                None if start == retained.start => return Ok(start),
+                None => back *= 64,
+            }
+        }
+    }
+
     fn list(&self, partitions: &[InputPartition]) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         for input in partitions {
@@ -144,27 +169,11 @@ impl TopicSurvey for Survey {
     }
 
     fn retained(&self, input: InputPartition) -> Result<Range<u64>, TransportError> {
-        let watermarks = self.client.fetch_watermarks(self.topics.name(input.stream), partition(input.partition), CALL_TIMEOUT);
-        let (low, high) = watermarks.map_err(|error| failure::of_call("the ends of a topic", &error))?;
-        Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned())
+        self.retained_of_topic(self.topics.name(input.stream), input.partition)
     }
 
     fn end(&self, input: InputPartition) -> Result<u64, TransportError> {
-        let retained = self.retained(input)?;
-        if retained.is_empty() {
-            return Ok(retained.start);
-        }
-        let reader: BaseConsumer = self.link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
-        let mut back = 1;
-        loop {
-            let start = retained.end.saturating_sub(back).max(retained.start);
-            let last = last_record(&reader, self.topics.name(input.stream), input.partition, start..retained.end);
-            match last.map_err(|error| failure::of_call("the end of a topic", &error))? {
-                Some(last) => return Ok(last + 1),
-                None if start == retained.start => return Ok(start),
-                None => back *= 64,
-            }
-        }
+        self.end_of_topic(self.topics.name(input.stream), input.partition)
     }
 }
 

@@ -22,12 +22,16 @@ use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, TransportError};
 /// How long a stop waits at most for the thread to notice.
 const TAIL_WAIT: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether the thread has read enough.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(10);
+
 /// An older read that brings nothing for this long has reached the end.
 const OLDER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The output topic, read by any number of subscribers.
 pub struct TopicLog {
     link: Link,
+    survey: Arc<Survey>,
     topic: String,
     identity: String,
     shared: Arc<Shared>,
@@ -75,7 +79,7 @@ struct OlderReader {
 
 impl TopicLog {
     /// Starts the reading thread. Up to `entries_max` recent entries are kept in memory.
-    pub fn open(link: &Link, survey: &Survey, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
+    pub fn open(link: &Link, survey: Arc<Survey>, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
         let partitions = survey.partitions(topic)?;
         let consumer: BaseConsumer = link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
         let mut ring = Ring { entries_max, entries: 0, sequence: 0, partitions: Vec::new() };
@@ -97,7 +101,21 @@ impl TopicLog {
             })
             .map_err(|error| TransportError::fatal(format!("cannot start a thread: {error}")))?;
         let identity = format!("{}/{topic}", survey.cluster());
-        Ok(Self { link: link.clone(), topic: topic.to_owned(), identity, shared, older: Mutex::default(), tail: Some(tail) })
+        Ok(Self { link: link.clone(), survey, topic: topic.to_owned(), identity, shared, older: Mutex::default(), tail: Some(tail) })
+    }
+
+    /// Waits until everything that is committed by now was read, at most so long.
+    pub fn settle(&self, wait: Duration) {
+        let deadline = Instant::now() + wait;
+        for (task, at) in (0..).zip(self.shared.ring().latest().0) {
+            let Ok(end) = self.survey.end_of_topic(&self.topic, task) else { return };
+            let place = usize::try_from(task).expect("a partition's number");
+            let mut at = at;
+            while at < end && Instant::now() < deadline {
+                std::thread::sleep(SETTLE_INTERVAL);
+                at = self.shared.ring().latest().0[place];
+            }
+        }
     }
 
     /// Entries from before the ring, from the topic itself.

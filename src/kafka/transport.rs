@@ -26,17 +26,23 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A worker's consumer and producer.
 pub struct Member {
+    link: Link,
+    identity: Identity,
     topics: Topics,
     consumer: GroupConsumer,
     producer: BaseProducer<Deliveries>,
-    /// What is read; the rest of the assignment waits for its start.
+    /// Counts transactions, so that late answers to an earlier one are told apart.
+    transaction: usize,
+    /// What is read.
     started: BTreeSet<InputPartition>,
+    /// Tasks that were assigned and wait for their start.
+    waiting: BTreeSet<u32>,
 }
 
-/// The brokers' answers to what was sent in this transaction.
+/// The brokers' answers to what was sent: the first refusal, and of which transaction. (Answers to what an abort has purged come late.)
 #[derive(Default)]
 struct Deliveries {
-    refused: Mutex<Option<String>>,
+    refused: Mutex<Option<(usize, String)>>,
 }
 
 impl ClientContext for Deliveries {
@@ -46,12 +52,14 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, transaction: usize) {
         if let Err((error, message)) = result {
-            let reason = format!("topic {}: {error}", message.topic());
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            if refused.as_ref().is_none_or(|(before, _)| *before != transaction) {
+                *refused = Some((transaction, format!("topic {}: {error}", message.topic())));
+            }
         }
     }
 }
@@ -59,13 +67,11 @@ impl ProducerContext for Deliveries {
 impl Member {
     /// Fences whatever an earlier process of this identity left behind, then joins the group.
     pub fn join(link: &Link, identity: Identity, topics: &Topics) -> Result<Self, TransportError> {
-        let producer: BaseProducer<Deliveries> =
-            link.producer(identity).create_with_context(Deliveries::default()).map_err(|error| failure::of_call("settings", &error))?;
-        producer.init_transactions(CALL_TIMEOUT).map_err(|error| failure::of_transaction("cannot begin to produce", &error))?;
+        let producer = make_producer(link, identity)?;
         let group = Group::new(topics.names().map(str::to_owned).collect());
         let consumer: GroupConsumer = link.member(identity).create_with_context(group).map_err(|error| failure::of_call("settings", &error))?;
         consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
-        Ok(Self { topics: topics.clone(), consumer, producer, started: BTreeSet::new() })
+        Ok(Self { link: link.clone(), identity, topics: topics.clone(), consumer, producer, transaction: 0, started: BTreeSet::new(), waiting: BTreeSet::new() })
     }
 
     fn take(&self, message: &BorrowedMessage<'_>, fetched: &mut Fetched) {
@@ -105,8 +111,28 @@ impl Member {
         }
     }
 
+    /// What comes to us anew, or went without a word, is not read before it is started.
+    fn note(&mut self, change: GroupChange) -> GroupChange {
+        match &change {
+            GroupChange::Assigned(tasks) => {
+                self.started.retain(|input| !tasks.contains(&input.partition));
+                self.waiting.extend(tasks);
+            }
+            GroupChange::Lost(tasks) => self.forget(tasks),
+            GroupChange::Revoked(_) => {}
+        }
+        change
+    }
+
+    fn forget(&mut self, tasks: &[u32]) {
+        self.started.retain(|input| !tasks.contains(&input.partition));
+        self.waiting.retain(|task| !tasks.contains(task));
+    }
+
+    /// Why a record of this transaction was refused.
     fn refused(&self) -> Option<String> {
-        self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let refused = self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        refused.filter(|(transaction, _)| *transaction == self.transaction).map(|(_, reason)| reason)
     }
 
     fn drain_until(&self, deadline: Instant) -> bool {
@@ -128,16 +154,18 @@ impl Transport for Member {
         let mut records = fetched.records();
         loop {
             if let Some(change) = self.consumer.context().next_change() {
-                return Ok(Some(change));
+                return Ok(Some(self.note(change)));
             }
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => self.take(&message, fetched),
                 Some(Err(error)) => match failure::of_poll(&error) {
-                    Some(error) => return Err(error),
-                    None => tracing::warn!(%error, "reading from Kafka"),
+                    Some(error) if self.waiting.is_empty() => return Err(error),
+                    // It may be of a partition that is not started yet, and was not paused quickly enough.
+                    _ => tracing::warn!(%error, "reading from Kafka"),
                 },
                 None => {
-                    return Ok(self.consumer.context().next_change());
+                    let change = self.consumer.context().next_change();
+                    return Ok(change.map(|change| self.note(change)));
                 }
             }
             wait = Duration::ZERO;
@@ -154,6 +182,7 @@ impl Transport for Member {
         }
         self.seek(from).map_err(|error| failure::of_call("cannot read from the stored place", &error))?;
         self.started.extend(from.iter().map(|&(input, _)| input));
+        self.waiting.retain(|task| from.iter().all(|(input, _)| input.partition != *task));
         let inputs: Vec<_> = from.iter().map(|&(input, _)| input).collect();
         self.resume(&inputs)
     }
@@ -169,7 +198,7 @@ impl Transport for Member {
     }
 
     fn release(&mut self, tasks: &[u32]) -> Result<(), TransportError> {
-        self.started.retain(|input| !tasks.contains(&input.partition));
+        self.forget(tasks);
         self.consumer.context().give_back(&self.consumer, tasks).map_err(|error| failure::of_call("cannot give partitions back", &error))
     }
 
@@ -178,7 +207,7 @@ impl Transport for Member {
     }
 
     fn begin(&mut self) -> Result<(), TransportError> {
-        drop(self.refused());
+        self.transaction += 1;
         self.producer.begin_transaction().map_err(|error| failure::of_transaction("cannot begin a transaction", &error))
     }
 
@@ -187,8 +216,8 @@ impl Transport for Member {
         for (key, value) in record.headers {
             headers = headers.insert(Header { key, value: Some(*value) });
         }
-        let mut outgoing: BaseRecord<'_, [u8], [u8]> =
-            BaseRecord::to(record.topic).payload(record.value).partition(partition(record.partition)).headers(headers);
+        let mut outgoing: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(record.topic, self.transaction).payload(record.value).partition(partition(record.partition)).headers(headers);
         outgoing.key = record.key;
         let deadline = Instant::now() + CALL_TIMEOUT;
         loop {
@@ -227,8 +256,14 @@ impl Transport for Member {
         // The library waits for the answers to be fetched, which only this thread does.
         self.producer.purge(PurgeConfig::default().queue().inflight());
         self.drain_until(Instant::now() + wait);
-        drop(self.refused());
         self.producer.abort_transaction(wait).map_err(|error| failure::of_transaction("cannot abort", &error))
+    }
+
+    fn renew(&mut self) -> Result<(), TransportError> {
+        let old = std::mem::replace(&mut self.producer, make_producer(&self.link, self.identity)?);
+        // Dropping a client can take long where brokers are gone.
+        std::thread::spawn(move || drop(old));
+        Ok(())
     }
 }
 
@@ -244,6 +279,14 @@ impl Drop for Member {
             }
         }
     }
+}
+
+/// With its name taken from whoever had it before, and that one's open transaction aborted.
+fn make_producer(link: &Link, identity: Identity) -> Result<BaseProducer<Deliveries>, TransportError> {
+    let producer: BaseProducer<Deliveries> =
+        link.producer(identity).create_with_context(Deliveries::default()).map_err(|error| failure::of_call("settings", &error))?;
+    producer.init_transactions(CALL_TIMEOUT).map_err(|error| failure::of_transaction("cannot begin to produce", &error))?;
+    Ok(producer)
 }
 
 fn signed(offset: u64) -> i64 {

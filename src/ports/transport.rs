@@ -79,6 +79,9 @@ pub trait Transport {
     fn commit(&mut self, wait: Duration) -> Result<(), TransportError>;
 
     fn abort(&mut self, wait: Duration) -> Result<(), TransportError>;
+
+    /// Throws the producer away and makes another of the same name: whatever the old one still had under way can do nothing from then on.
+    fn renew(&mut self) -> Result<(), TransportError>;
 }
 
 /// Questions about topics and the group, asked without being a member.

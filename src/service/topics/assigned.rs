@@ -1,0 +1,244 @@
+//! A task that the group has given to this worker: its engine, its store, and how far the store is.
+//!
+//! The engine runs ahead of the store by at most one epoch. An epoch leaves as a [`Part`] of the worker's transaction; once that has committed,
+//! [`Assigned::keep`] writes the changes and the positions in one batch. Where it has not, the engine is thrown away and made anew from the store
+//! ([`recover`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::engine::Positions;
+use crate::event::{EventTime, ProcessingTime, StreamId};
+use crate::ports::{InputPartition, Record, RecordBatch, StateStore, StoreError, WriteBatch};
+use crate::service::state::{self, Meta};
+use crate::service::task::{Epoch, StrictViolation, Task, TaskOptions};
+use crate::service::topics::deployment::Deployment;
+use crate::service::topics::start::{InputFacts, Start, StartFacts, StoredPlace, decide};
+use crate::service::embedded::{adopt_program, new_meta};
+use crate::service::rocks_options;
+use crate::store::Rocks;
+
+/// Another worker of this process may be about to close the store.
+const STORE_OPEN_MAX: Duration = Duration::from_secs(10);
+
+pub(super) struct Assigned {
+    pub number: u32,
+    pub task: Task,
+    store: Arc<dyn StateStore>,
+    meta: Meta,
+    /// Where inputs that have shown nothing yet begin.
+    begin: BTreeMap<StreamId, u64>,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    Running,
+    /// The windows were closed; that is not committed yet.
+    Ending,
+    Ended,
+}
+
+/// What a task adds to a transaction.
+pub(super) struct Part {
+    pub task: u32,
+    pub number: u64,
+    pub epoch: Epoch,
+    pub positions: Positions,
+    /// The next offset of each input, before and after.
+    pub before: Vec<Option<u64>>,
+    pub after: Vec<(InputPartition, u64)>,
+}
+
+/// How a task begins.
+pub(super) enum Recovered {
+    /// To be read from these offsets on.
+    Ready(Box<Assigned>, Vec<(InputPartition, u64)>),
+    /// A bounded run has finished it before, and nothing was added.
+    AlreadyEnded,
+}
+
+impl Assigned {
+    /// Applies what a bounded run takes of these records.
+    pub(super) fn apply(&mut self, batch: &RecordBatch, end: Option<u64>, now: ProcessingTime) -> Result<(), StrictViolation> {
+        if self.progress != Progress::Running {
+            return Ok(());
+        }
+        match end {
+            Some(end) if batch.iter().last().is_some_and(|record| record.offset >= end) => {
+                let mut bounded = RecordBatch::new(batch.stream, batch.partition);
+                batch.iter().filter(|record| record.offset < end).for_each(|record: Record<'_>| bounded.push(record));
+                self.task.apply(&bounded, now)
+            }
+            _ => self.task.apply(batch, now),
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: ProcessingTime) {
+        if self.progress == Progress::Running {
+            self.task.tick(now);
+        }
+    }
+
+    /// Closes all windows where every input has reached its end. Says whether it did.
+    pub(super) fn end_if_reached(&mut self, deployment: &Deployment) -> bool {
+        let reached = |input: InputPartition| deployment.end_of(input).is_some_and(|end| self.next(deployment, input) >= end);
+        if self.progress != Progress::Running || !deployment.inputs_of(self.number).into_iter().all(reached) {
+            return false;
+        }
+        self.task.end();
+        self.progress = Progress::Ending;
+        true
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.progress == Progress::Ended
+    }
+
+    /// The next offset of an input.
+    pub(super) fn next(&self, deployment: &Deployment, input: InputPartition) -> u64 {
+        next_of(&self.positions(deployment), deployment.stream_name(input.stream), input.partition).unwrap_or(0)
+    }
+
+    /// What came out since the last call; `None`: nothing, and nothing was read.
+    pub(super) fn take_part(&mut self, deployment: &Deployment) -> Option<Part> {
+        if self.progress == Progress::Ended {
+            return None;
+        }
+        let epoch = self.task.take_epoch();
+        let positions = self.positions(deployment);
+        let inputs = deployment.inputs_of(self.number);
+        let next = |positions: &Positions, input: &InputPartition| next_of(positions, deployment.stream_name(input.stream), input.partition);
+        let before: Vec<_> = inputs.iter().map(|input| next(&self.meta.positions, input)).collect();
+        let after: Vec<_> = inputs.iter().map(|input| (*input, next(&positions, input).unwrap_or(0))).collect();
+        let moved = before.iter().zip(&after).any(|(before, (input, after))| before.unwrap_or(self.begin_of(input.stream)) != *after);
+        let quiet = epoch.matches.is_empty() && epoch.late.is_empty() && epoch.rejected.is_empty();
+        if quiet && !moved && self.progress == Progress::Running {
+            return None;
+        }
+        Some(Part { task: self.number, number: self.meta.epoch + 1, epoch, positions, before, after })
+    }
+
+    /// The part was committed: writes the state that goes with it.
+    pub(super) fn keep(&mut self, part: Part) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        for change in self.task.take_changes() {
+            let key = state::runs_key(&change.key);
+            match change.value {
+                Some(value) => batch.puts.push((key, value)),
+                None => batch.deletes.push(key),
+            }
+        }
+        if self.progress == Progress::Ending {
+            self.progress = Progress::Ended;
+            self.meta.ended = true;
+        }
+        self.meta.epoch = part.number;
+        self.meta.positions = part.positions;
+        self.meta.write(&mut batch);
+        self.store.write(batch)
+    }
+
+    /// The store, for making the task anew.
+    pub(super) fn into_store(self) -> Arc<dyn StateStore> {
+        self.store
+    }
+
+    fn begin_of(&self, stream: StreamId) -> u64 {
+        self.begin.get(&stream).copied().unwrap_or(0)
+    }
+
+    /// An input that has shown nothing yet stands where it begins.
+    fn positions(&self, deployment: &Deployment) -> Positions {
+        let mut positions = self.task.positions();
+        for (&stream, &begin) in &self.begin {
+            let name = deployment.stream_name(stream);
+            for position in positions.partitions.iter_mut().filter(|position| position.stream == name && position.partition == self.number) {
+                position.next_offset = position.next_offset.max(begin);
+                position.next_position = position.next_position.max(begin);
+            }
+        }
+        positions
+    }
+}
+
+/// Opens the task's store (unless it is at hand) and decides how to begin. May take a while: other threads poll meanwhile.
+pub(super) fn recover(deployment: &Deployment, number: u32, store: Option<Arc<dyn StateStore>>) -> anyhow::Result<Recovered> {
+    let store = match store {
+        Some(store) => store,
+        None => open_store(deployment, number)?,
+    };
+    let stored = Meta::read(&*store)?;
+    let inputs = deployment.inputs_of(number);
+    let facts = gather(deployment, &inputs, stored.as_ref())?;
+    tracing::debug!(task = number, ?facts, "how to start a task");
+    let from = match decide(&facts) {
+        Start::AlreadyEnded => return Ok(Recovered::AlreadyEnded),
+        Start::Refuse(refusal) => bail!("task {number} cannot start: {refusal}"),
+        Start::Fresh(from) | Start::Resume(from) => from,
+    };
+    let known = stored.is_some();
+    let mut meta = stored.unwrap_or_else(|| new_meta(&deployment.config));
+    if known {
+        adopt_program(&mut meta, &deployment.program, &*store)?;
+    }
+    meta.remember_patterns(&deployment.program);
+    let options = TaskOptions { shards: 1, ..TaskOptions::new(&deployment.config, EventTime::from_micros(meta.reference_us)) };
+    let partitions: Vec<_> = inputs.iter().map(|input| (input.stream, input.partition)).collect();
+    let mut task = Task::new(&deployment.program, &options, &partitions);
+    if known {
+        task.restore(&*store, &meta.positions).with_context(|| format!("state of task {number}"))?;
+    }
+    let begin = inputs
+        .iter()
+        .zip(&facts.inputs)
+        .filter(|(_, facts)| facts.stored.is_none())
+        .map(|(input, facts)| (input.stream, facts.kept.start))
+        .collect();
+    tracing::info!(task = number, epoch = meta.epoch, ?from, "task starts");
+    let assigned = Assigned { number, task, store, meta, begin, progress: Progress::Running };
+    Ok(Recovered::Ready(Box::new(assigned), inputs.into_iter().zip(from).collect()))
+}
+
+fn open_store(deployment: &Deployment, number: u32) -> anyhow::Result<Arc<dyn StateStore>> {
+    let folder = deployment.slot.folder.join(number.to_string());
+    let deadline = Instant::now() + STORE_OPEN_MAX;
+    loop {
+        match Rocks::open(&folder, rocks_options(&deployment.config)) {
+            Ok(store) => return Ok(Arc::new(store)),
+            Err(StoreError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn gather(deployment: &Deployment, inputs: &[InputPartition], stored: Option<&Meta>) -> anyhow::Result<StartFacts> {
+    let ended = stored.is_some_and(|meta| meta.ended);
+    let committed = deployment.survey.committed(inputs)?;
+    let facts = inputs.iter().zip(committed).map(|(&input, committed)| {
+        let name = deployment.stream_name(input.stream);
+        let position = stored.and_then(|meta| meta.positions.partitions.iter().find(|at| at.stream == name && at.partition == input.partition));
+        let kept = deployment.survey.retained(input)?;
+        let end = match deployment.end_of(input) {
+            Some(end) => end,
+            None if ended => deployment.survey.end(input)?,
+            None => kept.end,
+        };
+        Ok(InputFacts {
+            topic: deployment.inputs[&input.stream].clone(),
+            partition: input.partition,
+            stored: position.map(|at| StoredPlace { next: at.next_offset, rewind: at.rewind.map(|rewind| rewind.offset) }),
+            committed,
+            kept,
+            end,
+        })
+    });
+    Ok(StartFacts { has_state: stored.is_some(), ended, inputs: facts.collect::<anyhow::Result<_>>()? })
+}
+
+fn next_of(positions: &Positions, stream: &str, partition: u32) -> Option<u64> {
+    positions.partitions.iter().find(|at| at.stream == stream && at.partition == partition).map(|at| at.next_offset)
+}

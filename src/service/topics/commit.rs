@@ -1,0 +1,306 @@
+//! One epoch, one transaction: the order of the calls, and what each failure of each call leads to.
+//!
+//! ```text
+//! begin ▸ send ▸ drain ▸ guard ▸ offsets ▸ commit      (then the state on this machine: `worker`)
+//! ```
+//!
+//! Drained, not flushed, before the commit: flushing costs 100 ms. Guarded right before the offsets, because a broker takes offsets from whoever is no
+//! member of the group. [`decide`] is the table; [`deliver`] only carries it out.
+
+use std::time::{Duration, Instant};
+
+use crate::ports::{Failure, InputPartition, OutputRecord, Transport, TransportError};
+
+/// How long one call may take before it is asked again.
+const CALL_WAIT: Duration = Duration::from_secs(5);
+
+/// What a transaction carries.
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    pub records: Vec<Outgoing>,
+    /// The next offset of every input of every task that takes part.
+    pub offsets: Vec<(InputPartition, u64)>,
+}
+
+/// An output record that owns its bytes.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub topic: String,
+    pub partition: u32,
+    pub key: Option<Vec<u8>>,
+    pub value: Vec<u8>,
+    /// Where it comes from: task, epoch and index in it.
+    pub origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Origin {
+    pub task: u32,
+    pub epoch: u64,
+    pub index: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    Begin,
+    Send,
+    Drain,
+    Guard,
+    Offsets,
+    Commit,
+    Abort,
+}
+
+/// What to do after a call that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Decision {
+    Repeat,
+    Abort,
+    /// Abort, and give up all tasks: they may be someone else's already.
+    AbortAndLeave,
+    /// Whether it happened is only known once the producer was replaced and the group's offsets were read.
+    Resolve,
+    Stop,
+}
+
+/// How a transaction ended.
+#[derive(Debug)]
+pub(super) enum Delivered {
+    Committed,
+    /// Nothing of it counts; the epoch can be run again.
+    Aborted(TransportError),
+    /// Nothing of it counts, and the group has gone on without us.
+    Expelled(TransportError),
+    Unknown(TransportError),
+    Failed(TransportError),
+}
+
+/// The table. `in_time`: the watchdog has not run out.
+pub(super) fn decide(step: Step, failure: Failure, in_time: bool) -> Decision {
+    match (step, failure) {
+        (_, Failure::Retriable) if in_time => Decision::Repeat,
+        (Step::Offsets | Step::Commit | Step::Abort, Failure::Unknown) if in_time => Decision::Repeat,
+        (Step::Offsets | Step::Commit, Failure::Unknown | Failure::Retriable) => Decision::Resolve,
+        (Step::Abort, _) => Decision::Stop,
+        (Step::Begin, _) => Decision::Stop,
+        (_, Failure::Expelled) => Decision::AbortAndLeave,
+        (_, Failure::Abortable | Failure::Unknown | Failure::Retriable) => Decision::Abort,
+        (_, Failure::Fatal) => Decision::Stop,
+    }
+}
+
+/// Runs the transaction to a definite end, or to the watchdog's.
+pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchdog: Duration) -> Delivered {
+    let deadline = Instant::now() + watchdog;
+    // Once in doubt, always in doubt: what was asked twice may arrive twice, the second time in the next transaction.
+    let mut in_doubt = None;
+    for step in [Step::Begin, Step::Send, Step::Drain, Step::Guard, Step::Offsets, Step::Commit] {
+        loop {
+            let Err(error) = attempt(transport, delivery, step) else { break };
+            tracing::warn!(?step, failure = ?error.failure, %error, "a transaction met an error");
+            let decision = decide(step, error.failure, Instant::now() < deadline);
+            if error.failure == Failure::Unknown && matches!(step, Step::Offsets | Step::Commit) {
+                in_doubt = Some(error.clone());
+            }
+            match decision {
+                Decision::Repeat => {}
+                Decision::Resolve => return Delivered::Unknown(error),
+                Decision::Stop => return Delivered::Failed(error),
+                Decision::Abort => return abort(transport, deadline, Delivered::Aborted(error)),
+                Decision::AbortAndLeave => return abort(transport, deadline, Delivered::Expelled(error)),
+            }
+        }
+    }
+    in_doubt.map_or(Delivered::Committed, Delivered::Unknown)
+}
+
+fn abort(transport: &mut dyn Transport, deadline: Instant, end: Delivered) -> Delivered {
+    loop {
+        let Err(error) = transport.abort(CALL_WAIT) else { return end };
+        match decide(Step::Abort, error.failure, Instant::now() < deadline) {
+            Decision::Repeat => {}
+            _ => return Delivered::Failed(error),
+        }
+    }
+}
+
+fn attempt(transport: &mut dyn Transport, delivery: &Delivery, step: Step) -> Result<(), TransportError> {
+    match step {
+        Step::Begin => transport.begin(),
+        Step::Send => delivery.records.iter().try_for_each(|record| send(transport, record)),
+        Step::Drain => transport.drain(CALL_WAIT * 2),
+        Step::Guard => guard(transport),
+        Step::Offsets => transport.send_offsets(&delivery.offsets, CALL_WAIT),
+        Step::Commit => transport.commit(CALL_WAIT),
+        Step::Abort => transport.abort(CALL_WAIT),
+    }
+}
+
+fn send(transport: &mut dyn Transport, record: &Outgoing) -> Result<(), TransportError> {
+    let Origin { task, epoch, index } = record.origin;
+    let (task, epoch, index) = (task.to_string(), epoch.to_string(), index.to_string());
+    transport.send(&OutputRecord {
+        topic: &record.topic,
+        partition: record.partition,
+        key: record.key.as_deref(),
+        value: &record.value,
+        headers: &[("task", task.as_bytes()), ("epoch", epoch.as_bytes()), ("index", index.as_bytes())],
+    })
+}
+
+fn guard(transport: &mut dyn Transport) -> Result<(), TransportError> {
+    let membership = transport.membership();
+    if membership.lost || membership.generation < 0 {
+        return Err(TransportError { failure: Failure::Expelled, reason: "the group has gone on without this worker".to_owned() });
+    }
+    Ok(())
+}
+
+/// What the group's offsets say of a transaction whose end nobody has told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Resolved {
+    Committed,
+    Aborted,
+    /// Someone else has committed.
+    Foreign,
+}
+
+/// `before`: what was committed when the epoch began; `after`: what the transaction would have made of it; `found`: what is committed now.
+pub(super) fn resolve(before: &[Option<u64>], after: &[u64], found: &[Option<u64>]) -> Resolved {
+    if found.iter().zip(after).all(|(found, after)| *found == Some(*after)) {
+        Resolved::Committed
+    } else if found == before {
+        Resolved::Aborted
+    } else {
+        Resolved::Foreign
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::{Fetched, GroupChange, Membership};
+
+    #[test]
+    fn each_failure_of_each_step_has_its_answer() {
+        use Decision::*;
+        use Failure::*;
+        let failures = [Retriable, Failure::Unknown, Abortable, Expelled, Fatal];
+        let table = [
+            (Step::Begin, [Repeat, Stop, Stop, Stop, Stop], [Stop; 5]),
+            (Step::Send, [Repeat, Abort, Abort, AbortAndLeave, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop]),
+            (Step::Drain, [Repeat, Abort, Abort, AbortAndLeave, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop]),
+            (Step::Guard, [Repeat, Abort, Abort, AbortAndLeave, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop]),
+            (Step::Offsets, [Repeat, Repeat, Abort, AbortAndLeave, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop]),
+            (Step::Commit, [Repeat, Repeat, Abort, AbortAndLeave, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop]),
+            (Step::Abort, [Repeat, Repeat, Stop, Stop, Stop], [Stop; 5]),
+        ];
+        for (step, in_time, too_late) in table {
+            for (place, failure) in failures.into_iter().enumerate() {
+                assert_eq!(decide(step, failure, true), in_time[place], "{step:?} {failure:?} in time");
+                assert_eq!(decide(step, failure, false), too_late[place], "{step:?} {failure:?} too late");
+            }
+        }
+    }
+
+    #[test]
+    fn the_groups_offsets_tell_how_a_transaction_ended() {
+        let table: &[(&[Option<u64>], &[Option<u64>], Resolved)] = &[
+            (&[Some(3), None], &[Some(5), Some(2)], Resolved::Committed),
+            (&[Some(3), None], &[Some(3), None], Resolved::Aborted),
+            (&[Some(3), None], &[Some(5), None], Resolved::Foreign),
+            (&[Some(3), None], &[Some(6), Some(2)], Resolved::Foreign),
+        ];
+        for (before, found, resolved) in table {
+            assert_eq!(resolve(before, &[5, 2], found), *resolved, "{found:?}");
+        }
+    }
+
+    /// Fails as told, call by call, and writes down what it was asked.
+    #[derive(Default)]
+    struct Scripted {
+        failures: Vec<(&'static str, Failure)>,
+        calls: Vec<&'static str>,
+        generation: i32,
+    }
+
+    impl Scripted {
+        fn call(&mut self, name: &'static str) -> Result<(), TransportError> {
+            self.calls.push(name);
+            match self.failures.iter().position(|(call, _)| *call == name) {
+                Some(place) => Err(TransportError { failure: self.failures.remove(place).1, reason: name.to_owned() }),
+                None => Ok(()),
+            }
+        }
+    }
+
+    impl Transport for Scripted {
+        fn poll(&mut self, _: Duration, _: &mut Fetched) -> Result<Option<GroupChange>, TransportError> {
+            self.call("poll").map(|()| None)
+        }
+        fn start(&mut self, _: &[(InputPartition, u64)]) -> Result<(), TransportError> {
+            self.call("start")
+        }
+        fn pause(&mut self, _: &[InputPartition]) -> Result<(), TransportError> {
+            self.call("pause")
+        }
+        fn resume(&mut self, _: &[InputPartition]) -> Result<(), TransportError> {
+            self.call("resume")
+        }
+        fn release(&mut self, _: &[u32]) -> Result<(), TransportError> {
+            self.call("release")
+        }
+        fn membership(&mut self) -> Membership {
+            self.calls.push("guard");
+            Membership { generation: self.generation, lost: false }
+        }
+        fn begin(&mut self) -> Result<(), TransportError> {
+            self.call("begin")
+        }
+        fn send(&mut self, _: &OutputRecord<'_>) -> Result<(), TransportError> {
+            self.call("send")
+        }
+        fn drain(&mut self, _: Duration) -> Result<(), TransportError> {
+            self.call("drain")
+        }
+        fn send_offsets(&mut self, _: &[(InputPartition, u64)], _: Duration) -> Result<(), TransportError> {
+            self.call("offsets")
+        }
+        fn commit(&mut self, _: Duration) -> Result<(), TransportError> {
+            self.call("commit")
+        }
+        fn abort(&mut self, _: Duration) -> Result<(), TransportError> {
+            self.call("abort")
+        }
+        fn renew(&mut self) -> Result<(), TransportError> {
+            self.call("renew")
+        }
+    }
+
+    #[test]
+    fn a_transaction_takes_its_steps_in_order_and_answers_each_failure() {
+        let all = "begin send drain guard offsets commit";
+        let table: &[(&[(&'static str, Failure)], i32, &str, &str)] = &[
+            (&[], 1, all, "Committed"),
+            (&[("begin", Failure::Fatal)], 1, "begin", "Failed"),
+            (&[("drain", Failure::Abortable)], 1, "begin send drain abort", "Aborted"),
+            (&[], -1, "begin send drain guard abort", "Expelled"),
+            (&[("offsets", Failure::Retriable)], 1, "begin send drain guard offsets offsets commit", "Committed"),
+            (&[("offsets", Failure::Expelled)], 1, "begin send drain guard offsets abort", "Expelled"),
+            (&[("commit", Failure::Unknown)], 1, "begin send drain guard offsets commit commit", "Unknown"),
+            (&[("commit", Failure::Abortable), ("abort", Failure::Retriable)], 1, "begin send drain guard offsets commit abort abort", "Aborted"),
+            (&[("commit", Failure::Abortable), ("abort", Failure::Fatal)], 1, "begin send drain guard offsets commit abort", "Failed"),
+            (&[("commit", Failure::Fatal)], 1, all, "Failed"),
+        ];
+        for (failures, generation, calls, end) in table {
+            let failures = failures.to_vec();
+            let mut transport = Scripted { failures, calls: Vec::new(), generation: *generation };
+            let record = Outgoing { topic: "t".to_owned(), partition: 0, key: None, value: Vec::new(), origin: Origin { task: 0, epoch: 1, index: 0 } };
+            let delivery = Delivery { records: vec![record], offsets: Vec::new() };
+            let delivered = deliver(&mut transport, &delivery, Duration::from_secs(60));
+            assert_eq!(transport.calls.join(" "), *calls);
+            assert!(format!("{delivered:?}").starts_with(end), "{delivered:?}");
+        }
+    }
+
+}

@@ -1,0 +1,119 @@
+//! What all workers of a process share: the program, the topics as they were found, the folder of the state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::{Config, KafkaConfig, Origin};
+use crate::event::StreamId;
+use crate::kafka::{Link, Survey, Topics};
+use crate::pattern::Program;
+use crate::ports::{InputPartition, TopicSurvey, TransportError};
+use crate::service::StopSignal;
+use crate::service::topics::UntilEnd;
+use crate::service::topics::slot::Slot;
+
+/// Immutable while the process runs.
+pub(super) struct Deployment {
+    pub program: Arc<Program>,
+    pub config: Config,
+    pub slot: Slot,
+    pub survey: Arc<dyn TopicSurvey>,
+    /// The topic of each stream.
+    pub inputs: BTreeMap<StreamId, String>,
+    pub outputs: Outputs,
+    /// Partitions of each input.
+    pub tasks: u32,
+    /// With `--until-end`: after the last record that each input held at the start.
+    pub ends: Option<BTreeMap<InputPartition, u64>>,
+    pub stop: StopSignal,
+}
+
+/// The topics that are written.
+pub(super) struct Outputs {
+    pub matches: OutputTopic,
+    pub late: Option<OutputTopic>,
+    pub rejected: Option<OutputTopic>,
+}
+
+pub(super) struct OutputTopic {
+    pub name: String,
+    pub partitions: u32,
+}
+
+/// A deployment, and the connections that only the shell around the workers needs.
+pub(super) struct Opened {
+    pub deployment: Deployment,
+    pub link: Link,
+    pub topics: Topics,
+    pub survey: Arc<Survey>,
+}
+
+impl Deployment {
+    /// Takes a slot, connects, and checks that every topic is there.
+    pub(super) fn open(program: Arc<Program>, config: &Config, until_end: UntilEnd, stop: &StopSignal) -> anyhow::Result<Opened> {
+        let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
+        let state = config.state.as_deref().context("with [kafka], `service.state` names the folder for the state")?;
+        let slot = Slot::take(state, config.slot)?;
+        let inputs = input_topics(&program, config);
+        anyhow::ensure!(!inputs.is_empty(), "no stream comes from a topic");
+        let link = Link { brokers: kafka.brokers.clone(), group: kafka.group.clone(), properties: kafka.properties.clone() };
+        let topics = Topics::new(inputs.clone());
+        let survey = Arc::new(Survey::open(&link, topics.clone())?);
+        let tasks = survey.tasks()?;
+        let outputs = Outputs::find(&survey, kafka)?;
+        let ends = match until_end {
+            UntilEnd::Yes => Some(ends(&*survey, &inputs, tasks)?),
+            UntilEnd::No => None,
+        };
+        let deployment =
+            Self { program, config: config.clone(), slot, survey: survey.clone(), inputs, outputs, tasks, ends, stop: stop.clone() };
+        Ok(Opened { deployment, link, topics, survey })
+    }
+
+    /// The partitions that make up a task, in order of their streams' names.
+    pub(super) fn inputs_of(&self, task: u32) -> Vec<InputPartition> {
+        self.inputs.keys().map(|&stream| InputPartition { stream, partition: task }).collect()
+    }
+
+    /// After the last record of a bounded run.
+    pub(super) fn end_of(&self, input: InputPartition) -> Option<u64> {
+        self.ends.as_ref().and_then(|ends| ends.get(&input).copied())
+    }
+
+    pub(super) fn stream_name(&self, stream: StreamId) -> &str {
+        &self.program.schema.stream(stream).name
+    }
+}
+
+impl Outputs {
+    fn find(survey: &Survey, kafka: &KafkaConfig) -> Result<Self, TransportError> {
+        let find = |name: &String| Ok::<_, TransportError>(OutputTopic { name: name.clone(), partitions: survey.partitions(name)? });
+        Ok(Self {
+            matches: find(&kafka.output_topic)?,
+            late: kafka.late_topic.as_ref().map(find).transpose()?,
+            rejected: kafka.rejected_topic.as_ref().map(find).transpose()?,
+        })
+    }
+}
+
+impl OutputTopic {
+    /// Order holds within a task, so its records stay together.
+    pub(super) fn partition_of(&self, task: u32) -> u32 {
+        task % self.partitions
+    }
+}
+
+fn input_topics(program: &Program, config: &Config) -> BTreeMap<StreamId, String> {
+    let topic = |id: StreamId| match &config.streams.get(&program.schema.stream(id).name)?.origin {
+        Origin::Topic(topic) => Some((id, topic.clone())),
+        _ => None,
+    };
+    program.schema.ids().filter_map(topic).collect()
+}
+
+fn ends(survey: &dyn TopicSurvey, inputs: &BTreeMap<StreamId, String>, tasks: u32) -> Result<BTreeMap<InputPartition, u64>, TransportError> {
+    let partitions = inputs.keys().flat_map(|&stream| (0..tasks).map(move |partition| InputPartition { stream, partition }));
+    partitions.map(|input| Ok((input, survey.end(input)?))).collect()
+}

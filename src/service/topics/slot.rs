@@ -1,0 +1,66 @@
+//! The slot of a process in the state folder: a number that survives restarts, held by a file lock.
+//!
+//! The names that Kafka knows us by (group member, transactions) are made of it, so they are few and the same after a restart.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// More processes than this on one state folder are taken for a mistake.
+const SLOTS_MAX: u32 = 256;
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub number: u32,
+    pub folder: PathBuf,
+    _lock: File,
+}
+
+impl Slot {
+    /// The slot that is asked for, or the lowest that is free.
+    pub(super) fn take(state: &Path, asked: Option<u32>) -> anyhow::Result<Self> {
+        if let Some(number) = asked {
+            return match Self::try_take(state, number)? {
+                Some(slot) => Ok(slot),
+                None => bail!("slot {number} of state folder {} is in use by another process", state.display()),
+            };
+        }
+        for number in 0..SLOTS_MAX {
+            if let Some(slot) = Self::try_take(state, number)? {
+                return Ok(slot);
+            }
+        }
+        bail!("all {SLOTS_MAX} slots of state folder {} are in use", state.display())
+    }
+
+    fn try_take(state: &Path, number: u32) -> anyhow::Result<Option<Self>> {
+        let folder = state.join(number.to_string());
+        let unusable = || format!("state folder {}", folder.display());
+        std::fs::create_dir_all(&folder).with_context(unusable)?;
+        let lock = File::create(folder.join("slot.lock")).with_context(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { number, folder, _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).with_context(unusable),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_take_the_lowest_free_slot() {
+        let state = tempfile::tempdir().expect("a folder");
+        let first = Slot::take(state.path(), None).expect("free");
+        let second = Slot::take(state.path(), None).expect("free");
+        assert_eq!((first.number, second.number), (0, 1));
+        drop(first);
+        assert_eq!(Slot::take(state.path(), None).expect("free again").number, 0);
+        let refusal = Slot::take(state.path(), Some(1)).expect_err("taken").to_string();
+        assert!(refusal.contains("slot 1") && refusal.contains("in use"), "{refusal}");
+    }
+}

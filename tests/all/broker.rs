@@ -1,0 +1,206 @@
+//! An Apache Kafka for the tests of this binary: started with the first test that asks, gone with the process however that ends.
+//!
+//! A guard process waits for the end of its standard input, which the test process holds open; then it kills the broker and removes its folder. So neither a failed
+//! test, nor a panic, nor a kill of the tests leaves a broker behind.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// How long anything on the broker may take.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+pub struct Broker {
+    pub address: String,
+    /// Its standard input keeps the broker alive.
+    _guard: Child,
+}
+
+/// The broker of this test process. `None`, loudly, where there is no Java; under CI that is a failure.
+pub fn broker() -> Option<&'static Broker> {
+    static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
+    let broker = BROKER.get_or_init(|| has_java().then(Broker::start)).as_ref();
+    if broker.is_none() {
+        assert!(std::env::var("CI").is_err(), "no Java: the tests on a real Kafka cannot run");
+        let test = std::thread::current();
+        let line = format!("SKIPPED, NO JAVA: {} needs a real Apache Kafka\n", test.name().unwrap_or("a test"));
+        // Not captured, unlike what the printing macros write.
+        std::io::stderr().write_all(line.as_bytes()).expect("standard error");
+    }
+    broker
+}
+
+fn has_java() -> bool {
+    Command::new("java").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+impl Broker {
+    fn start() -> Self {
+        let folder = std::env::temp_dir().join(format!("motif-broker-{}", std::process::id()));
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/broker");
+        let guard = Command::new("bash")
+            .args(["-c", "cat >/dev/null; kill -9 \"$(cat \"$1/pid\")\"; sleep 0.2; rm -rf \"$1\"", "guard"])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("bash runs");
+        let started = Command::new("bash").arg(script).arg(&folder).arg(free_port().to_string()).process_group(0).output().expect("bash runs");
+        assert!(started.status.success(), "the broker does not start: {}", String::from_utf8_lossy(&started.stderr));
+        let address = String::from_utf8(started.stdout).expect("an address").trim().to_owned();
+        let broker = Self { address, _guard: guard };
+        broker.await_metadata();
+        broker
+    }
+
+    fn await_metadata(&self) {
+        let consumer: BaseConsumer = self.config().create().expect("a client");
+        let deadline = Instant::now() + LIMIT;
+        while consumer.fetch_metadata(None, Duration::from_secs(2)).is_err() {
+            assert!(Instant::now() < deadline, "the broker does not answer");
+        }
+    }
+
+    pub fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.address);
+        config
+    }
+
+    pub fn create_topic(&self, name: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().expect("a client");
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let created = runtime.block_on(admin.create_topics(&[topic], &options)).expect("the broker answers");
+        assert!(created.iter().all(Result::is_ok), "{created:?}");
+        // Until every client can see it.
+        let deadline = Instant::now() + LIMIT;
+        let consumer: BaseConsumer = self.config().create().expect("a client");
+        let is_there = || {
+            let metadata = consumer.fetch_metadata(Some(name), LIMIT).expect("metadata");
+            metadata.topics()[0].partitions().len() == usize::try_from(partitions).expect("few") && metadata.topics()[0].partitions().iter().all(|p| p.leader() >= 0)
+        };
+        while !is_there() {
+            assert!(Instant::now() < deadline, "topic {name} does not appear");
+        }
+    }
+
+    pub fn produce(&self, records: &[Produced]) {
+        let producer: BaseProducer = self.config().set("linger.ms", "5").create().expect("a client");
+        for record in records {
+            let mut outgoing = BaseRecord::to(&record.topic).payload(&record.value).partition(record.partition);
+            if let Some(key) = &record.key {
+                outgoing = outgoing.key(key);
+            }
+            if let Some(timestamp) = record.timestamp {
+                outgoing = outgoing.timestamp(timestamp);
+            }
+            while let Err((error, back)) = producer.send(outgoing) {
+                assert_eq!(error.rdkafka_error_code(), Some(rdkafka::types::RDKafkaErrorCode::QueueFull), "{error}");
+                outgoing = back;
+                producer.poll(Duration::from_millis(5));
+            }
+        }
+        producer.flush(LIMIT).expect("delivered");
+    }
+
+    /// Everything that is committed on a topic now, in order of partition and offset.
+    pub fn read(&self, topic: &str) -> Vec<Read> {
+        let mut config = self.config();
+        config.set("group.id", "reader").set("isolation.level", "read_committed").set("enable.partition.eof", "true").set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().expect("a client");
+        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("metadata");
+        let partitions = i32::try_from(metadata.topics()[0].partitions().len()).expect("few");
+        let mut list = TopicPartitionList::new();
+        (0..partitions).for_each(|partition| list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset"));
+        consumer.assign(&list).expect("assigned");
+        let (mut read, mut ends) = (Vec::new(), 0);
+        let deadline = Instant::now() + LIMIT;
+        while ends < partitions {
+            assert!(Instant::now() < deadline, "topic {topic} cannot be read to its end");
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => read.push(Read::new(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
+                Some(Err(error)) => panic!("{error}"),
+                None => {}
+            }
+        }
+        read.sort_by_key(|read| (read.partition, read.offset));
+        read
+    }
+
+    /// The group's members that take part by now.
+    pub fn members(&self, group: &str) -> usize {
+        let consumer: BaseConsumer = self.config().create().expect("a client");
+        let list = consumer.fetch_group_list(Some(group), LIMIT).expect("groups");
+        list.groups().iter().filter(|found| found.state() == "Stable").map(|found| found.members().len()).sum()
+    }
+}
+
+/// A record to be produced.
+#[derive(Clone, Debug)]
+pub struct Produced {
+    pub topic: String,
+    pub partition: i32,
+    pub key: Option<String>,
+    pub value: String,
+    pub timestamp: Option<i64>,
+}
+
+/// A record that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: String,
+    pub value: String,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Read {
+    fn new(message: &impl Message) -> Self {
+        let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap_or_default().to_vec()).expect("text");
+        let headers = message.headers().map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect());
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: text(message.key()),
+            value: text(message.payload()),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+}
+
+/// A name that no other test uses.
+pub fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Two neighbouring ports that nobody uses now.
+fn free_port() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = first.local_addr().expect("bound").port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+}

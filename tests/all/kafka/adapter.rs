@@ -1,0 +1,264 @@
+//! The adapter by itself: what the service relies on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use motif::event::{EventTime, StreamId};
+use motif::kafka::{Identity, Link, Member, Survey, TopicLog, Topics};
+use motif::ports::{Failure, Fetched, GroupChange, InputPartition, MatchLog, OutputRecord, TopicSurvey, Transport};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::broker::{Broker, LIMIT, Produced, broker, unique};
+
+fn link(broker: &Broker, group: &str) -> Link {
+    let properties = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "10000")];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    Link { brokers: broker.address.clone(), group: group.to_owned(), properties }
+}
+
+fn topics(names: &[&str]) -> Topics {
+    Topics::new((0..).map(StreamId).zip(names.iter().map(|name| (*name).to_owned())).collect::<BTreeMap<_, _>>())
+}
+
+fn input(stream: u16, partition: u32) -> InputPartition {
+    InputPartition { stream: StreamId(stream), partition }
+}
+
+fn records(topic: &str, partitions: i32, number: usize) -> Vec<Produced> {
+    let record = |place: usize| Produced {
+        topic: topic.to_owned(),
+        partition: i32::try_from(place).expect("few") % partitions,
+        key: None,
+        value: format!("r{place}"),
+        timestamp: Some(1_000),
+    };
+    (0..number).map(record).collect()
+}
+
+fn await_assignment(member: &mut Member, fetched: &mut Fetched) -> Vec<u32> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        assert!(Instant::now() < deadline, "nothing is assigned");
+        if let Some(GroupChange::Assigned(tasks)) = member.poll(Duration::from_millis(20), fetched).expect("polls") {
+            return tasks;
+        }
+        assert_eq!(fetched.records(), 0, "nothing is read before its start");
+    }
+}
+
+fn await_records(member: &mut Member, number: usize) -> Fetched {
+    let mut fetched = Fetched::default();
+    let deadline = Instant::now() + LIMIT;
+    while fetched.records() < number {
+        assert!(Instant::now() < deadline, "{} of {number} records", fetched.records());
+        assert_eq!(member.poll(Duration::from_millis(20), &mut fetched).expect("polls"), None);
+    }
+    fetched
+}
+
+fn send(member: &mut Member, topic: &str, value: &str) {
+    member.send(&OutputRecord { topic, partition: 0, key: Some(b"k"), value: value.as_bytes(), headers: &[("task", b"3")] }).expect("sent");
+}
+
+#[test]
+fn tasks_stay_whole_and_offsets_go_with_what_is_sent() {
+    let Some(broker) = broker() else { return };
+    let [lead, follower, output, group] = ["lead", "follower", "output", "group"].map(unique);
+    for (topic, partitions) in [(&lead, 3), (&follower, 3), (&output, 1)] {
+        broker.create_topic(topic, partitions);
+    }
+    broker.produce(&records(&lead, 3, 30));
+    broker.produce(&records(&follower, 3, 30));
+    let (link, topics) = (link(broker, &group), topics(&[&lead, &follower]));
+    let survey = Survey::open(&link, topics.clone()).expect("opens");
+    assert_eq!(survey.tasks(), Ok(3));
+    let mut member = Member::join(&link, Identity { slot: 0, worker: 0 }, &topics).expect("joins");
+    assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0, 1, 2]);
+    let inputs: Vec<_> = (0..3).flat_map(|task| [input(0, task), input(1, task)]).collect();
+    member.start(&inputs.iter().map(|&input| (input, 4)).collect::<Vec<_>>()).expect("starts");
+    let fetched = await_records(&mut member, 36);
+    for batch in fetched.batches() {
+        let offsets: Vec<_> = batch.iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, [4, 5, 6, 7, 8, 9], "{:?}/{}", batch.stream, batch.partition);
+        assert_eq!(batch.get(0).timestamp, EventTime::from_millis(1_000));
+    }
+
+    // Aborted: neither record nor offset.
+    member.begin().expect("begins");
+    send(&mut member, &output, "aborted");
+    member.send_offsets(&[(input(0, 1), 9)], LIMIT).expect("sends offsets");
+    member.abort(LIMIT).expect("aborts");
+    // Committed: both.
+    member.begin().expect("begins");
+    send(&mut member, &output, "committed");
+    member.drain(LIMIT).expect("drains");
+    assert!(member.membership().generation >= 0 && !member.membership().lost);
+    member.send_offsets(&[(input(0, 1), 10), (input(1, 1), 7)], LIMIT).expect("sends offsets");
+    member.commit(LIMIT).expect("commits");
+    let asked = [input(0, 1), input(1, 1), input(0, 2)];
+    assert_eq!(survey.committed(&asked), Ok(vec![Some(10), Some(7), None]));
+    let read = broker.read(&output);
+    assert_eq!(read.iter().map(|read| (read.key.as_str(), read.value.as_str())).collect::<Vec<_>>(), [("k", "committed")]);
+    assert_eq!(read[0].headers, [("task".to_owned(), "3".to_owned())]);
+
+    // Read again from elsewhere, and after a pause.
+    member.pause(&[input(0, 0)]).expect("pauses");
+    member.start(&[(input(0, 0), 8)]).expect("starts");
+    let again = await_records(&mut member, 2);
+    assert_eq!(again.batches().map(|batch| batch.get(0).offset).collect::<Vec<_>>(), [8]);
+}
+
+#[test]
+fn a_second_member_gets_its_share_only_once_it_is_released() {
+    let Some(broker) = broker() else { return };
+    let [input_topic, group] = ["input", "group"].map(unique);
+    broker.create_topic(&input_topic, 4);
+    let (link, topics) = (link(broker, &group), topics(&[&input_topic]));
+    let mut first = Member::join(&link, Identity { slot: 0, worker: 0 }, &topics).expect("joins");
+    assert_eq!(await_assignment(&mut first, &mut Fetched::default()).len(), 4);
+    let mut second = Member::join(&link, Identity { slot: 1, worker: 0 }, &topics).expect("joins");
+    let deadline = Instant::now() + LIMIT;
+    let mut given: Vec<u32> = Vec::new();
+    let mut revoked = Vec::new();
+    while given.is_empty() {
+        assert!(Instant::now() < deadline, "nothing moves");
+        let mut fetched = Fetched::default();
+        if let Some(GroupChange::Revoked(tasks)) = first.poll(Duration::from_millis(10), &mut fetched).expect("polls") {
+            // What was begun can be committed now.
+            first.begin().expect("begins");
+            first.send_offsets(&tasks.iter().map(|&task| (input(0, task), 5)).collect::<Vec<_>>(), LIMIT).expect("sends offsets");
+            first.commit(LIMIT).expect("commits");
+            first.release(&tasks).expect("releases");
+            revoked = tasks;
+        }
+        if let Some(GroupChange::Assigned(tasks)) = second.poll(Duration::from_millis(10), &mut fetched).expect("polls") {
+            given = tasks;
+        }
+    }
+    assert_eq!((given.len(), &given), (2, &revoked));
+    let survey = Survey::open(&link, topics).expect("opens");
+    assert_eq!(survey.committed(&[input(0, given[0])]), Ok(vec![Some(5)]));
+}
+
+#[test]
+fn a_newer_process_of_the_same_slot_fences_the_older() {
+    let Some(broker) = broker() else { return };
+    let [input_topic, output, group] = ["input", "output", "group"].map(unique);
+    for topic in [&input_topic, &output] {
+        broker.create_topic(topic, 1);
+    }
+    let (link, topics) = (link(broker, &group), topics(&[&input_topic]));
+    let identity = Identity { slot: 0, worker: 0 };
+    let mut older = Member::join(&link, identity, &topics).expect("joins");
+    older.begin().expect("begins");
+    send(&mut older, &output, "of the older");
+    older.drain(LIMIT).expect("drains");
+    let mut newer = Member::join(&link, identity, &topics).expect("joins");
+    newer.begin().expect("begins");
+    send(&mut newer, &output, "of the newer");
+    newer.drain(LIMIT).expect("drains");
+    newer.commit(LIMIT).expect("commits");
+    assert_eq!(older.commit(LIMIT).expect_err("fenced").failure, Failure::Fatal);
+    assert_eq!(broker.read(&output).iter().map(|read| read.value.as_str()).collect::<Vec<_>>(), ["of the newer"]);
+}
+
+#[test]
+fn the_end_of_a_topic_is_after_its_last_committed_record() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("ends");
+    broker.create_topic(&topic, 3);
+    let survey = Survey::open(&link(broker, &unique("group")), topics(&[&topic])).expect("opens");
+    broker.produce(&records(&topic, 1, 3));
+    let producer: BaseProducer = broker.config().set("transactional.id", unique("writer")).create().expect("a client");
+    producer.init_transactions(LIMIT).expect("begins");
+    for (partition, commits) in [(1, true), (1, false), (1, false), (2, false)] {
+        producer.begin_transaction().expect("begins");
+        producer.send(BaseRecord::to(&topic).key("k").payload("x").partition(partition)).expect("sent");
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::from_millis(1));
+        }
+        if commits { producer.commit_transaction(LIMIT) } else { producer.abort_transaction(LIMIT) }.expect("ends");
+    }
+    // Markers and aborted records stand behind the last record: offset 6 is the end of partition 1's log.
+    let ends: Vec<_> = (0..3).map(|partition| survey.end(input(0, partition)).expect("an end")).collect();
+    assert_eq!(ends, [3, 1, 0]);
+    assert_eq!(survey.retained(input(0, 1)), Ok(0..6));
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let Some(broker) = broker() else { return };
+    let [three, four] = ["three", "four"].map(unique);
+    broker.create_topic(&three, 3);
+    broker.create_topic(&four, 4);
+    let link = link(broker, &unique("group"));
+    let refusal = |names: &[&str]| Survey::open(&link, topics(names)).expect("opens").tasks().expect_err("refused").to_string();
+    let sentence = refusal(&[&three, &four]);
+    assert!(sentence.contains(&format!("{three} has 3 partitions")) && sentence.contains(&format!("{four} has 4")), "{sentence}");
+    let sentence = refusal(&[&three, "nowhere"]);
+    assert!(sentence.contains("topic nowhere does not exist") && sentence.contains("create it"), "{sentence}");
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_given_up_soon() {
+    let link = Link { brokers: "127.0.0.1:1".to_owned(), group: "g".to_owned(), properties: BTreeMap::new() };
+    let began = Instant::now();
+    let error = Survey::open(&link, topics(&["t"])).err().expect("nobody is there").to_string();
+    assert!(error.starts_with("no Kafka broker answers at 127.0.0.1:1"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
+}
+
+#[test]
+fn subscribers_read_the_output_topic_from_anywhere() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("matches");
+    broker.create_topic(&topic, 2);
+    let value = |number: usize| format!("{{\"id\":\"{number}\",\"pattern\":\"p{}\"}}", number % 3);
+    let record = |number: usize| Produced {
+        topic: topic.clone(),
+        partition: i32::try_from(number % 2).expect("few"),
+        key: None,
+        value: value(number),
+        timestamp: None,
+    };
+    broker.produce(&(0..10).map(record).collect::<Vec<_>>());
+    let link = link(broker, &unique("group"));
+    let survey = Arc::new(Survey::open(&link, topics(&[&topic])).expect("opens"));
+    let log = TopicLog::open(&link, survey.clone(), &topic, 6).expect("opens");
+    let (earliest, latest) = (log.earliest().expect("a place"), log.latest().expect("a place"));
+    assert!(log.identity().ends_with(&topic) && log.identity().len() > topic.len() + 1, "{}", log.identity());
+
+    // From before the log was opened, a few at a time.
+    let mut at = earliest.clone();
+    let mut older = Vec::new();
+    while at != latest {
+        let entries = log.read(&at, 3).expect("in range");
+        assert!(!entries.is_empty() && entries.len() <= 3);
+        at = entries.last().expect("not empty").position.clone();
+        older.extend(entries.iter().map(|entry| String::from_utf8(entry.json.to_vec()).expect("text")));
+    }
+    older.sort();
+    let mut all: Vec<_> = (0..10).map(value).collect();
+    all.sort();
+    assert_eq!(older, all);
+    assert!(log.read(&latest, 10).expect("in range").is_empty());
+
+    // What comes later wakes those who wait; more than the ring holds.
+    let mut changed = log.changed();
+    changed.mark_unchanged();
+    broker.produce(&(10..20).map(record).collect::<Vec<_>>());
+    log.settle(LIMIT);
+    assert!(changed.has_changed().expect("open"));
+    let mut at = latest;
+    let mut newer = Vec::new();
+    loop {
+        let entries = log.read(&at, 100).expect("in range");
+        let Some(last) = entries.last() else { break };
+        at = last.position.clone();
+        newer.extend(entries.iter().map(|entry| (entry.pattern.to_string(), String::from_utf8(entry.json.to_vec()).expect("text"))));
+    }
+    newer.sort_by_key(|(_, json)| json.clone());
+    assert_eq!(newer, (10..20).map(|number| (format!("p{}", number % 3), value(number))).collect::<Vec<_>>());
+    assert_eq!(at, log.latest().expect("a place"));
+}

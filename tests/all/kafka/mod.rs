@@ -1,0 +1,3 @@
+//! Kafka to Kafka, on a real Apache Kafka.
+
+mod adapter;
