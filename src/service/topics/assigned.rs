@@ -29,9 +29,18 @@ pub(super) struct Assigned {
     pub task: Task,
     store: Arc<dyn StateStore>,
     meta: Meta,
-    /// Where inputs that have shown nothing yet begin.
-    begin: BTreeMap<StreamId, u64>,
+    inputs: BTreeMap<StreamId, InputProgress>,
     progress: Progress,
+}
+
+/// How far one input was read, which is behind its stored place while held events are read again.
+struct InputProgress {
+    /// Where it began, if it had not been read before.
+    begin: u64,
+    /// The next offset to be read.
+    read: u64,
+    /// The next offset of the stored state.
+    stored: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,11 +73,12 @@ pub(super) enum Recovered {
 impl Assigned {
     /// Applies what a bounded run takes of these records.
     pub(super) fn apply(&mut self, batch: &RecordBatch, end: Option<u64>, now: ProcessingTime) -> Result<(), StrictViolation> {
-        if self.progress != Progress::Running {
-            return Ok(());
+        let Some(last) = batch.iter().last().filter(|_| self.progress == Progress::Running) else { return Ok(()) };
+        if let Some(input) = self.inputs.get_mut(&batch.stream) {
+            input.read = last.offset + 1;
         }
         match end {
-            Some(end) if batch.iter().last().is_some_and(|record| record.offset >= end) => {
+            Some(end) if last.offset >= end => {
                 let mut bounded = RecordBatch::new(batch.stream, batch.partition);
                 batch.iter().filter(|record| record.offset < end).for_each(|record: Record<'_>| bounded.push(record));
                 self.task.apply(&bounded, now)
@@ -85,7 +95,7 @@ impl Assigned {
 
     /// Closes all windows where every input has reached its end. Says whether it did.
     pub(super) fn end_if_reached(&mut self, deployment: &Deployment) -> bool {
-        let reached = |input: InputPartition| deployment.end_of(input).is_some_and(|end| self.next(deployment, input) >= end);
+        let reached = |input: InputPartition| deployment.end_of(input).is_some_and(|end| self.read_to(input) >= end);
         if self.progress != Progress::Running || !deployment.inputs_of(self.number).into_iter().all(reached) {
             return false;
         }
@@ -98,14 +108,19 @@ impl Assigned {
         self.progress == Progress::Ended
     }
 
-    /// The next offset of an input.
-    pub(super) fn next(&self, deployment: &Deployment, input: InputPartition) -> u64 {
-        next_of(&self.positions(deployment), deployment.stream_name(input.stream), input.partition).unwrap_or(0)
+    /// The next offset to be read of an input.
+    pub(super) fn read_to(&self, input: InputPartition) -> u64 {
+        self.inputs.get(&input.stream).map_or(0, |progress| progress.read)
+    }
+
+    /// Held events are being read again: until all are there, the task's positions do not tell where to read from.
+    fn is_catching_up(&self) -> bool {
+        self.inputs.values().any(|input| input.read < input.stored)
     }
 
     /// What came out since the last call; `None`: nothing, and nothing was read.
     pub(super) fn take_part(&mut self, deployment: &Deployment) -> Option<Part> {
-        if self.progress == Progress::Ended {
+        if self.progress == Progress::Ended || self.is_catching_up() {
             return None;
         }
         let epoch = self.task.take_epoch();
@@ -114,7 +129,7 @@ impl Assigned {
         let next = |positions: &Positions, input: &InputPartition| next_of(positions, deployment.stream_name(input.stream), input.partition);
         let before: Vec<_> = inputs.iter().map(|input| next(&self.meta.positions, input)).collect();
         let after: Vec<_> = inputs.iter().map(|input| (*input, next(&positions, input).unwrap_or(0))).collect();
-        let moved = before.iter().zip(&after).any(|(before, (input, after))| before.unwrap_or(self.begin_of(input.stream)) != *after);
+        let moved = before.iter().zip(&after).any(|(before, (input, after))| before.unwrap_or(self.inputs[&input.stream].begin) != *after);
         let quiet = epoch.matches.is_empty() && epoch.late.is_empty() && epoch.rejected.is_empty();
         if quiet && !moved && self.progress == Progress::Running {
             return None;
@@ -147,14 +162,10 @@ impl Assigned {
         self.store
     }
 
-    fn begin_of(&self, stream: StreamId) -> u64 {
-        self.begin.get(&stream).copied().unwrap_or(0)
-    }
-
     /// An input that has shown nothing yet stands where it begins.
     fn positions(&self, deployment: &Deployment) -> Positions {
         let mut positions = self.task.positions();
-        for (&stream, &begin) in &self.begin {
+        for (&stream, &InputProgress { begin, .. }) in &self.inputs {
             let name = deployment.stream_name(stream);
             for position in positions.partitions.iter_mut().filter(|position| position.stream == name && position.partition == self.number) {
                 position.next_offset = position.next_offset.max(begin);
@@ -192,14 +203,13 @@ pub(super) fn recover(deployment: &Deployment, number: u32, store: Option<Arc<dy
     if known {
         task.restore(&*store, &meta.positions).with_context(|| format!("state of task {number}"))?;
     }
-    let begin = inputs
-        .iter()
-        .zip(&facts.inputs)
-        .filter(|(_, facts)| facts.stored.is_none())
-        .map(|(input, facts)| (input.stream, facts.kept.start))
-        .collect();
+    let progress = |(facts, &from): (&InputFacts, &u64)| match facts.stored {
+        Some(place) => InputProgress { begin: 0, read: from, stored: place.next },
+        None => InputProgress { begin: from, read: from, stored: from },
+    };
+    let progress = inputs.iter().map(|input| input.stream).zip(facts.inputs.iter().zip(&from).map(progress)).collect();
     tracing::info!(task = number, epoch = meta.epoch, ?from, "task starts");
-    let assigned = Assigned { number, task, store, meta, begin, progress: Progress::Running };
+    let assigned = Assigned { number, task, store, meta, inputs: progress, progress: Progress::Running };
     Ok(Recovered::Ready(Box::new(assigned), inputs.into_iter().zip(from).collect()))
 }
 

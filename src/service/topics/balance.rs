@@ -60,7 +60,7 @@ impl Balance {
                 Some(end) => end,
                 None => deployment.survey.retained(input)?.end,
             };
-            if assigned.next(deployment, input) < end {
+            if assigned.read_to(input) < end {
                 lagging.push(input);
             } else if deployment.ends.is_some() {
                 // Nothing more will come from there in this run.

@@ -30,8 +30,6 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-
 use crate::config::Config;
 use crate::kafka::{Identity, Link, Member, TopicLog, Topics};
 use crate::pattern::Program;
@@ -124,10 +122,12 @@ impl Drop for StopOthers<'_> {
 }
 
 fn close(transport: Box<dyn Transport + Send>) -> anyhow::Result<()> {
-    let (closed, is_closed) = crossbeam_channel::bounded(1);
+    let (closing, closed) = crossbeam_channel::bounded::<()>(0);
     std::thread::spawn(move || {
         drop(transport);
-        drop(closed.send(()));
+        drop(closing);
     });
-    is_closed.recv_timeout(CLOSE_MAX).context("the Kafka clients do not close; are the brokers gone?")
+    let is_late = closed.recv_timeout(CLOSE_MAX) == Err(crossbeam_channel::RecvTimeoutError::Timeout);
+    anyhow::ensure!(!is_late, "the Kafka clients do not close; are the brokers gone?");
+    Ok(())
 }
