@@ -2,20 +2,44 @@
 //!
 //! A pattern is unrolled into *nodes* (places that take an event) and *ways* (from a node just taken, through what may be left out, to
 //! the next node or to acceptance, with all that the way demands). The automaton is immutable and shared by all keys; [`Runs`] is the state of one key.
-//! This is the plain interpreter: one run per choice of events, every condition evaluated for every run. Faster ways of
+//! This is the plain interpreter: one run per choice of events, and what a condition says of the event alone found out once. Faster ways of
 //! evaluating are held against it.
+//!
+//! ```text
+//! match probe{2,}: payments where amount < 2        >0 start
+//!  then cash_out: payments where amount > 100           -> 1 begin
+//!                                                    1 probe [payments where (amount < 2)]
+//!                                                        -> 2 then
+//!                                                    2 probe [payments where (amount < 2)]
+//!                                                        -> 3 then            another probe, or
+//!                                                        -> 4 then            the end of the loop
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `graph`, `ways`, `compile` | the pattern unrolled; the automaton; from the one to the other |
+//! | `dump` | the automaton as text |
+//! | `chain`, `way_set`, `runs` | what a run has chosen; the ways it still has; all runs of a key |
+//! | `moves` | what an event does to a run |
+//! | `deadline` | what time does to it |
+//! | `skip` | which matches of an instant are delivered, in which order, and what they remove |
+//! | `snapshot` | runs as bytes |
 //!
 //! Invariants: within one key no two runs have chosen the same events under the same steps; what came out once never comes out again.
 //!
 //! The idea of runs and skip strategies is that of SASE+ and FlinkCEP; the reading of ways is our own, and `tests/conformance` decides.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
+mod chain;
 mod compile;
 mod deadline;
 mod dump;
+mod graph;
+mod moves;
 mod runs;
 mod skip;
 mod snapshot;
+mod way_set;
 mod ways;
 
 use std::sync::Arc;

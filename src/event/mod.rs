@@ -7,6 +7,7 @@
 //! streams are numbered in the order of their names, so that comparing [`StreamId`]s compares names.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
+pub mod binary;
 mod key;
 mod lookup;
 mod record;

@@ -1,0 +1,102 @@
+//! What time does to runs: ways expire, absences are decided, partial matches time out.
+//!
+//! A way's deadline is, to acceptance with absences, the latest of theirs (the event before + `for`, or the first event + `within`); else the
+//! earlier of first event + `within` and the event before + the way's gap. Instants are decided one by one, matches before timeouts.
+
+use crate::automaton::runs::{Run, Runs};
+use crate::automaton::skip::{Complete, Instant, deliver, deliver_timeouts};
+use crate::automaton::way_set::WaySet;
+use crate::automaton::ways::{Automaton, NodeId, Way};
+use crate::automaton::{Decided, DecidedBy};
+use crate::event::{EventTime, TimeSpan};
+use crate::pattern::OnTimeout;
+
+/// What comes out at one instant.
+#[derive(Default)]
+struct Due {
+    complete: Vec<Complete>,
+    timed_out: Vec<Complete>,
+}
+
+impl Automaton {
+    /// The least deadline of the ways, given the times of the first and the last event chosen; the end of time if they have none.
+    pub(super) fn deadline(&self, ways: &WaySet, first: EventTime, last: EventTime) -> EventTime {
+        if self.timing.only_within {
+            return after(first, self.pattern.within);
+        }
+        let mut least = EventTime::END;
+        ways.for_each(|way| least = least.min(self.way_deadline(self.way(way), first, last)));
+        least
+    }
+
+    fn way_deadline(&self, way: &Way, first: EventTime, last: EventTime) -> EventTime {
+        let demand = self.demand(way.demand);
+        let window = after(first, self.pattern.within);
+        let absences = demand.no.iter().map(|none_of| if none_of.hold.is_some() { after(last, none_of.hold) } else { window });
+        match absences.max().filter(|_| way.to.is_none()) {
+            Some(latest) => latest,
+            None => window.min(after(last, demand.gap)),
+        }
+    }
+}
+
+/// The end of time if nothing is said.
+fn after(time: EventTime, span: Option<TimeSpan>) -> EventTime {
+    span.map_or(EventTime::END, |span| time.plus(span))
+}
+
+impl Runs {
+    /// Decides all deadlines at or before `instant`, in their order; what comes out is added to `decided`. At the end of time nothing is left.
+    pub fn expire(&mut self, automaton: &Automaton, instant: EventTime, decided: &mut Vec<Decided>) {
+        while self.next <= instant && self.next < EventTime::END {
+            let at = if automaton.timing.decides { self.next } else { instant };
+            let mut due = Due::default();
+            self.alive.retain_mut(|run| run.deadline > at || expire_run(automaton, run, at, &mut due));
+
+            let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: self.dropped };
+            let floor = deliver(automaton, &instant, due.complete, decided);
+            if let Some(floor) = floor {
+                self.alive.retain(|run| floor.spares(run.start));
+            }
+            if !matches!(automaton.pattern.on_timeout, OnTimeout::Silent) {
+                deliver_timeouts(automaton, &instant, floor, due.timed_out, decided);
+            }
+            self.find_next();
+        }
+        if instant == EventTime::END {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Takes from the run the ways whose time is up; false if none is left.
+fn expire_run(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due) -> bool {
+    let (first, last) = (run.start.time, run.chain.event.time);
+    let mut left: Vec<Option<NodeId>> = Vec::new();
+    let mut absent = false;
+    run.ways.retain(|id| {
+        let way = automaton.way(id);
+        let stays = automaton.way_deadline(way, first, last) > at;
+        if !stays {
+            left.push(way.from);
+            absent |= way.to.is_none();
+        }
+        stays
+    });
+    if absent {
+        run.ways.retain(|way| automaton.way(way).to.is_some());
+    }
+    let complete = || Complete { start: run.start, chain: run.chain.clone() };
+    if absent && !run.matched {
+        due.complete.push(complete());
+    }
+    // A node that time has left without a way: what was chosen by way of it has run out of time, even where other nodes go on.
+    let node_is_out = || left.iter().any(|from| !run.ways.any(|way| automaton.way(way).from == *from));
+    if !absent && !run.matched && !run.timed_out && node_is_out() {
+        due.timed_out.push(complete());
+        run.timed_out = true;
+    }
+    run.matched |= absent;
+    run.deadline = automaton.deadline(&run.ways, first, last);
+    !run.ways.is_empty()
+}

@@ -1,0 +1,259 @@
+//! What one event does to one run: which of its ways it takes, which it passes over, which it ends.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crate::automaton::chain::Link;
+use crate::automaton::runs::Run;
+use crate::automaton::skip::Complete;
+use crate::automaton::way_set::WaySet;
+use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
+use crate::event::{Event, Place};
+use crate::pattern::{Chosen, ConditionId, NothingChosen, StepId};
+
+/// The event at hand, and what is already known of it.
+pub(super) struct Hand<'a> {
+    automaton: &'a Automaton,
+    event: &'a Arc<Event>,
+    place: Place,
+    faults: &'a Cell<u64>,
+    /// The class: for each of the first conditions a bit that says whether it was evaluated, and one whether it holds. Conditions that look back
+    /// differ between runs and are not kept; nor are those beyond, of which hardly a pattern has any.
+    known: [Cell<u64>; CLASS_WORDS],
+    holds: [Cell<u64>; CLASS_WORDS],
+}
+
+const CLASS_WORDS: usize = 2;
+
+/// What comes of an event; put together over all runs of the key.
+#[derive(Default)]
+pub(super) struct Yield {
+    pub born: Vec<Run>,
+    pub complete: Vec<Complete>,
+    /// The nodes that take the event, for the run at hand.
+    taken: Vec<NodeId>,
+}
+
+/// What became of a run that the event came by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Passed {
+    /// It goes on without the event.
+    On,
+    /// It has no way left.
+    Over,
+}
+
+/// Where a run stands when the event meets its ways.
+struct Stand<'a> {
+    chosen: &'a dyn Chosen,
+    /// `None`: at the start.
+    last: Option<&'a Event>,
+    /// No event has come since the last one chosen.
+    fresh: bool,
+}
+
+/// Who takes the event: a run as it was when the event came, or the start.
+struct Taker<'a> {
+    chain: Option<&'a Arc<Link>>,
+    start: Place,
+    inside: u64,
+    broken: u64,
+}
+
+/// What the event does to a way.
+#[derive(Clone, Copy)]
+struct Fate {
+    stays: bool,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy)]
+enum Outcome {
+    Nothing,
+    Taken(NodeId),
+    /// The way led to acceptance and waited only for the very next event not to be of some kind.
+    Accepted,
+}
+
+impl Fate {
+    const GONE: Self = Self { stays: false, outcome: Outcome::Nothing };
+}
+
+const AT_START: Stand<'static> = Stand { chosen: &NothingChosen, last: None, fresh: true };
+
+impl<'a> Hand<'a> {
+    pub(super) fn new(automaton: &'a Automaton, event: &'a Arc<Event>, faults: &'a Cell<u64>) -> Self {
+        Self { automaton, event, place: event.place(), faults, known: Default::default(), holds: Default::default() }
+    }
+
+    /// Whether the event can be the first of a run.
+    pub(super) fn begins(&self) -> bool {
+        self.automaton.start.clone().any(|way| matches!(self.meet(way, &AT_START).outcome, Outcome::Taken(_)))
+    }
+
+    /// Begins the runs whose first event this is.
+    pub(super) fn begin(&self, out: &mut Yield) {
+        out.taken.clear();
+        for way in self.automaton.start.clone() {
+            if let Outcome::Taken(node) = self.meet(way, &AT_START).outcome {
+                out.taken.push(node);
+            }
+        }
+        self.take(&Taker { chain: None, start: self.place, inside: 0, broken: 0 }, out);
+    }
+
+    /// Whoever can take the event is born; the run itself goes on as one that passed it over.
+    pub(super) fn come_by(&self, run: &mut Run, out: &mut Yield) -> Passed {
+        out.taken.clear();
+        let stand = Stand { chosen: &*run.chain, last: Some(&run.chain.event), fresh: run.fresh };
+        let mut accepted = false;
+        let mut changed = run.ways.retain(|way| {
+            let fate = self.meet(way, &stand);
+            match fate.outcome {
+                Outcome::Nothing => {}
+                Outcome::Taken(node) => out.taken.push(node),
+                Outcome::Accepted => accepted = true,
+            }
+            fate.stays
+        });
+        self.take(&Taker { chain: Some(&run.chain), start: run.start, inside: run.inside, broken: run.broken }, out);
+        if accepted && !run.matched {
+            out.complete.push(Complete { start: run.start, chain: run.chain.clone() });
+        }
+        changed |= self.enclose(run, accepted);
+        if run.ways.is_empty() {
+            return Passed::Over;
+        }
+        run.fresh = false;
+        run.matched |= accepted;
+        if changed {
+            run.deadline = self.automaton.deadline(&run.ways, run.start.time, run.chain.event.time);
+        }
+        Passed::On
+    }
+
+    /// The event is passed over: what would enclose it against a `without` is over. True if some way went.
+    fn enclose(&self, run: &mut Run, accepted: bool) -> bool {
+        let mut shut = 0;
+        if run.inside != 0 && !run.ways.is_empty() {
+            for (bit, condition) in self.automaton.withouts() {
+                if run.inside & bit != 0 && self.fits(condition, &*run.chain) {
+                    shut |= bit;
+                }
+            }
+            run.broken |= shut;
+        }
+        if shut == 0 && !accepted {
+            return false;
+        }
+        run.ways.retain(|way| match self.automaton.way(way).to {
+            None => !accepted,
+            Some(node) => self.automaton.node(node).enclosed_by & shut == 0,
+        })
+    }
+
+    /// One run for each step that takes the event, whichever nodes take it: the same choice is the same run.
+    fn take(&self, taker: &Taker<'_>, out: &mut Yield) {
+        if out.taken.is_empty() {
+            return;
+        }
+        let Yield { born, complete, taken } = out;
+        let node = |id: &NodeId| self.automaton.node(*id);
+        taken.sort_unstable_by_key(|id| (node(id).step, *id));
+        taken.dedup();
+        for nodes in taken.chunk_by(|one, other| node(one).step == node(other).step) {
+            let step = node(&nodes[0]).step;
+            if taker.broken & self.automaton.closes[usize::from(step.0)] == 0 {
+                self.take_as(step, nodes.iter().map(node), taker, born, complete);
+            }
+        }
+    }
+
+    fn take_as<'n>(
+        &self,
+        step: StepId,
+        mut nodes: impl Iterator<Item = &'n Node> + Clone,
+        taker: &Taker<'_>,
+        born: &mut Vec<Run>,
+        complete: &mut Vec<Complete>,
+    ) {
+        let chain = Link::new(step, self.event.clone(), taker.chain.cloned());
+        let completes = nodes.clone().any(|node| node.completes);
+        if completes {
+            complete.push(Complete { start: taker.start, chain: chain.clone() });
+        }
+        let first = nodes.next().expect("some node took the event");
+        let mut ways = first.after.clone();
+        if nodes.clone().next().is_some() {
+            ways = WaySet::union(std::iter::once(first).chain(nodes).map(|node| &node.after));
+            if completes {
+                ways.retain(|way| self.automaton.way(way).to.is_some());
+            }
+        }
+        if ways.is_empty() {
+            return;
+        }
+        let inside = taker.inside | self.automaton.opens[usize::from(step.0)];
+        let deadline = self.automaton.deadline(&ways, taker.start.time, self.event.time);
+        let (start, broken) = (taker.start, taker.broken);
+        born.push(Run { chain, start, ways, deadline, inside, broken, fresh: true, matched: completes, timed_out: false });
+    }
+
+    fn meet(&self, way: WayId, stand: &Stand<'_>) -> Fate {
+        let way = self.automaton.way(way);
+        let demand = self.automaton.demand(way.demand);
+        let fit = |condition: &ConditionId| self.fits(*condition, stand.chosen);
+        if demand.greedy.iter().any(|hunger| self.still_takes(hunger, stand)) || (stand.fresh && demand.no_next.iter().any(fit)) {
+            return Fate::GONE;
+        }
+        let Some(node) = way.to else { return self.meet_at_acceptance(demand, stand) };
+        if demand.until.iter().any(fit) {
+            return Fate::GONE;
+        }
+        let taken = self.takes(self.automaton.node(node), stand.chosen);
+        let passes = match demand.how {
+            How::Begin | How::Next => false,
+            How::Then => !taken,
+            How::Any => true,
+        };
+        let stays = passes && !demand.no.iter().any(|none_of| fit(&none_of.condition));
+        Fate { stays, outcome: if taken { Outcome::Taken(node) } else { Outcome::Nothing } }
+    }
+
+    fn meet_at_acceptance(&self, demand: &Demand, stand: &Stand<'_>) -> Fate {
+        let watched = |hold| stand.last.zip(hold).is_none_or(|(last, hold)| self.event.time < last.time.plus(hold));
+        if demand.no.iter().any(|none_of| watched(none_of.hold) && self.fits(none_of.condition, stand.chosen)) {
+            return Fate::GONE;
+        }
+        let decided = demand.no.is_empty();
+        Fate { stays: !decided, outcome: if decided { Outcome::Accepted } else { Outcome::Nothing } }
+    }
+
+    fn takes(&self, node: &Node, chosen: &dyn Chosen) -> bool {
+        self.fits(node.condition, chosen) && !node.until.is_some_and(|until| self.fits(until, chosen))
+    }
+
+    /// A greedy loop that was left could take the event.
+    fn still_takes(&self, hunger: &Hunger, stand: &Stand<'_>) -> bool {
+        let soon_enough = stand.last.zip(hunger.gap).is_none_or(|(last, gap)| self.event.time < last.time.plus(gap));
+        (stand.fresh || !hunger.next_only)
+            && soon_enough
+            && self.fits(hunger.condition, stand.chosen)
+            && !hunger.unless.is_some_and(|unless| self.fits(unless, stand.chosen))
+    }
+
+    fn fits(&self, id: ConditionId, chosen: &dyn Chosen) -> bool {
+        let evaluate = || self.automaton.pattern.condition(id).holds(self.event, chosen, self.faults);
+        let (word, bit) = (usize::from(id.0 / 64), 1 << (id.0 % 64));
+        if word >= CLASS_WORDS || self.automaton.looks_back[usize::from(id.0)] {
+            return evaluate();
+        }
+        if self.known[word].get() & bit == 0 {
+            self.known[word].set(self.known[word].get() | bit);
+            if evaluate() {
+                self.holds[word].set(self.holds[word].get() | bit);
+            }
+        }
+        self.holds[word].get() & bit != 0
+    }
+}

@@ -1,0 +1,124 @@
+//! The runs of one pattern and key: the partial matches that are alive, stepped by events and by time.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crate::automaton::chain::Link;
+use crate::automaton::moves::{Hand, Passed, Yield};
+use crate::automaton::skip::{Instant, deliver};
+use crate::automaton::way_set::WaySet;
+use crate::automaton::ways::Automaton;
+use crate::automaton::{Decided, DecidedBy};
+use crate::event::{Event, EventTime, Place};
+
+/// What bounds the state of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Runs that one key of one pattern may hold, unless the pattern says so itself. Above it those that start first are dropped and counted.
+    pub runs_max: u64,
+}
+
+/// One partial match.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub chain: Arc<Link>,
+    /// The place of its first event.
+    pub start: Place,
+    pub ways: WaySet,
+    /// The least deadline of its ways; the end of time if they have none.
+    pub deadline: EventTime,
+    /// The `without`s, a bit each, whose first end has been chosen.
+    pub inside: u64,
+    /// Those that forbid their second end from now on.
+    pub broken: u64,
+    /// No event of the key has come since the last one chosen.
+    pub fresh: bool,
+    /// Came out as a match.
+    pub matched: bool,
+    /// Came out as a timeout.
+    pub timed_out: bool,
+}
+
+/// All runs of one pattern and key. Where there is none, nothing needs to be kept.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    /// In an order that the events alone decide.
+    pub(super) alive: Vec<Run>,
+    /// The least deadline of all.
+    pub(super) next: EventTime,
+    pub(super) dropped: u64,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self { alive: Vec::new(), next: EventTime::END, dropped: 0 }
+    }
+}
+
+impl Runs {
+    /// The event comes in the key's line. Whatever it completes is added to `decided`, in the order of delivery.
+    ///
+    /// Deadlines at or before its time have been expired before. Cost: one look at each run.
+    pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, event: &Arc<Event>, faults: &Cell<u64>, decided: &mut Vec<Decided>) {
+        assert!(event.time < self.next || self.next == EventTime::END, "deadlines at an instant come before its events");
+        let hand = Hand::new(automaton, event, faults);
+        let mut out = Yield::default();
+        self.alive.retain_mut(|run| {
+            let born_before = out.born.len();
+            let passed = hand.come_by(run, &mut out);
+            // A run that moves on keeps its place, so that the order by start lasts where each run has one successor.
+            if passed == Passed::Over && out.born.len() > born_before {
+                *run = out.born.swap_remove(born_before);
+                return true;
+            }
+            passed == Passed::On
+        });
+        hand.begin(&mut out);
+        self.alive.append(&mut out.born);
+
+        let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped };
+        if let Some(floor) = deliver(automaton, &instant, out.complete, decided) {
+            self.alive.retain(|run| floor.spares(run.start));
+        }
+        self.hold_to(automaton.pattern.runs_max.unwrap_or(limits.runs_max));
+        self.find_next();
+    }
+
+    /// When time next decides or removes something; `None` if only events can.
+    pub fn next_deadline(&self) -> Option<EventTime> {
+        (self.next < EventTime::END).then_some(self.next)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.alive.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.alive.len()
+    }
+
+    /// How many were dropped for the limit. Forgotten with the key, once it holds no run.
+    pub fn runs_dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    pub(super) fn find_next(&mut self) {
+        self.next = self.alive.iter().map(|run| run.deadline).min().unwrap_or(EventTime::END);
+    }
+
+    /// Drops what starts first until no more than `most` are left; of those that start together, what is older in the list.
+    fn hold_to(&mut self, most: u64) {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let Some(surplus) = self.alive.len().checked_sub(most).filter(|surplus| *surplus > 0) else { return };
+        let mut by_start: Vec<(Place, usize)> = self.alive.iter().enumerate().map(|(index, run)| (run.start, index)).collect();
+        let (_, last, _) = by_start.select_nth_unstable(surplus - 1);
+        let last = *last;
+        let mut index = 0;
+        self.alive.retain(|run| {
+            let dropped = (run.start, index) <= last;
+            index += 1;
+            !dropped
+        });
+        self.dropped += surplus as u64;
+    }
+}

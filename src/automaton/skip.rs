@@ -1,0 +1,105 @@
+//! Which matches of one instant are delivered, in which order, and what each removes.
+//!
+//! All strategies remove what starts before some point, so a delivered match raises one *floor*. What starts later than every event of the
+//! instant is above any floor; so nothing of it needs to be kept.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::automaton::chain::Link;
+use crate::automaton::ways::Automaton;
+use crate::automaton::{Decided, DecidedBy, DecidedKind};
+use crate::event::{Event, EventTime, Place};
+use crate::pattern::{Skip, StepId};
+
+/// A choice of events that may come out.
+#[derive(Debug)]
+pub(super) struct Complete {
+    pub start: Place,
+    pub chain: Arc<Link>,
+}
+
+/// When and why something comes out.
+pub(super) struct Instant {
+    pub at: EventTime,
+    pub by: DecidedBy,
+    pub runs_dropped: u64,
+}
+
+/// What starts below it is removed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Floor {
+    place: Place,
+    side: Side,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Side {
+    At,
+    After,
+}
+
+impl Floor {
+    pub(super) fn spares(self, start: Place) -> bool {
+        self <= Self { place: start, side: Side::At }
+    }
+
+    fn raised_by(skip: Skip, chosen: &[(StepId, Arc<Event>)]) -> Option<Self> {
+        let of_step = |wanted: StepId| move |(step, _): &&(StepId, Arc<Event>)| *step == wanted;
+        let (found, side) = match skip {
+            Skip::None => return None,
+            Skip::ToNext => (chosen.first(), Side::After),
+            Skip::PastLast => (chosen.last(), Side::After),
+            Skip::ToFirst(step) => (chosen.iter().find(of_step(step)), Side::At),
+            Skip::ToLast(step) => (chosen.iter().rfind(of_step(step)), Side::At),
+        };
+        found.map(|(_, event)| Self { place: event.place(), side })
+    }
+}
+
+/// Delivers the matches of one instant, one by one in order; each may remove later ones. Returns the floor that they raised.
+pub(super) fn deliver(automaton: &Automaton, instant: &Instant, mut complete: Vec<Complete>, decided: &mut Vec<Decided>) -> Option<Floor> {
+    let mut floor = None;
+    complete.sort_by_key(|complete| complete.start);
+    // What starts together is listed in full only if nothing before it has removed it.
+    for together in complete.chunk_by(|one, other| one.start == other.start) {
+        if floor.is_some_and(|floor: Floor| !floor.spares(together[0].start)) {
+            continue;
+        }
+        for chosen in in_order(automaton, together) {
+            if floor.is_some_and(|floor| !floor.spares(together[0].start)) {
+                break;
+            }
+            floor = floor.max(Floor::raised_by(automaton.pattern.skip, &chosen));
+            decided.push(instant.decide(DecidedKind::Match, chosen));
+        }
+    }
+    floor
+}
+
+/// Delivers the partial matches that ran out of time at this instant, but for those that its matches have removed.
+pub(super) fn deliver_timeouts(automaton: &Automaton, instant: &Instant, floor: Option<Floor>, mut timed_out: Vec<Complete>, decided: &mut Vec<Decided>) {
+    timed_out.retain(|complete| floor.is_none_or(|floor| floor.spares(complete.start)));
+    for chosen in in_order(automaton, &timed_out) {
+        decided.push(instant.decide(DecidedKind::Timeout, chosen));
+    }
+}
+
+impl Instant {
+    fn decide(&self, kind: DecidedKind, chosen: Vec<(StepId, Arc<Event>)>) -> Decided {
+        Decided { kind, at: self.at, by: self.by, chosen, runs_dropped: self.runs_dropped }
+    }
+}
+
+fn in_order(automaton: &Automaton, complete: &[Complete]) -> Vec<Vec<(StepId, Arc<Event>)>> {
+    let mut all: Vec<_> = complete.iter().map(|complete| complete.chain.chosen()).collect();
+    all.sort_by(|one, other| order(automaton, one, other));
+    all
+}
+
+/// By the places of the events, one after the other, what is the beginning of another before it; then by the steps' names.
+fn order<'a>(automaton: &Automaton, one: &'a [(StepId, Arc<Event>)], other: &'a [(StepId, Arc<Event>)]) -> Ordering {
+    let places = |chosen: &'a [(StepId, Arc<Event>)]| chosen.iter().map(|(_, event)| event.place());
+    let names = |chosen: &'a [(StepId, Arc<Event>)]| chosen.iter().map(|(step, _)| automaton.name_rank[usize::from(step.0)]);
+    places(one).cmp(places(other)).then_with(|| names(one).cmp(names(other)))
+}

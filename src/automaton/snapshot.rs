@@ -1,0 +1,189 @@
+//! The runs of a key as bytes.
+//!
+//! ```text
+//! format, runs dropped,
+//! events: count, each once        links: count, each (parent + 1 or 0, step, event)
+//! runs:   count, each (last link, flags, inside, broken, ways: count, first, then differences - 1)
+//! ```
+//!
+//! Events and links stand in the order in which the runs first need them, what comes before first. So the bytes depend on the runs alone: not on where
+//! they lie in memory, nor on how often they were written and read. Steps and ways keep their numbers, which follow from the pattern's
+//! text; streams are numbered within the pattern, so that other patterns do not matter. Deadlines are found again.
+
+use std::sync::Arc;
+
+use crate::automaton::chain::Link;
+use crate::automaton::runs::{Run, Runs};
+use crate::automaton::way_set::WaySet;
+use crate::automaton::ways::{Automaton, WayId};
+use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
+use crate::event::{Event, EventTime, Lookup, Place};
+use crate::pattern::StepId;
+
+const FORMAT: u64 = 1;
+
+const FRESH: u64 = 1;
+const MATCHED: u64 = 2;
+const TIMED_OUT: u64 = 4;
+
+impl Runs {
+    /// Appends the runs as bytes that [`Runs::decode`] reads with an automaton of the same pattern version.
+    pub fn encode(&self, automaton: &Automaton, out: &mut Vec<u8>) {
+        let mut tables = Tables { automaton, events: Table::default(), links: Table::default() };
+        let tips: Vec<u64> = self.alive.iter().map(|run| tables.link(&run.chain)).collect();
+        write_unsigned(FORMAT, out);
+        write_unsigned(self.dropped, out);
+        tables.events.write(out);
+        tables.links.write(out);
+        write_unsigned(self.alive.len() as u64, out);
+        for (run, tip) in self.alive.iter().zip(tips) {
+            write_unsigned(tip, out);
+            let flag = |set, flag| if set { flag } else { 0 };
+            write_unsigned(flag(run.fresh, FRESH) | flag(run.matched, MATCHED) | flag(run.timed_out, TIMED_OUT), out);
+            write_unsigned(run.inside, out);
+            write_unsigned(run.broken, out);
+            write_ways(&run.ways, out);
+        }
+    }
+
+    /// Reads what [`Runs::encode`] wrote, to the last byte. What is refused was not written by it, or with another pattern.
+    pub fn decode(automaton: &Automaton, bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.unsigned("format")? != FORMAT {
+            return Err(reader.malformed("known format of runs"));
+        }
+        let dropped = reader.unsigned("count of runs dropped")?;
+        let events = read_events(automaton, &mut reader)?;
+        let links = read_links(automaton, &events, &mut reader)?;
+        let count = reader.count("runs")?;
+        let alive = (0..count).map(|_| read_run(automaton, &links, &mut reader)).collect::<Result<Vec<Run>, Malformed>>()?;
+        if !reader.is_at_end() {
+            return Err(reader.malformed("end"));
+        }
+        let mut runs = Self { alive, next: EventTime::END, dropped };
+        runs.find_next();
+        Ok(runs)
+    }
+}
+
+/// Things that runs share, each written once.
+#[derive(Default)]
+struct Table {
+    count: u64,
+    bytes: Vec<u8>,
+    /// By address: asked, never iterated.
+    numbers: Lookup<usize, u64>,
+}
+
+impl Table {
+    fn number<T>(&self, shared: &Arc<T>) -> Option<u64> {
+        self.numbers.get(&Arc::as_ptr(shared).addr()).copied()
+    }
+
+    /// The thing's bytes have been appended.
+    fn added<T>(&mut self, shared: &Arc<T>) -> u64 {
+        self.numbers.insert(Arc::as_ptr(shared).addr(), self.count);
+        self.count += 1;
+        self.count - 1
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write_unsigned(self.count, out);
+        out.extend_from_slice(&self.bytes);
+    }
+}
+
+struct Tables<'a> {
+    automaton: &'a Automaton,
+    events: Table,
+    links: Table,
+}
+
+impl Tables<'_> {
+    /// The number of a link; it and all before it are in the tables from now on.
+    fn link(&mut self, tip: &Arc<Link>) -> u64 {
+        let mut new = Vec::new();
+        let mut known = None;
+        let mut at = Some(tip);
+        while let Some(link) = at {
+            known = self.links.number(link);
+            if known.is_some() {
+                break;
+            }
+            new.push(link);
+            at = link.parent.as_ref();
+        }
+        for link in new.into_iter().rev() {
+            let event = self.event(&link.event);
+            let bytes = &mut self.links.bytes;
+            write_unsigned(known.map_or(0, |parent| parent + 1), bytes);
+            write_unsigned(u64::from(link.step.0), bytes);
+            write_unsigned(event, bytes);
+            known = Some(self.links.added(link));
+        }
+        known.expect("a chain has at least one link")
+    }
+
+    fn event(&mut self, event: &Arc<Event>) -> u64 {
+        if let Some(number) = self.events.number(event) {
+            return number;
+        }
+        let stream = self.automaton.streams.binary_search(&event.stream).expect("a step takes only events of its stream");
+        write_event(event, stream as u64, &mut self.events.bytes);
+        self.events.added(event)
+    }
+}
+
+fn write_ways(ways: &WaySet, out: &mut Vec<u8>) {
+    write_unsigned(ways.len() as u64, out);
+    let mut least = 0;
+    ways.for_each(|way| {
+        write_unsigned(u64::from(way - least), out);
+        least = way + 1;
+    });
+}
+
+fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<Vec<Arc<Event>>, Malformed> {
+    let stream_of = |number: u64| automaton.streams.get(usize::try_from(number).ok()?).copied();
+    let count = reader.count("events")?;
+    (0..count).map(|_| Ok(Arc::new(reader.event(stream_of)?))).collect()
+}
+
+/// The links, each with the place of the first event of its chain.
+fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<Vec<(Arc<Link>, Place)>, Malformed> {
+    let count = reader.count("links")?;
+    let mut links: Vec<(Arc<Link>, Place)> = Vec::new();
+    for _ in 0..count {
+        let parent = reader.index(links.len() + 1, "link before")?.checked_sub(1).map(|parent| links[parent].clone());
+        let step = reader.index(automaton.pattern.steps.len(), "step")?;
+        let event = &events[reader.index(events.len(), "event of a link")?];
+        if event.stream != automaton.pattern.steps[step].stream {
+            return Err(reader.malformed("event of the step's stream"));
+        }
+        let step = StepId(u16::try_from(step).expect("steps are numbered by 16 bits"));
+        let start = parent.as_ref().map_or_else(|| event.place(), |(_, start)| *start);
+        links.push((Link::new(step, event.clone(), parent.map(|(link, _)| link)), start));
+    }
+    Ok(links)
+}
+
+fn read_run(automaton: &Automaton, links: &[(Arc<Link>, Place)], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
+    let (chain, start) = links[reader.index(links.len(), "link of a run")?].clone();
+    let flags = reader.unsigned("flags")?;
+    let inside = reader.unsigned("bits")?;
+    let broken = reader.unsigned("bits")?;
+    let count = reader.count("ways")?;
+    let mut ways: Vec<WayId> = Vec::new();
+    for _ in 0..count {
+        let least = ways.last().map_or(0, |last| *last as usize + 1);
+        let way = least + reader.index(automaton.ways.len() - least, "way")?;
+        ways.push(WayId::try_from(way).expect("a way of this automaton"));
+    }
+    let ways = WaySet::of_sorted(ways);
+    if ways.is_empty() {
+        return Err(reader.malformed("way on"));
+    }
+    let deadline = automaton.deadline(&ways, start.time, chain.event.time);
+    let set = |flag| flags & flag != 0;
+    Ok(Run { chain, start, ways, deadline, inside, broken, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT) })
+}

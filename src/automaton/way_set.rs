@@ -1,0 +1,129 @@
+//! The ways that a run still has: a sorted set, without allocation where they lie close together.
+
+use std::ops::Range;
+
+use crate::automaton::ways::WayId;
+
+/// Most runs have the few ways of one node, which have neighbouring numbers.
+#[derive(Clone, Debug)]
+pub(super) enum WaySet {
+    /// Bit k is way `base + k`.
+    Near { base: WayId, bits: u64 },
+    /// Ascending.
+    Far(Vec<WayId>),
+}
+
+impl WaySet {
+    pub(super) fn of_range(range: Range<WayId>) -> Self {
+        match range.len() {
+            0 => Self::Near { base: range.start, bits: 0 },
+            count @ 1..=64 => Self::Near { base: range.start, bits: u64::MAX >> (64 - count) },
+            _ => Self::Far(range.collect()),
+        }
+    }
+
+    /// Of numbers that ascend.
+    pub(super) fn of_sorted(ways: Vec<WayId>) -> Self {
+        match (ways.first(), ways.last()) {
+            (Some(&base), Some(&last)) if last - base < 64 => {
+                Self::Near { base, bits: ways.iter().fold(0, |bits, way| bits | 1 << (way - base)) }
+            }
+            (Some(_), _) => Self::Far(ways),
+            (None, _) => Self::Near { base: 0, bits: 0 },
+        }
+    }
+
+    pub(super) fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut all = Vec::new();
+        for set in sets {
+            set.for_each(|way| all.push(way));
+        }
+        all.sort_unstable();
+        all.dedup();
+        Self::of_sorted(all)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Near { bits, .. } => *bits == 0,
+            Self::Far(ways) => ways.is_empty(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Near { bits, .. } => bits.count_ones() as usize,
+            Self::Far(ways) => ways.len(),
+        }
+    }
+
+    /// In ascending order.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(WayId)) {
+        match self {
+            Self::Near { base, bits } => {
+                let mut rest = *bits;
+                while rest != 0 {
+                    visit(base + rest.trailing_zeros());
+                    rest &= rest - 1;
+                }
+            }
+            Self::Far(ways) => ways.iter().for_each(|way| visit(*way)),
+        }
+    }
+
+    pub(super) fn any(&self, mut holds: impl FnMut(WayId) -> bool) -> bool {
+        let mut found = false;
+        self.for_each(|way| found = found || holds(way));
+        found
+    }
+
+    /// Asks in ascending order; true if some way went.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(WayId) -> bool) -> bool {
+        match self {
+            Self::Near { base, bits } => {
+                let (mut rest, mut kept) = (*bits, *bits);
+                while rest != 0 {
+                    let bit = rest & rest.wrapping_neg();
+                    if !keep(*base + bit.trailing_zeros()) {
+                        kept &= !bit;
+                    }
+                    rest &= !bit;
+                }
+                std::mem::replace(bits, kept) != kept
+            }
+            Self::Far(ways) => {
+                let before = ways.len();
+                ways.retain(|way| keep(*way));
+                ways.len() != before
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(set: &WaySet) -> Vec<WayId> {
+        let mut ways = Vec::new();
+        set.for_each(|way| ways.push(way));
+        ways
+    }
+
+    #[test]
+    fn near_and_far_sets_hold_the_same() {
+        for numbers in [vec![], vec![7], vec![7, 8, 70], vec![7, 71], (0..64).collect(), (0..65).collect(), vec![0, 1_000_000]] {
+            let mut set = WaySet::of_sorted(numbers.clone());
+            assert_eq!((listed(&set), set.len(), set.is_empty()), (numbers.clone(), numbers.len(), numbers.is_empty()));
+            let even: Vec<WayId> = numbers.iter().copied().filter(|way| way % 2 == 0).collect();
+            let odd: Vec<WayId> = numbers.iter().copied().filter(|way| way % 2 == 1).collect();
+            assert_eq!(listed(&WaySet::union([&WaySet::of_sorted(odd.clone()), &WaySet::of_sorted(even.clone())])), numbers);
+            assert_eq!(set.retain(|way| way % 2 == 0), !odd.is_empty());
+            assert_eq!(listed(&set), even);
+            assert!(!set.any(|way| way % 2 == 1));
+        }
+        for count in [0, 1, 63, 64, 65] {
+            assert_eq!(listed(&WaySet::of_range(5..5 + count)), (5..5 + count).collect::<Vec<WayId>>());
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The compiled automaton: nodes, the ways between them, and what each way demands.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::automaton::moves::Hand;
+use crate::automaton::way_set::WaySet;
+use crate::event::{Event, StreamId, TimeSpan};
+use crate::pattern::{ConditionId, Pattern, StepId};
+
+/// A place that takes one event; nodes are numbered in text order, from 0. (A dump counts from 1: its 0 is the start.)
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct NodeId(pub u32);
+
+/// A way, as a place in [`Automaton::ways`]: by the node it leaves, then in text order. Stored state names ways by it.
+pub(super) type WayId = u32;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct DemandId(pub u32);
+
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub step: StepId,
+    pub condition: ConditionId,
+    /// Of its loop: what fits this is not taken.
+    pub until: Option<ConditionId>,
+    /// The ways that leave it.
+    pub ways: Range<WayId>,
+    /// Taking it completes a match there and then.
+    pub completes: bool,
+    /// What a run has before it once this is taken; where it completes, no way to acceptance is left: nothing comes out twice.
+    pub after: WaySet,
+    /// The `without`s, a bit each, whose span is certain to close here or later.
+    pub enclosed_by: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Way {
+    /// `None`: the start.
+    pub from: Option<NodeId>,
+    /// `None`: acceptance.
+    pub to: Option<NodeId>,
+    pub demand: DemandId,
+}
+
+/// What a way demands of events. The lists are sorted, each entry once; ways that demand the same share it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Demand {
+    pub how: How,
+    /// Below this after the event before.
+    pub gap: Option<TimeSpan>,
+    /// What must not be passed over.
+    pub no: Vec<NoneOf>,
+    /// What the very next event must not be.
+    pub no_next: Vec<ConditionId>,
+    /// Greedy loops that the way leaves below their most: as long as they could take the event, the way is not open.
+    pub greedy: Vec<Hunger>,
+    /// What closes the loop that the way stays in.
+    pub until: Vec<ConditionId>,
+}
+
+/// What may be passed over: said by the last connective on the way.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum How {
+    /// From the start: nothing has been chosen that one could pass over from.
+    Begin,
+    Then,
+    Next,
+    Any,
+}
+
+/// An absence, and how long after the event before it is held where that is said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct NoneOf {
+    pub condition: ConditionId,
+    pub hold: Option<TimeSpan>,
+}
+
+/// What a greedy loop could still take.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Hunger {
+    pub condition: ConditionId,
+    pub unless: Option<ConditionId>,
+    /// Only the very next event.
+    pub next_only: bool,
+    /// Only below this after the event before.
+    pub gap: Option<TimeSpan>,
+}
+
+/// A pattern, compiled. Immutable: all keys share it.
+#[derive(Clone, Debug)]
+pub struct Automaton {
+    pub(super) pattern: Arc<Pattern>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) ways: Vec<Way>,
+    pub(super) demands: Vec<Demand>,
+    /// The ways from the start.
+    pub(super) start: Range<WayId>,
+    /// By condition: whether it depends on what was chosen before.
+    pub(super) looks_back: Vec<bool>,
+    /// By step: the `without`s, a bit each, whose span an event of this step opens.
+    pub(super) opens: Vec<u64>,
+    /// By step: the `without`s whose span it closes.
+    pub(super) closes: Vec<u64>,
+    /// By step: its place among the steps' names.
+    pub(super) name_rank: Vec<u16>,
+    /// The streams of the steps, in order of their names: what stored events number their streams by.
+    pub(super) streams: Vec<StreamId>,
+    pub(super) timing: Timing,
+    pub(super) sees_every_event: bool,
+}
+
+/// What deadlines there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Timing {
+    /// Every way's deadline is first event + `within`.
+    pub only_within: bool,
+    /// Something can come out at a deadline: they are looked at one instant at a time.
+    pub decides: bool,
+}
+
+impl Automaton {
+    pub fn pattern(&self) -> &Arc<Pattern> {
+        &self.pattern
+    }
+
+    /// Whether the event can begin a run. Where it cannot, and the key holds no runs, there is nothing to be done for it.
+    /// Faults are counted only where it cannot: [`Runs::advance`](crate::automaton::Runs::advance) counts them otherwise.
+    pub fn starts(&self, event: &Arc<Event>, faults: &Cell<u64>) -> bool {
+        let counted = Cell::new(0);
+        let starts = Hand::new(self, event, &counted).begins();
+        if !starts {
+            faults.set(faults.get() + counted.get());
+        }
+        starts
+    }
+
+    /// Whether an event that fits no condition of the pattern can still change a run: there is a `then next`, a `consecutive` or a `next not`.
+    pub fn sees_every_event(&self) -> bool {
+        self.sees_every_event
+    }
+
+    pub(super) fn way(&self, id: WayId) -> &Way {
+        &self.ways[id as usize]
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    pub(super) fn demand(&self, id: DemandId) -> &Demand {
+        &self.demands[id.0 as usize]
+    }
+
+    /// Each `without`: its bit, and what must not come.
+    pub(super) fn withouts(&self) -> impl Iterator<Item = (u64, ConditionId)> {
+        self.pattern.without.iter().enumerate().map(|(place, without)| (1 << place, without.condition))
+    }
+}
+
+impl Demand {
+    pub(super) const NOTHING: Self =
+        Self { how: How::Begin, gap: None, no: Vec::new(), no_next: Vec::new(), greedy: Vec::new(), until: Vec::new() };
+
+    /// Both, one after the other on a way: what `next` says of `how` counts where it says anything.
+    pub(super) fn and(&self, next: &Self) -> Self {
+        Self {
+            how: if next.how == How::Begin { self.how } else { next.how },
+            gap: match (self.gap, next.gap) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+            no: union(&self.no, &next.no),
+            no_next: union(&self.no_next, &next.no_next),
+            greedy: union(&self.greedy, &next.greedy),
+            until: union(&self.until, &next.until),
+        }
+    }
+}
+
+fn union<T: Copy + Ord>(one: &[T], other: &[T]) -> Vec<T> {
+    let mut both = [one, other].concat();
+    both.sort_unstable();
+    both.dedup();
+    both
+}
