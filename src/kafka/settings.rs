@@ -22,6 +22,8 @@ pub struct Link {
     pub group: String,
     /// Handed to the client library as they are.
     pub properties: BTreeMap<String, String>,
+    /// Longer records are cut off, and told as such.
+    pub record_bytes_max: usize,
 }
 
 /// Which worker of which process: few, fixed names, the same after a restart.
@@ -130,7 +132,7 @@ mod tests {
     fn properties_win_but_for_what_exactly_once_stands_on() {
         let properties = [("session.timeout.ms", "6000"), ("isolation.level", "read_uncommitted"), ("linger.ms", "0"), ("acks", "1")];
         let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let link = Link { brokers: "b:1".to_owned(), group: "g".to_owned(), properties };
+        let link = Link { brokers: "b:1".to_owned(), group: "g".to_owned(), properties, record_bytes_max: 1 };
         let identity = Identity { slot: 2, worker: 1 };
         let (member, producer) = (link.member(identity), link.producer(identity));
         for (config, name, value) in [

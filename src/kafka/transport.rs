@@ -84,9 +84,10 @@ impl Member {
         if !self.started.contains(&input) {
             return;
         }
-        let bytes = message.payload().unwrap_or_default();
+        let whole = message.payload().unwrap_or_default();
+        let bytes = &whole[..whole.len().min(self.link.record_bytes_max)];
+        let full_bytes = whole.len() as u64;
         let timestamp = message.timestamp().to_millis().and_then(EventTime::from_millis);
-        let full_bytes = bytes.len() as u64;
         fetched.push(input, Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes });
     }
 

@@ -104,6 +104,8 @@ pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchd
             }
             match decision {
                 Decision::Repeat => {}
+                // Whatever the answer is now, the first call may have done it.
+                _ if in_doubt.is_some() => return Delivered::Unknown(error),
                 Decision::Resolve => return Delivered::Unknown(error),
                 Decision::Stop => return Delivered::Failed(error),
                 Decision::Abort => return abort(transport, deadline, Delivered::Aborted(error)),
@@ -288,6 +290,7 @@ mod tests {
             (&[("offsets", Failure::Retriable)], 1, "begin send drain guard offsets offsets commit", "Committed"),
             (&[("offsets", Failure::Expelled)], 1, "begin send drain guard offsets abort", "Expelled"),
             (&[("commit", Failure::Unknown)], 1, "begin send drain guard offsets commit commit", "Unknown"),
+            (&[("commit", Failure::Unknown), ("commit", Failure::Fatal)], 1, "begin send drain guard offsets commit commit", "Unknown"),
             (&[("commit", Failure::Abortable), ("abort", Failure::Retriable)], 1, "begin send drain guard offsets commit abort abort", "Aborted"),
             (&[("commit", Failure::Abortable), ("abort", Failure::Fatal)], 1, "begin send drain guard offsets commit abort", "Failed"),
             (&[("commit", Failure::Fatal)], 1, all, "Failed"),

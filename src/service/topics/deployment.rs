@@ -58,7 +58,13 @@ impl Deployment {
         let slot = Slot::take(state, config.slot)?;
         let inputs = input_topics(&program, config);
         anyhow::ensure!(!inputs.is_empty(), "no stream comes from a topic");
-        let link = Link { brokers: kafka.brokers.clone(), group: kafka.group.clone(), properties: kafka.properties.clone() };
+        refuse_shared_topics(&program, &inputs)?;
+        let link = Link {
+            brokers: kafka.brokers.clone(),
+            group: kafka.group.clone(),
+            properties: kafka.properties.clone(),
+            record_bytes_max: config.limits.record_bytes_max,
+        };
         let topics = Topics::new(inputs.clone());
         let survey = Arc::new(Survey::open(&link, topics.clone())?);
         let tasks = survey.tasks()?;
@@ -111,6 +117,18 @@ fn input_topics(program: &Program, config: &Config) -> BTreeMap<StreamId, String
         _ => None,
     };
     program.schema.ids().filter_map(topic).collect()
+}
+
+/// A record belongs to one stream.
+fn refuse_shared_topics(program: &Program, inputs: &BTreeMap<StreamId, String>) -> anyhow::Result<()> {
+    let mut seen: BTreeMap<&str, StreamId> = BTreeMap::new();
+    for (&stream, topic) in inputs {
+        if let Some(other) = seen.insert(topic, stream) {
+            let [first, second] = [other, stream].map(|id| &program.schema.stream(id).name);
+            anyhow::bail!("streams `{first}` and `{second}` both come from topic {topic}; give each a topic of its own");
+        }
+    }
+    Ok(())
 }
 
 fn ends(survey: &dyn TopicSurvey, inputs: &BTreeMap<StreamId, String>, tasks: u32) -> Result<BTreeMap<InputPartition, u64>, TransportError> {

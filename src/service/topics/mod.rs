@@ -24,6 +24,8 @@ mod commit;
 mod deployment;
 mod outgoing;
 mod slot;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod worker;
 

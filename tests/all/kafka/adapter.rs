@@ -14,7 +14,7 @@ use crate::broker::{Broker, LIMIT, Produced, broker, unique};
 fn link(broker: &Broker, group: &str) -> Link {
     let properties = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "10000")];
     let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Link { brokers: broker.address.clone(), group: group.to_owned(), properties }
+    Link { brokers: broker.address.clone(), group: group.to_owned(), properties, record_bytes_max: 1 << 20 }
 }
 
 fn topics(names: &[&str]) -> Topics {
@@ -202,7 +202,7 @@ fn what_does_not_fit_is_named() {
 
 #[test]
 fn a_broker_that_does_not_answer_is_given_up_soon() {
-    let link = Link { brokers: "127.0.0.1:1".to_owned(), group: "g".to_owned(), properties: BTreeMap::new() };
+    let link = Link { brokers: "127.0.0.1:1".to_owned(), group: "g".to_owned(), properties: BTreeMap::new(), record_bytes_max: 1 << 20 };
     let began = Instant::now();
     let error = Survey::open(&link, topics(&["t"])).err().expect("nobody is there").to_string();
     assert!(error.starts_with("no Kafka broker answers at 127.0.0.1:1"), "{error}");

@@ -1,3 +1,5 @@
 //! Kafka to Kafka, on a real Apache Kafka.
 
 mod adapter;
+mod real_logs;
+mod service;

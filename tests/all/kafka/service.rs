@@ -1,0 +1,336 @@
+//! `motif run --config` between topics: what the engine gives directly, each match once, whatever is stopped and started in between.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use motif::codec::write_match;
+use motif::config::{Config, StreamConfig};
+use motif::event::{EventTime, ProcessingTime};
+use motif::language::{Source, compile};
+use motif::pattern::Program;
+use motif::ports::{Record, RecordBatch};
+use motif::service::task::{Task, TaskOptions};
+
+use crate::broker::{Broker, LIMIT, Produced, Read, broker, unique};
+
+/// The event time of `clicks` is a field, that of `orders` the record's own.
+const PATTERNS: &str = "
+stream clicks {
+  user: string
+  page: int
+  at: timestamp
+  time at, late after 5s
+}
+stream orders {
+  user: string
+  amount: int
+}
+pattern three_clicks {
+  from clicks by user
+  match first: clicks then second: clicks then third: clicks
+  within 10m
+  emit user, first.page as first, third.page as third
+}
+pattern click_then_order {
+  from clicks, orders by user
+  match click: clicks where page > 50 then order: orders
+  within 1m
+  emit user, order.amount as amount
+}
+";
+
+const PARTITIONS: i32 = 4;
+const USERS: usize = 41;
+const BEGIN_MS: i64 = 1_700_000_000_000;
+
+/// A service with topics of its own.
+pub struct Service {
+    pub broker: &'static Broker,
+    folder: tempfile::TempDir,
+    pub clicks: String,
+    pub orders: String,
+    pub output: String,
+    pub group: String,
+}
+
+impl Service {
+    fn new() -> Option<Self> {
+        let broker = broker()?;
+        let [clicks, orders, output, group] = ["clicks", "orders", "output", "service"].map(unique);
+        for topic in [&clicks, &orders, &output] {
+            broker.create_topic(topic, PARTITIONS);
+        }
+        let service = Self { broker, folder: tempfile::tempdir().expect("a folder"), clicks, orders, output, group };
+        std::fs::write(service.folder.path().join("patterns.motif"), PATTERNS).expect("written");
+        service.configure(1);
+        Some(service)
+    }
+
+    fn configure(&self, workers: usize) {
+        let Self { broker, clicks, orders, output, group, .. } = self;
+        let text = format!(
+            "[service]\nname = \"{group}\"\npatterns = [\"patterns.motif\"]\nstate = \"state\"\nworkers = {workers}\nepoch_ms = 20\ndurability = \"process\"\n\
+             [streams.clicks]\ntopic = \"{clicks}\"\n[streams.orders]\ntopic = \"{orders}\"\nlate_after = \"5s\"\n\
+             [output]\ntopic = \"{output}\"\n\
+             [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"max.poll.interval.ms\" = \"10000\"\n",
+            broker.address
+        );
+        std::fs::write(self.config(), text).expect("written");
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("motif.toml")
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_motif"));
+        command.arg("run").arg("--config").arg(self.config()).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn start(&self) -> Running {
+        Running(Some(self.command(&[]).spawn().expect("motif starts")))
+    }
+
+    /// A bounded run that must succeed.
+    fn run_to_end(&self) {
+        let output = self.command(&["--until-end"]).output().expect("motif starts");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+
+    fn refusal(&self, more: &[&str]) -> String {
+        let output = self.command(more).output().expect("motif starts");
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        said(&output)
+    }
+
+    fn matches(&self) -> Vec<Read> {
+        self.broker.read(&self.output)
+    }
+
+    fn await_matches(&self, number: usize, running: &mut [Running]) {
+        let deadline = Instant::now() + LIMIT;
+        while self.matches().len() < number {
+            assert!(Instant::now() < deadline, "{} of {number} matches", self.matches().len());
+            for running in running.iter_mut() {
+                running.assert_runs();
+            }
+        }
+    }
+
+    /// What the engine gives for the same records, by task: the order of an output partition as well.
+    fn direct(&self, events: &[Produced]) -> Vec<Vec<String>> {
+        let program = program();
+        let mut config = Config::one_shot(Vec::new());
+        let mut orders = StreamConfig::from_origin(motif::config::Origin::Topic(self.orders.clone()));
+        orders.late_after = motif::event::TimeSpan::parse("5s");
+        config.streams.insert("orders".to_owned(), orders);
+        let options = TaskOptions::new(&config, EventTime::from_millis(BEGIN_MS).expect("fits"));
+        (0..PARTITIONS).map(|partition| self.direct_task(&program, &options, events, partition)).collect()
+    }
+
+    fn direct_task(&self, program: &Arc<Program>, options: &TaskOptions, events: &[Produced], partition: i32) -> Vec<String> {
+        let number = u32::try_from(partition).expect("small");
+        let streams = [(&self.clicks, "clicks"), (&self.orders, "orders")].map(|(topic, name)| (topic, program.schema.find(name).expect("declared")));
+        let mut task = Task::new(program, options, &streams.map(|(_, stream)| (stream, number)));
+        for (topic, stream) in streams {
+            let mut batch = RecordBatch::new(stream, number);
+            for (event, offset) in events.iter().filter(|event| event.topic == *topic && event.partition == partition).zip(0..) {
+                let bytes = event.value.as_bytes();
+                let timestamp = event.timestamp.and_then(EventTime::from_millis);
+                batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes: bytes.len() as u64 });
+            }
+            task.apply(&batch, ProcessingTime::from_micros(0)).expect("not strict");
+        }
+        task.end();
+        let text = |found| {
+            let mut line = Vec::new();
+            write_match(found, &program.schema, &mut line);
+            String::from_utf8(line).expect("text")
+        };
+        task.take_epoch().matches.iter().map(text).collect()
+    }
+
+    /// Out of order by less than the lateness, with equal times; some users in both streams at once.
+    fn events(&self, places: std::ops::Range<usize>) -> Vec<Produced> {
+        let event = |place: usize| {
+            let user = (place * 7_919) % USERS;
+            let at = BEGIN_MS + i64::try_from(place * 40 / 3).expect("small") * 10 - i64::try_from((place * 31) % 40).expect("small") * 100;
+            let is_order = place.is_multiple_of(5);
+            let value = if is_order {
+                format!("{{\"user\":\"u{user}\",\"amount\":{place}}}")
+            } else {
+                format!("{{\"user\":\"u{user}\",\"page\":{},\"at\":{at}}}", place % 100)
+            };
+            Produced {
+                topic: if is_order { self.orders.clone() } else { self.clicks.clone() },
+                partition: i32::try_from(user).expect("small") % PARTITIONS,
+                key: Some(format!("u{user}")),
+                value,
+                timestamp: Some(if is_order { at } else { BEGIN_MS }),
+            }
+        };
+        places.map(event).collect()
+    }
+
+    fn assert_equals_direct(&self, events: &[Produced]) {
+        let direct = self.direct(events);
+        let mut found: Vec<Vec<String>> = vec![Vec::new(); direct.len()];
+        for read in self.matches() {
+            found[usize::try_from(read.partition).expect("small")].push(read.value);
+        }
+        assert!(direct.iter().all(|matches| matches.len() > 20), "the test asks for something");
+        for (partition, (found, direct)) in found.iter().zip(&direct).enumerate() {
+            assert_eq!(found.len(), direct.len(), "matches of partition {partition}");
+            assert!(found == direct, "partition {partition} differs from what the engine gives");
+        }
+    }
+}
+
+fn program() -> Arc<Program> {
+    let compiled = compile(&[Source { path: "patterns.motif".to_owned(), text: PATTERNS.to_owned() }]);
+    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+    Arc::new(compiled.program)
+}
+
+/// A process that is ended with its test.
+pub struct Running(Option<Child>);
+
+impl Running {
+    fn assert_runs(&mut self) {
+        let child = self.0.as_mut().expect("not stopped yet");
+        if child.try_wait().expect("a child").is_some() {
+            let output = self.0.take().expect("just looked at").wait_with_output().expect("ended");
+            panic!("motif ended: {}", said(&output));
+        }
+    }
+
+    /// As an operator does; it must end well.
+    fn terminate(mut self) {
+        let child = self.0.take().expect("not stopped yet");
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+        assert!(killed.success());
+        let output = child.wait_with_output().expect("ends");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // Gone already, perhaps.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn topics_in_topics_out_is_what_the_engine_gives() {
+    let Some(service) = Service::new() else { return };
+    let events = service.events(0..4_000);
+    service.broker.produce(&events);
+    service.run_to_end();
+    service.assert_equals_direct(&events);
+    let mut last: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for read in service.matches() {
+        let json: serde_json::Value = serde_json::from_str(&read.value).expect("JSON");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&read.key).expect("JSON"), json["key"], "the key is the match's");
+        let header = |name: &str| read.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).expect(name);
+        assert_eq!(header("task"), read.partition.to_string());
+        let place = (header("epoch").parse().expect("a number"), header("index").parse().expect("a number"));
+        let before = last.insert(header("task"), place);
+        assert!(before.is_none_or(|before| before < place), "epoch and index only grow: {before:?}, {place:?}");
+    }
+}
+
+#[test]
+fn a_finished_bounded_run_takes_nothing_more() {
+    let Some(service) = Service::new() else { return };
+    service.broker.produce(&service.events(0..2_000));
+    service.run_to_end();
+    let matches = service.matches();
+    service.run_to_end();
+    assert_eq!(service.matches(), matches, "nothing new, nothing more");
+    service.broker.produce(&service.events(2_000..2_001));
+    let sentence = service.refusal(&["--until-end"]);
+    assert!(sentence.contains("--until-end has closed all windows"), "{sentence}");
+    assert_eq!(service.matches(), matches);
+}
+
+#[test]
+fn stopping_and_starting_loses_and_doubles_nothing() {
+    for workers in [1, 2] {
+        let Some(service) = Service::new() else { return };
+        service.configure(workers);
+        let events = service.events(0..4_500);
+        for third in events.chunks(1_500) {
+            let before = service.matches().len();
+            let mut running = service.start();
+            service.broker.produce(third);
+            service.await_matches(before + 40, std::slice::from_mut(&mut running));
+            running.terminate();
+        }
+        service.run_to_end();
+        service.assert_equals_direct(&events);
+    }
+}
+
+#[test]
+fn two_processes_of_a_group_share_the_partitions() {
+    let Some(service) = Service::new() else { return };
+    let mut running = [service.start(), service.start()];
+    let deadline = Instant::now() + LIMIT;
+    while service.broker.members(&service.group) < 2 {
+        assert!(Instant::now() < deadline, "the second process does not join");
+        running.iter_mut().for_each(Running::assert_runs);
+    }
+    let events = service.events(0..4_000);
+    service.broker.produce(&events);
+    service.await_matches(200, &mut running);
+    running.map(Running::terminate);
+    // Both go on, each with its own state, and finish together.
+    let mut finishing: Vec<_> = (0..2).map(|_| service.command(&["--until-end"]).spawn().expect("motif starts")).map(|child| Running(Some(child))).collect();
+    for running in &mut finishing {
+        let output = running.0.take().expect("running").wait_with_output().expect("ends");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    for slot in ["0", "1"] {
+        let tasks = std::fs::read_dir(service.folder.path().join("state").join(slot)).expect("a slot").filter(|entry| entry.as_ref().expect("readable").path().is_dir());
+        assert_eq!(tasks.count(), 2, "slot {slot} has its share");
+    }
+    service.assert_equals_direct(&events);
+}
+
+#[test]
+fn state_and_offsets_that_differ_are_refused_with_a_sentence() {
+    let Some(service) = Service::new() else { return };
+    service.broker.produce(&service.events(0..2_000));
+    service.run_to_end();
+    let matches = service.matches();
+    std::fs::remove_dir_all(service.folder.path().join("state")).expect("removed");
+    let sentence = service.refusal(&[]);
+    assert!(sentence.contains("this machine holds no state"), "{sentence}");
+    assert_eq!(service.matches(), matches);
+}
+
+#[test]
+fn what_is_missing_is_named_before_anything_is_read() {
+    let Some(service) = Service::new() else { return };
+    let text = std::fs::read_to_string(service.config()).expect("a configuration");
+    std::fs::write(service.config(), text.replace(&service.output, "no-such-output")).expect("written");
+    let sentence = service.refusal(&[]);
+    assert!(sentence.contains("topic no-such-output does not exist"), "{sentence}");
+    std::fs::write(service.config(), text.replace(&service.broker.address, "127.0.0.1:1")).expect("written");
+    let began = Instant::now();
+    let sentence = service.refusal(&[]);
+    assert!(sentence.contains("no Kafka broker answers at 127.0.0.1:1"), "{sentence}");
+    assert!(began.elapsed() < Duration::from_secs(12));
+}
