@@ -95,8 +95,7 @@ pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchd
     // Once in doubt, always in doubt: what was asked twice may arrive twice, the second time in the next transaction.
     let mut in_doubt = None;
     for step in [Step::Begin, Step::Send, Step::Drain, Step::Guard, Step::Offsets, Step::Commit] {
-        loop {
-            let Err(error) = attempt(transport, delivery, step) else { break };
+        while let Err(error) = attempt(transport, delivery, step) {
             tracing::warn!(?step, failure = ?error.failure, %error, "a transaction met an error");
             let decision = decide(step, error.failure, Instant::now() < deadline);
             if error.failure == Failure::Unknown && matches!(step, Step::Offsets | Step::Commit) {
@@ -117,13 +116,13 @@ pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchd
 }
 
 fn abort(transport: &mut dyn Transport, deadline: Instant, end: Delivered) -> Delivered {
-    loop {
-        let Err(error) = transport.abort(CALL_WAIT) else { return end };
+    while let Err(error) = transport.abort(CALL_WAIT) {
         match decide(Step::Abort, error.failure, Instant::now() < deadline) {
             Decision::Repeat => {}
             _ => return Delivered::Failed(error),
         }
     }
+    end
 }
 
 fn attempt(transport: &mut dyn Transport, delivery: &Delivery, step: Step) -> Result<(), TransportError> {

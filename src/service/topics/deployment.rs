@@ -14,6 +14,9 @@ use crate::service::StopSignal;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::slot::Slot;
 
+/// How many partitions' ends are asked for at a time.
+const SURVEY_THREADS: usize = 16;
+
 /// Immutable while the process runs.
 pub(super) struct Deployment {
     pub program: Arc<Program>,
@@ -131,7 +134,19 @@ fn refuse_shared_topics(program: &Program, inputs: &BTreeMap<StreamId, String>) 
     Ok(())
 }
 
+/// Each takes a few round trips, so some are asked for at a time.
 fn ends(survey: &dyn TopicSurvey, inputs: &BTreeMap<StreamId, String>, tasks: u32) -> Result<BTreeMap<InputPartition, u64>, TransportError> {
     let partitions = inputs.keys().flat_map(|&stream| (0..tasks).map(move |partition| InputPartition { stream, partition }));
-    partitions.map(|input| Ok((input, survey.end(input)?))).collect()
+    let partitions: Vec<_> = partitions.collect();
+    let mut ends = BTreeMap::new();
+    for some in partitions.chunks(SURVEY_THREADS) {
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = some.iter().map(|&input| scope.spawn(move || (input, survey.end(input)))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        for (input, end) in found {
+            ends.insert(input, end?);
+        }
+    }
+    Ok(ends)
 }
