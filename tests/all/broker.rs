@@ -145,12 +145,26 @@ impl Broker {
         read
     }
 
-    /// The group's members that take part by now.
-    pub fn members(&self, group: &str) -> usize {
+    /// How many partitions each member of a settled group has; nothing while it is being rebalanced.
+    pub fn shares(&self, group: &str) -> Vec<usize> {
         let consumer: BaseConsumer = self.config().create().expect("a client");
         let list = consumer.fetch_group_list(Some(group), LIMIT).expect("groups");
-        list.groups().iter().filter(|found| found.state() == "Stable").map(|found| found.members().len()).sum()
+        let members = list.groups().iter().filter(|found| found.state() == "Stable").flat_map(|found| found.members());
+        members.map(|member| assigned_partitions(member.assignment().unwrap_or_default())).collect()
     }
+}
+
+/// Counts the partitions in a member's assignment: version (2 bytes), topics (4), then for each its name (2 and as many) and partitions (4 and 4 each).
+fn assigned_partitions(bytes: &[u8]) -> usize {
+    let number = |at: usize| bytes.get(at..at + 4).map_or(0, |bytes| u32::from_be_bytes(bytes.try_into().expect("four bytes")) as usize);
+    let (topics, mut at, mut partitions) = (number(2), 6, 0);
+    for _ in 0..topics {
+        let name = bytes.get(at..at + 2).map_or(0, |bytes| usize::from(u16::from_be_bytes(bytes.try_into().expect("two bytes"))));
+        let of_topic = number(at + 2 + name);
+        partitions += of_topic;
+        at += 2 + name + 4 + 4 * of_topic;
+    }
+    partitions
 }
 
 /// A record to be produced.
