@@ -148,7 +148,8 @@ impl Broker {
     /// How many partitions each member of a settled group has; nothing while it is being rebalanced.
     pub fn shares(&self, group: &str) -> Vec<usize> {
         let consumer: BaseConsumer = self.config().create().expect("a client");
-        let list = consumer.fetch_group_list(Some(group), LIMIT).expect("groups");
+        // The group's coordinator may still be loading.
+        let Ok(list) = consumer.fetch_group_list(Some(group), LIMIT) else { return Vec::new() };
         let members = list.groups().iter().filter(|found| found.state() == "Stable").flat_map(|found| found.members());
         members.map(|member| assigned_partitions(member.assignment().unwrap_or_default())).collect()
     }
