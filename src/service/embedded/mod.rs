@@ -294,13 +294,13 @@ impl Loop {
     }
 }
 
-fn new_meta(config: &Config) -> Meta {
+pub(super) fn new_meta(config: &Config) -> Meta {
     let reference = config.reference.unwrap_or_else(|| EventTime::from_micros(wall_clock().micros()));
     Meta { format: FORMAT, identity: format!("{:032x}", rand::random::<u128>()), reference_us: reference.micros(), ..Meta::default() }
 }
 
 /// Patterns that are the same keep their state; the state of the others is deleted, which is said.
-fn adopt_program(meta: &mut Meta, program: &Program, store: &dyn StateStore) -> anyhow::Result<()> {
+pub(super) fn adopt_program(meta: &mut Meta, program: &Program, store: &dyn StateStore) -> anyhow::Result<()> {
     let forgotten = state::forgotten_patterns(meta, program);
     if !forgotten.is_empty() {
         tracing::warn!(patterns = forgotten.join(", "), "changed or gone since the last run: their partial matches are dropped");
@@ -327,7 +327,7 @@ fn published_streams(program: &Program, config: &Config) -> (Option<Publisher>, 
     (Some(publisher), Some(published))
 }
 
-fn serve(
+pub(super) fn serve(
     address: std::net::SocketAddr,
     program: &Arc<Program>,
     config: &Config,
@@ -349,7 +349,7 @@ fn serve(
 }
 
 /// The shell's clock, which the core is told.
-fn wall_clock() -> ProcessingTime {
+pub(super) fn wall_clock() -> ProcessingTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     ProcessingTime::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
