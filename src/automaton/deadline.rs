@@ -87,12 +87,13 @@ fn expire_run(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due
         run.ways.retain(|way| automaton.way(way).to.is_some());
     }
     let complete = || Complete { start: run.start, chain: run.chain.clone() };
-    if absent && !run.matched {
+    let came_out = run.matched || run.timed_out;
+    if absent && !came_out {
         due.complete.push(complete());
     }
     // A node that time has left without a way: what was chosen by way of it has run out of time, even where other nodes go on.
     let node_is_out = || left.iter().any(|from| !run.ways.any(|way| automaton.way(way).from == *from));
-    if !absent && !run.matched && !run.timed_out && node_is_out() {
+    if !absent && !came_out && node_is_out() {
         due.timed_out.push(complete());
         run.timed_out = true;
     }

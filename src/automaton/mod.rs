@@ -11,8 +11,10 @@
 //!                                                    1 probe [payments where (amount < 2)]
 //!                                                        -> 2 then
 //!                                                    2 probe [payments where (amount < 2)]
-//!                                                        -> 3 then            another probe, or
-//!                                                        -> 4 then            the end of the loop
+//!                                                        -> 3 then            the loop has had its least and may end,
+//!                                                        -> 2 then            or go on
+//!                                                    3 cash_out [payments where (amount > 100)]
+//!                                                        -> accept
 //! ```
 //!
 //! | file | holds |

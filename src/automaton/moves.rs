@@ -117,7 +117,7 @@ impl<'a> Hand<'a> {
             fate.stays
         });
         self.take(&Taker { chain: Some(&run.chain), start: run.start, inside: run.inside, broken: run.broken }, out);
-        if accepted && !run.matched {
+        if accepted && !run.matched && !run.timed_out {
             out.complete.push(Complete { start: run.start, chain: run.chain.clone() });
         }
         changed |= self.enclose(run, accepted);

@@ -33,9 +33,10 @@ pub(super) struct Run {
     pub broken: u64,
     /// No event of the key has come since the last one chosen.
     pub fresh: bool,
-    /// Came out as a match.
+    /// Came out as a match: never again, nor as a timeout.
     pub matched: bool,
-    /// Came out as a timeout.
+    /// Came out as a timeout, or would have if the pattern asked for it: never again, nor as a match. (One way to the choice may run out of time
+    /// while another still waits for an absence.)
     pub timed_out: bool,
 }
 

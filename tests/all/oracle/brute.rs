@@ -21,12 +21,9 @@ pub struct Decision {
     pub chosen: Vec<(StepId, usize)>,
 }
 
-/// More partial choices than this, and the case is given up.
-const CHOICES_MAX: usize = 20_000;
-
-/// Everything that comes out of a line that is complete; in the order of delivery. `None`: too much to follow.
-pub fn decide(pattern: &Pattern, line: &[Event]) -> Option<Vec<Decision>> {
-    let mut oracle = Oracle { pattern, line, outcomes: Vec::new(), followed: BTreeSet::new() };
+/// Everything that comes out of a line that is complete; in the order of delivery. `None`: there are more than `choices_max` partial choices to follow.
+pub fn decide(pattern: &Pattern, line: &[Event], choices_max: usize) -> Option<Vec<Decision>> {
+    let mut oracle = Oracle { pattern, line, choices_max, outcomes: Vec::new(), followed: BTreeSet::new() };
     for place in 0..line.len() {
         oracle.begin_at(place)?;
     }
@@ -67,6 +64,7 @@ enum End {
 struct Oracle<'a> {
     pattern: &'a Pattern,
     line: &'a [Event],
+    choices_max: usize,
     outcomes: Vec<Outcome>,
     /// Choices with what is left of the pattern: several ways may lead to the same.
     followed: BTreeSet<(Vec<(StepId, usize)>, RestKey)>,
@@ -91,7 +89,7 @@ impl<'a> Oracle<'a> {
         if !self.followed.insert((chosen.clone(), rest.key())) {
             return Some(());
         }
-        if self.followed.len() > CHOICES_MAX {
+        if self.followed.len() > self.choices_max {
             return None;
         }
         if self.encloses_what_is_forbidden(&chosen) {

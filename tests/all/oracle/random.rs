@@ -1,0 +1,242 @@
+//! Random patterns and streams: few events, small alphabets, many ties, so that much happens.
+
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+
+use motif::event::{Event, EventTime, StreamId, Value};
+
+use super::sketch::{Body, Condition, Element, Item, Loop, Sketch};
+
+pub fn sketch(random: &mut ChaCha8Rng) -> Sketch {
+    let mut maker = Maker { random, names: Vec::new(), made: 0 };
+    let count = maker.random.random_range(1..=4);
+    let mut items = maker.items(count, 2, Place { whole: true, firm_before: false });
+    maker.ending(&mut items);
+    let within_ms = maker.maybe(0.6).then(|| maker.random.random_range(2..30));
+    if within_ms.is_none() {
+        if let Some(Item::Not(_, _, hold @ None)) = items.last_mut() {
+            *hold = Some(7);
+        }
+    }
+    let withouts = (0..maker.count(&[0.7, 0.25, 0.05])).map(|_| maker.without()).collect();
+    let skip = maker.skip();
+    let on_timeout = maker.maybe(0.7);
+    Sketch { items, withouts, within_ms, skip, on_timeout }
+}
+
+pub fn events(random: &mut ChaCha8Rng) -> Vec<Event> {
+    let count = random.random_range(1..=12);
+    let mut millis = 0;
+    (0..count)
+        .map(|place: u64| {
+            millis += *[0, 0, 1, 1, 2, 3, 6].choose(random).expect("not empty");
+            let kind = *["A", "A", "A", "B", "B", "C"].choose(random).expect("not empty");
+            event(place, millis, kind, random.random_range(0..6))
+        })
+        .collect()
+}
+
+/// The event number `place` of the stream `ev`.
+pub fn event(place: u64, millis: i64, kind: &str, v: i64) -> Event {
+    let time = EventTime::from_millis(millis).expect("small");
+    let id = i64::try_from(place).expect("small");
+    let fields = [Value::Int(id), Value::text(kind), Value::Int(v), Value::Timestamp(time)];
+    Event { stream: StreamId(0), partition: 0, offset: place, time, fields: fields.into() }
+}
+
+struct Maker<'a> {
+    random: &'a mut ChaCha8Rng,
+    /// Steps so far that conditions may name: those that stand before, in text order.
+    names: Vec<String>,
+    made: usize,
+}
+
+/// Where a sequence stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// It is the whole pattern: its last absence may have a `for`.
+    whole: bool,
+    /// Something before it is certain to be chosen.
+    firm_before: bool,
+}
+
+impl Maker<'_> {
+    fn maybe(&mut self, chance: f64) -> bool {
+        self.random.random_bool(chance)
+    }
+
+    /// A number from 0, by these chances.
+    fn count(&mut self, chances: &[f64]) -> usize {
+        let mut left: f64 = self.random.random();
+        chances.iter().position(|chance| { left -= chance; left < 0.0 }).unwrap_or(0)
+    }
+
+    fn name(&mut self) -> String {
+        self.made += 1;
+        format!("s{}", self.made)
+    }
+
+    fn items(&mut self, count: usize, depth: u32, place: Place) -> Vec<Item> {
+        let mut items = Vec::new();
+        let mut firm = place.firm_before;
+        for at in 0..count {
+            if at > 0 && firm && self.maybe(0.2) {
+                items.push(self.absence(None));
+            }
+            // The whole pattern begins with something certain, so that it is one, and absences have something before them.
+            let must = place.whole && at == 0;
+            let element = self.element(at == 0, must, depth, firm);
+            firm |= !leaves_out(&element);
+            items.push(Item::Element(element));
+        }
+        items
+    }
+
+    /// Sometimes an absence at the end.
+    fn ending(&mut self, items: &mut Vec<Item>) {
+        for _ in 0..self.count(&[0.75, 0.2, 0.05]) {
+            let hold = self.maybe(0.5).then(|| self.random.random_range(1..10));
+            let absence = self.absence(hold);
+            // Only one that is held for a time may stand before another.
+            if !items.iter().any(|item| matches!(item, Item::NextNot(..))) {
+                items.push(absence);
+            }
+        }
+    }
+
+    fn absence(&mut self, hold: Option<u32>) -> Item {
+        let condition = self.condition(None);
+        let name = self.name();
+        if self.maybe(0.3) { Item::NextNot(name, condition) } else { Item::Not(name, condition, hold) }
+    }
+
+    fn element(&mut self, first: bool, must: bool, depth: u32, firm: bool) -> Element {
+        let how = if first { "" } else { *["", "", "", "next", "any"].choose(self.random).expect("not empty") };
+        let within_ms = (!first && self.maybe(0.15)).then(|| self.random.random_range(1..8));
+        let kind = if depth == 0 { 0 } else { self.count(&[0.7, 0.12, 0.1, 0.08]) };
+        let body = match kind {
+            0 => return self.step(how, within_ms, must),
+            1 => {
+                let count = self.random.random_range(1..=2);
+                Body::Group(self.items(count, depth - 1, Place { whole: false, firm_before: firm && !first }))
+            }
+            2 => self.either(depth, firm && !first),
+            _ => {
+                let count = self.random.random_range(2..=3);
+                let steps = (0..count).map(|_| (self.name(), self.condition(None))).collect::<Vec<_>>();
+                self.names.extend(steps.iter().map(|(name, _)| name.clone()));
+                return Element { how, within_ms, body: Body::All(steps), loops: Loop::default() };
+            }
+        };
+        let times = if must { ["", "", "{1,2}", "{2}", "+"].as_slice() } else { &["", "", "?", "{2}", "{1,2}", "+", "*"] };
+        let times = (*times.choose(self.random).expect("not empty")).to_owned();
+        let mut loops = Loop { times, ..Loop::default() };
+        self.inside(&mut loops);
+        Element { how, within_ms, body, loops }
+    }
+
+    /// Branches do not see each other's names.
+    fn either(&mut self, depth: u32, firm: bool) -> Body {
+        let before = self.names.len();
+        let mut seen = self.names.clone();
+        let branches = (0..self.random.random_range(2..=3))
+            .map(|_| {
+                let count = self.random.random_range(1..=2);
+                let items = self.items(count, depth - 1, Place { whole: false, firm_before: firm });
+                seen.extend(self.names.drain(before..));
+                items
+            })
+            .collect();
+        self.names = seen;
+        Body::Either(branches)
+    }
+
+    fn step(&mut self, how: &'static str, within_ms: Option<u32>, must: bool) -> Element {
+        let times = if must { ["", "", "+", "{2}", "{1,2}", "{2,}"].as_slice() } else { &["", "", "", "?", "+", "*", "{2}", "{1,3}", "{2,}", "{2,3}?"] };
+        let times = (*times.choose(self.random).expect("not empty")).to_owned();
+        let repeats = !matches!(times.as_str(), "" | "?");
+        let name = self.name();
+        let condition = self.condition(repeats.then_some(&name));
+        let mut loops = Loop { greedy: !times.is_empty() && times != "{2}" && self.maybe(0.3), times, ..Loop::default() };
+        self.inside(&mut loops);
+        if repeats && self.maybe(0.15) {
+            loops.until = Some(self.condition(None));
+        }
+        self.names.push(name.clone());
+        Element { how, within_ms, body: Body::Step(name, condition), loops }
+    }
+
+    fn inside(&mut self, loops: &mut Loop) {
+        if !matches!(loops.times.as_str(), "" | "?") {
+            loops.inside = *["", "", "consecutive", "combinations"].choose(self.random).expect("not empty");
+            loops.each_ms = self.maybe(0.15).then(|| self.random.random_range(1..6));
+        }
+    }
+
+    /// `own`: the loop whose condition it is.
+    fn condition(&mut self, own: Option<&str>) -> Condition {
+        let mut parts = Vec::new();
+        if self.maybe(0.85) {
+            let kind = *["A", "A", "B", "C"].choose(self.random).expect("not empty");
+            parts.push(format!("t == \"{kind}\""));
+        }
+        let sign = *["<", "<=", ">", ">=", "!="].choose(self.random).expect("not empty");
+        let number = self.random.random_range(0..6);
+        if self.maybe(0.3) {
+            parts.push(format!("v {sign} {number}"));
+        }
+        if let (true, Some(own)) = (self.maybe(0.15), own) {
+            parts.push(format!("count({own}) == 0 or v {sign} {own}.v"));
+        }
+        if self.maybe(0.15) && !self.names.is_empty() {
+            let name = self.names.choose(self.random).expect("not empty").clone();
+            parts.push(match self.random.random_range(0..5) {
+                0 => format!("v {sign} first({name}.v)"),
+                1 => format!("v {sign} {name}.v"),
+                2 => format!("v {sign} count({name})"),
+                3 => format!("sum({name}.v) {sign} {number} + v"),
+                _ => format!("not (v > max({name}.v))"),
+            });
+        }
+        Condition(parts)
+    }
+
+    fn without(&mut self) -> (Condition, Option<(String, String)>) {
+        let between = (self.names.len() > 1 && self.maybe(0.5)).then(|| {
+            let from = self.random.random_range(0..self.names.len() - 1);
+            let to = self.random.random_range(from + 1..self.names.len());
+            (self.names[from].clone(), self.names[to].clone())
+        });
+        let kind = *["A", "B", "B", "C", "C"].choose(self.random).expect("not empty");
+        let mut parts = vec![format!("t == \"{kind}\"")];
+        if self.maybe(0.5) {
+            parts.push(format!("v > {}", self.random.random_range(0..5)));
+        }
+        (Condition(parts), between)
+    }
+
+    fn skip(&mut self) -> String {
+        let name = self.names.choose(self.random).expect("a pattern has a step").clone();
+        match self.count(&[0.4, 0.15, 0.25, 0.1, 0.1]) {
+            0 => "none".to_owned(),
+            1 => "to next".to_owned(),
+            2 => "past last".to_owned(),
+            3 => format!("to first {name}"),
+            _ => format!("to last {name}"),
+        }
+    }
+}
+
+fn leaves_out(element: &Element) -> bool {
+    let times = element.loops.times.as_str();
+    times.ends_with('?') || times == "*" || matches!(&element.body, Body::Group(items) if items.iter().all(all_out))
+        || matches!(&element.body, Body::Either(branches) if branches.iter().any(|items| items.iter().all(all_out)))
+}
+
+fn all_out(item: &Item) -> bool {
+    match item {
+        Item::Element(element) => leaves_out(element),
+        Item::Not(..) | Item::NextNot(..) => true,
+    }
+}
