@@ -1,10 +1,14 @@
-//! Shapes of automata, as the printed dump. `UPDATE_EXPECT=1` writes `automaton.expected` anew: read the difference.
+//! Shapes of automata, as the printed dump (`UPDATE_EXPECT=1` writes `automaton.expected` anew: read the difference); and what holds of the runs
+//! whatever the pattern means.
 
+use std::cell::Cell;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
-use motif::automaton::Automaton;
-use motif::language::{Severity, Source, compile};
+use motif::automaton::{Automaton, Decided, Limits, Runs};
+use motif::event::{Event, EventTime, StreamId, Value};
+use motif::language::{Compiled, Severity, Source, compile};
 
 const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  ts: timestamp\n  time ts\n}\n\n";
 
@@ -29,10 +33,7 @@ const SHAPES: [(&str, &str); 13] = [
 fn shapes_are_as_expected() {
     let mut printed = String::new();
     for (title, clauses) in SHAPES {
-        let text = format!("{SCHEMA}pattern p {{ from ev {clauses} }}");
-        let compiled = compile(&[Source { path: "p.motif".to_owned(), text }]);
-        let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-        assert!(!refused, "{clauses}: {:#?}", compiled.diagnostics);
+        let compiled = compiled(clauses);
         let automaton = Automaton::compile(compiled.program.patterns[0].clone());
         write!(printed, "# {title}\n# {clauses}\n{}\n", automaton.dump(&compiled.program.schema)).expect("text takes all");
     }
@@ -45,4 +46,107 @@ fn shapes_are_as_expected() {
         assert_eq!(printed, expected, "\n{printed}\n\nUPDATE_EXPECT=1 takes it as it is now");
     }
     assert_eq!(printed, expected, "UPDATE_EXPECT=1 takes it as it is now");
+}
+
+fn compiled(clauses: &str) -> Compiled {
+    let text = format!("{SCHEMA}pattern p {{ from ev {clauses} }}");
+    let compiled = compile(&[Source { path: "p.motif".to_owned(), text }]);
+    let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    assert!(!refused, "{clauses}: {:#?}", compiled.diagnostics);
+    compiled
+}
+
+/// One key of a pattern and the events that come in its line, a millisecond apart.
+struct Line {
+    automaton: Automaton,
+    runs: Runs,
+    limits: Limits,
+    decided: Vec<Decided>,
+    count: u64,
+}
+
+impl Line {
+    fn of(clauses: &str) -> Self {
+        let automaton = Automaton::compile(compiled(clauses).program.patterns[0].clone());
+        Self { automaton, runs: Runs::default(), limits: Limits { runs_max: 10_000 }, decided: Vec::new(), count: 0 }
+    }
+
+    fn comes(&mut self, kind: &str) {
+        let number = i64::try_from(self.count).expect("small");
+        let time = EventTime::from_millis(number).expect("small");
+        let fields = [Value::Int(number), Value::text(kind), Value::Int(0), Value::Timestamp(time)];
+        let event = Event { stream: StreamId(0), partition: 0, offset: self.count, time, fields: fields.into() };
+        self.count += 1;
+        self.runs.expire(&self.automaton, time, &mut self.decided);
+        self.runs.advance(&self.automaton, &self.limits, &Arc::new(event), &Cell::new(0), &mut self.decided);
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.runs.encode(&self.automaton, &mut bytes);
+        bytes
+    }
+}
+
+#[test]
+fn above_its_limit_a_key_drops_what_starts_first_and_says_so() {
+    let mut line = Line::of(r#"match a: ev where t == "A" then b: ev where t == "B" skip none limit runs 3"#);
+    for _ in 0..5 {
+        line.comes("A");
+    }
+    assert_eq!((line.runs.len(), line.runs.runs_dropped()), (3, 2));
+    line.runs = Runs::decode(&line.automaton, &line.encoded()).expect("what was just written");
+    line.comes("B");
+    let starts: Vec<u64> = line.decided.iter().map(|decided| decided.chosen[0].1.offset).collect();
+    assert_eq!(starts, [2, 3, 4]);
+    assert!(line.decided.iter().all(|decided| decided.runs_dropped == 2));
+    assert!(line.runs.is_empty());
+}
+
+#[test]
+fn what_runs_share_is_written_once() {
+    let mut line = Line::of(r#"match s: ev where t == "S" then any a+ combinations: ev where t == "A" then b: ev where t == "B" skip none"#);
+    line.comes("S");
+    let one = line.encoded().len();
+    for _ in 0..8 {
+        line.comes("A");
+    }
+    assert_eq!(line.runs.len(), 256, "every subset of the eight is a choice");
+    assert!(line.encoded().len() < 256 * one, "its links lead to the events it shares");
+}
+
+#[test]
+fn a_chain_of_many_events_is_kept_written_and_let_go() {
+    let mut line = Line::of(r#"match s: ev where t == "S" then a+ greedy: ev where t == "A" then b: ev where t == "B" skip none"#);
+    line.comes("S");
+    for _ in 0..200_000 {
+        line.comes("A");
+    }
+    assert_eq!(line.runs.len(), 1);
+    line.runs = Runs::decode(&line.automaton, &line.encoded()).expect("what was just written");
+    line.comes("B");
+    assert_eq!(line.decided[0].chosen.len(), 200_002);
+}
+
+#[test]
+fn changed_bytes_are_refused_or_read_but_never_panic() {
+    let mut line = Line::of(r#"match a{2,4}: ev where t == "A" then b?: ev where t == "B" then not n: ev where t == "N" for 1h without m: ev where t == "M" skip none"#);
+    for kind in ["A", "A", "B", "A", "A"] {
+        line.comes(kind);
+    }
+    let bytes = line.encoded();
+    assert!(line.runs.len() > 3);
+    for length in 0..bytes.len() {
+        assert!(Runs::decode(&line.automaton, &bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
+    }
+    for place in 0..bytes.len() {
+        for change in 1..=255 {
+            let mut changed = bytes.clone();
+            changed[place] ^= change;
+            if let Ok(runs) = Runs::decode(&line.automaton, &changed) {
+                let mut again = Vec::new();
+                runs.encode(&line.automaton, &mut again);
+            }
+        }
+    }
 }
