@@ -33,7 +33,6 @@ impl Link {
         chosen.reverse();
         chosen
     }
-
 }
 
 /// A long chain is let go link by link: dropping it the plain way would nest as deep as it is long.

@@ -14,10 +14,8 @@ pub fn sketch(random: &mut ChaCha8Rng) -> Sketch {
     let mut items = maker.items(count, 2, Place { whole: true, firm_before: false });
     maker.ending(&mut items);
     let within_ms = maker.maybe(0.6).then(|| maker.random.random_range(2..30));
-    if within_ms.is_none() {
-        if let Some(Item::Not(_, _, hold @ None)) = items.last_mut() {
-            *hold = Some(7);
-        }
+    if let (None, Some(Item::Not(_, _, hold @ None))) = (within_ms, items.last_mut()) {
+        *hold = Some(7);
     }
     let withouts = (0..maker.count(&[0.7, 0.25, 0.05])).map(|_| maker.without()).collect();
     let skip = maker.skip();
