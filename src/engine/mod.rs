@@ -6,6 +6,16 @@
 //!                                  Shard 0 … Shard n-1 (by key): key ▸ step ▸ deadlines ──▶ matches, changes of state
 //! ```
 //!
+//! | file | holds |
+//! |---|---|
+//! | `intake` | the serial front: lateness, watermark, what is held, positions |
+//! | `partition`, `watermark`, `reorder` | one partition; how time comes on; the events that wait |
+//! | `position` | how far it was read, from where to read again |
+//! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
+//! | `shard`, `keys` | the steps of events in their lines; the keys of a pattern, their timers, what changed |
+//! | `matched` | what comes out, its id, its place in the order |
+//! | `snapshot`, `counters` | state as entries of a store; what happened, in numbers |
+//!
 //! [`Engine`] is the whole of it, stepped by [`Engine::apply`]; a shell with threads may step its [`Intake`] and [`Shard`]s itself, with the same bytes coming out
 //! for any number of shards. No I/O, no clock, no threads: time is told by [`Input::Tick`].
 //!
@@ -13,9 +23,12 @@
 //! before the watermark has come out when `apply` returns; the order of hashing, shards and batches shows nowhere.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
+mod compiled;
 mod counters;
 mod intake;
+mod keys;
 mod matched;
+mod partition;
 mod position;
 mod reorder;
 mod shard;
@@ -24,20 +37,30 @@ mod watermark;
 
 use std::sync::Arc;
 
-use crate::event::{Event, EventTime, ProcessingTime, StreamId};
+use crate::automaton::Limits;
+use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
 
+pub use compiled::Compiled;
 pub use counters::Counters;
-pub use intake::{Arrival, Intake, IntakeLimits, StreamTiming};
+pub use intake::{Arrival, Intake, IntakeLimits};
 pub use matched::{Match, MatchField, OutputOrder};
-pub use position::{PartitionPosition, Positions, Rewind};
-pub use shard::{Change, Shard};
+pub use position::{PartitionPosition, Positions, RefusedRange, Rewind};
+pub use shard::Shard;
+pub use snapshot::{Change, DamagedState, Restored};
+pub use watermark::StreamTiming;
 
 /// What a task is told.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// An event, and the place from which its source can be read again (a file's byte; else the offset).
-    Arrive { event: Event, position: u64 },
+    /// A partition is live: it holds the watermark back from now on. One that is not opened is from its first event on.
+    Open { stream: StreamId, partition: u32 },
+    /// A partition holds nothing back any more.
+    Close { stream: StreamId, partition: u32 },
+    /// An event, and where its record and the one after it begin in the source (a file's byte; else the offset).
+    Arrive { event: Event, position: u64, next_position: u64 },
+    /// A record that holds no event was read.
+    Skip { stream: StreamId, partition: u32, offset: u64, next_position: u64 },
     /// The partition's watermark is said rather than derived; from then on only what is said counts for its stream.
     Watermark { stream: StreamId, partition: u32, watermark: EventTime },
     /// The machine's time, for idleness only.
@@ -56,4 +79,150 @@ pub enum Effect {
     TooFarAhead { event: Event },
     /// Takes no part: the bound on held events is reached.
     HeldFull { event: Event },
+}
+
+/// How a task behaves where the program leaves it open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Parts of the key space, at least 1. What comes out does not depend on it.
+    pub shards: usize,
+    /// Partial matches that a key of a pattern may hold, unless the pattern says so itself.
+    pub runs_per_key_max: u64,
+    /// Events that may wait for the watermark.
+    pub held_events_max: usize,
+    /// Far-future times are measured from here.
+    pub reference: EventTime,
+    /// How much later than the reference an event may be.
+    pub ahead_max: TimeSpan,
+    /// By stream, in the schema's order; `None`: what the program says, and no idleness.
+    pub timings: Option<Vec<StreamTiming>>,
+}
+
+/// The limits that hold where nothing is configured; no time is too far ahead.
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            runs_per_key_max: 10_000,
+            held_events_max: 1_000_000,
+            reference: EventTime::END,
+            ahead_max: TimeSpan::ZERO,
+            timings: None,
+        }
+    }
+}
+
+/// A whole task, stepped on one thread.
+#[derive(Debug)]
+pub struct Engine {
+    intake: Intake,
+    shards: Vec<Shard>,
+    released: Vec<Arc<Event>>,
+    matches: Vec<Match>,
+}
+
+impl Engine {
+    pub fn new(program: &Program, options: EngineOptions) -> Self {
+        let EngineOptions { shards, runs_per_key_max, held_events_max, reference, ahead_max, timings } = options;
+        assert!(shards > 0, "keys belong to some shard");
+        let said = |lateness: Option<TimeSpan>| StreamTiming::of_lateness(lateness.unwrap_or(TimeSpan::ZERO));
+        let timings = timings.unwrap_or_else(|| program.schema.streams.iter().map(|stream| said(stream.lateness)).collect());
+        let compiled = Arc::new(Compiled::new(program));
+        let limits = Limits { runs_max: runs_per_key_max };
+        Self {
+            intake: Intake::new(program.schema.clone(), timings, IntakeLimits { held_events_max, reference, ahead_max }),
+            shards: (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect(),
+            released: Vec::new(),
+            matches: Vec::new(),
+        }
+    }
+
+    /// Takes one input, and decides everything that the watermark then allows.
+    pub fn apply(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        self.apply_batch([input], effects);
+    }
+
+    /// Takes inputs one after the other, and then decides everything that the watermark allows. However inputs are put into batches, the same
+    /// matches come out in the same order, and the same events are set aside.
+    pub fn apply_batch(&mut self, inputs: impl IntoIterator<Item = Input>, effects: &mut Vec<Effect>) {
+        for input in inputs {
+            self.take(input, effects);
+        }
+        self.released.clear();
+        let watermark = self.intake.release(&mut self.released);
+        for shard in &mut self.shards {
+            shard.apply(&self.released, watermark, &mut self.matches);
+        }
+        if self.shards.len() > 1 {
+            self.matches.sort_by(|one, other| one.order().cmp(&other.order()));
+        }
+        effects.extend(self.matches.drain(..).map(Effect::Matched));
+    }
+
+    pub fn watermark(&self) -> EventTime {
+        self.intake.watermark()
+    }
+
+    /// How far the sources were read, and from where to read again after a restart.
+    pub fn positions(&self) -> Positions {
+        self.intake.positions()
+    }
+
+    /// Adds what changed since the last call, in order of the entries' keys.
+    pub fn take_changes(&mut self, changes: &mut Vec<Change>) {
+        let before = changes.len();
+        self.shards.iter_mut().for_each(|shard| shard.take_changes(changes));
+        changes[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    }
+
+    /// Takes up positions and stored entries, before anything arrives and after partitions were opened. The sources are then read from each partition's rewind place;
+    /// where there is none, from its next record. Returns the versions of patterns that the program does not have; their entries are passed over.
+    ///
+    /// # Errors
+    ///
+    /// An entry is damaged.
+    pub fn restore<'a>(&mut self, positions: &Positions, entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Result<Vec<u128>, DamagedState> {
+        self.intake.restore(positions);
+        let mut unknown = Vec::new();
+        for (key, value) in entries {
+            for shard in &mut self.shards {
+                match shard.restore(key, value)? {
+                    Restored::Taken => break,
+                    Restored::OtherShard => {}
+                    Restored::UnknownPattern(version) => {
+                        unknown.push(version);
+                        break;
+                    }
+                }
+            }
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        Ok(unknown)
+    }
+
+    /// Of the intake and all shards together.
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.intake.counters().clone();
+        self.shards.iter().for_each(|shard| counters.add(shard.counters()));
+        counters
+    }
+
+    fn take(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        let intake = &mut self.intake;
+        match input {
+            Input::Open { stream, partition } => intake.open(stream, partition),
+            Input::Close { stream, partition } => intake.close(stream, partition),
+            Input::Skip { stream, partition, offset, next_position } => intake.skip(stream, partition, offset, next_position),
+            Input::Watermark { stream, partition, watermark } => intake.say_watermark(stream, partition, watermark),
+            Input::Tick(now) => intake.tick(now),
+            Input::End => intake.end(),
+            Input::Arrive { event, position, next_position } => match intake.arrive(event, position, next_position) {
+                Arrival::Held | Arrival::Passed => {}
+                Arrival::Late { event, watermark } => effects.push(Effect::Late { event, watermark }),
+                Arrival::TooFarAhead { event } => effects.push(Effect::TooFarAhead { event }),
+                Arrival::HeldFull { event } => effects.push(Effect::HeldFull { event }),
+            },
+        }
+    }
 }

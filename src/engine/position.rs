@@ -15,11 +15,11 @@ pub struct Positions {
     pub partitions: Vec<PartitionPosition>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct PartitionPosition {
     pub stream: String,
     pub partition: u32,
-    /// The next record to be read: its number, and where it begins in the source (a file's byte; else the offset again).
+    /// The next record to be read: its number, and where it begins in the source (a file's byte; else the offset again). 0: nothing was read.
     pub next_offset: u64,
     pub next_position: u64,
     /// The newest event time seen, in microseconds; `i64::MIN`: none.
@@ -28,6 +28,9 @@ pub struct PartitionPosition {
     pub idle: bool,
     /// The oldest event that is still held; `None`: none is.
     pub rewind: Option<Rewind>,
+    /// Records from the rewind place on that the bound on held events kept out: they stay out when they are read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedRange>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,4 +39,11 @@ pub struct Rewind {
     pub position: u64,
     /// The newest event time seen before that record, in microseconds.
     pub newest_us: i64,
+}
+
+/// Records of one partition that were kept out, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRange {
+    pub first_offset: u64,
+    pub last_offset: u64,
 }

@@ -23,6 +23,11 @@ impl Key {
         Some(Self(scratch.as_slice().into()))
     }
 
+    /// Appends one value to the bytes of a key; `false` where it is null, and the bytes are then of no use.
+    pub fn push(value: &Value, out: &mut Vec<u8>) -> bool {
+        push(value, out)
+    }
+
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }

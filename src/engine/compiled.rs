@@ -1,0 +1,145 @@
+//! A program as the shards run it: automata, and for each stream which patterns read it under which keys.
+//!
+//! Immutable and shared by all shards. Keys that are plain fields are found once per event, however many patterns ask for them.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::automaton::Automaton;
+use crate::engine::matched::Delivery;
+use crate::event::{Event, Key, Value};
+use crate::pattern::{Expression, NothingChosen, Pattern, Program, Scope};
+
+/// All patterns of a program, ready to run.
+#[derive(Debug)]
+pub struct Compiled {
+    /// In order of the patterns' names.
+    pub(super) patterns: Vec<CompiledPattern>,
+    /// By stream.
+    pub(super) streams: Vec<StreamRoutes>,
+    /// By version: the place in `patterns`.
+    versions: BTreeMap<u128, usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledPattern {
+    pub pattern: Arc<Pattern>,
+    pub automaton: Automaton,
+    pub delivery: Delivery,
+}
+
+/// Where the events of one stream go.
+#[derive(Debug, Default)]
+pub(super) struct StreamRoutes {
+    pub routes: Vec<Route>,
+    /// The different keys that are asked for.
+    pub keyings: Vec<Keying>,
+}
+
+/// One pattern that reads the stream.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub pattern: usize,
+    pub sources: Vec<RouteSource>,
+}
+
+#[derive(Debug)]
+pub(super) struct RouteSource {
+    pub filter: Option<Expression>,
+    /// Place in [`StreamRoutes::keyings`].
+    pub keying: usize,
+}
+
+/// How a key is made of an event.
+#[derive(Debug)]
+pub(super) enum Keying {
+    Fields(Vec<usize>),
+    Computed(Vec<Expression>),
+}
+
+impl Compiled {
+    pub fn new(program: &Program) -> Self {
+        let compile = |pattern: &Arc<Pattern>| CompiledPattern {
+            automaton: Automaton::compile(pattern.clone()),
+            delivery: Delivery::new(pattern, &program.schema),
+            pattern: pattern.clone(),
+        };
+        let mut patterns: Vec<CompiledPattern> = program.patterns.iter().map(compile).collect();
+        patterns.sort_by(|one, other| one.pattern.name.cmp(&other.pattern.name));
+        let mut streams: Vec<StreamRoutes> = program.schema.streams.iter().map(|_| StreamRoutes::default()).collect();
+        for (place, compiled) in patterns.iter().enumerate() {
+            for source in &compiled.pattern.sources {
+                streams[usize::from(source.stream.0)].add(place, source.filter.clone(), &source.key);
+            }
+        }
+        let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
+        Self { patterns, streams, versions }
+    }
+
+    /// The place of the pattern with this version.
+    pub(super) fn find(&self, version: u128) -> Option<usize> {
+        self.versions.get(&version).copied()
+    }
+}
+
+impl StreamRoutes {
+    fn add(&mut self, pattern: usize, filter: Option<Expression>, key: &[Expression]) {
+        let keying = self.keying(key);
+        let source = RouteSource { filter, keying };
+        match self.routes.last_mut() {
+            Some(route) if route.pattern == pattern => route.sources.push(source),
+            _ => self.routes.push(Route { pattern, sources: vec![source] }),
+        }
+    }
+
+    fn keying(&mut self, key: &[Expression]) -> usize {
+        let made = Keying::new(key);
+        let known = match &made {
+            Keying::Fields(fields) => self.keyings.iter().position(|keying| matches!(keying, Keying::Fields(known) if known == fields)),
+            Keying::Computed(_) => None,
+        };
+        known.unwrap_or_else(|| {
+            self.keyings.push(made);
+            self.keyings.len() - 1
+        })
+    }
+}
+
+impl Keying {
+    fn new(key: &[Expression]) -> Self {
+        let field = |part: &Expression| match part {
+            Expression::Field(path) if path.len() == 1 => Some(usize::from(path[0])),
+            _ => None,
+        };
+        key.iter().map(field).collect::<Option<Vec<usize>>>().map_or_else(|| Self::Computed(key.to_vec()), Self::Fields)
+    }
+
+    /// Writes the event's key; `false` where a part of it is null.
+    pub(super) fn write(&self, event: &Event, faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        match self {
+            Self::Fields(fields) => fields.iter().all(|&field| Key::push(&event.fields[field], out)),
+            Self::Computed(parts) => parts.iter().all(|part| Key::push(&part.value(&of_event(event, faults)), out)),
+        }
+    }
+}
+
+/// The key of the pattern under which the event stands in the line with these bytes, as values.
+pub(super) fn key_values(pattern: &Pattern, event: &Event, bytes: &[u8]) -> Option<Vec<Value>> {
+    // Counted when the event came by.
+    let faults = Cell::new(0);
+    let scope = of_event(event, &faults);
+    let mut written = Vec::new();
+    pattern.sources.iter().filter(|source| source.stream == event.stream).find_map(|source| {
+        let fits = source.filter.as_ref().is_none_or(|filter| filter.holds(&scope));
+        let values: Vec<Value> = source.key.iter().map(|part| part.value(&scope)).collect();
+        written.clear();
+        let same = values.iter().all(|value| Key::push(value, &mut written)) && written == bytes;
+        (fits && same).then_some(values)
+    })
+}
+
+pub(super) fn of_event<'a>(event: &'a Event, faults: &'a Cell<u64>) -> Scope<'a> {
+    Scope { event: Some(event), chosen: &NothingChosen, faults }
+}

@@ -1,0 +1,70 @@
+//! What has happened in a task so far, in numbers.
+
+/// Counts since the start of the process, but for those that say how much is held now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events that arrived, whatever became of them.
+    pub events: u64,
+    /// Events that were read again after a restart.
+    pub events_read_again: u64,
+    /// Events that the watermark let out into their lines.
+    pub released: u64,
+    pub late: u64,
+    pub too_far_ahead: u64,
+    /// Events that the bound on held events kept out.
+    pub held_full: u64,
+    /// Events that stood in no line of some pattern because their key holds a null.
+    pub null_keys: u64,
+    pub matches: u64,
+    pub timeouts: u64,
+    /// Partial matches that a key's limit dropped.
+    pub runs_dropped: u64,
+    /// Calculations without a result: overflow, division by zero, a place out of range.
+    pub faults: u64,
+    /// Times that a key of a pattern got state.
+    pub keys_made: u64,
+    /// Keys with state now, counted once for each pattern.
+    pub live_keys: u64,
+    /// Partial matches alive now.
+    pub live_runs: u64,
+    /// Events that wait for the watermark now.
+    pub held_events: u64,
+}
+
+impl Counters {
+    /// Adds those of another part of the same whole.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            events,
+            events_read_again,
+            released,
+            late,
+            too_far_ahead,
+            held_full,
+            null_keys,
+            matches,
+            timeouts,
+            runs_dropped,
+            faults,
+            keys_made,
+            live_keys,
+            live_runs,
+            held_events,
+        } = other;
+        self.events += events;
+        self.events_read_again += events_read_again;
+        self.released += released;
+        self.late += late;
+        self.too_far_ahead += too_far_ahead;
+        self.held_full += held_full;
+        self.null_keys += null_keys;
+        self.matches += matches;
+        self.timeouts += timeouts;
+        self.runs_dropped += runs_dropped;
+        self.faults += faults;
+        self.keys_made += keys_made;
+        self.live_keys += live_keys;
+        self.live_runs += live_runs;
+        self.held_events += held_events;
+    }
+}

@@ -1,0 +1,287 @@
+//! The serial front of a task: which events are late, how far the watermark has come, what is held until then, and from where to read again.
+//!
+//! What becomes of an event depends on the order of arrival within its partition alone, and on idleness; never on when the caller asks for what
+//! is let out. So the watermark moves with every event, and what it passes is set aside at once for the next [`Intake::release`].
+
+use std::sync::Arc;
+
+use crate::engine::counters::Counters;
+use crate::engine::partition::{Partition, Reading};
+use crate::engine::position::{Positions, Rewind};
+use crate::engine::reorder::{Held, Reorder};
+use crate::engine::watermark::{StreamClock, StreamTiming};
+use crate::event::{Event, EventTime, ProcessingTime, Schema, StreamId, TimeSpan};
+
+/// What bounds an intake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntakeLimits {
+    /// Events that may wait for the watermark; further ones are kept out.
+    pub held_events_max: usize,
+    /// Far-future times are measured from here.
+    pub reference: EventTime,
+    /// An event later than the reference instant by more than this is kept out, and moves no watermark.
+    pub ahead_max: TimeSpan,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Arrival {
+    /// Waits for the watermark.
+    Held,
+    /// At or before the watermark of its own partition as it stood, or (after idleness) of the task.
+    Late { event: Event, watermark: EventTime },
+    TooFarAhead { event: Event },
+    /// As many are held as may be.
+    HeldFull { event: Event },
+    /// Read again after a restart, and decided before it.
+    Passed,
+}
+
+#[derive(Debug)]
+pub struct Intake {
+    schema: Arc<Schema>,
+    limits: IntakeLimits,
+    clocks: Vec<StreamClock>,
+    partitions: Vec<Partition>,
+    /// By stream: (partition, place in `partitions`), ascending.
+    by_stream: Vec<Vec<(u32, usize)>>,
+    watermark: EventTime,
+    /// The watermark as of the last release.
+    released: EventTime,
+    now: Option<ProcessingTime>,
+    reorder: Reorder,
+    /// The watermark has passed them; they wait for the next release.
+    ready: Vec<Held>,
+    counters: Counters,
+}
+
+impl Intake {
+    /// `timings`: one for each stream of the schema, in its order.
+    pub fn new(schema: Arc<Schema>, timings: Vec<StreamTiming>, limits: IntakeLimits) -> Self {
+        assert_eq!(schema.streams.len(), timings.len(), "every stream has its timing");
+        Self {
+            by_stream: vec![Vec::new(); timings.len()],
+            clocks: timings.into_iter().map(StreamClock::new).collect(),
+            schema,
+            limits,
+            partitions: Vec::new(),
+            watermark: EventTime::BEGINNING,
+            released: EventTime::BEGINNING,
+            now: None,
+            reorder: Reorder::default(),
+            ready: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A partition is live: until it shows an event, or is idle, it holds the watermark back at the beginning of time.
+    pub fn open(&mut self, stream: StreamId, partition: u32) {
+        let place = self.place_of(stream, partition);
+        self.partitions[place].live = true;
+    }
+
+    /// A partition holds nothing back any more.
+    pub fn close(&mut self, stream: StreamId, partition: u32) {
+        let place = self.place_of(stream, partition);
+        self.partitions[place].live = false;
+        self.advance();
+    }
+
+    /// `position` and `next_position`: where the record and the one after it begin in the source (a file's byte; else the offset). A partition that
+    /// the intake has not heard of is opened.
+    pub fn arrive(&mut self, event: Event, position: u64, next_position: u64) -> Arrival {
+        let place = self.place_of(event.stream, event.partition);
+        let reading = self.partitions[place].begin(event.offset);
+        let arrival = self.judge(event, place, reading, position, next_position);
+        let counters = &mut self.counters;
+        match reading {
+            Reading::First => {
+                counters.events += 1;
+                match &arrival {
+                    Arrival::Held | Arrival::Passed => {}
+                    Arrival::Late { .. } => counters.late += 1,
+                    Arrival::TooFarAhead { .. } => counters.too_far_ahead += 1,
+                    Arrival::HeldFull { .. } => counters.held_full += 1,
+                }
+                arrival
+            }
+            Reading::Again => {
+                counters.events_read_again += 1;
+                if arrival == Arrival::Held { arrival } else { Arrival::Passed }
+            }
+        }
+    }
+
+    /// A record that holds no event: the partition is read beyond it, and its silence goes on.
+    pub fn skip(&mut self, stream: StreamId, partition: u32, offset: u64, next_position: u64) {
+        let place = self.place_of(stream, partition);
+        let partition = &mut self.partitions[place];
+        partition.begin(offset);
+        partition.end(offset, next_position);
+        self.advance();
+    }
+
+    /// Says how far the partition is. From the first such word on, only what is said counts for its stream. What was said is not among the positions.
+    pub fn say_watermark(&mut self, stream: StreamId, partition: u32, watermark: EventTime) {
+        let place = self.place_of(stream, partition);
+        self.clocks[usize::from(stream.0)].said = true;
+        let partition = &mut self.partitions[place];
+        partition.said = partition.said.max(watermark);
+        self.advance();
+    }
+
+    /// The machine's time, for idleness only.
+    pub fn tick(&mut self, now: ProcessingTime) {
+        let now = self.now.map_or(now, |before| before.max(now));
+        self.now = Some(now);
+        for (stream, clock) in self.clocks.iter_mut().enumerate() {
+            let mut last = None;
+            for &(_, place) in &self.by_stream[stream] {
+                let partition = &mut self.partitions[place];
+                let sign = *partition.last_sign.get_or_insert(now);
+                partition.idle |= clock.timing.idle_timeout.is_some_and(|timeout| now.since(sign) > timeout);
+                last = last.max(Some(sign).filter(|_| partition.live));
+            }
+            clock.tick(now, last);
+        }
+        self.advance();
+    }
+
+    /// No more will come: the watermark goes to the end of time.
+    pub fn end(&mut self) {
+        self.let_out(EventTime::END);
+    }
+
+    pub fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    /// Gives out what the watermark has passed, in line order, and the watermark.
+    pub fn release(&mut self, out: &mut Vec<Arc<Event>>) -> EventTime {
+        self.counters.released += self.ready.len() as u64;
+        for held in self.ready.drain(..) {
+            self.partitions[held.partition].release(held.number);
+            out.push(held.event);
+        }
+        self.counters.held_events = self.reorder.len() as u64;
+        self.released = self.watermark;
+        self.watermark
+    }
+
+    /// Events that wait for the watermark or the next release.
+    pub fn held_events(&self) -> usize {
+        self.reorder.len() + self.ready.len()
+    }
+
+    /// The newest event time that a partition has shown; the beginning of time if none.
+    pub fn newest(&self, stream: StreamId, partition: u32) -> EventTime {
+        let known = self.find(stream, partition).map(|place| self.partitions[place].newest);
+        known.unwrap_or(EventTime::BEGINNING)
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// As of the last release: what was given out by then counts as decided.
+    pub fn positions(&self) -> Positions {
+        let name = |stream: usize| self.schema.streams[stream].name.as_str();
+        let of_stream = |(stream, places): (usize, &Vec<(u32, usize)>)| {
+            let positions = places.iter().map(|(_, place)| self.partitions[*place].position(name(stream)));
+            positions.collect::<Vec<_>>()
+        };
+        Positions { watermark_us: self.released.micros(), partitions: self.by_stream.iter().enumerate().flat_map(of_stream).collect() }
+    }
+
+    /// Takes up where the positions were taken, before anything arrives. The source is then read from each partition's rewind place; where there
+    /// is none, from its next record. Partitions are opened by the caller; streams that the schema does not have are passed over.
+    pub fn restore(&mut self, positions: &Positions) {
+        assert!(self.watermark == EventTime::BEGINNING && self.held_events() == 0, "positions are restored before anything arrives");
+        self.watermark = EventTime::from_micros(positions.watermark_us);
+        self.released = self.watermark;
+        for position in &positions.partitions {
+            if let Some(stream) = self.schema.find(&position.stream) {
+                let place = self.find(stream, position.partition).unwrap_or_else(|| self.add(stream, position.partition, Openness::Closed));
+                self.partitions[place].restore(position);
+            }
+        }
+    }
+
+    fn judge(&mut self, event: Event, place: usize, reading: Reading, position: u64, next_position: u64) -> Arrival {
+        let clock = &mut self.clocks[usize::from(event.stream.0)];
+        let partition = &mut self.partitions[place];
+        if event.time > self.limits.reference.plus(self.limits.ahead_max) {
+            partition.end(event.offset, next_position);
+            return Arrival::TooFarAhead { event };
+        }
+        let watermark = clock.own(partition).max(self.watermark);
+        let newest = partition.newest;
+        let was_refused = reading == Reading::Again && partition.was_refused(event.offset);
+        partition.newest = newest.max(event.time);
+        if reading == Reading::First {
+            partition.idle = false;
+            partition.last_sign = self.now;
+            clock.quiet = None;
+        }
+        partition.end(event.offset, next_position);
+        self.advance();
+        if event.time <= watermark {
+            return Arrival::Late { event, watermark };
+        }
+        assert!(event.time > self.watermark, "an event that is not late is after the watermark");
+        if was_refused {
+            return Arrival::HeldFull { event };
+        }
+        if reading == Reading::First && self.reorder.len() >= self.limits.held_events_max {
+            self.partitions[place].refuse(event.offset);
+            return Arrival::HeldFull { event };
+        }
+        let number = self.partitions[place].hold(Rewind { offset: event.offset, position, newest_us: newest.micros() });
+        self.reorder.push(Held::new(event, place, number));
+        self.counters.held_events = self.held_events() as u64;
+        Arrival::Held
+    }
+
+    fn advance(&mut self) {
+        let bounds = self.partitions.iter().filter_map(|partition| self.clocks[usize::from(partition.stream.0)].bound(partition));
+        // Where nothing holds it back, nothing says how far it is either.
+        if let Some(least) = bounds.min() {
+            self.let_out(least);
+        }
+    }
+
+    fn let_out(&mut self, watermark: EventTime) {
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            self.reorder.release(watermark, &mut self.ready);
+        }
+    }
+
+    fn find(&self, stream: StreamId, partition: u32) -> Option<usize> {
+        let of_stream = &self.by_stream[usize::from(stream.0)];
+        let place = of_stream.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
+        Some(of_stream[place].1)
+    }
+
+    fn place_of(&mut self, stream: StreamId, partition: u32) -> usize {
+        self.find(stream, partition).unwrap_or_else(|| self.add(stream, partition, Openness::Live))
+    }
+
+    fn add(&mut self, stream: StreamId, number: u32, openness: Openness) -> usize {
+        let place = self.partitions.len();
+        let mut partition = Partition::new(stream, number);
+        partition.live = openness == Openness::Live;
+        partition.last_sign = self.now;
+        self.partitions.push(partition);
+        let of_stream = &mut self.by_stream[usize::from(stream.0)];
+        let after = of_stream.partition_point(|(other, _)| *other < number);
+        of_stream.insert(after, (number, place));
+        place
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Openness {
+    Live,
+    Closed,
+}

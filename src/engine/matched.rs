@@ -1,0 +1,223 @@
+//! What comes out: a decided choice of events with its fields, its id, and its place in the order of the output.
+//!
+//! The id is the xxh3-128 hash of these bytes, where text is its length (a varint) and then UTF-8, and numbers are varints:
+//!
+//! ```text
+//! pattern name, version (16 bytes, the highest first), kind (one byte: 0 match, 1 timeout),
+//! for each chosen event in order: step name, stream name, partition, offset
+//! ```
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::automaton::{Decided, DecidedBy, DecidedKind};
+use crate::engine::compiled::key_values;
+use crate::event::binary::{write_bytes, write_unsigned};
+use crate::event::{Event, EventTime, Place, Schema, StreamId, Type, Value};
+use crate::pattern::{Chosen, EmitField, EmitValue, Expression, OnTimeout, Pattern, Scope, StepId};
+
+/// A match, or a partial match that ran out of time.
+#[derive(Clone, Debug)]
+pub struct Match {
+    pub pattern: Arc<Pattern>,
+    pub kind: DecidedKind,
+    /// The key's bytes; see [`crate::event::Key`].
+    pub key: Arc<[u8]>,
+    /// As the first chosen event spells them, under the names of [`Pattern::key_names`].
+    pub key_values: Vec<Value>,
+    /// The time of its last event, or of the deadline that decided it.
+    pub at: EventTime,
+    /// In line order.
+    pub chosen: Vec<(StepId, Arc<Event>)>,
+    /// What `emit` says, in its order.
+    pub fields: Vec<(Arc<str>, MatchField)>,
+    /// Partial matches that the key has lost to its limit so far.
+    pub runs_dropped: u64,
+    /// The same match has the same id in every replay.
+    pub id: u128,
+    decided_by: Decider,
+}
+
+/// A field of a match.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MatchField {
+    /// The type names the fields of records.
+    Value(Value, Type),
+    /// The events that the step has chosen, whole.
+    Events(StepId),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Decider {
+    Deadline,
+    /// The event that completed it, or passed over what waited for the very next event.
+    Event(Place),
+}
+
+/// Where a match stands in the output: by `at`; at one instant first those decided by a deadline, by key and then pattern, then the others by the event
+/// that completed them, then pattern. Within one pattern and key equal matches stay as they were decided: sort stably.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct OutputOrder<'a> {
+    at: EventTime,
+    by: Rank<'a>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Rank<'a> {
+    Deadline { key: &'a [u8], pattern: &'a str },
+    Event { event: (StreamId, u32, u64), pattern: &'a str, key: &'a [u8] },
+}
+
+impl Match {
+    pub fn order(&self) -> OutputOrder<'_> {
+        let (key, pattern) = (&*self.key, self.pattern.name.as_str());
+        let by = match self.decided_by {
+            Decider::Deadline => Rank::Deadline { key, pattern },
+            Decider::Event(place) => Rank::Event { event: (place.stream, place.partition, place.offset), pattern, key },
+        };
+        OutputOrder { at: self.at, by }
+    }
+
+    /// The events that a step has chosen, in line order.
+    pub fn events_of(&self, step: StepId) -> impl Iterator<Item = &Arc<Event>> {
+        self.chosen.iter().filter(move |(of, _)| *of == step).map(|(_, event)| event)
+    }
+}
+
+/// What a pattern's matches have in common: made once.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    /// Begins what is hashed for the id.
+    identity: Vec<u8>,
+    /// By step: its name and its stream's, as hashed.
+    steps: Vec<Vec<u8>>,
+    on_match: Vec<Emitted>,
+    on_timeout: Vec<Emitted>,
+}
+
+#[derive(Clone, Debug)]
+struct Emitted {
+    name: Arc<str>,
+    value: EmitValue,
+}
+
+impl Delivery {
+    pub(super) fn new(pattern: &Pattern, schema: &Schema) -> Self {
+        let mut identity = Vec::new();
+        write_bytes(pattern.name.as_bytes(), &mut identity);
+        identity.extend(pattern.version.to_be_bytes());
+        let steps = pattern.steps.iter().map(|step| {
+            let mut bytes = Vec::new();
+            write_bytes(step.name.as_bytes(), &mut bytes);
+            write_bytes(schema.stream(step.stream).name.as_bytes(), &mut bytes);
+            bytes
+        });
+        let on_match = pattern.emit.as_deref().map_or_else(|| everything(pattern), emitted);
+        let on_timeout = match &pattern.on_timeout {
+            OnTimeout::Silent | OnTimeout::EmitAsMatch => on_match.clone(),
+            OnTimeout::Emit(fields) => emitted(fields),
+        };
+        Self { identity, steps: steps.collect(), on_match, on_timeout }
+    }
+
+    /// `event`: the event at hand, where one decided.
+    pub(super) fn deliver(&self, pattern: &Arc<Pattern>, key: &Arc<[u8]>, decided: Decided, event: Option<&Event>, faults: &Cell<u64>) -> Match {
+        let Decided { kind, at, by, chosen, runs_dropped } = decided;
+        let (_, first) = chosen.first().expect("a match of no events is none");
+        let key_values = key_values(pattern, first, key).expect("what was chosen stands in the key's line");
+        let decided_by = match by {
+            DecidedBy::Deadline => Decider::Deadline,
+            DecidedBy::Event => Decider::Event(event.expect("the event that decides is at hand").place()),
+        };
+        let emitted = match kind {
+            DecidedKind::Match => &self.on_match,
+            DecidedKind::Timeout => &self.on_timeout,
+        };
+        let events = Events(&chosen);
+        let scope = Scope { event: None, chosen: &events, faults };
+        let fields = emitted.iter().map(|emitted| (emitted.name.clone(), emitted.field(&key_values, &scope))).collect();
+        let id = self.id(kind, &chosen);
+        Match { pattern: pattern.clone(), kind, key: key.clone(), key_values, at, chosen, fields, runs_dropped, id, decided_by }
+    }
+
+    fn id(&self, kind: DecidedKind, chosen: &[(StepId, Arc<Event>)]) -> u128 {
+        let mut bytes = self.identity.clone();
+        bytes.push(match kind {
+            DecidedKind::Match => 0,
+            DecidedKind::Timeout => 1,
+        });
+        for (step, event) in chosen {
+            bytes.extend_from_slice(&self.steps[usize::from(step.0)]);
+            write_unsigned(u64::from(event.partition), &mut bytes);
+            write_unsigned(event.offset, &mut bytes);
+        }
+        xxh3_128(&bytes)
+    }
+}
+
+impl Emitted {
+    fn field(&self, key_values: &[Value], scope: &Scope<'_>) -> MatchField {
+        match &self.value {
+            EmitValue::Expression { expression, r#type } => MatchField::Value(Expression::value(expression, scope), r#type.clone()),
+            EmitValue::Events(step) => MatchField::Events(*step),
+            EmitValue::Key(place) => {
+                let value = key_values[*place].clone();
+                let r#type = scalar_type(&value);
+                MatchField::Value(value, r#type)
+            }
+        }
+    }
+}
+
+fn emitted(fields: &[EmitField]) -> Vec<Emitted> {
+    fields.iter().map(|field| Emitted { name: field.name.as_str().into(), value: field.value.clone() }).collect()
+}
+
+/// Without `emit`: the key, and every step's events.
+fn everything(pattern: &Pattern) -> Vec<Emitted> {
+    let key = pattern.key_names.iter().enumerate().map(|(place, name)| Emitted { name: name.as_str().into(), value: EmitValue::Key(place) });
+    let steps = (0..).zip(&pattern.steps).map(|(id, step)| Emitted { name: step.name.as_str().into(), value: EmitValue::Events(StepId(id)) });
+    key.chain(steps).collect()
+}
+
+/// Keys are of scalar types, and not null.
+fn scalar_type(value: &Value) -> Type {
+    match value {
+        Value::Bool(_) => Type::Bool,
+        Value::Int(_) => Type::Int,
+        Value::Float(_) => Type::Float,
+        Value::Decimal(_) => Type::Decimal,
+        Value::Timestamp(_) => Type::Timestamp,
+        Value::Duration(_) => Type::Duration,
+        Value::Text(_) | Value::Null | Value::List(_) | Value::Record(_) => Type::String,
+    }
+}
+
+/// The chosen events, as expressions look at them.
+struct Events<'a>(&'a [(StepId, Arc<Event>)]);
+
+impl Events<'_> {
+    fn of(&self, step: StepId) -> impl DoubleEndedIterator<Item = &Event> {
+        self.0.iter().filter(move |(of, _)| *of == step).map(|(_, event)| &**event)
+    }
+}
+
+impl Chosen for Events<'_> {
+    fn nth(&self, step: StepId, place: usize) -> Option<&Event> {
+        self.of(step).nth(place)
+    }
+
+    fn nth_last(&self, step: StepId, place: usize) -> Option<&Event> {
+        self.of(step).nth_back(place)
+    }
+
+    fn count(&self, step: StepId) -> usize {
+        self.of(step).count()
+    }
+
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&Event)) {
+        self.of(step).for_each(visit);
+    }
+}

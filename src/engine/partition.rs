@@ -1,0 +1,171 @@
+//! One partition of a task: how far it is read, the newest time it has shown, and from where it would have to be read again.
+//!
+//! Its held records stand in a queue in order of arrival; what the watermark has let out is marked, and leaves when it is the oldest. So the rewind place is the
+//! front of the queue, and keeping it costs a constant per record.
+
+use std::collections::VecDeque;
+
+use crate::engine::position::{PartitionPosition, RefusedRange, Rewind};
+use crate::event::{EventTime, ProcessingTime, StreamId};
+
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub stream: StreamId,
+    pub number: u32,
+    /// Open: holds the watermark back unless idle.
+    pub live: bool,
+    pub idle: bool,
+    /// The newest event time seen; the beginning of time: none.
+    pub newest: EventTime,
+    /// The greatest watermark said for it.
+    pub said: EventTime,
+    /// When it last showed an event; `None`: not since the machine's time is known.
+    pub last_sign: Option<ProcessingTime>,
+    next_offset: u64,
+    next_position: u64,
+    waiting: VecDeque<Waiting>,
+    /// The number of the first in the queue; they are numbered without gaps.
+    first_number: u64,
+    refused: VecDeque<RefusedRange>,
+    rereading: Option<Rereading>,
+}
+
+/// A record whose event was held.
+#[derive(Debug)]
+struct Waiting {
+    at: Rewind,
+    released: bool,
+}
+
+/// After a restart, until all that was held is held again.
+#[derive(Debug)]
+struct Rereading {
+    from: Rewind,
+    /// The newest time and the idleness as they were stored.
+    newest: EventTime,
+    idle: bool,
+}
+
+/// Whether a record comes for the first time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reading {
+    First,
+    Again,
+}
+
+impl Partition {
+    pub(super) fn new(stream: StreamId, number: u32) -> Self {
+        Self {
+            stream,
+            number,
+            live: false,
+            idle: false,
+            newest: EventTime::BEGINNING,
+            said: EventTime::BEGINNING,
+            last_sign: None,
+            next_offset: 0,
+            next_position: 0,
+            waiting: VecDeque::new(),
+            first_number: 0,
+            refused: VecDeque::new(),
+            rereading: None,
+        }
+    }
+
+    /// Before a record is looked at.
+    pub(super) fn begin(&mut self, offset: u64) -> Reading {
+        if offset < self.next_offset {
+            return Reading::Again;
+        }
+        self.finish_rereading();
+        Reading::First
+    }
+
+    /// After a record was looked at.
+    pub(super) fn end(&mut self, offset: u64, next_position: u64) {
+        if offset >= self.next_offset {
+            self.next_offset = offset + 1;
+            self.next_position = next_position;
+        } else if offset + 1 == self.next_offset {
+            self.finish_rereading();
+        }
+    }
+
+    /// Notes a record whose event is held from now on; gives its number.
+    pub(super) fn hold(&mut self, at: Rewind) -> u64 {
+        self.waiting.push_back(Waiting { at, released: false });
+        self.first_number + self.waiting.len() as u64 - 1
+    }
+
+    /// The watermark has let it out.
+    pub(super) fn release(&mut self, number: u64) {
+        let place = usize::try_from(number - self.first_number).expect("a place in the queue");
+        self.waiting[place].released = true;
+        while self.waiting.front().is_some_and(|waiting| waiting.released) {
+            self.waiting.pop_front();
+            self.first_number += 1;
+        }
+        self.forget_refused();
+    }
+
+    /// Notes a record that was kept out.
+    pub(super) fn refuse(&mut self, offset: u64) {
+        match self.refused.back_mut() {
+            Some(range) if range.last_offset + 1 == offset => range.last_offset = offset,
+            _ => self.refused.push_back(RefusedRange { first_offset: offset, last_offset: offset }),
+        }
+        self.forget_refused();
+    }
+
+    /// Whether the record was kept out when it came first.
+    pub(super) fn was_refused(&self, offset: u64) -> bool {
+        let after = self.refused.partition_point(|range| range.first_offset <= offset);
+        after > 0 && self.refused[after - 1].last_offset >= offset
+    }
+
+    pub(super) fn position(&self, stream: &str) -> PartitionPosition {
+        let rereading = self.rereading.as_ref();
+        PartitionPosition {
+            stream: stream.to_owned(),
+            partition: self.number,
+            next_offset: self.next_offset,
+            next_position: self.next_position,
+            newest_us: rereading.map_or(self.newest, |rereading| self.newest.max(rereading.newest)).micros(),
+            idle: rereading.map_or(self.idle, |rereading| rereading.idle),
+            rewind: self.rewind(),
+            refused: self.refused.iter().copied().collect(),
+        }
+    }
+
+    pub(super) fn restore(&mut self, position: &PartitionPosition) {
+        self.next_offset = position.next_offset;
+        self.next_position = position.next_position;
+        self.refused = position.refused.iter().copied().collect();
+        let newest = EventTime::from_micros(position.newest_us);
+        // What is read again tells the time as it did at first; until all of it is there, the partition holds the watermark back, idle or not.
+        self.newest = position.rewind.map_or(newest, |rewind| EventTime::from_micros(rewind.newest_us));
+        self.idle = position.idle && position.rewind.is_none();
+        self.rereading = position.rewind.map(|from| Rereading { from, newest, idle: position.idle });
+    }
+
+    /// Where reading would have to begin again. While that is under way it stays where it was.
+    fn rewind(&self) -> Option<Rewind> {
+        self.rereading.as_ref().map(|rereading| rereading.from).or_else(|| self.waiting.front().map(|waiting| waiting.at))
+    }
+
+    fn finish_rereading(&mut self) {
+        if let Some(rereading) = self.rereading.take() {
+            self.newest = self.newest.max(rereading.newest);
+            self.idle |= rereading.idle;
+            self.forget_refused();
+        }
+    }
+
+    /// What lies before the rewind place will not be read again.
+    fn forget_refused(&mut self) {
+        let from = self.rewind().map_or(u64::MAX, |rewind| rewind.offset);
+        while self.refused.front().is_some_and(|range| range.last_offset < from) {
+            self.refused.pop_front();
+        }
+    }
+}

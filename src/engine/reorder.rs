@@ -1,0 +1,116 @@
+//! Events that wait for the watermark, given out in line order.
+//!
+//! What arrives in order, which is most, goes to the end of a queue; only what belongs before the queue's end goes through a heap. The
+//! next event is the lesser of the two fronts.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use crate::event::{Event, EventTime, Place};
+
+/// An event that waits, and where its partition has noted it.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    place: Place,
+    /// Which partition of the intake, and which of its waiting records.
+    pub partition: usize,
+    pub number: u64,
+    pub event: Arc<Event>,
+}
+
+impl Held {
+    pub(super) fn new(event: Event, partition: usize, number: u64) -> Self {
+        Self { place: event.place(), partition, number, event: Arc::new(event) }
+    }
+}
+
+/// By place in the line; a partition's records have different offsets, so the number only makes the order total.
+impl Ord for Held {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place.cmp(&other.place).then(self.number.cmp(&other.number))
+    }
+}
+
+impl PartialOrd for Held {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Held {}
+
+#[derive(Debug, Default)]
+pub(super) struct Reorder {
+    /// Ascending.
+    in_order: VecDeque<Held>,
+    others: BinaryHeap<Reverse<Held>>,
+}
+
+impl Reorder {
+    pub(super) fn push(&mut self, held: Held) {
+        if self.in_order.back().is_none_or(|last| *last < held) {
+            self.in_order.push_back(held);
+        } else {
+            self.others.push(Reverse(held));
+        }
+    }
+
+    /// Takes out what is at or before the watermark, in line order.
+    pub(super) fn release(&mut self, watermark: EventTime, out: &mut Vec<Held>) {
+        while let Some(held) = self.pop(watermark) {
+            out.push(held);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.in_order.len() + self.others.len()
+    }
+
+    fn pop(&mut self, watermark: EventTime) -> Option<Held> {
+        let due = |held: &&Held| held.place.time <= watermark;
+        let first = self.in_order.front().filter(due);
+        let other = self.others.peek().map(|Reverse(held)| held).filter(due);
+        match (first, other) {
+            (Some(first), Some(other)) if other < first => self.others.pop().map(|Reverse(held)| held),
+            (Some(_), _) => self.in_order.pop_front(),
+            (None, Some(_)) => self.others.pop().map(|Reverse(held)| held),
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::StreamId;
+
+    fn held(time: i64, stream: u16, offset: u64) -> Held {
+        let event = Event { stream: StreamId(stream), partition: 0, offset, time: EventTime::from_micros(time), fields: Box::new([]) };
+        Held::new(event, 0, offset)
+    }
+
+    #[test]
+    fn whatever_the_arrival_they_leave_in_line_order_up_to_the_watermark() {
+        let mut places: Vec<(i64, u16, u64)> = (0..60_u64).map(|n| (i64::try_from(n * 37 % 20).expect("small"), u16::from(n % 3 == 0), n)).collect();
+        let mut reorder = Reorder::default();
+        for &(time, stream, offset) in &places {
+            reorder.push(held(time, stream, offset));
+        }
+        places.sort_unstable();
+        let mut out = Vec::new();
+        reorder.release(EventTime::from_micros(9), &mut out);
+        assert!(out.iter().all(|held| held.event.time.micros() <= 9));
+        assert_eq!(out.len() + reorder.len(), 60);
+        reorder.release(EventTime::END, &mut out);
+        let left: Vec<(i64, u16, u64)> = out.iter().map(|held| (held.event.time.micros(), held.event.stream.0, held.event.offset)).collect();
+        assert_eq!(left, places);
+        assert_eq!(reorder.len(), 0);
+    }
+}

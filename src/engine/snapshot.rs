@@ -1,0 +1,49 @@
+//! The state of keys as entries of a store.
+//!
+//! | key | value |
+//! |---|---|
+//! | pattern version (16 bytes, the highest first), the bytes of the key | the runs, as [`crate::automaton::Runs::encode`] writes them |
+
+use crate::event::binary::Malformed;
+
+const VERSION_BYTES: usize = 16;
+
+/// One entry of the store that is to be written, or deleted.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Change {
+    pub key: Vec<u8>,
+    /// `None`: delete.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What became of an entry of the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Restored {
+    Taken,
+    /// The key belongs to another shard.
+    OtherShard,
+    /// No pattern of the program has this version.
+    UnknownPattern(u128),
+}
+
+/// An entry that cannot be read: it was damaged, or written by another program.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the stored state of a key of pattern `{pattern}` cannot be read: {reason}")]
+pub struct DamagedState {
+    /// Its name; empty where not even that can be told.
+    pub pattern: String,
+    pub reason: Malformed,
+}
+
+pub(super) fn entry_key(version: u128, key: &[u8]) -> Vec<u8> {
+    [&version.to_be_bytes(), key].concat()
+}
+
+/// Version and key.
+pub(super) fn split_entry_key(entry: &[u8]) -> Result<(u128, &[u8]), DamagedState> {
+    let (version, key) = entry.split_first_chunk::<VERSION_BYTES>().ok_or_else(|| DamagedState {
+        pattern: String::new(),
+        reason: Malformed { what: "pattern version", left: entry.len() },
+    })?;
+    Ok((u128::from_be_bytes(*version), key))
+}

@@ -1,0 +1,66 @@
+//! How far time has come: for each partition by what it has shown, for the task by the least of its partitions.
+//!
+//! A partition's watermark is one microsecond before (the newest time seen in it - lateness), or what was said for it where the stream's watermarks are said.
+//! The task's is the least over the live partitions that are not idle; it never goes back.
+
+use crate::engine::partition::Partition;
+use crate::event::{EventTime, ProcessingTime, TimeSpan};
+
+/// How the watermark of a stream's partitions behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamTiming {
+    /// An event that is more than this older than the newest one seen in its partition is late.
+    pub lateness: TimeSpan,
+    /// A partition that has shown no event for longer than this, by the machine's clock, does not hold the task back. `None`: it always does.
+    pub idle_timeout: Option<TimeSpan>,
+    /// Where no partition of the stream has shown an event for this long, its watermark follows the machine's clock, less the lateness. `None`: never.
+    pub idle_after: Option<TimeSpan>,
+}
+
+impl StreamTiming {
+    /// In order of the event times alone.
+    pub const fn of_lateness(lateness: TimeSpan) -> Self {
+        Self { lateness, idle_timeout: None, idle_after: None }
+    }
+}
+
+/// Time in one stream.
+#[derive(Debug)]
+pub(super) struct StreamClock {
+    pub timing: StreamTiming,
+    /// Its watermarks are said rather than derived.
+    pub said: bool,
+    /// The watermark that the machine's clock gives, where the stream is quiet.
+    pub quiet: Option<EventTime>,
+}
+
+impl StreamClock {
+    pub(super) fn new(timing: StreamTiming) -> Self {
+        Self { timing, said: false, quiet: None }
+    }
+
+    /// The partition's own watermark: decides which of its events are late.
+    pub(super) fn own(&self, partition: &Partition) -> EventTime {
+        if self.said {
+            return partition.said;
+        }
+        partition.newest.minus(self.timing.lateness).minus(TimeSpan::TICK)
+    }
+
+    /// How far the partition holds the task back; `None`: not at all.
+    pub(super) fn bound(&self, partition: &Partition) -> Option<EventTime> {
+        match self.quiet {
+            _ if !partition.live => None,
+            Some(quiet) => Some(quiet.max(self.own(partition))),
+            None if partition.idle => None,
+            None => Some(self.own(partition)),
+        }
+    }
+
+    /// Finds out whether the stream is quiet; `last` is when any of its live partitions showed an event.
+    pub(super) fn tick(&mut self, now: ProcessingTime, last: Option<ProcessingTime>) {
+        let quiet = self.timing.idle_after.zip(last).is_some_and(|(after, last)| now.since(last) >= after);
+        let here = EventTime::from_micros(now.micros());
+        self.quiet = quiet.then(|| here.minus(self.timing.lateness).minus(TimeSpan::TICK));
+    }
+}
