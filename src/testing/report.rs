@@ -1,0 +1,153 @@
+//! What a test found, and how it is shown.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use crate::automaton::DecidedKind;
+use crate::engine::{Match, MatchField};
+use crate::event::{Event, EventTime, Field, Schema, Type, Value};
+use crate::language::{Expectation, ExpectationKind, Span, Test};
+use crate::testing::compare::Outcome;
+
+/// What became of one `test` block.
+#[derive(Clone, Debug)]
+pub struct TestReport {
+    pub name: String,
+    /// The name of its pattern.
+    pub pattern: String,
+    /// Where the test stands.
+    pub span: Span,
+    pub passed: bool,
+    /// Empty if it passed.
+    pub failures: Vec<Failure>,
+}
+
+/// A difference, in words. Times are told as durations from the test's start.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Failure {
+    /// Nothing came out that fits this line.
+    Missing { span: Span, expected: String },
+    /// Came out, and `expect none` says that nothing else does.
+    Unexpected(String),
+    /// Came out and fits no line; allowed, but may be what a missing line meant.
+    AlsoFound(String),
+}
+
+/// One line if it passed; else a line or more for each difference.
+impl Display for TestReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let word = if self.passed { "ok  " } else { "FAIL" };
+        write!(f, "{word}  {}: {}", self.pattern, self.name)?;
+        for failure in &self.failures {
+            write!(f, "\n{failure}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (title, what) = match self {
+            Self::Missing { expected, .. } => ("expected, did not come out:", expected),
+            Self::Unexpected(found) => ("came out, not expected:", found),
+            Self::AlsoFound(found) => ("came out as well:", found),
+        };
+        write!(f, "      {title:<27} {}", what.replace('\n', "\n      "))
+    }
+}
+
+/// As the test says it: `match at 60s { probes: 3 }`.
+pub(super) fn shown_expectation(test: &Test, line: &Expectation) -> String {
+    let mut out = String::from(match line.kind {
+        ExpectationKind::Match => "match",
+        ExpectationKind::Timeout => "timeout",
+        ExpectationKind::Late => "late",
+    });
+    if let Some(at) = line.at {
+        push(&mut out, format_args!(" at {}", at.since(test.start)));
+    }
+    if !line.fields.is_empty() {
+        let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}: {}", shown_value(value, None))).collect();
+        push(&mut out, format_args!(" {{ {} }}", fields.join(", ")));
+    }
+    out
+}
+
+/// Like an expectation, with all fields; below it the chosen events, a line each.
+pub(super) fn shown_outcome(test: &Test, outcome: &Outcome, schema: &Schema) -> String {
+    match outcome {
+        Outcome::Late(event) => format!("late at {}: {}", event.time.since(test.start), shown_event(test, event, schema)),
+        Outcome::Decided(found) => shown_match(test, found, schema),
+    }
+}
+
+fn shown_match(test: &Test, found: &Match, schema: &Schema) -> String {
+    let kind = match found.kind {
+        DecidedKind::Match => "match",
+        DecidedKind::Timeout => "timeout",
+    };
+    let mut out = format!("{kind} at {}", shown_at(test, found.at));
+    // Fields that are whole events stand below.
+    let fields = found.fields.iter().filter_map(|(name, field)| match field {
+        MatchField::Value(value, r#type) => Some(format!("{name}: {}", shown_value(value, Some(r#type)))),
+        MatchField::Events(_) => None,
+    });
+    let fields: Vec<String> = fields.collect();
+    if !fields.is_empty() {
+        push(&mut out, format_args!(" {{ {} }}", fields.join(", ")));
+    }
+    let width = found.chosen.iter().map(|(step, _)| found.pattern.step(*step).name.chars().count()).max().unwrap_or(0);
+    for (step, event) in &found.chosen {
+        push(&mut out, format_args!("\n  {:<width$}  {}", found.pattern.step(*step).name, shown_event(test, event, schema)));
+    }
+    out
+}
+
+/// `5s payments { card_id: "1", amount: 1 }`, without what is null and without the event time.
+fn shown_event(test: &Test, event: &Event, schema: &Schema) -> String {
+    let stream = schema.stream(event.stream);
+    let shown = |place: &usize| !event.fields[*place].is_null() && stream.time_field != Some(*place);
+    let fields: Vec<usize> = (0..stream.fields.len()).filter(shown).collect();
+    let fields: Vec<String> = fields.into_iter().map(|place| shown_field(&stream.fields[place], &event.fields[place])).collect();
+    format!("{} {} {{ {} }}", shown_at(test, event.time), stream.name, fields.join(", "))
+}
+
+fn shown_at(test: &Test, time: EventTime) -> String {
+    if time == EventTime::END { "the end of time".to_owned() } else { time.since(test.start).to_string() }
+}
+
+fn shown_field(field: &Field, value: &Value) -> String {
+    format!("{}: {}", field.name, shown_value(value, Some(&field.r#type)))
+}
+
+/// As the language writes it; the type names the fields of records.
+fn shown_value(value: &Value, r#type: Option<&Type>) -> String {
+    match (value, r#type) {
+        (Value::Null, _) => "null".to_owned(),
+        (Value::Bool(value), _) => value.to_string(),
+        (Value::Int(value), _) => value.to_string(),
+        (Value::Float(value), _) => value.to_string(),
+        (Value::Decimal(value), _) => value.to_string(),
+        (Value::Text(text), _) => format!("{text:?}"),
+        (Value::Timestamp(time), _) => format!("\"{time}\""),
+        (Value::Duration(span), _) => span.to_string(),
+        (Value::List(values), r#type) => {
+            let element = match r#type {
+                Some(Type::List(element)) => Some(&**element),
+                _ => None,
+            };
+            format!("[{}]", joined(values.iter().map(|value| shown_value(value, element))))
+        }
+        (Value::Record(values), Some(Type::Record(fields))) => {
+            format!("{{ {} }}", joined(fields.iter().zip(values.iter()).map(|(field, value)| shown_field(field, value))))
+        }
+        (Value::Record(values), _) => format!("{{ {} }}", joined(values.iter().map(|value| shown_value(value, None)))),
+    }
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn push(out: &mut String, text: fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("text takes all");
+}
