@@ -1,6 +1,6 @@
 //! The faithful tree of a file: what was written, where, in the spelling it was written in. Nothing is resolved.
 //!
-//! Comments and blank lines are not in the tree; [`File::comments`] and the source text give them to the printer by place.
+//! Comments and blank lines are not in the tree; the parser's list of comments and the source text give them to the printer by place.
 //! Equality ignores places: two texts that differ only in layout have equal trees.
 
 use crate::event::TimeSpan;
@@ -11,7 +11,10 @@ pub type Name = Spanned<String>;
 
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct File {
+    /// Those that could be read whole, in the order written.
     pub items: Vec<Item>,
+    /// What the other items declare, where that much could be read. Nothing should be said of these names: what they mean is not known.
+    pub unread: Vec<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -190,7 +193,7 @@ pub struct Quantifier {
     pub each_within: Option<Spanned<TimeSpan>>,
 }
 
-/// As written; equality of trees is equality of spelling here.
+/// As written; equality of trees is equality of spelling here. Never `{0}`, and never more at least than at most: the parser refuses these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// No mark, but words follow (`x greedy`): for the checker to judge.

@@ -41,6 +41,8 @@ pub enum Code {
     NotLiteral,
     /// A source text larger than the compiler takes.
     TextTooLarge,
+    /// More findings in one text than are shown.
+    TooManyErrors,
 }
 
 impl Code {
@@ -64,6 +66,7 @@ impl Code {
             Self::StepStart => "E0015",
             Self::NotLiteral => "E0016",
             Self::TextTooLarge => "E0017",
+            Self::TooManyErrors => "E0018",
         }
     }
 }
