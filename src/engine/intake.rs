@@ -285,3 +285,6 @@ enum Openness {
     Live,
     Closed,
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,3 +226,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

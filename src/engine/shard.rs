@@ -153,6 +153,12 @@ impl Shard {
         Ok(Restored::Taken)
     }
 
+    /// No key, run, timer or untold change is left.
+    #[cfg(test)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.lines.keys.iter().all(Keys::is_bare)
+    }
+
     fn step(&mut self, event: &Arc<Event>, matches: &mut Vec<Match>) {
         let Self { compiled, lines, hand, .. } = self;
         hand.event_number += 1;

@@ -1,0 +1,228 @@
+//! Lateness, idleness and positions, said as what must come of each arrival.
+
+use crate::engine::position::RefusedRange;
+use crate::engine::{Arrival, Intake, IntakeLimits, PartitionPosition, Rewind, StreamTiming};
+use crate::event::{Event, EventTime, ProcessingTime, Schema, Stream, StreamId, TimeSpan};
+
+const A: StreamId = StreamId(0);
+const B: StreamId = StreamId(1);
+const SECOND_US: i64 = 1_000_000;
+
+fn intake(timing: StreamTiming, held_events_max: usize) -> Intake {
+    let stream = |name: &str| Stream { name: name.to_owned(), fields: Vec::new(), time_field: None, lateness: None };
+    let schema = Schema { streams: vec![stream("a"), stream("b")] };
+    let limits = IntakeLimits { held_events_max, reference: EventTime::from_micros(1_000 * SECOND_US), ahead_max: TimeSpan::from_secs(100) };
+    Intake::new(schema.into(), vec![timing; 2], limits)
+}
+
+fn late_after(seconds: i64) -> StreamTiming {
+    StreamTiming::of_lateness(TimeSpan::from_secs(seconds))
+}
+
+fn seconds(seconds: i64) -> EventTime {
+    EventTime::from_micros(seconds * SECOND_US)
+}
+
+fn tick(intake: &mut Intake, seconds: i64) {
+    intake.tick(ProcessingTime::from_micros(seconds * SECOND_US));
+}
+
+/// An event of partition 0 arrives.
+fn arrive(intake: &mut Intake, stream: StreamId, offset: u64, time: EventTime) -> Arrival {
+    let event = Event { stream, partition: 0, offset, time, fields: Box::new([]) };
+    intake.arrive(event, offset * 10, offset * 10 + 10)
+}
+
+fn released(intake: &mut Intake) -> Vec<i64> {
+    let mut out = Vec::new();
+    intake.release(&mut out);
+    out.iter().map(|event| event.time.micros() / SECOND_US).collect()
+}
+
+fn is_late(arrival: &Arrival) -> bool {
+    matches!(arrival, Arrival::Late { .. })
+}
+
+#[test]
+fn late_is_what_is_more_than_the_lateness_older_than_the_newest() {
+    let mut intake = intake(late_after(5), 9);
+    for (offset, time, late) in [
+        (0, seconds(10), false),
+        (1, seconds(5), false),
+        (2, seconds(5).minus(TimeSpan::TICK), true),
+        (3, seconds(10), false),
+        (4, seconds(11), false),
+        (5, seconds(5), true),
+    ] {
+        assert_eq!(is_late(&arrive(&mut intake, A, offset, time)), late, "{offset}");
+    }
+    assert_eq!(intake.watermark(), seconds(6).minus(TimeSpan::TICK));
+    assert_eq!(released(&mut intake), [5]);
+    assert_eq!(intake.counters().late, 2);
+}
+
+#[test]
+fn events_of_equal_time_are_never_late_to_each_other() {
+    let mut intake = intake(late_after(0), 9);
+    assert!((0..3).all(|offset| arrive(&mut intake, A, offset, seconds(1)) == Arrival::Held));
+    assert_eq!(released(&mut intake), [] as [i64; 0]);
+    intake.end();
+    assert_eq!(released(&mut intake), [1, 1, 1]);
+    assert_eq!(intake.watermark(), EventTime::END);
+}
+
+#[test]
+fn an_open_partition_holds_the_watermark_back_until_it_is_idle_or_closed() {
+    let timing = StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(0) };
+    for close in [false, true] {
+        let mut intake = intake(timing, 9);
+        intake.open(A, 0);
+        intake.open(B, 0);
+        tick(&mut intake, 100);
+        arrive(&mut intake, A, 0, seconds(1));
+        tick(&mut intake, 120);
+        arrive(&mut intake, A, 1, seconds(2));
+        assert_eq!(intake.watermark(), EventTime::BEGINNING);
+        tick(&mut intake, 130);
+        assert_eq!(released(&mut intake), [] as [i64; 0], "not yet longer than the time-out");
+        if close { intake.close(B, 0) } else { tick(&mut intake, 131) }
+        assert_eq!(released(&mut intake), [1]);
+    }
+}
+
+#[test]
+fn what_arrives_after_idleness_is_late_by_the_watermark_of_the_task() {
+    let mut intake = intake(StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(0) }, 9);
+    intake.open(A, 0);
+    intake.open(B, 0);
+    tick(&mut intake, 0);
+    arrive(&mut intake, A, 0, seconds(50));
+    tick(&mut intake, 20);
+    arrive(&mut intake, A, 1, seconds(60));
+    tick(&mut intake, 31);
+    let watermark = seconds(60).minus(TimeSpan::TICK);
+    assert_eq!(intake.watermark(), watermark);
+    assert!(matches!(arrive(&mut intake, B, 0, seconds(55)), Arrival::Late { watermark: at, .. } if at == watermark));
+    // It holds the task back again, which does not go back.
+    arrive(&mut intake, A, 2, seconds(70));
+    assert_eq!(intake.watermark(), watermark);
+    assert_eq!(arrive(&mut intake, B, 1, seconds(65)), Arrival::Held);
+    assert_eq!(released(&mut intake), [50, 60]);
+}
+
+#[test]
+fn where_all_are_idle_the_watermark_stays() {
+    let mut intake = intake(StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(0) }, 9);
+    tick(&mut intake, 0);
+    arrive(&mut intake, A, 0, seconds(50));
+    tick(&mut intake, 1_000);
+    assert_eq!(intake.watermark(), seconds(50).minus(TimeSpan::TICK));
+    assert!(intake.positions().partitions[0].idle);
+}
+
+#[test]
+fn a_quiet_stream_follows_the_clock_where_that_is_asked_for() {
+    let mut intake = intake(StreamTiming { idle_after: Some(TimeSpan::from_secs(30)), ..late_after(5) }, 9);
+    tick(&mut intake, 500);
+    arrive(&mut intake, A, 0, seconds(498));
+    tick(&mut intake, 529);
+    assert_eq!(intake.watermark(), seconds(493).minus(TimeSpan::TICK));
+    tick(&mut intake, 530);
+    assert_eq!(intake.watermark(), seconds(525).minus(TimeSpan::TICK));
+    assert_eq!(released(&mut intake), [498]);
+    assert!(is_late(&arrive(&mut intake, A, 1, seconds(524))));
+    assert_eq!(arrive(&mut intake, A, 2, seconds(531)), Arrival::Held);
+    tick(&mut intake, 540);
+    assert_eq!(intake.watermark(), seconds(526).minus(TimeSpan::TICK), "what is shown counts again");
+}
+
+#[test]
+fn a_time_too_far_ahead_moves_nothing() {
+    let mut intake = intake(late_after(0), 9);
+    arrive(&mut intake, A, 0, seconds(10));
+    assert!(matches!(arrive(&mut intake, A, 1, seconds(1_101)), Arrival::TooFarAhead { .. }));
+    assert_eq!(arrive(&mut intake, A, 2, seconds(11)), Arrival::Held);
+    assert_eq!(arrive(&mut intake, A, 3, seconds(1_100)), Arrival::Held, "the bound itself is not beyond it");
+    assert_eq!(intake.counters().too_far_ahead, 1);
+    assert_eq!(intake.newest(A, 0), seconds(1_100));
+}
+
+#[test]
+fn once_watermarks_are_said_only_what_is_said_counts() {
+    let mut intake = intake(late_after(0), 9);
+    intake.say_watermark(A, 0, EventTime::BEGINNING);
+    for (offset, time) in [(0, 7), (1, 3), (2, 9)] {
+        assert_eq!(arrive(&mut intake, A, offset, seconds(time)), Arrival::Held);
+    }
+    intake.say_watermark(A, 0, seconds(7));
+    assert_eq!(released(&mut intake), [3, 7]);
+    assert!(is_late(&arrive(&mut intake, A, 3, seconds(7))));
+    intake.say_watermark(A, 0, seconds(5));
+    assert_eq!(intake.watermark(), seconds(7), "never goes back");
+}
+
+#[test]
+fn the_rewind_place_is_the_oldest_record_that_is_still_held() {
+    let mut intake = intake(late_after(5), 9);
+    for (offset, time) in [(0, 10), (1, 14), (2, 11)] {
+        arrive(&mut intake, A, offset, seconds(time));
+    }
+    intake.skip(A, 0, 3, 40);
+    let rewind = |intake: &mut Intake| {
+        released(intake);
+        intake.positions().partitions[0].rewind
+    };
+    assert_eq!(rewind(&mut intake), Some(Rewind { offset: 0, position: 0, newest_us: i64::MIN }));
+    arrive(&mut intake, A, 4, seconds(17));
+    // The record at offset 2 is let out before the one at 1.
+    assert_eq!(rewind(&mut intake), Some(Rewind { offset: 1, position: 10, newest_us: 10 * SECOND_US }));
+    arrive(&mut intake, A, 5, seconds(20));
+    let expected = PartitionPosition {
+        stream: "a".to_owned(),
+        partition: 0,
+        next_offset: 6,
+        next_position: 60,
+        newest_us: 20 * SECOND_US,
+        idle: false,
+        rewind: Some(Rewind { offset: 4, position: 40, newest_us: 14 * SECOND_US }),
+        refused: Vec::new(),
+    };
+    released(&mut intake);
+    assert_eq!(intake.positions().partitions, [expected]);
+    intake.end();
+    assert_eq!(rewind(&mut intake), None);
+}
+
+#[test]
+fn what_is_read_again_is_decided_as_the_first_time_and_then_the_partition_is_where_it_was() {
+    let mut before = intake(late_after(5), 9);
+    for (offset, time) in [(0, 20), (1, 17), (2, 10), (3, 30), (4, 24), (5, 28)] {
+        arrive(&mut before, A, offset, seconds(time));
+    }
+    assert_eq!(released(&mut before), [17, 20]);
+    let positions = before.positions();
+    let mut after = intake(late_after(5), 9);
+    after.open(A, 0);
+    after.restore(&positions);
+    let again: Vec<Arrival> = [(3, 30), (4, 24)].map(|(offset, time)| arrive(&mut after, A, offset, seconds(time))).into();
+    assert_eq!(again, [Arrival::Held, Arrival::Passed]);
+    assert_eq!(after.positions(), positions, "until all is there, reading would have to begin at the same place");
+    // The source has lost the record at offset 5; the newest time is not forgotten for it.
+    assert!(is_late(&arrive(&mut after, A, 6, seconds(24))));
+    assert_eq!((after.counters().events, after.counters().events_read_again), (1, 2));
+    assert_eq!(after.newest(A, 0), seconds(30));
+}
+
+#[test]
+fn a_full_buffer_keeps_events_out_but_lets_time_go_on() {
+    let mut intake = intake(late_after(5), 2);
+    let full = |arrival: Arrival| matches!(arrival, Arrival::HeldFull { .. });
+    assert!(!full(arrive(&mut intake, A, 0, seconds(10))));
+    assert!(!full(arrive(&mut intake, A, 1, seconds(12))));
+    assert!(full(arrive(&mut intake, A, 2, seconds(13))));
+    assert!(full(arrive(&mut intake, A, 3, seconds(14))));
+    assert!(!full(arrive(&mut intake, A, 4, seconds(16))), "the event at 10 s has made room");
+    assert_eq!(released(&mut intake), [10]);
+    assert_eq!(intake.positions().partitions[0].refused, [RefusedRange { first_offset: 2, last_offset: 3 }]);
+    assert_eq!((intake.counters().held_full, intake.counters().held_events), (2, 2));
+}

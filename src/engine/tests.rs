@@ -1,0 +1,194 @@
+//! What matches say, in which lines events stand, and the order of the output.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{Counters, Effect, Engine, EngineOptions, Input, Match, MatchField, Positions, Shard};
+use crate::event::{Event, EventTime, Value};
+use crate::language::{Source, compile};
+use crate::pattern::Program;
+
+const STREAM: &str = "
+stream sent {
+  from_account: string?
+  to_account: string?
+  v: int
+  at: timestamp
+  time at
+}
+";
+
+fn program(patterns: &str) -> Program {
+    let compiled = compile(&[Source { path: "it.motif".to_owned(), text: format!("{STREAM}{patterns}") }]);
+    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+    compiled.program
+}
+
+/// From whom, to whom, how much, after how many seconds.
+type Transfer<'a> = (&'a str, &'a str, i64, i64);
+
+fn event(program: &Program, offset: u64, (from, to, v, seconds): Transfer<'_>) -> Event {
+    let account = |name: &str| if name.is_empty() { Value::Null } else { Value::text(name) };
+    let time = EventTime::from_micros(seconds * 1_000_000);
+    let fields = [account(from), account(to), Value::Int(v), Value::Timestamp(time)];
+    Event { stream: program.schema.find("sent").expect("declared"), partition: 0, offset, time, fields: fields.into() }
+}
+
+fn run(program: &Program, shards: usize, transfers: &[Transfer<'_>]) -> (Vec<Match>, Counters) {
+    let mut engine = Engine::new(program, EngineOptions { shards, ..EngineOptions::default() });
+    let arrive = |(offset, transfer): (u64, &Transfer<'_>)| {
+        Input::Arrive { event: event(program, offset, *transfer), position: offset, next_position: offset + 1 }
+    };
+    let mut effects = Vec::new();
+    engine.apply_batch((0..).zip(transfers).map(arrive).chain([Input::End]), &mut effects);
+    let matches = effects.into_iter().map(|effect| match effect {
+        Effect::Matched(found) => found,
+        other => panic!("only matches: {other:?}"),
+    });
+    (matches.collect(), engine.counters())
+}
+
+/// `pattern key offsets`.
+fn lines(matches: &[Match]) -> Vec<String> {
+    let key = |value: &Value| match value {
+        Value::Text(text) => text.to_string(),
+        other => format!("{other:?}"),
+    };
+    let line = |found: &Match| {
+        let key: Vec<String> = found.key_values.iter().map(key).collect();
+        let offsets: Vec<String> = found.chosen.iter().map(|(_, event)| event.offset.to_string()).collect();
+        format!("{} {} {}", found.pattern.name, key.join("+"), offsets.join(" "))
+    };
+    matches.iter().map(line).collect()
+}
+
+#[test]
+fn an_event_stands_in_the_line_of_every_distinct_key_that_it_has() {
+    let program = program(
+        "define out = sent where v > 0
+         define in = sent where v > 0
+         pattern p { from out, in by out.from_account, in.to_account  match a: sent where v == 1 then b: sent where v == 2 within 10s skip none }",
+    );
+    let transfers = [("x", "y", 1, 0), ("y", "x", 2, 1), ("z", "z", 1, 2), ("z", "z", 2, 3), ("", "w", 1, 4), ("w", "", 2, 5), ("x", "x", 0, 6)];
+    for shards in [1, 2, 3] {
+        let (matches, counters) = run(&program, shards, &transfers);
+        assert_eq!(lines(&matches), ["p x 0 1", "p y 0 1", "p z 2 3", "p w 4 5"], "{shards} shards");
+        assert_eq!((counters.null_keys, counters.events, counters.released), (2, 7, 7));
+    }
+}
+
+#[test]
+fn matches_stand_in_the_order_of_the_output() {
+    let program = program(
+        "pattern b { from sent by from_account  match a: sent where v == 1 then not n: sent where v == 9 within 5s }
+         pattern a { from sent by from_account  match a: sent where v == 1 then not n: sent where v == 9 within 5s }
+         pattern d { from sent by from_account  match a: sent where v == 2 }
+         pattern c { from sent by from_account  match a: sent where v == 2 }",
+    );
+    // At 5 s deadlines of two keys and two patterns, and events of two keys.
+    let transfers = [("y", "", 1, 0), ("x", "", 1, 0), ("y", "", 2, 5), ("x", "", 2, 5), ("x", "", 2, 4)];
+    let mut in_order = transfers;
+    in_order.sort_by_key(|(.., seconds)| *seconds);
+    let expected = ["c x 2", "d x 2", "a x 1", "b x 1", "a y 0", "b y 0", "c y 3", "d y 3", "c x 4", "d x 4"];
+    for shards in [1, 2, 3] {
+        assert_eq!(lines(&run(&program, shards, &in_order).0), expected, "{shards} shards");
+    }
+}
+
+#[test]
+fn a_match_says_what_emit_says_or_else_the_key_and_every_step() {
+    let program = program(
+        "pattern plain { from sent by from_account  match a+: sent where v == 1 then b: sent where v == 2 within 5s }
+         pattern said {
+           from sent by from_account
+           match a+: sent where v == 1 then b: sent where v == 2
+           within 5s
+           emit b.v as v, from_account, a
+           on timeout emit count(a) as n
+         }",
+    );
+    let (matches, counters) = run(&program, 1, &[("x", "", 1, 0), ("x", "", 2, 1), ("y", "", 1, 9)]);
+    let shown: BTreeMap<String, Vec<String>> = matches.iter().map(|found| (format!("{} {:?}", found.pattern.name, found.kind), shown(found))).collect();
+    let expected = [
+        ("plain Match", vec!["from_account=x", "a=[0]", "b=[1]"]),
+        ("said Match", vec!["v=2", "from_account=x", "a=[0]"]),
+        ("said Timeout", vec!["n=1"]),
+    ];
+    let expected: BTreeMap<String, Vec<String>> =
+        expected.into_iter().map(|(name, fields)| (name.to_owned(), fields.into_iter().map(str::to_owned).collect())).collect();
+    assert_eq!(shown, expected);
+    assert_eq!((counters.matches, counters.timeouts, counters.live_keys), (2, 1, 0));
+}
+
+fn shown(found: &Match) -> Vec<String> {
+    let field = |field: &MatchField| match field {
+        MatchField::Value(Value::Int(value), _) => value.to_string(),
+        MatchField::Value(Value::Text(text), _) => text.to_string(),
+        MatchField::Value(other, _) => format!("{other:?}"),
+        MatchField::Events(step) => format!("{:?}", found.events_of(*step).map(|event| event.offset).collect::<Vec<_>>()),
+    };
+    found.fields.iter().map(|(name, value)| format!("{name}={}", field(value))).collect()
+}
+
+/// Ids are stored and sent: their form is not to change unnoticed.
+#[test]
+fn an_id_is_a_hash_of_pattern_version_kind_and_events() {
+    let program = program("pattern p { from sent by from_account  match a: sent where v == 1 within 5s }");
+    let (matches, _) = run(&program, 1, &[("x", "", 1, 0), ("x", "", 1, 300)]);
+    let form = |offset: &[u8]| [b"\x01p".as_slice(), &program.patterns[0].version.to_be_bytes(), b"\0\x01a\x04sent\0", offset].concat();
+    let expected = [form(&[0]), form(&[1])].map(|bytes| xxhash_rust::xxh3::xxh3_128(&bytes));
+    assert_eq!([matches[0].id, matches[1].id], expected);
+}
+
+#[test]
+fn keys_where_nothing_has_started_hold_no_state() {
+    let program = program("pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 5s }");
+    let mut engine = Engine::new(&program, EngineOptions::default());
+    let mut effects = Vec::new();
+    let transfers = [("x", "", 2, 0), ("y", "", 1, 1), ("z", "", 1, 2), ("y", "", 2, 3), ("w", "", 0, 4), ("w", "", 0, 5)];
+    for (offset, transfer) in (0..).zip(transfers) {
+        engine.apply(Input::Arrive { event: event(&program, offset, transfer), position: offset, next_position: offset + 1 }, &mut effects);
+    }
+    let mut changes = Vec::new();
+    engine.take_changes(&mut changes);
+    assert_eq!(changes.len(), 1, "z alone: y has come and gone");
+    assert_eq!((engine.counters().live_keys, engine.counters().keys_made), (1, 2));
+    engine.apply(Input::Tick(crate::event::ProcessingTime::from_micros(0)), &mut effects);
+    changes.clear();
+    engine.take_changes(&mut changes);
+    assert_eq!(changes, [], "nothing has changed");
+}
+
+#[test]
+fn state_that_was_damaged_or_is_of_another_pattern_is_told() {
+    let program = program("pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 5s }");
+    let known = program.patterns[0].version.to_be_bytes();
+    let restore = |key: &[u8], value: &[u8]| Engine::new(&program, EngineOptions::default()).restore(&Positions { watermark_us: i64::MIN, ..Positions::default() }, [(key, value)]);
+    assert_eq!(restore(&[7; 20], b""), Ok(vec![u128::from_be_bytes([7; 16])]));
+    assert!(restore(b"short", b"").is_err());
+    let damaged = restore(&[known.as_slice(), b"key"].concat(), b"not runs").expect_err("no runs");
+    assert!(damaged.to_string().contains("pattern `p`"), "{damaged}");
+}
+
+#[test]
+fn at_the_end_of_time_not_even_a_timer_is_left() {
+    let program = program(
+        "pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 5s }
+         pattern q { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 }",
+    );
+    for stored in [false, true] {
+        let mut engine = Engine::new(&program, EngineOptions { shards: 2, ..EngineOptions::default() });
+        let (mut effects, mut changes) = (Vec::new(), Vec::new());
+        for offset in 0..100 {
+            let transfer = (["x", "y", "z"][offset as usize % 3], "", (offset % 5) as i64 / 2, offset as i64);
+            engine.apply(Input::Arrive { event: event(&program, offset, transfer), position: offset, next_position: offset + 1 }, &mut effects);
+            if stored {
+                engine.take_changes(&mut changes);
+            }
+        }
+        engine.apply(Input::End, &mut effects);
+        changes.clear();
+        engine.take_changes(&mut changes);
+        assert!(changes.is_empty() != stored);
+        assert!(engine.shards.iter().all(Shard::is_bare), "stored: {stored}");
+    }
+}
