@@ -175,8 +175,8 @@ impl Engine {
         changes[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
     }
 
-    /// Takes up positions and stored entries, before anything arrives and after partitions were opened. The sources are then read from each partition's rewind place;
-    /// where there is none, from its next record. Returns the versions of patterns that the program does not have; their entries are passed over.
+    /// Takes up positions and stored entries, before anything arrives and after partitions were opened. The sources are then read from each
+    /// partition's rewind place; where there is none, from its next record. Returns the versions of patterns that the program does not have; their entries are passed over.
     ///
     /// # Errors
     ///

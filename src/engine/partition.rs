@@ -1,7 +1,7 @@
 //! One partition of a task: how far it is read, the newest time it has shown, and from where it would have to be read again.
 //!
-//! Its held records stand in a queue in order of arrival; what the watermark has let out is marked, and leaves when it is the oldest. So the rewind place is the
-//! front of the queue, and keeping it costs a constant per record.
+//! Its held records stand in a queue in order of arrival; what the watermark has let out is marked, and leaves when it is the oldest. So the
+//! rewind place is the front of the queue, and keeping it costs a constant per record.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
 //! A part of the keys: which line an event stands in, its step there, deadlines, and what changed.
 //!
-//! A shard is given all events, in line order, and takes those whose keys are its own: the xxh3 hash of a key's bytes, modulo the number of shards. Shards share
-//! nothing but the program, and may be stepped side by side. Each keeps its matches in the order of the output; so all together are merged by a stable sort
+//! A shard is given all events, in line order, and takes those whose keys are its own: the xxh3 hash of a key's bytes, modulo the number of
+//! shards. Shards share nothing but the program, and may be stepped side by side. Each keeps its matches in the order of the output; so all together are merged by a stable sort
 //! on [`crate::engine::Match::order`].
 
 use std::cell::Cell;

@@ -162,7 +162,8 @@ fn keys_where_nothing_has_started_hold_no_state() {
 fn state_that_was_damaged_or_is_of_another_pattern_is_told() {
     let program = program("pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 5s }");
     let known = program.patterns[0].version.to_be_bytes();
-    let restore = |key: &[u8], value: &[u8]| Engine::new(&program, EngineOptions::default()).restore(&Positions { watermark_us: i64::MIN, ..Positions::default() }, [(key, value)]);
+    let nowhere = Positions { watermark_us: i64::MIN, ..Positions::default() };
+    let restore = |key: &[u8], value: &[u8]| Engine::new(&program, EngineOptions::default()).restore(&nowhere, [(key, value)]);
     assert_eq!(restore(&[7; 20], b""), Ok(vec![u128::from_be_bytes([7; 16])]));
     assert!(restore(b"short", b"").is_err());
     let damaged = restore(&[known.as_slice(), b"key"].concat(), b"not runs").expect_err("no runs");
@@ -191,4 +192,13 @@ fn at_the_end_of_time_not_even_a_timer_is_left() {
         assert!(changes.is_empty() != stored);
         assert!(engine.shards.iter().all(Shard::is_bare), "stored: {stored}");
     }
+}
+
+/// A shell with threads steps each shard on one.
+#[test]
+fn shards_and_matches_can_go_to_other_threads() {
+    fn goes<T: Send>() {}
+    goes::<Shard>();
+    goes::<Match>();
+    goes::<Engine>();
 }

@@ -1,5 +1,5 @@
-//! The core's laws: what comes out depends on the events and on the watermark, and on nothing else. Not on batches, shards or arrival order; and not on where a run was
-//! cut and taken up again from stored bytes. At the end of time nothing is left.
+//! The core's laws: what comes out depends on the events and on the watermark, and on nothing else. Not on batches, shards or arrival order;
+//! and not on where a run was cut and taken up again from stored bytes. At the end of time nothing is left.
 //!
 //! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many streams to try for each law.
 
