@@ -1,11 +1,25 @@
 //! Bytes to events, matches to bytes. JSON is the form of files and topics.
 //!
 //! A record becomes an [`crate::event::Event`] of exactly its stream's types or a [`Rejection`]: never a silent conversion.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `decode` | a record's fields, each as its stream declares it |
+//! | `json` | what is JSON and what is not; walking over it without building a tree |
+//! | `scalar` | numbers, times and lengths of time, from their text |
+//! | `encode` | a match, and its key, as JSON |
+//! | `readable` | a match as a line for people |
+//! | `set_aside` | why a record takes no part, and the line that says so |
 
 mod decode;
 mod encode;
+mod json;
+mod readable;
+mod scalar;
 mod set_aside;
 
-pub use decode::{DecodeOptions, Decoder, TimeUnit};
+pub use decode::{DecodeOptions, Decoder};
 pub use encode::{write_key, write_match};
-pub use set_aside::{Rejection, RejectionCode, RECORD_SHOWN_BYTES_MAX, write_set_aside};
+pub use readable::readable_match;
+pub use scalar::TimeUnit;
+pub use set_aside::{RECORD_SHOWN_BYTES_MAX, Rejection, RejectionCode, write_set_aside};

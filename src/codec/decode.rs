@@ -1,0 +1,281 @@
+//! A record's fields, each as its stream declares it.
+//!
+//! Fields may come in any order; those that the stream doesn't declare are passed over. Where a name comes twice, the last one counts, as readers of
+//! JSON commonly have it. A record that is not JSON is refused as that, whatever its fields hold; else the first field declared that is at
+//! fault is named.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::codec::json::{self, NotJson};
+use crate::codec::scalar::{self, TimeUnit, Unfit};
+use crate::codec::{Rejection, RejectionCode};
+use crate::event::{Event, EventTime, Field, Schema, StreamId, Type, Value};
+use crate::ports::Record;
+
+/// How records are read where their stream leaves it open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DecodeOptions {
+    pub timestamp_unit: TimeUnit,
+}
+
+/// Reads the records of one stream.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    schema: Arc<Schema>,
+    stream: StreamId,
+    options: DecodeOptions,
+}
+
+impl Decoder {
+    pub fn new(schema: &Arc<Schema>, stream: StreamId, options: DecodeOptions) -> Self {
+        Self { schema: schema.clone(), stream, options }
+    }
+
+    /// Cost: one pass over the record. Allocates the values that are text, lists and records, and the list of them.
+    ///
+    /// # Errors
+    ///
+    /// The record holds no event of the stream.
+    pub fn decode(&self, record: &Record<'_>, partition: u32) -> Result<Event, Rejection> {
+        if record.is_cut_off() {
+            let reason = format!("the record is {} bytes long, more than `record_bytes_max` allows", record.full_bytes);
+            return Err(Rejection { code: RejectionCode::TooLong, reason });
+        }
+        let text = std::str::from_utf8(record.bytes).map_err(|error| {
+            let reason = format!("the record is not UTF-8 from byte {} on", error.valid_up_to() + 1);
+            Rejection { code: RejectionCode::InvalidUtf8, reason }
+        })?;
+        json::check(text).map_err(|NotJson| not_json(text))?;
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(no_object(text));
+        }
+        let declared = self.schema.stream(self.stream);
+        let fields = match self.fields(text, &declared.fields) {
+            Ok(fields) => fields,
+            Err(Fault { code: RejectionCode::NotJson, .. }) => return Err(not_json(text)),
+            Err(fault) => return Err(fault.rejection()),
+        };
+        let time = time(declared.time_field, &fields, record.timestamp).ok_or_else(|| {
+            let reason = format!("the record has no timestamp of its own, and `{}` declares no field as its time", declared.name);
+            Rejection { code: RejectionCode::BadTimestamp, reason }
+        })?;
+        Ok(Event { stream: self.stream, partition, offset: record.offset, time, fields })
+    }
+
+    /// The members of an object, as declared.
+    fn fields(&self, text: &str, fields: &[Field]) -> Result<Box<[Value]>, Fault> {
+        let mut values = vec![Value::Null; fields.len()];
+        let mut faults: Vec<(usize, Fault)> = Vec::new();
+        // Records mostly have their fields in one order: after a field, the next one declared is the best guess.
+        let mut guess = 0;
+        let find = |name: &str| {
+            let place = (guess..fields.len()).chain(0..guess).find(|&place| fields[place].name == name)?;
+            guess = place + 1;
+            Some(place)
+        };
+        let take = |place: usize, text: &str| {
+            if !faults.is_empty() {
+                faults.retain(|(of, _)| *of != place);
+            }
+            match self.field(text, &fields[place]) {
+                Ok(value) => values[place] = value,
+                Err(fault) => {
+                    values[place] = Value::Null;
+                    faults.push((place, fault.within(&fields[place].name)));
+                }
+            }
+        };
+        json::for_each_member(text, find, take).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
+        for (place, field) in fields.iter().enumerate() {
+            if !field.nullable && values[place].is_null() && !faults.iter().any(|(of, _)| *of == place) {
+                faults.push((place, Fault::new(RejectionCode::MissingField, " is missing").within(&field.name)));
+            }
+        }
+        match faults.into_iter().min_by_key(|(place, _)| *place) {
+            Some((_, fault)) => Err(fault),
+            None => Ok(values.into()),
+        }
+    }
+
+    fn field(&self, text: &str, field: &Field) -> Result<Value, Fault> {
+        match text {
+            "null" if field.nullable => Ok(Value::Null),
+            "null" => Err(Fault::new(RejectionCode::NullField, " is null, which its type does not allow")),
+            _ => self.value(text, &field.r#type),
+        }
+    }
+
+    /// A JSON value other than null.
+    fn value(&self, text: &str, r#type: &Type) -> Result<Value, Fault> {
+        let unfit = |unfit: Unfit| Fault::of(unfit, text, r#type);
+        match r#type {
+            Type::Bool => match text {
+                "true" => Ok(Value::Bool(true)),
+                "false" => Ok(Value::Bool(false)),
+                _ => Err(unfit(Unfit::Other)),
+            },
+            Type::Int => scalar::int(text).map(Value::Int).map_err(unfit),
+            Type::Float => scalar::float(text).map(Value::Float).map_err(unfit),
+            Type::Decimal => scalar::decimal(&content(text).unwrap_or(Cow::Borrowed(text))).map(Value::Decimal).map_err(unfit),
+            Type::String => match content(text).ok_or_else(|| unfit(Unfit::Other))? {
+                Cow::Borrowed(text) => Ok(Value::Text(text.into())),
+                Cow::Owned(text) => Ok(Value::Text(text.into())),
+            },
+            Type::Timestamp => match content(text) {
+                Some(content) => scalar::time_of_text(&content),
+                None => scalar::time_of_number(text, self.options.timestamp_unit),
+            }
+            .map(Value::Timestamp)
+            .map_err(|unfit| self.bad_time(unfit, text)),
+            Type::Duration => match content(text) {
+                Some(content) => scalar::span_of_text(&content),
+                None => scalar::span_of_number(text),
+            }
+            .map(Value::Duration)
+            .map_err(unfit),
+            Type::List(element) if text.starts_with('[') => self.list(text, element),
+            Type::Record(fields) if text.starts_with('{') => Ok(Value::Record(self.fields(text, fields)?.into())),
+            Type::List(_) | Type::Record(_) => Err(unfit(Unfit::Other)),
+        }
+    }
+
+    fn list(&self, text: &str, element: &Type) -> Result<Value, Fault> {
+        let mut values = Vec::new();
+        let mut fault = None;
+        let mut place = 0;
+        let take = |text: &str| {
+            if fault.is_none() {
+                let value = match text {
+                    "null" => Err(Fault::new(RejectionCode::NullField, " is null, which its type does not allow")),
+                    _ => self.value(text, element),
+                };
+                match value {
+                    Ok(value) => values.push(value),
+                    Err(found) => fault = Some(found.at(place)),
+                }
+                place += 1;
+            }
+        };
+        json::for_each_element(text, take).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
+        fault.map_or_else(|| Ok(Value::List(values.into())), Err)
+    }
+
+    fn bad_time(&self, unfit: Unfit, text: &str) -> Fault {
+        let is_scalar = text.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit());
+        let unit = match self.options.timestamp_unit {
+            TimeUnit::Seconds => "seconds",
+            TimeUnit::Millis => "milliseconds",
+            TimeUnit::Micros => "microseconds",
+            TimeUnit::Nanos => "nanoseconds",
+        };
+        match unfit {
+            Unfit::TooLarge => Fault::new(RejectionCode::BadTimestamp, format!(": {} lies outside of the years 0 to 9999", Shown(text))),
+            Unfit::Other if is_scalar => {
+                let what = format!(": {} is neither an RFC 3339 time nor a whole number of {unit} since 1970", Shown(text));
+                Fault::new(RejectionCode::BadTimestamp, what)
+            }
+            Unfit::Other => Fault::of(unfit, text, &Type::Timestamp),
+        }
+    }
+}
+
+fn time(field: Option<usize>, values: &[Value], timestamp: Option<EventTime>) -> Option<EventTime> {
+    match field {
+        None => timestamp,
+        Some(place) => match &values[place] {
+            Value::Timestamp(time) => Some(*time),
+            other => unreachable!("the checker lets only a timestamp that is not nullable be the time, not {other:?}"),
+        },
+    }
+}
+
+/// What stands between the quotes of a JSON string; `None` where it is another value.
+fn content(text: &str) -> Option<Cow<'_, str>> {
+    let inside = text.strip_prefix('"')?.strip_suffix('"')?;
+    if inside.as_bytes().contains(&b'\\') { serde_json::from_str(text).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
+}
+
+fn not_json(text: &str) -> Rejection {
+    let reason = json::fault(text).map_or_else(|| "not JSON".to_owned(), |fault| format!("not JSON: {fault}"));
+    Rejection { code: RejectionCode::NotJson, reason }
+}
+
+fn no_object(text: &str) -> Rejection {
+    match json::fault(text) {
+        Some(_) => not_json(text),
+        None => Rejection { code: RejectionCode::NotObject, reason: format!("expected a JSON object, found {}", Shown(text.trim_ascii())) },
+    }
+}
+
+/// What is wrong with a value, and where in the record it stands.
+struct Fault {
+    code: RejectionCode,
+    /// `.shop.tags[2]`
+    path: String,
+    what: Cow<'static, str>,
+}
+
+impl Fault {
+    fn new(code: RejectionCode, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, path: String::new(), what: what.into() }
+    }
+
+    fn of(unfit: Unfit, text: &str, r#type: &Type) -> Self {
+        let found = Shown(text);
+        let expected = match r#type {
+            Type::Bool => "true or false",
+            Type::Int => "a whole number",
+            Type::Float => "a number",
+            Type::Decimal => "a number, or text that is one",
+            Type::String => "text",
+            Type::Timestamp => "an RFC 3339 time or a whole number",
+            Type::Duration => "a duration such as \"1h30m\", or a whole number of milliseconds",
+            Type::List(_) => "a list",
+            Type::Record(_) => "an object",
+        };
+        let kind = match r#type {
+            Type::List(_) => "list of values".to_owned(),
+            Type::Record(_) => "record".to_owned(),
+            scalar => scalar.to_string(),
+        };
+        match (unfit, r#type) {
+            (Unfit::Other, _) => Self::new(RejectionCode::WrongType, format!(": expected {expected} ({kind}), found {found}")),
+            (Unfit::TooLarge, Type::Float) => Self::new(RejectionCode::NumberTooLarge, format!(": {found} is beyond what a float holds")),
+            (Unfit::TooLarge, Type::Decimal) => {
+                Self::new(RejectionCode::NumberTooLarge, format!(": {found} has more than the 28 digits that a decimal holds"))
+            }
+            (Unfit::TooLarge, _) => Self::new(RejectionCode::NumberTooLarge, format!(": {found} does not fit into 64 bits")),
+        }
+    }
+
+    fn within(mut self, name: &str) -> Self {
+        self.path.insert_str(0, name);
+        self.path.insert(0, '.');
+        self
+    }
+
+    fn at(mut self, place: usize) -> Self {
+        self.path.insert_str(0, &format!("[{place}]"));
+        self
+    }
+
+    fn rejection(self) -> Rejection {
+        let path = self.path.strip_prefix('.').unwrap_or(&self.path);
+        Rejection { code: self.code, reason: format!("field `{path}`{}", self.what) }
+    }
+}
+
+/// A JSON value as found, cut off where it is long.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN_CHARS_MAX: usize = 60;
+        match self.0.char_indices().nth(SHOWN_CHARS_MAX) {
+            Some((end, _)) => write!(f, "{}… ({} bytes)", &self.0[..end], self.0.len()),
+            None => f.write_str(self.0),
+        }
+    }
+}
