@@ -1,0 +1,7 @@
+//! What is kept between runs: an ordered map of bytes, in RocksDB or in memory. Both behave alike; the tests hold one against the other.
+
+mod memory;
+mod rocks;
+
+pub use memory::Memory;
+pub use rocks::{Durability, Rocks, RocksOptions};

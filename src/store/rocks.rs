@@ -1,0 +1,185 @@
+//! A store in RocksDB, on disk.
+//!
+//! The folder holds a marker, `MOTIF-STATE`, with the number of its format, and the database in `db`. The marker is made before anything else and is locked
+//! while the folder is in use: so a folder of somebody else is never written to, and no folder by two processes. The write-ahead log is on: a batch
+//! that was written survives the process, and with [`Durability::Power`] also a loss of power.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Direction, IteratorMode, Options, ReadOptions, WriteOptions,
+};
+
+use crate::ports::{StateStore, StoreError, WriteBatch};
+
+const MARKER: &str = "MOTIF-STATE";
+const DATABASE: &str = "db";
+
+/// The only format so far.
+const FORMAT: &str = "1";
+
+/// Memory: two write buffers and the cache, for each open store.
+const WRITE_BUFFER_BYTES: usize = 8 << 20;
+const CACHE_BYTES: usize = 8 << 20;
+const OPEN_FILES_MAX: i32 = 256;
+const FILE_BYTES: u64 = 16 << 20;
+const LEVEL_0_FILES: i32 = 8;
+const BLOOM_BITS_PER_KEY: f64 = 10.0;
+
+/// What a written batch survives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// A loss of power: each batch waits for the disk.
+    Power,
+    /// The end of the process, by a kill too.
+    Process,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RocksOptions {
+    pub durability: Durability,
+}
+
+pub struct Rocks {
+    /// Before the marker: the database is closed while the folder is still locked.
+    database: DB,
+    _marker: File,
+    write: WriteOptions,
+}
+
+impl Rocks {
+    /// Makes the folder where there is none, or goes on with what it holds.
+    ///
+    /// # Errors
+    ///
+    /// The folder holds something else, is of an unknown format, is in use, or cannot be read or written.
+    pub fn open(path: &Path, options: RocksOptions) -> Result<Self, StoreError> {
+        let unusable = |what: String| StoreError::Unusable { path: path.display().to_string(), what };
+        let marker = claim(path).map_err(|refused| match refused {
+            Refused::InUse => StoreError::InUse { path: path.display().to_string() },
+            Refused::Because(what) => unusable(what),
+        })?;
+        let database = DB::open(&tuning(), path.join(DATABASE)).map_err(|error| unusable(error.to_string()))?;
+        let mut write = WriteOptions::default();
+        write.set_sync(options.durability == Durability::Power);
+        Ok(Self { database, _marker: marker, write })
+    }
+}
+
+enum Refused {
+    InUse,
+    Because(String),
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Because(error.to_string())
+    }
+}
+
+/// Makes sure that the folder is ours, and holds it for as long as the file is open.
+fn claim(path: &Path) -> Result<File, Refused> {
+    std::fs::create_dir_all(path)?;
+    let marker_path = path.join(MARKER);
+    if !marker_path.exists() {
+        refuse_if_foreign(path)?;
+    }
+    let mut marker = File::options().read(true).write(true).create(true).truncate(false).open(&marker_path)?;
+    match marker.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(Refused::InUse),
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    let mut text = String::new();
+    marker.read_to_string(&mut text)?;
+    match text.trim_ascii() {
+        FORMAT => {}
+        // Just made, or left by a start that was killed here.
+        "" => {
+            refuse_if_foreign(path)?;
+            writeln!(marker, "{FORMAT}")?;
+            marker.sync_all()?;
+            File::open(path)?.sync_all()?;
+        }
+        format => return Err(Refused::Because(format!("it is of format {format:?}, and this version of motif knows only {FORMAT:?}"))),
+    }
+    Ok(marker)
+}
+
+fn refuse_if_foreign(path: &Path) -> Result<(), Refused> {
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name != MARKER {
+            let name = name.display();
+            return Err(Refused::Because(format!("it holds {name} and is not a state folder of motif; give an empty folder or a new one")));
+        }
+    }
+    Ok(())
+}
+
+fn tuning() -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(&Cache::new_lru_cache(CACHE_BYTES));
+    blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
+    // Else index and filters would be held beside the cache, without a bound.
+    blocks.set_cache_index_and_filter_blocks(true);
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_max_write_buffer_number(2);
+    options.set_compaction_style(DBCompactionStyle::Universal);
+    options.set_level_zero_file_num_compaction_trigger(LEVEL_0_FILES);
+    options.set_target_file_size_base(FILE_BYTES);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    // RocksDB's own log of what it does.
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options
+}
+
+impl StateStore for Rocks {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.database.get(key).map_err(failed)
+    }
+
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<(), StoreError> {
+        if start >= end {
+            return Ok(());
+        }
+        let mut read = ReadOptions::default();
+        read.set_iterate_upper_bound(end);
+        for entry in self.database.iterator_opt(IteratorMode::From(start, Direction::Forward), read) {
+            let (key, value) = entry.map_err(failed)?;
+            if visit(&key, &value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        // Later entries of a RocksDB batch win over earlier ones, as the port has it.
+        let mut changes = rocksdb::WriteBatch::default();
+        for (start, end) in batch.delete_ranges.iter().filter(|(start, end)| start < end) {
+            changes.delete_range(start, end);
+        }
+        for key in &batch.deletes {
+            changes.delete(key);
+        }
+        for (key, value) in &batch.puts {
+            changes.put(key, value);
+        }
+        self.database.write_opt(changes, &self.write).map_err(failed)
+    }
+}
+
+fn failed(error: rocksdb::Error) -> StoreError {
+    StoreError::Failed(error.to_string())
+}

@@ -1,0 +1,183 @@
+//! Stores: the one on disk and the one in memory do the same, whatever is done to them; what was written is there after opening again; and a folder
+//! that is not ours is left alone.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use motif::ports::{StateStore, StoreError, WriteBatch};
+use motif::store::{Durability, Memory, Rocks, RocksOptions};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+fn open(path: &Path) -> Result<Rocks, StoreError> {
+    Rocks::open(path, RocksOptions { durability: Durability::Process })
+}
+
+fn opened(path: &Path) -> Rocks {
+    open(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refused(path: &Path) -> String {
+    match open(path) {
+        Ok(_) => panic!("{} was taken", path.display()),
+        Err(error) => error.to_string(),
+    }
+}
+
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The first entries of a range.
+fn scan(store: &dyn StateStore, start: &[u8], end: &[u8], entries_max: usize) -> Entries {
+    let mut found = Vec::new();
+    let visit = &mut |key: &[u8], value: &[u8]| {
+        found.push((key.to_vec(), value.to_vec()));
+        if found.len() < entries_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    store.scan(start, end, visit).expect("a store that works");
+    found
+}
+
+fn everything(store: &dyn StateStore) -> Entries {
+    scan(store, &[], &[0xff; 9], usize::MAX)
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Write(WriteBatch),
+    Get(Vec<u8>),
+    Scan(Vec<u8>, Vec<u8>, usize),
+    OpenAgain,
+}
+
+/// Few bytes, so that keys meet and are each other's beginnings.
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    vec(prop_oneof![Just(0), Just(1), Just(0x7f), Just(0xff)], 0..4)
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let batch = (vec((key(), key()), 0..2), vec(key(), 0..4), vec((key(), vec(any::<u8>(), 0..20)), 0..12));
+    prop_oneof![
+        6 => batch.prop_map(|(delete_ranges, deletes, puts)| Action::Write(WriteBatch { delete_ranges, deletes, puts })),
+        2 => key().prop_map(Action::Get),
+        3 => (key(), key(), 1..5_usize).prop_map(|(start, end, entries_max)| Action::Scan(start, end, entries_max)),
+        1 => Just(Action::OpenAgain),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn disk_and_memory_do_the_same(actions in vec(action(), 1..40)) {
+        let folder = tempdir().expect("a folder");
+        let memory = Memory::default();
+        let mut rocks = opened(folder.path());
+        for action in actions {
+            match action {
+                Action::Write(batch) => {
+                    memory.write(batch.clone()).expect("written");
+                    rocks.write(batch).expect("written");
+                }
+                Action::Get(key) => prop_assert_eq!(rocks.get(&key).expect("read"), memory.get(&key).expect("read")),
+                Action::Scan(start, end, entries_max) => {
+                    prop_assert_eq!(scan(&rocks, &start, &end, entries_max), scan(&memory, &start, &end, entries_max));
+                }
+                Action::OpenAgain => {
+                    drop(rocks);
+                    rocks = opened(folder.path());
+                }
+            }
+            prop_assert_eq!(everything(&rocks), everything(&memory));
+        }
+    }
+}
+
+#[test]
+fn a_batch_deletes_ranges_then_keys_then_puts() {
+    let folder = tempdir().expect("a folder");
+    let stores: [&dyn StateStore; 2] = [&opened(folder.path()), &Memory::default()];
+    for store in stores {
+        let put = |keys: &[&str]| keys.iter().map(|key| (key.as_bytes().to_vec(), b"old".to_vec())).collect();
+        store.write(WriteBatch { puts: put(&["a", "b", "c", "d"]), ..WriteBatch::default() }).expect("written");
+        let batch = WriteBatch {
+            delete_ranges: vec![(b"a".to_vec(), b"c".to_vec()), (b"z".to_vec(), b"a".to_vec())],
+            deletes: vec![b"d".to_vec(), b"b".to_vec(), b"nothing".to_vec()],
+            puts: vec![(b"b".to_vec(), b"new".to_vec()), (b"b".to_vec(), b"newer".to_vec())],
+        };
+        store.write(batch).expect("written");
+        let expected = [(b"b".to_vec(), b"newer".to_vec()), (b"c".to_vec(), b"old".to_vec())];
+        assert_eq!(everything(store), expected);
+    }
+}
+
+#[test]
+fn long_scans_see_every_entry_in_order_and_may_use_the_store() {
+    let folder = tempdir().expect("a folder");
+    let stores: [&dyn StateStore; 2] = [&opened(folder.path()), &Memory::default()];
+    for store in stores {
+        let puts = (0..1000_u32).map(|number| (number.to_be_bytes().to_vec(), vec![1])).collect();
+        store.write(WriteBatch { puts, ..WriteBatch::default() }).expect("written");
+        let mut next = 0_u32;
+        let visit = &mut |key: &[u8], _: &[u8]| {
+            assert_eq!(key, next.to_be_bytes());
+            next += 1;
+            store.write(WriteBatch { deletes: vec![key.to_vec()], ..WriteBatch::default() }).expect("written");
+            ControlFlow::Continue(())
+        };
+        store.scan(&[], &[0xff; 5], visit).expect("scanned");
+        assert_eq!(next, 1000);
+        assert!(everything(store).is_empty());
+    }
+}
+
+#[test]
+fn batches_synced_to_the_disk_are_read_again() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("made/on/the/way");
+    let value = vec![7; 1 << 20];
+    for number in 0..20_u8 {
+        let store = Rocks::open(&path, RocksOptions { durability: Durability::Power }).unwrap_or_else(|error| panic!("{error}"));
+        store.write(WriteBatch { puts: vec![(vec![number], value.clone())], ..WriteBatch::default() }).expect("written");
+    }
+    let store = opened(&path);
+    assert_eq!(everything(&store), (0..20).map(|number| (vec![number], value.clone())).collect::<Entries>());
+}
+
+#[test]
+fn a_folder_in_use_is_refused_until_it_is_free() {
+    let folder = tempdir().expect("a folder");
+    let store = opened(folder.path());
+    assert!(matches!(open(folder.path()), Err(StoreError::InUse { .. })));
+    assert!(refused(folder.path()).ends_with("is in use by another process"));
+    drop(store);
+    opened(folder.path());
+}
+
+#[test]
+fn a_folder_that_is_something_elses_is_refused_and_left_alone() {
+    let folder = tempdir().expect("a folder");
+    std::fs::write(folder.path().join("thesis.odt"), "years of work").expect("written");
+    let sentence = refused(folder.path());
+    assert!(sentence.contains("it holds thesis.odt and is not a state folder of motif"), "{sentence}");
+    let names: Vec<_> = std::fs::read_dir(folder.path()).expect("read").map(|entry| entry.expect("read").file_name()).collect();
+    assert_eq!(names, ["thesis.odt"]);
+
+    let file = folder.path().join("thesis.odt");
+    assert!(refused(&file).contains("thesis.odt"), "a file is no folder");
+}
+
+#[test]
+fn a_start_that_was_killed_before_the_marker_was_whole_is_no_obstacle() {
+    let folder = tempdir().expect("a folder");
+    std::fs::write(folder.path().join("MOTIF-STATE"), "").expect("written");
+    opened(folder.path());
+}
+
+#[test]
+fn a_format_of_another_version_is_refused_by_name() {
+    let folder = tempdir().expect("a folder");
+    std::fs::write(folder.path().join("MOTIF-STATE"), "99\n").expect("written");
+    let sentence = refused(folder.path());
+    assert!(sentence.contains("it is of format \"99\""), "{sentence}");
+}
