@@ -103,7 +103,8 @@ fn write_value(value: &Value, r#type: Option<&Type>, out: &mut Vec<u8>) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(value) => write_plain(out, format_args!("{value}")),
         Value::Int(value) => write_plain(out, format_args!("{value}")),
-        Value::Float(value) => serde_json::to_writer(&mut *out, value).expect("floats are finite, and memory takes everything"),
+        // The fewest digits that read as the same float. What prints for debugging is JSON for every finite one: `1.0`, `0.1`, `1e21`.
+        Value::Float(value) => write_plain(out, format_args!("{value:?}")),
         Value::Decimal(value) => write_plain(out, format_args!("{value}")),
         Value::Text(text) => write_text(text, out),
         Value::Timestamp(time) => write_plain(out, format_args!("\"{time}\"")),

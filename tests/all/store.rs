@@ -1,14 +1,18 @@
 //! Stores: the one on disk and the one in memory do the same, whatever is done to them; what was written is there after opening again; and a folder
 //! that is not ours is left alone.
+//!
+//! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many lists of actions to try.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use motif::ports::{StateStore, StoreError, WriteBatch};
 use motif::store::{Durability, Memory, Rocks, RocksOptions};
-use proptest::collection::vec;
-use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tempfile::tempdir;
+
+const CASES: u64 = 24;
 
 fn open(path: &Path) -> Result<Rocks, StoreError> {
     Rocks::open(path, RocksOptions { durability: Durability::Process })
@@ -42,53 +46,50 @@ fn everything(store: &dyn StateStore) -> Entries {
     scan(store, &[], &[0xff; 9], usize::MAX)
 }
 
-#[derive(Clone, Debug)]
-enum Action {
-    Write(WriteBatch),
-    Get(Vec<u8>),
-    Scan(Vec<u8>, Vec<u8>, usize),
-    OpenAgain,
-}
-
 /// Few bytes, so that keys meet and are each other's beginnings.
-fn key() -> impl Strategy<Value = Vec<u8>> {
-    vec(prop_oneof![Just(0), Just(1), Just(0x7f), Just(0xff)], 0..4)
+fn key(random: &mut ChaCha8Rng) -> Vec<u8> {
+    (0..random.random_range(0..4)).map(|_| [0, 1, 0x7f, 0xff][random.random_range(0..4)]).collect()
 }
 
-fn action() -> impl Strategy<Value = Action> {
-    let batch = (vec((key(), key()), 0..2), vec(key(), 0..4), vec((key(), vec(any::<u8>(), 0..20)), 0..12));
-    prop_oneof![
-        6 => batch.prop_map(|(delete_ranges, deletes, puts)| Action::Write(WriteBatch { delete_ranges, deletes, puts })),
-        2 => key().prop_map(Action::Get),
-        3 => (key(), key(), 1..5_usize).prop_map(|(start, end, entries_max)| Action::Scan(start, end, entries_max)),
-        1 => Just(Action::OpenAgain),
-    ]
+fn batch(random: &mut ChaCha8Rng) -> WriteBatch {
+    WriteBatch {
+        delete_ranges: (0..random.random_range(0..2)).map(|_| (key(random), key(random))).collect(),
+        deletes: (0..random.random_range(0..4)).map(|_| key(random)).collect(),
+        puts: (0..random.random_range(0..12)).map(|_| (key(random), vec![random.random(); random.random_range(0..20)])).collect(),
+    }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    #[test]
-    fn disk_and_memory_do_the_same(actions in vec(action(), 1..40)) {
+#[test]
+fn disk_and_memory_do_the_same() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    for seed in seed..seed + number("MOTIF_TEST_CASES").unwrap_or(CASES) {
+        println!("MOTIF_TEST_SEED={seed}");
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
         let folder = tempdir().expect("a folder");
         let memory = Memory::default();
         let mut rocks = opened(folder.path());
-        for action in actions {
-            match action {
-                Action::Write(batch) => {
-                    memory.write(batch.clone()).expect("written");
-                    rocks.write(batch).expect("written");
-                }
-                Action::Get(key) => prop_assert_eq!(rocks.get(&key).expect("read"), memory.get(&key).expect("read")),
-                Action::Scan(start, end, entries_max) => {
-                    prop_assert_eq!(scan(&rocks, &start, &end, entries_max), scan(&memory, &start, &end, entries_max));
-                }
-                Action::OpenAgain => {
+        for _ in 0..random.random_range(1..40) {
+            match random.random_range(0..12) {
+                0 => {
                     drop(rocks);
                     rocks = opened(folder.path());
                 }
+                1 | 2 => {
+                    let key = key(random);
+                    assert_eq!(rocks.get(&key).expect("read"), memory.get(&key).expect("read"), "{key:?}");
+                }
+                3..6 => {
+                    let (start, end, entries_max) = (key(random), key(random), random.random_range(1..5));
+                    assert_eq!(scan(&rocks, &start, &end, entries_max), scan(&memory, &start, &end, entries_max), "{start:?}..{end:?}");
+                }
+                _ => {
+                    let batch = batch(random);
+                    memory.write(batch.clone()).expect("written");
+                    rocks.write(batch).expect("written");
+                }
             }
-            prop_assert_eq!(everything(&rocks), everything(&memory));
+            assert_eq!(everything(&rocks), everything(&memory));
         }
     }
 }

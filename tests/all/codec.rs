@@ -1,0 +1,483 @@
+//! Records and matches as JSON: what is read agrees with a plain reading by way of `serde_json`, whatever the bytes; every refusal names what is wrong;
+//! matches are written in exactly one form.
+//!
+//! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many records to try.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use motif::automaton::DecidedKind;
+use motif::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, readable_match, write_key, write_match};
+use motif::engine::{Effect, Engine, EngineOptions, Input, Match, MatchField};
+use motif::event::{Event, EventTime, Field, Schema, Stream, StreamId, TimeSpan, Type, Value};
+use motif::pattern::{
+    Body, Condition, ConditionId, Connective, Element, OnTimeout, Part, Pattern, Program, Quantifier, Sequence, Skip, Source, Step, StepId,
+};
+use motif::ports::Record;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rust_decimal::Decimal;
+use serde_json::value::RawValue;
+
+const CASES: u64 = 30_000;
+
+fn field(name: &str, r#type: Type) -> Field {
+    Field { name: name.to_owned(), r#type, nullable: false }
+}
+
+fn nullable(name: &str, r#type: Type) -> Field {
+    Field { nullable: true, ..field(name, r#type) }
+}
+
+fn payments() -> Arc<Schema> {
+    let shop = Type::Record(vec![field("name", Type::String), nullable("ranks", Type::List(Box::new(Type::Int)))]);
+    let fields = vec![
+        field("at", Type::Timestamp),
+        field("id", Type::Int),
+        field("amount", Type::Decimal),
+        nullable("rate", Type::Float),
+        nullable("ok", Type::Bool),
+        nullable("note", Type::String),
+        nullable("took", Type::Duration),
+        nullable("tags", Type::List(Box::new(Type::String))),
+        nullable("shop", shop),
+    ];
+    let stream = Stream { name: "payments".to_owned(), fields, time_field: Some(0), lateness: None };
+    Arc::new(Schema { streams: vec![stream] })
+}
+
+fn record(bytes: &[u8]) -> Record<'_> {
+    Record { offset: 5, position: 0, next_position: 0, timestamp: None, bytes, full_bytes: bytes.len() as u64 }
+}
+
+fn decoder() -> Decoder {
+    Decoder::new(&payments(), StreamId(0), DecodeOptions::default())
+}
+
+fn decode(bytes: &[u8]) -> Result<Event, Rejection> {
+    decoder().decode(&record(bytes), 3)
+}
+
+/// A record with the fields that must be there, and this one.
+fn with(member: &str) -> String {
+    format!(r#"{{"at":"2026-11-24T10:00:00Z","id":1,"amount":1.50,{member}}}"#)
+}
+
+#[test]
+fn a_record_becomes_an_event_of_the_types_declared() {
+    let event = decode(
+        br#" {"other":[{"x":1e999}],"id":-7,"rate":1,"amount":"12.500","at":1764000000123,"ok":false,"note":"a\"\u00e4\ud83d\ude00",
+            "took":"1h30m","tags":["x",""],"shop":{"new":1,"ranks":[1,-0],"name":"S"}} "#,
+    )
+    .expect("an event");
+    assert_eq!((event.stream, event.partition, event.offset, event.time.micros()), (StreamId(0), 3, 5, 1_764_000_000_123_000));
+    let expected = [
+        Value::Timestamp(event.time),
+        Value::Int(-7),
+        Value::Decimal(Decimal::from_str("12.500").expect("a number")),
+        Value::Float(1.0),
+        Value::Bool(false),
+        Value::text("a\"ä😀"),
+        Value::Duration(TimeSpan::from_secs(5400)),
+        Value::List([Value::text("x"), Value::text("")].into()),
+        Value::Record([Value::text("S"), Value::List([Value::Int(1), Value::Int(0)].into())].into()),
+    ];
+    assert_eq!(*event.fields, expected);
+}
+
+#[test]
+fn of_a_name_that_comes_twice_the_last_counts() {
+    assert_eq!(decode(with(r#""id":2,"note":7,"note":"b""#).as_bytes()).expect("an event").fields[1], Value::Int(2));
+    assert_eq!(decode(with(r#""note":"b","note":7"#).as_bytes()).expect_err("no text").code, RejectionCode::WrongType);
+    assert_eq!(decode(with(r#""id":null"#).as_bytes()).expect_err("null").code, RejectionCode::NullField);
+}
+
+#[test]
+fn every_refusal_names_what_is_wrong() {
+    let long = format!(r#""note":[{}]"#, "\"abcdefgh\",".repeat(1000) + "1");
+    let deep = format!(r#""other":{}{}"#, "[".repeat(127), "]".repeat(127));
+    let cases: [(String, &str, &str); 36] = [
+        (String::new(), "not_json", "not JSON: the record is empty"),
+        ("{".to_owned(), "not_json", "not JSON: EOF while parsing an object at byte 1"),
+        ("hello".to_owned(), "not_json", "not JSON: expected value at byte 1"),
+        (with(r#""note":"x"} x"#), "not_json", ""),
+        (with(r#""note":NaN"#), "not_json", ""),
+        (with(r#""other":"\ud800""#), "not_json", ""),
+        (with(r#""other":"\u12g4""#), "not_json", ""),
+        (with(r#""note":"\udc00\ud800""#), "not_json", ""),
+        (with(&deep), "not_json", "not JSON: nested deeper than 127"),
+        ("[1]".to_owned(), "not_object", "expected a JSON object, found [1]"),
+        (" null".to_owned(), "not_object", "expected a JSON object, found null"),
+        ("{}".to_owned(), "missing_field", "field `at` is missing"),
+        (r#"{"id":1,"at":0}"#.to_owned(), "missing_field", "field `amount` is missing"),
+        (r#"{"id":null,"at":0}"#.to_owned(), "null_field", "field `id` is null, which its type does not allow"),
+        (with(r#""id":1.0"#), "wrong_type", "field `id`: expected a whole number (int), found 1.0"),
+        (with(r#""id":"1""#), "wrong_type", "field `id`: expected a whole number (int), found \"1\""),
+        (with(r#""id":9223372036854775808"#), "number_too_large", "field `id`: 9223372036854775808 does not fit into 64 bits"),
+        (with(r#""rate":1e999"#), "number_too_large", "field `rate`: 1e999 is beyond what a float holds"),
+        (with(r#""rate":"1""#), "wrong_type", "field `rate`: expected a number (float), found \"1\""),
+        (
+            with(r#""amount":12345678901234567890123456789"#),
+            "number_too_large",
+            "field `amount`: 12345678901234567890123456789 has more than the 28 digits that a decimal holds",
+        ),
+        (with(r#""amount":"1,5""#), "wrong_type", "field `amount`: expected a number, or text that is one (decimal), found \"1,5\""),
+        (with(r#""amount":true"#), "wrong_type", "field `amount`: expected a number, or text that is one (decimal), found true"),
+        (
+            with(r#""at":"yesterday""#),
+            "bad_timestamp",
+            "field `at`: \"yesterday\" is neither an RFC 3339 time nor a whole number of milliseconds since 1970",
+        ),
+        (with(r#""at":0.5"#), "bad_timestamp", "field `at`: 0.5 is neither an RFC 3339 time nor a whole number of milliseconds since 1970"),
+        (with(r#""at":99999999999999999"#), "bad_timestamp", "field `at`: 99999999999999999 lies outside of the years 0 to 9999"),
+        (with(r#""at":[]"#), "wrong_type", "field `at`: expected an RFC 3339 time or a whole number (timestamp), found []"),
+        (with(r#""ok":"true""#), "wrong_type", "field `ok`: expected true or false (bool), found \"true\""),
+        (with(r#""note":7"#), "wrong_type", "field `note`: expected text (string), found 7"),
+        (
+            with(r#""took":"90 minutes""#),
+            "wrong_type",
+            "field `took`: expected a duration such as \"1h30m\", or a whole number of milliseconds (duration), found \"90 minutes\"",
+        ),
+        (with(r#""took":9223372036854775807"#), "number_too_large", "field `took`: 9223372036854775807 does not fit into 64 bits"),
+        (with(r#""tags":["a",7]"#), "wrong_type", "field `tags[1]`: expected text (string), found 7"),
+        (with(r#""tags":[null]"#), "null_field", "field `tags[0]` is null, which its type does not allow"),
+        (with(r#""tags":{}"#), "wrong_type", "field `tags`: expected a list (list of values), found {}"),
+        (with(r#""shop":{"name":"S","ranks":[1,"2"]}"#), "wrong_type", "field `shop.ranks[1]`: expected a whole number (int), found \"2\""),
+        (with(r#""shop":{}"#), "missing_field", "field `shop.name` is missing"),
+        (with(&long), "wrong_type", ""),
+    ];
+    for (text, code, reason) in cases {
+        let rejection = decode(text.as_bytes()).expect_err(&text);
+        assert_eq!(rejection.code.text(), code, "{text}: {}", rejection.reason);
+        assert!(reason.is_empty() || rejection.reason == reason, "{text}: {}", rejection.reason);
+        assert!(rejection.reason.len() < 300, "{}", rejection.reason);
+    }
+    let rejection = decode(b"{\"a\":\"\xff\"}").expect_err("no text");
+    assert_eq!((rejection.code.text(), rejection.reason.as_str()), ("invalid_utf8", "the record is not UTF-8 from byte 7 on"));
+    let cut_off = Record { full_bytes: 20_000_000, ..record(b"{\"a\":") };
+    let rejection = decoder().decode(&cut_off, 0).expect_err("too long");
+    assert_eq!((rejection.code.text(), rejection.reason.as_str()), ("too_long", "the record is 20000000 bytes long, more than `record_bytes_max` allows"));
+}
+
+#[test]
+fn what_is_wrong_with_the_text_counts_before_what_is_wrong_with_a_field() {
+    assert_eq!(decode(br#"{"id":"x","at":"#).expect_err("cut off").code, RejectionCode::NotJson);
+    assert_eq!(decode(br#"{"amount":"x","id":"y","at":"z"}"#).expect_err("all wrong").reason.split('`').nth(1), Some("at"));
+}
+
+#[test]
+fn nesting_is_bounded_and_never_overflows_the_stack() {
+    for opening in ["[", "{\"a\":", "{\"note\":", "{\"shop\":", "{\"tags\":["] {
+        assert_eq!(decode(opening.repeat(1_000_000).as_bytes()).expect_err("no end").code, RejectionCode::NotJson);
+        let closed = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
+        assert_eq!(decode(with(&format!(r#""other":{closed}"#)).as_bytes()).expect_err("too deep").code, RejectionCode::NotJson);
+    }
+    let deepest = format!(r#""other":{}{}"#, "[".repeat(126), "]".repeat(126));
+    assert!(decode(with(&deepest).as_bytes()).is_ok());
+    let brackets_in_text = format!(r#""other":"{}""#, "[{".repeat(10_000));
+    assert!(decode(with(&brackets_in_text).as_bytes()).is_ok());
+}
+
+#[test]
+fn times_come_in_the_unit_declared_or_from_the_transport() {
+    for (unit, micros) in [(TimeUnit::Seconds, 7_000_000), (TimeUnit::Millis, 7_000), (TimeUnit::Micros, 7), (TimeUnit::Nanos, 0)] {
+        let decoder = Decoder::new(&payments(), StreamId(0), DecodeOptions { timestamp_unit: unit });
+        let event = decoder.decode(&record(br#"{"at":7,"id":1,"amount":1}"#), 0).expect("an event");
+        assert_eq!(event.time.micros(), micros);
+    }
+    let mut schema = Schema::clone(&payments());
+    schema.streams[0].time_field = None;
+    let decoder = Decoder::new(&Arc::new(schema), StreamId(0), DecodeOptions::default());
+    let text = br#"{"at":7,"id":1,"amount":1}"#;
+    assert_eq!(decoder.decode(&record(text), 0).expect_err("no time").code, RejectionCode::BadTimestamp);
+    let timed = Record { timestamp: Some(EventTime::from_micros(9)), ..record(text) };
+    assert_eq!(decoder.decode(&timed, 0).expect("an event").time.micros(), 9);
+}
+
+/// The same by way of `serde_json`, in the plainest words.
+mod plain {
+    use super::*;
+
+    type Outcome<T> = Result<T, RejectionCode>;
+
+    /// `None`: it cannot tell.
+    pub fn decode(bytes: &[u8], fields: &[Field]) -> Option<Outcome<Vec<Value>>> {
+        let Ok(text) = std::str::from_utf8(bytes) else { return Some(Err(RejectionCode::InvalidUtf8)) };
+        let fault = |text: &str| serde_json::from_str::<serde_json::Value>(text).err().map(|error| error.to_string());
+        let is_out_of_range = |fault: &str| fault.starts_with("number out of range");
+        // A number out of a float's range is JSON all the same: 1e999 is read as 1e111. One that is still too large hides what comes after it.
+        match fault(text) {
+            Some(found) if is_out_of_range(&found) => match fault(&text.replace('9', "1")) {
+                Some(found) if is_out_of_range(&found) => return None,
+                Some(_) => return Some(Err(RejectionCode::NotJson)),
+                None => {}
+            },
+            Some(_) => return Some(Err(RejectionCode::NotJson)),
+            None => {}
+        }
+        if !text.trim_ascii_start().starts_with('{') {
+            return Some(Err(RejectionCode::NotObject));
+        }
+        Some(object(text, fields))
+    }
+
+    fn object(text: &str, fields: &[Field]) -> Outcome<Vec<Value>> {
+        let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).expect("an object");
+        let field = |field: &Field| match members.get(&field.name).map(|member| member.get()) {
+            None if !field.nullable => Err(RejectionCode::MissingField),
+            Some("null") if !field.nullable => Err(RejectionCode::NullField),
+            None | Some("null") => Ok(Value::Null),
+            Some(text) => value(text, &field.r#type),
+        };
+        fields.iter().map(field).collect()
+    }
+
+    fn value(text: &str, r#type: &Type) -> Outcome<Value> {
+        let string: Option<String> = serde_json::from_str(text).ok();
+        let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        let is_whole = is_number && !text.contains(['.', 'e', 'E']);
+        let whole = |too_large: RejectionCode| {
+            if is_whole { text.parse::<i64>().map_err(|_| too_large) } else { Err(RejectionCode::WrongType) }
+        };
+        match r#type {
+            Type::Bool => serde_json::from_str(text).map(Value::Bool).map_err(|_| RejectionCode::WrongType),
+            Type::Int => whole(RejectionCode::NumberTooLarge).map(Value::Int),
+            Type::Float if !is_number => Err(RejectionCode::WrongType),
+            Type::Float => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float).ok_or(RejectionCode::NumberTooLarge),
+            Type::Decimal => decimal(string.as_deref().unwrap_or(text)).map(Value::Decimal),
+            Type::String => string.map(|text| Value::text(&text)).ok_or(RejectionCode::WrongType),
+            Type::Timestamp => match string {
+                Some(text) => EventTime::parse_rfc3339(&text).map(Value::Timestamp).ok_or(RejectionCode::BadTimestamp),
+                None if !is_number => Err(RejectionCode::WrongType),
+                None => {
+                    let millis = whole(RejectionCode::BadTimestamp).map_err(|_| RejectionCode::BadTimestamp)?;
+                    let time = EventTime::from_millis(millis).filter(|time| !time.to_string().contains("since"));
+                    time.map(Value::Timestamp).ok_or(RejectionCode::BadTimestamp)
+                }
+            },
+            Type::Duration => match string {
+                Some(text) => TimeSpan::parse(&text).map(Value::Duration).ok_or(RejectionCode::WrongType),
+                None => {
+                    let micros = whole(RejectionCode::NumberTooLarge)?.checked_mul(1000);
+                    micros.map(|micros| Value::Duration(TimeSpan::from_micros(micros))).ok_or(RejectionCode::NumberTooLarge)
+                }
+            },
+            Type::List(element) => {
+                let elements: Vec<Box<RawValue>> = serde_json::from_str(text).map_err(|_| RejectionCode::WrongType)?;
+                let elements: Outcome<Vec<Value>> = elements
+                    .iter()
+                    .map(|raw| if raw.get() == "null" { Err(RejectionCode::NullField) } else { value(raw.get(), element) })
+                    .collect();
+                elements.map(|elements| Value::List(elements.into()))
+            }
+            Type::Record(fields) if text.starts_with('{') => object(text, fields).map(|values| Value::Record(values.into())),
+            Type::Record(_) => Err(RejectionCode::WrongType),
+        }
+    }
+
+    /// By the digits alone: those before the exponent, moved by it.
+    fn decimal(text: &str) -> Outcome<Decimal> {
+        let is_number = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+            && text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+            && text.trim_ascii() == text;
+        if !is_number {
+            return Err(RejectionCode::WrongType);
+        }
+        let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { -1_000_000 } else { 1_000_000 });
+        let places = number.split_once('.').map_or(0, |(_, places)| places.len()) as i64 - exponent;
+        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+        let digits = digits.trim_start_matches('0');
+        let zeros = usize::try_from(-places).unwrap_or(0).min(100);
+        let plain = match (digits.is_empty(), places) {
+            (true, _) => format!("{:.*}", usize::try_from(places.clamp(0, 28)).expect("few"), 0.0),
+            (false, ..=0) => format!("{digits}{}", "0".repeat(zeros)),
+            (false, 1..=28) => {
+                let padded = format!("{digits:0>29}");
+                let (whole, fraction) = padded.split_at(padded.len() - usize::try_from(places).expect("few"));
+                format!("{whole}.{fraction}")
+            }
+            (false, _) => return Err(RejectionCode::NumberTooLarge),
+        };
+        if digits.len() + zeros > 28 {
+            return Err(RejectionCode::NumberTooLarge);
+        }
+        let number = Decimal::from_str_exact(&plain).expect("28 digits fit");
+        // There is one zero.
+        Ok(if text.starts_with('-') && !number.is_zero() { -number } else { number })
+    }
+}
+
+/// Values of every kind and edge, some of them no JSON.
+const VALUES: [&str; 62] = [
+    "null", "true", "false", "0", "-0", "1", "-7", "1.0", "1.50", "1e3", "1E-3", "-1.5e+2", "1e999", "-1e999", "1e-999", "9223372036854775807",
+    "9223372036854775808", "-9223372036854775808", "123456789012345678901234567890", "0.0000000000000000000000000001", "1e28", "1e27",
+    "0.00000000000000000000000000000000000000", "9999999999999999999999999999", "253402300799999", "253402300800000", "-62167219200000", "1e-29",
+    r#""""#, r#""x""#, r#""1""#, r#""1.50""#, r#""-1e2""#, r#""01""#, r#""\u0031""#, r#""a\"b\\""#, r#""\ud83d\ude00""#, r#""ä€""#, r#""\/\b\f\n\r\t""#,
+    r#""1h30m""#, r#""0s""#, r#""2026-11-24T10:00:00Z""#, r#""2026-11-24T10:00:00.123456789+01:00""#, r#""2026-02-30T10:00:00Z""#,
+    r#""2016-12-31T23:59:60Z""#, "[]", "[1]", r#"["a","b"]"#, "[null]", "{}", r#"{"name":"S"}"#, r#"{"name":"S","ranks":[1,2]}"#,
+    r#"{"name":null}"#, "NaN", "01", "1.", ".5", "+1", "tru", r#""\ud800""#, r#""\x""#, "[1,]",
+];
+
+const NAMES: [&str; 12] = ["at", "id", "amount", "rate", "ok", "note", "took", "tags", "shop", "other", r"\u0069d", "na\u{308}me"];
+
+fn random_record(random: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut text = if random.random_bool(0.9) { r#"{"at":7,"id":1,"amount":2.50"#.to_owned() } else { r#"{"z":0"#.to_owned() };
+    for _ in 0..random.random_range(0..6) {
+        let space = ["", "", "", " ", "\t\n", "\r  "].choose(random).expect("some");
+        let value = if random.random_bool(0.6) { VALUES[random.random_range(0..53)] } else { VALUES.choose(random).expect("some") };
+        let value = if random.random_bool(0.1) { format!("[{value},{value}]") } else { value.to_owned() };
+        text += &format!(",{space}\"{}\"{space}:{space}{value}{space}", NAMES.choose(random).expect("some"));
+    }
+    text.push('}');
+    let mut bytes = text.into_bytes();
+    if random.random_bool(0.3) {
+        for _ in 0..random.random_range(1..3) {
+            damage(&mut bytes, random);
+        }
+    }
+    bytes
+}
+
+fn damage(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
+    let place = random.random_range(0..=bytes.len());
+    let byte = if random.random_bool(0.8) { *b"{}[]\",:\\u0e.- \n\x00".choose(random).expect("some") } else { random.random() };
+    match random.random_range(0..4) {
+        0 => bytes.truncate(place),
+        1 => bytes.insert(place, byte),
+        2 if place < bytes.len() => drop(bytes.remove(place)),
+        _ if place < bytes.len() => bytes[place] = byte,
+        _ => bytes.push(byte),
+    }
+}
+
+#[test]
+fn records_read_as_serde_json_has_them() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
+    println!("MOTIF_TEST_SEED={seed} MOTIF_TEST_CASES={cases}");
+    let schema = payments();
+    let decoder = decoder();
+    let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    let mut events = 0;
+    for _ in 0..cases {
+        let bytes = random_record(random);
+        let found = decoder.decode(&record(&bytes), 0);
+        events += u64::from(found.is_ok());
+        let found = found.map(|event| event.fields.into_vec()).map_err(|rejection| rejection.code);
+        let Some(expected) = plain::decode(&bytes, &schema.streams[0].fields) else { continue };
+        // By their text: decimals to their last digit.
+        assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{}", String::from_utf8_lossy(&bytes));
+    }
+    assert!(events > cases / 10, "{events} of {cases} records held an event");
+}
+
+/// Two streams; `step` of the first, then some of the second.
+fn program() -> Program {
+    let streams = vec![
+        Stream { name: "logins".to_owned(), fields: vec![field("at", Type::Timestamp), field("user", Type::String)], time_field: Some(0), lateness: None },
+        payments().streams[0].clone(),
+    ];
+    let step = |name: &str, stream, repeats| Step { name: name.to_owned(), stream: StreamId(stream), repeats };
+    let element = |connective, step: u16, condition: u16, quantifier| {
+        let body = Body::Step { step: StepId(step), condition: ConditionId(condition) };
+        Part::Element(Element { connective, within: None, body, quantifier })
+    };
+    let pattern = Pattern {
+        name: "take\"over".to_owned(),
+        version: 7,
+        sources: (0..2).map(|stream| Source { stream: StreamId(stream), filter: None, key: vec![] }).collect(),
+        key_names: vec![],
+        steps: vec![step("login", 0, false), step("maybe", 0, false), step("others", 0, true), step("pays", 1, true)],
+        conditions: (0..2).map(|stream| Condition { stream: StreamId(stream), expression: None }).collect(),
+        body: Sequence(vec![
+            element(Connective::Begin, 0, 0, Quantifier::ONCE),
+            element(Connective::ThenNext, 1, 0, Quantifier { optional: true, ..Quantifier::ONCE }),
+            element(Connective::ThenNext, 2, 0, Quantifier { optional: true, ..Quantifier::ONCE }),
+            element(Connective::ThenNext, 3, 1, Quantifier::ONCE),
+        ]),
+        without: vec![],
+        within: Some(TimeSpan::from_secs(60)),
+        skip: Skip::None,
+        emit: None,
+        on_timeout: OnTimeout::Silent,
+        runs_max: None,
+        meta: vec![],
+    };
+    Program { schema: Arc::new(Schema { streams }), patterns: vec![Arc::new(pattern)] }
+}
+
+fn found(program: &Program) -> Match {
+    let decoder = |stream| Decoder::new(&program.schema, StreamId(stream), DecodeOptions::default());
+    let login = decoder(0).decode(&record(br#"{"at":1500,"user":"u"}"#), 2).expect("an event");
+    let pays = br#"{"at":2000,"id":1,"amount":"5.00","rate":1e21,"took":90000,"note":"\"\u0001","tags":["x"],"shop":{"name":"S"}}"#;
+    let pays = decoder(1).decode(&record(pays), 0).expect("an event");
+    let mut engine = Engine::new(program, EngineOptions::default());
+    let mut effects = Vec::new();
+    let arrive = |event| Input::Arrive { event, position: 0, next_position: 1 };
+    engine.apply_batch([arrive(login), arrive(pays), Input::End], &mut effects);
+    match effects.as_slice() {
+        [Effect::Matched(found)] => found.clone(),
+        other => panic!("one match: {other:?}"),
+    }
+}
+
+fn written(found: &Match, schema: &Schema) -> String {
+    let mut out = b"before".to_vec();
+    write_match(found, schema, &mut out);
+    let text = String::from_utf8(out.split_off(6)).expect("text");
+    serde_json::from_str::<serde::de::IgnoredAny>(&text).expect("a match is JSON");
+    text
+}
+
+#[test]
+fn a_match_without_emit_shows_its_events_whole_and_their_addresses() {
+    let program = program();
+    let found = found(&program);
+    let id = format!("{:032x}", found.id);
+    let expected = format!(
+        r#"{{"id":"{id}","pattern":"take\"over","kind":"match","key":{{}},"at":"1970-01-01T00:00:02Z","fields":{{"login":{{"at":"1970-01-01T00:00:01.500Z","user":"u"}},"maybe":null,"others":[],"pays":[{{"at":"1970-01-01T00:00:02Z","id":1,"amount":5.00,"rate":1e21,"ok":null,"note":"\"\u0001","took":"1m30s","tags":["x"],"shop":{{"name":"S","ranks":null}}}}]}},"events":{{"login":["logins/2:5"],"pays":["payments/0:5"]}}}}"#
+    );
+    assert_eq!(written(&found, &program.schema), expected);
+    let line = r#"1970-01-01T00:00:02Z take"over: maybe=null others=[] [login logins/2:5, pays payments/0:5]"#;
+    assert_eq!(readable_match(expected.as_bytes()), line);
+}
+
+#[test]
+fn key_emitted_fields_meta_and_dropped_runs_stand_where_they_apply() {
+    let program = program();
+    let mut found = found(&program);
+    let mut pattern = Pattern::clone(&found.pattern);
+    pattern.sources.pop();
+    pattern.key_names = vec!["user".to_owned(), "day".to_owned()];
+    pattern.meta = vec![("severity".to_owned(), Value::text("high")), ("score".to_owned(), Value::Decimal(Decimal::new(950, 2)))];
+    found.pattern = Arc::new(pattern);
+    found.kind = DecidedKind::Timeout;
+    found.key_values = vec![Value::text("u"), Value::Int(-1)];
+    found.fields = vec![
+        ("none".into(), MatchField::Value(Value::Null, Type::String)),
+        ("ratio".into(), MatchField::Value(Value::Float(0.1), Type::Float)),
+        ("one".into(), MatchField::Value(Value::Float(1.0), Type::Float)),
+        ("all".into(), MatchField::Value(Value::List([Value::Bool(true)].into()), Type::List(Box::new(Type::Bool)))),
+    ];
+    found.runs_dropped = 12;
+    found.id = 0xab;
+    let expected = r#"{"id":"000000000000000000000000000000ab","pattern":"take\"over","kind":"timeout","key":{"user":"u","day":-1},"at":"1970-01-01T00:00:02Z","fields":{"none":null,"ratio":0.1,"one":1.0,"all":[true]},"events":{"login":["2:5"],"pays":["0:5"]},"meta":{"severity":"high","score":9.50},"runs_dropped":12}"#;
+    assert_eq!(written(&found, &program.schema), expected);
+    let mut key = Vec::new();
+    write_key(&found, &mut key);
+    assert_eq!(String::from_utf8(key).expect("text"), r#"{"user":"u","day":-1}"#);
+}
+
+#[test]
+fn an_event_shown_whole_reads_as_the_same_event() {
+    let program = program();
+    let found = found(&program);
+    let shown: serde_json::Value = serde_json::from_str(&written(&found, &program.schema)).expect("JSON");
+    let again = shown["fields"]["pays"][0].to_string();
+    let (_, event) = found.chosen.last().expect("two events");
+    assert_eq!(decode(again.as_bytes()).expect("an event").fields.len(), event.fields.len());
+}
