@@ -1,0 +1,62 @@
+//! Which brackets belong together, found before parsing, so that the parser knows where a construct it gives up on ends.
+//!
+//! A new item closes whatever is open: a bracket forgotten in one item does not reach into the next.
+
+use crate::language::parse::token::{Token, TokenKind};
+
+/// For each token that is a bracket with a partner, the partner's place.
+pub(super) fn partners(tokens: &[Token<'_>]) -> Vec<Option<usize>> {
+    let mut partners = vec![None; tokens.len()];
+    let mut open: Vec<(usize, &'static str)> = Vec::new();
+    for (place, token) in tokens.iter().enumerate() {
+        if begins_item(&tokens[place..]) {
+            open.clear();
+        }
+        let TokenKind::Sign(sign) = token.kind else { continue };
+        match sign {
+            "(" => open.push((place, ")")),
+            "[" => open.push((place, "]")),
+            // The braces of a quantifier pair only close by: else the pattern's own brace would be taken for theirs.
+            "{" if counts(&tokens[place..]) => {
+                let near = (place + 1..tokens.len().min(place + 5)).find(|&near| tokens[near].kind == TokenKind::Sign("}"));
+                if let Some(near) = near {
+                    partners[place] = Some(near);
+                    partners[near] = Some(place);
+                }
+            }
+            "{" => open.push((place, "}")),
+            ")" | "]" | "}" if partners[place].is_none() => {
+                // What was opened inside and not closed stays without a partner; a brace is closed by nothing but a brace.
+                while open.last().is_some_and(|(_, closer)| *closer != sign && (sign == "}" || *closer != "}")) {
+                    open.pop();
+                }
+                if let Some((opener, _)) = open.pop_if(|(_, closer)| *closer == sign) {
+                    partners[opener] = Some(place);
+                    partners[place] = Some(opener);
+                }
+            }
+            _ => {}
+        }
+    }
+    partners
+}
+
+/// `{3`, `{,`: a quantifier's brace.
+fn counts(tokens: &[Token<'_>]) -> bool {
+    matches!(tokens.get(1).map(|token| &token.kind), Some(TokenKind::Number(_) | TokenKind::Sign(",")))
+}
+
+/// Whether an item begins here for certain. Words like `test` are no reserved words, so what follows them counts too.
+pub(super) fn begins_item(tokens: &[Token<'_>]) -> bool {
+    let TokenKind::Word(word) = tokens[0].kind else { return false };
+    let named_before = |sign| match tokens {
+        [_, name, after, ..] => matches!(name.kind, TokenKind::Word(_) | TokenKind::Quoted(_)) && after.kind == TokenKind::Sign(sign),
+        _ => false,
+    };
+    match word {
+        "stream" | "pattern" => named_before("{"),
+        "list" | "define" => named_before("="),
+        "test" => matches!(tokens.get(1).map(|token| &token.kind), Some(TokenKind::Text(_))),
+        _ => false,
+    }
+}

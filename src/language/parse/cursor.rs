@@ -1,0 +1,305 @@
+//! The parser's place among the tokens: looking, taking, saying what was expected, and going on after an error.
+//!
+//! A parsing function that returns [`Failed`] has reported why. Whoever can go on (a file at the next item, a pattern at the next clause,
+//! a sequence at the next step, a test at the next line) calls [`Parser::skip`]. Places only grow, so the time is linear.
+
+use crate::language::ast::Name;
+use crate::language::codes::Code;
+use crate::language::diagnostic::{Diagnostic, Label};
+use crate::language::parse::brackets::{begins_item, partners};
+use crate::language::parse::fault::{Fault, Findings};
+use crate::language::parse::habits;
+use crate::language::parse::literals::shortened;
+use crate::language::parse::token::{Token, TokenKind, TokenState, is_reserved};
+use crate::language::span::{Span, Spanned};
+
+/// Brackets inside one another; groups, types and records too.
+pub(super) const DEPTH_MAX: usize = 64;
+
+pub(super) struct Parser<'a> {
+    text: &'a str,
+    tokens: &'a [Token<'a>],
+    partners: Vec<Option<usize>>,
+    place: usize,
+    /// Places of the brackets that are taken and not yet closed.
+    open: Vec<usize>,
+    /// Operators in the expression at hand.
+    pub(super) operators: usize,
+    /// The name of the item at hand, once it is read.
+    pub(super) declared: Option<Name>,
+    /// Errors before the item at hand.
+    pub(super) errors_before_item: usize,
+    findings: Findings,
+}
+
+/// A diagnostic has been made; what was being read is given up.
+#[derive(Debug)]
+pub(super) struct Failed;
+
+pub(super) type Parse<T> = Result<T, Failed>;
+
+/// Whether words of the language may be names without back quotes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    Free,
+    /// In patterns and conditions.
+    Reserved,
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(text: &'a str, tokens: &'a [Token<'a>], findings: Findings) -> Self {
+        Self {
+            text,
+            tokens,
+            partners: partners(tokens),
+            place: 0,
+            open: Vec::new(),
+            operators: 0,
+            declared: None,
+            errors_before_item: 0,
+            findings,
+        }
+    }
+
+    pub(super) fn into_findings(self) -> Findings {
+        self.findings
+    }
+
+    // Looking.
+
+    pub(super) fn peek(&self) -> &'a Token<'a> {
+        self.ahead(0)
+    }
+
+    pub(super) fn ahead(&self, distance: usize) -> &'a Token<'a> {
+        &self.tokens[(self.place + distance).min(self.tokens.len() - 1)]
+    }
+
+    /// The token taken last.
+    pub(super) fn previous(&self) -> &'a Token<'a> {
+        &self.tokens[self.place.saturating_sub(1)]
+    }
+
+    pub(super) fn place(&self) -> usize {
+        self.place
+    }
+
+    pub(super) fn at(&self, sign: &'static str) -> bool {
+        self.peek().kind == TokenKind::Sign(sign)
+    }
+
+    pub(super) fn at_any(&self, signs: &[&str]) -> bool {
+        matches!(self.peek().kind, TokenKind::Sign(sign) if signs.contains(&sign))
+    }
+
+    pub(super) fn at_word(&self, word: &str) -> bool {
+        self.word() == Some(word)
+    }
+
+    pub(super) fn at_any_word(&self, words: &[&str]) -> bool {
+        self.word().is_some_and(|word| words.contains(&word))
+    }
+
+    pub(super) fn word(&self) -> Option<&'a str> {
+        match self.peek().kind {
+            TokenKind::Word(word) => Some(word),
+            _ => None,
+        }
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.peek().kind == TokenKind::End
+    }
+
+    /// At the end of the text or where another item begins: nothing of the item at hand can follow.
+    pub(super) fn at_item(&self) -> bool {
+        self.at_end() || begins_item(&self.tokens[self.place..])
+    }
+
+    /// Whether a token between these places could not be read for what it is.
+    pub(super) fn any_broken(&self, from: usize, to: usize) -> bool {
+        self.tokens[from..to].iter().any(|token| token.state == TokenState::Broken)
+    }
+
+    // Taking.
+
+    pub(super) fn advance(&mut self) -> Span {
+        let span = self.peek().span;
+        self.place = (self.place + 1).min(self.tokens.len() - 1);
+        span
+    }
+
+    pub(super) fn eat(&mut self, sign: &'static str) -> Option<Span> {
+        self.at(sign).then(|| self.advance())
+    }
+
+    pub(super) fn eat_word(&mut self, word: &str) -> Option<Span> {
+        self.at_word(word).then(|| self.advance())
+    }
+
+    /// Takes `sign`, which `role` describes: "`:` after the name of the step".
+    pub(super) fn expect(&mut self, sign: &'static str, role: &str) -> Parse<Span> {
+        self.eat(sign).ok_or_else(|| self.unexpected(role))
+    }
+
+    pub(super) fn expect_word(&mut self, word: &str, role: &str) -> Parse<Span> {
+        self.eat_word(word).ok_or_else(|| self.unexpected(role))
+    }
+
+    /// Takes a name; `role` says whose: "the name of a step".
+    pub(super) fn name(&mut self, words: Words, role: &str) -> Parse<Name> {
+        let token = self.peek();
+        match token.kind {
+            TokenKind::Word(word) if words == Words::Reserved && is_reserved(word) && token.state == TokenState::Sound => {
+                Err(self.reserved(word, token.span, role))
+            }
+            TokenKind::Word(name) | TokenKind::Quoted(name) => Ok(Spanned { node: name.to_owned(), span: self.advance() }),
+            _ => Err(self.unexpected(role)),
+        }
+    }
+
+    /// `span` to the token taken last.
+    pub(super) fn since(&self, start: Span) -> Span {
+        start.to(self.previous().span)
+    }
+
+    // Brackets.
+
+    /// Takes an opening bracket; `close` must follow, unless the parser fails.
+    pub(super) fn open(&mut self, sign: &'static str, role: &str) -> Parse<Span> {
+        if self.open.len() >= DEPTH_MAX && self.at(sign) {
+            let fault = Fault::broken(Code::TooDeep, format!("more than {DEPTH_MAX} brackets inside one another"))
+                .label("one too many")
+                .help("take a part out, into a `define` of its own");
+            return Err(self.report(fault, self.peek().span));
+        }
+        let place = self.place;
+        let span = self.expect(sign, role)?;
+        self.open.push(place);
+        Ok(span)
+    }
+
+    pub(super) fn close(&mut self, sign: &'static str, role: &str) -> Parse<Span> {
+        if let Some(span) = self.eat(sign) {
+            self.open.pop();
+            return Ok(span);
+        }
+        let opener = *self.open.last().expect("close follows open");
+        if self.partners[opener].is_some() || self.peek().state != TokenState::Sound {
+            return Err(self.unexpected(role));
+        }
+        Err(self.unclosed(opener))
+    }
+
+    /// Where the block that was opened last ends: at its own closing bracket, or where it cannot go on.
+    pub(super) fn at_block_end(&self) -> bool {
+        let opener = *self.open.last().expect("a block is open");
+        self.partners[opener].is_some_and(|closer| self.place >= closer) || self.at_item()
+    }
+
+    /// Ends the block that was opened last; if its bracket is missing, that is said unless something else of the item was wrong.
+    pub(super) fn close_block(&mut self, sign: &'static str) -> Parse<()> {
+        let opener = *self.open.last().expect("a block is open");
+        if self.eat(sign).is_some() {
+            self.open.pop();
+            return Ok(());
+        }
+        Err(self.unclosed(opener))
+    }
+
+    fn unclosed(&mut self, opener: usize) -> Failed {
+        if self.findings.count() > self.errors_before_item {
+            return Failed;
+        }
+        let token = &self.tokens[opener];
+        let shown = self.shown(token);
+        let found = self.found();
+        let fault = Fault::broken(Code::UnbalancedBracket, format!("`{shown}` is not closed")).label("opened here");
+        let mut diagnostic = fault.help(format!("close it before {found}")).at(token.span);
+        diagnostic.secondary.push(Label { span: self.peek().span, text: "it is still open here".to_owned() });
+        self.add(diagnostic)
+    }
+
+    // Going on after an error.
+
+    /// Gives up on what began at `start`: leaves the brackets opened since, and goes on to where `stop` holds, over whole brackets; at the
+    /// latest to the end of the enclosing bracket or of the item.
+    pub(super) fn skip(&mut self, start: usize, stop: impl Fn(&Self) -> bool) {
+        while let Some(&opener) = self.open.last().filter(|opener| **opener >= start) {
+            self.open.pop();
+            if let Some(closer) = self.partners[opener].filter(|closer| *closer >= self.place) {
+                self.place = closer + 1;
+            }
+        }
+        while !self.at_item() && !stop(self) {
+            match (self.peek().kind.clone(), self.partners[self.place]) {
+                (TokenKind::Sign("(" | "[" | "{"), Some(closer)) => self.place = closer + 1,
+                (TokenKind::Sign(")" | "]" | "}"), Some(opener)) if opener < start => return,
+                _ => self.place += 1,
+            }
+        }
+    }
+
+    // Saying what is wrong.
+
+    /// Something else was expected: `role` says what, in the words of a sentence.
+    pub(super) fn unexpected(&mut self, role: &str) -> Failed {
+        self.unexpected_but(role, None)
+    }
+
+    /// Like [`Parser::unexpected`], with what to write instead.
+    pub(super) fn unexpected_but(&mut self, role: &str, help: Option<String>) -> Failed {
+        let token = self.peek();
+        if token.state != TokenState::Sound {
+            return Failed;
+        }
+        if let Some((span, fault)) = habits::recognise(self.previous(), token, self.ahead(1)) {
+            return self.report(fault, span);
+        }
+        let found = self.found();
+        let mut fault = Fault::broken(Code::Unexpected, format!("expected {role}, found {found}")).label("not expected here");
+        if let Some(help) = help {
+            fault = fault.help(help);
+        }
+        self.report(fault, token.span)
+    }
+
+    /// A word of the language stands where a name is meant.
+    pub(super) fn reserved(&mut self, word: &str, span: Span, role: &str) -> Failed {
+        let fault = Fault::broken(Code::ReservedWord, format!("expected {role}, found `{word}`, a word of the language"))
+            .label("not a name")
+            .help(format!("if it is meant as a name, write it in back quotes: `` `{word}` ``"));
+        self.report(fault, span)
+    }
+
+    pub(super) fn report(&mut self, fault: Fault, span: Span) -> Failed {
+        self.add(fault.at(span))
+    }
+
+    pub(super) fn add(&mut self, diagnostic: Diagnostic) -> Failed {
+        self.findings.add(diagnostic);
+        Failed
+    }
+
+    pub(super) fn error_count(&self) -> usize {
+        self.findings.count()
+    }
+
+    /// The token at hand, as a message names it.
+    pub(super) fn found(&self) -> String {
+        let token = self.peek();
+        let shown = self.shown(token);
+        match token.kind {
+            TokenKind::Word(_) | TokenKind::Sign(_) | TokenKind::Bad => format!("`{shown}`"),
+            TokenKind::Quoted(_) => format!("the name {shown}"),
+            TokenKind::Text(_) => format!("the text {shown}"),
+            TokenKind::Number(_) => format!("the number `{shown}`"),
+            TokenKind::Duration(_) => format!("the duration `{shown}`"),
+            TokenKind::End => "the end of the file".to_owned(),
+        }
+    }
+
+    pub(super) fn shown(&self, token: &Token<'_>) -> String {
+        shortened(&self.text[token.span.start as usize..token.span.end as usize])
+    }
+}

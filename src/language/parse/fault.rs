@@ -1,0 +1,87 @@
+//! What is wrong with a text, gathered up to a bound.
+
+use crate::language::codes::Code;
+use crate::language::diagnostic::{Diagnostic, Label, Severity};
+use crate::language::parse::token::TokenState;
+use crate::language::span::Span;
+
+/// Errors of one text that are reported; a last one says that there are more.
+pub(super) const ERRORS_MAX: usize = 100;
+
+/// Something wrong whose place is not known yet.
+pub(super) struct Fault {
+    pub(super) code: Code,
+    /// What the token it stands on is good for.
+    pub(super) state: TokenState,
+    message: String,
+    label: String,
+    help: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn broken(code: Code, message: impl Into<String>) -> Self {
+        Self { code, state: TokenState::Broken, message: message.into(), label: String::new(), help: None }
+    }
+
+    pub(super) fn repaired(code: Code, message: impl Into<String>) -> Self {
+        Self { state: TokenState::Repaired, ..Self::broken(code, message) }
+    }
+
+    /// What is wrong right at the place.
+    pub(super) fn label(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// What to write instead.
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    pub(super) fn at(self, span: Span) -> Diagnostic {
+        Diagnostic {
+            code: self.code,
+            severity: Severity::Error,
+            message: self.message,
+            primary: Label { span, text: self.label },
+            secondary: Vec::new(),
+            help: self.help,
+        }
+    }
+}
+
+/// The errors of one text, and how many there would be.
+#[derive(Default)]
+pub(super) struct Findings {
+    diagnostics: Vec<Diagnostic>,
+    /// Those beyond [`ERRORS_MAX`] too.
+    count: usize,
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+        self.count += 1;
+        // The lexer comes first and could fill the list alone; what is shown is chosen by place, at the end.
+        if self.diagnostics.len() < 2 * ERRORS_MAX {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// By place, the first [`ERRORS_MAX`].
+    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by_key(|diagnostic| (diagnostic.primary.span.start, diagnostic.primary.span.end));
+        if self.count > ERRORS_MAX {
+            self.diagnostics.truncate(ERRORS_MAX);
+            let last = self.diagnostics.last().expect("there are ERRORS_MAX").primary.span;
+            let hidden = self.count - ERRORS_MAX;
+            let fault = Fault::broken(Code::TooManyErrors, format!("{hidden} more errors are not shown"))
+                .label(format!("the last of the first {ERRORS_MAX}"))
+                .help("mend these first");
+            self.diagnostics.push(fault.at(last));
+        }
+        self.diagnostics
+    }
+}

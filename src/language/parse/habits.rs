@@ -1,0 +1,75 @@
+//! Words of other languages, answered with Motif's own. The signs are in the lexer.
+//!
+//! A word counts as such only where something else was expected: all of them are good names.
+
+use crate::language::codes::Code;
+use crate::language::parse::fault::Fault;
+use crate::language::parse::literals::shortened;
+use crate::language::parse::token::{Token, TokenKind, is_reserved};
+use crate::language::span::Span;
+
+/// In small letters: words of FlinkCEP, EQL, Esper, SASE and MATCH_RECOGNIZE, and what says the same here.
+const UNMISTAKABLE: [(&str, &str); 12] = [
+    ("seq", "write the steps one after the other: `match a: S then b: S`"),
+    ("sequence", "write `from S by KEY`, then `match a: S then b: S`"),
+    ("followedby", "write `then`"),
+    ("followedbyany", "write `then any`"),
+    ("notfollowedby", "write `then not n: S`"),
+    ("notnext", "write `then next not n: S`"),
+    ("oneormore", "write `+` after the name of the step: `x+: S`"),
+    ("timesormore", "write the number in braces after the name of the step: `x{3,}: S`"),
+    ("allowcombinations", "write `combinations` before the colon: `x+ combinations: S`"),
+    ("maxspan", "write `within D` as a clause; unlike `maxspan` it is exclusive"),
+    ("every", "leave it out: a match may begin at any event; `skip` says which overlapping ones survive"),
+    ("measures", "write `emit`"),
+];
+
+/// Words that may well be names: only looked at where they themselves cannot stand.
+const LIKELY: [(&str, &str); 17] = [
+    ("followed", "write `then`"),
+    ("begin", "write `match` before the first step"),
+    ("times", "write the number in braces after the name of the step: `x{3}: S`"),
+    ("optional", "write `?` after the name of the step: `x?: S`"),
+    ("with", "write a clause of its own: `within 5m`"),
+    ("return", "write `emit`"),
+    ("select", "write `emit`"),
+    ("partition", "write `from S by KEY`"),
+    ("group", "write `from S by KEY`"),
+    ("order", "leave it out: events stand in order of event time"),
+    ("when", "write `where`"),
+    ("filter", "write `where`"),
+    ("having", "write the condition at the step after the ones it speaks of"),
+    ("after", "write `within D`, or a condition on times: `at - a.at >= 5m`"),
+    ("window", "write `within D` for the match, `over D` in a call for a count over time"),
+    ("like", "write `matches(text, \"regular expression\")`, `contains`, `starts_with` or `ends_with`"),
+    ("mod", "write `%`"),
+];
+
+/// A word from elsewhere right before or at the place where something else was expected, and what to write.
+pub(super) fn recognise(previous: &Token<'_>, found: &Token<'_>, next: &Token<'_>) -> Option<(Span, Fault)> {
+    if found.kind == TokenKind::Word("and") && matches!(next.kind, TokenKind::Word("not")) {
+        return Some((found.span.to(next.span), foreign("and not", "between steps write `then not`")));
+    }
+    if found.kind == TokenKind::Sign("=") {
+        return Some((found.span, foreign("=", "write `==` to compare, `:` after a name")));
+    }
+    let unmistakable = [found, previous].into_iter().find_map(|token| {
+        let TokenKind::Word(word) = token.kind else { return None };
+        let small = word.to_ascii_lowercase();
+        if small != word && is_reserved(&small) {
+            let help = format!("words of the language are written in small letters: `{small}`");
+            return Some((token.span, foreign(word, &help)));
+        }
+        let (_, help) = UNMISTAKABLE.iter().find(|(theirs, _)| *theirs == small)?;
+        Some((token.span, foreign(word, help)))
+    });
+    unmistakable.or_else(|| {
+        let TokenKind::Word(word) = found.kind else { return None };
+        let (_, help) = LIKELY.iter().find(|(theirs, _)| word.eq_ignore_ascii_case(theirs))?;
+        Some((found.span, foreign(word, help)))
+    })
+}
+
+fn foreign(spelling: &str, help: &str) -> Fault {
+    Fault::broken(Code::ForeignSpelling, format!("`{}` is not said like this in Motif", shortened(spelling))).label("written otherwise here").help(help)
+}
