@@ -4,8 +4,8 @@
 //! {"id":…,"pattern":…,"kind":"match","key":{…},"at":…,"fields":{…},"events":{…},"meta":{…},"runs_dropped":…}
 //! ```
 //!
-//! `meta` and `runs_dropped` stand only where there is something to say. Steps that chose nothing are left out of `events`; in `fields` they are null, or an
-//! empty list where the step may take several. The same match has the same bytes in every replay.
+//! `meta` and `runs_dropped` stand only where there is something to say. Steps that chose nothing are left out of `events`; in `fields` they are
+//! null, or an empty list where the step may take several. The same match has the same bytes in every replay.
 
 use std::io::Write;
 

@@ -1,39 +1,21 @@
-//! What is JSON, and walking over the members of an object or the elements of an array without building a tree.
+//! Walking over the members of an object or the elements of an array without building a tree.
 //!
-//! The fast reader (`sonic_rs`) skips what it is not asked for more leniently than the standard allows: any four bytes after `\u`, and nesting as
-//! deep as the stack. [`check`] makes up for both, so that together they take exactly what `serde_json` takes; the tests hold the one against the other.
+//! JSON is what `serde_json` takes where nobody asks for the values: the grammar of RFC 8259, numbers of any size, nesting of any depth (it is
+//! passed over in a loop). `sonic_rs` was tried: it is slower here, since its vector code needs a build for one kind of processor; it passes over
+//! any four bytes after `\u`; and it nests as deep as the stack.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
-use sonic_rs::{Deserializer, LazyValue};
-
-/// Objects and arrays within each other, at most; `serde_json` stops there too.
-const NESTING_MAX: usize = 127;
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Deserializer;
+use serde_json::value::RawValue;
 
 /// The text is not JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct NotJson;
 
-/// Refuses what the fast reader would let pass. To be called before anything is walked over.
-pub(super) fn check(text: &str) -> Result<(), NotJson> {
-    let bytes = text.as_bytes();
-    if bytes.contains(&b'\\') && !are_escapes_sound(bytes) {
-        return Err(NotJson);
-    }
-    let opening = bytes.iter().filter(|&&byte| byte | 0x20 == b'{').count();
-    if opening > NESTING_MAX && nesting(bytes) > NESTING_MAX {
-        return Err(NotJson);
-    }
-    Ok(())
-}
-
 /// Calls `take` with each member that `find` knows the place of, and the text of its value. Nothing but white space may follow the object.
-pub(super) fn for_each_member(
-    text: &str,
-    find: impl FnMut(&str) -> Option<usize>,
-    take: impl FnMut(usize, &str),
-) -> Result<(), NotJson> {
+pub(super) fn for_each_member(text: &str, find: impl FnMut(&str) -> Option<usize>, take: impl FnMut(usize, &str)) -> Result<(), NotJson> {
     let mut reader = Deserializer::from_str(text);
     reader.deserialize_map(Members { find, take }).map_err(|_| NotJson)?;
     reader.end().map_err(|_| NotJson)
@@ -46,70 +28,24 @@ pub(super) fn for_each_element(text: &str, take: impl FnMut(&str)) -> Result<(),
     reader.end().map_err(|_| NotJson)
 }
 
-/// Says where and why a text is not JSON. Cost: reads it again, slowly.
-pub(super) fn fault(text: &str) -> Option<String> {
+pub(super) fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Where and why a text is not the JSON that can be walked over. Cost: reads it again.
+pub(super) fn fault(text: &str) -> String {
     if text.trim_ascii().is_empty() {
-        return Some("the record is empty".to_owned());
+        return "the record is empty".to_owned();
     }
-    if nesting(text.as_bytes()) > NESTING_MAX {
-        return Some(format!("nested deeper than {NESTING_MAX}"));
-    }
-    // The second reading finds what the first passes over: halves of surrogate pairs.
-    let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err();
-    let error = error.or_else(|| serde_json::from_str::<serde_json::Value>(text).err())?;
+    let Err(error) = serde_json::from_str::<IgnoredAny>(text) else {
+        return "the name of a member holds half of a surrogate pair".to_owned();
+    };
     let message = error.to_string();
     let (what, _) = message.rsplit_once(" at line ").unwrap_or((&message, ""));
-    let place = match error.line() {
-        1 => format!("at byte {}", error.column()),
-        line => format!("at line {line}, byte {}", error.column()),
-    };
-    Some(format!("{what} {place}"))
-}
-
-/// Every backslash of a JSON text begins an escape, so they can be stepped through without knowing where strings begin and end.
-fn are_escapes_sound(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(place) = rest.iter().position(|&byte| byte == b'\\') {
-        rest = &rest[place..];
-        let length = match unit(rest) {
-            None if rest.get(1) == Some(&b'u') => return false,
-            None => 2,
-            Some(0xd800..=0xdbff) => match rest.get(6..).and_then(unit) {
-                Some(0xdc00..=0xdfff) => 12,
-                _ => return false,
-            },
-            Some(0xdc00..=0xdfff) => return false,
-            Some(_) => 6,
-        };
-        rest = rest.get(length..).unwrap_or_default();
+    match error.line() {
+        1 => format!("{what} at byte {}", error.column()),
+        line => format!("{what} at line {line}, byte {}", error.column()),
     }
-    true
-}
-
-/// The sixteen bits that `\uXXXX` stands for.
-fn unit(bytes: &[u8]) -> Option<u16> {
-    let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
-    digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | u16::try_from(char::from(digit).to_digit(16)?).ok()?))
-}
-
-/// How deep objects and arrays stand within each other.
-fn nesting(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut in_string = false;
-    let mut bytes = bytes.iter();
-    while let Some(&byte) = bytes.next() {
-        match byte {
-            b'\\' if in_string => drop(bytes.next()),
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 struct Members<F, T> {
@@ -126,9 +62,9 @@ impl<'de, F: FnMut(&str) -> Option<usize>, T: FnMut(usize, &str)> Visitor<'de> f
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         while let Some(found) = members.next_key_seed(Name(&mut self.find))? {
-            let value: LazyValue<'de> = members.next_value()?;
-            if let Some(place) = found {
-                (self.take)(place, value.as_raw_str());
+            match found {
+                Some(place) => (self.take)(place, members.next_value::<&RawValue>()?.get()),
+                None => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
@@ -169,8 +105,8 @@ impl<'de, T: FnMut(&str)> Visitor<'de> for Elements<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(value) = elements.next_element::<LazyValue<'de>>()? {
-            (self.take)(value.as_raw_str());
+        while let Some(value) = elements.next_element::<&RawValue>()? {
+            (self.take)(value.get());
         }
         Ok(())
     }

@@ -23,8 +23,8 @@ struct Shown<'a> {
 /// An object's members in their order.
 struct Members<V>(Vec<(String, V)>);
 
-/// `2026-11-24T10:01:00Z card_testing card_id="1": probes=3 amount=500 [probe 0:0 0:1 0:2, cash_out 0:3]`, without a line's end. Whole events are left
-/// out: the evidence names them. What is not a match's JSON is shown as it is.
+/// `2026-11-24T10:01:00Z card_testing card_id="1": probes=3 amount=500 [probe 0:0 0:1 0:2, cash_out 0:3]`, without a line's end. Whole events
+/// are left out: the evidence names them. What is not a match's JSON is shown as it is.
 pub fn readable_match(json: &[u8]) -> String {
     let Ok(shown) = serde_json::from_slice::<Shown<'_>>(json) else {
         return String::from_utf8_lossy(json.trim_ascii()).into_owned();

@@ -1,7 +1,7 @@
 //! Files as outputs.
 //!
-//! One process writes a file at a time: it holds the file's lock. Lines are written at the length that is known, so that after a write that failed half way
-//! the next one stands in its place.
+//! One process writes a file at a time: it holds the file's lock. Lines are written at the length that is known, so that after a write that failed
+//! half way the next one stands in its place.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -83,11 +83,8 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
 
 impl LineSink for FileSink {
     fn append(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        let written = if self.is_regular {
-            self.file.write_all_at(lines, self.length)
-        } else {
-            io::Write::write_all(&mut self.file, lines)
-        };
+        let written =
+            if self.is_regular { self.file.write_all_at(lines, self.length) } else { io::Write::write_all(&mut self.file, lines) };
         written.map_err(|error| self.failed(error))?;
         self.length += lines.len() as u64;
         Ok(())

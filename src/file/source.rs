@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::file::lines::Lines;
+use crate::file::lines::{Lines, is_full};
 use crate::ports::{Read, RecordBatch, Source, SourceError};
 
 /// What a fingerprint covers of a file at most, in bytes.
 const FINGERPRINT_BYTES: usize = 64 << 10;
+
+/// As much is passed over in one go where there is no record in it, in bytes: so that who asks to stop is heard even while a line never ends.
+const PASSED_OVER_BYTES_MAX: u64 = 16 << 20;
 
 /// What the end of a file means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,7 +116,9 @@ impl FileSource {
         let length = self.metadata(&self.file)?.len();
         let position = self.lines.read_position();
         if length < position {
-            return Err(self.changed(format!("{position} bytes of it were read, but it has only {length} now; a file that is read may only grow")));
+            return Err(
+                self.changed(format!("{position} bytes of it were read, but it has only {length} now; a file that is read may only grow"))
+            );
         }
         let Some(path) = &self.path else { return Ok(()) };
         let open = self.metadata(&self.file)?;
@@ -161,11 +166,15 @@ impl Source for FileSource {
             }
         }
         assert!(batch.is_empty(), "a batch is filled from empty");
+        let begin = self.lines.read_position();
         loop {
             self.lines.take(batch, bytes_max);
             // Reading on from a pipe may wait for long: what is there goes out first.
-            if batch.bytes() >= bytes_max || !batch.is_empty() && !self.can_seek {
+            if is_full(batch, bytes_max) || !batch.is_empty() && !self.can_seek {
                 return Ok(Read::Records);
+            }
+            if batch.is_empty() && self.lines.read_position() - begin > PASSED_OVER_BYTES_MAX {
+                return Ok(Read::Pending);
             }
             if !self.fill()? {
                 return if batch.is_empty() { self.at_end(batch) } else { Ok(Read::Records) };
@@ -180,7 +189,8 @@ impl Source for FileSource {
         }
         let length = self.metadata(&self.file)?.len();
         if length < position {
-            return Err(self.changed(format!("{position} bytes of it were read before, but it has only {length} now; give the file that was read, or start with a new state folder")));
+            let what = format!("{position} bytes of it were read before, but it has only {length} now");
+            return Err(self.changed(format!("{what}; give the file that was read, or start with a new state folder")));
         }
         self.lines.seek(position, offset);
         self.last_line = LastLine::NotReached;
@@ -211,7 +221,8 @@ impl Source for FileSource {
         if self.fingerprint_of(covered)? == fingerprint {
             return Ok(());
         }
-        Err(self.changed("it does not begin like the file that was read before; give that file, or start with a new state folder".to_owned()))
+        Err(self
+            .changed("it does not begin like the file that was read before; give that file, or start with a new state folder".to_owned()))
     }
 
     fn is_past_unterminated_end(&self) -> bool {
@@ -348,6 +359,43 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_pipe_hands_out_what_is_there_and_cannot_be_read_again() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let file = File::from(std::os::fd::OwnedFd::from(reader));
+        let mut source = FileSource::of(file, "pipe".to_owned(), AtEnd::Follow, 1 << 20).expect("readable");
+        assert!(source.fingerprint().expect("none").is_empty());
+        source.seek(0, 0).expect("already there");
+        writer.write_all(b"a\nb\nc").expect("written");
+        // Does not wait for the rest of the last line.
+        assert_eq!(read(&mut source, 1000), (Read::Records, rows(&[(0, "a"), (1, "b")])));
+        writer.write_all(b"c").expect("written");
+        drop(writer);
+        assert_eq!(read(&mut source, 1000), (Read::Records, rows(&[(2, "cc")])));
+        assert_eq!(read(&mut source, 1000), (Read::End, vec![]));
+        assert!(matches!(source.seek(0, 0), Err(SourceError::NotSeekable { .. })));
+        assert!(matches!(source.verify(&[0; 24]), Err(SourceError::NotSeekable { .. })));
+    }
+
+    #[test]
+    fn who_had_the_file_before_may_have_read_a_part() {
+        let fixture = Fixture::new("head\na\nb\n");
+        let mut source = fixture.open(AtEnd::Finish);
+        source.begin_at(5);
+        let mut batch = RecordBatch::new(StreamId(0), 0);
+        source.read(&mut batch, 1000).expect("read");
+        let places: Vec<_> = batch.iter().map(|record| (record.offset, record.position)).collect();
+        assert_eq!(places, [(0, 5), (1, 7)]);
+    }
+
+    #[test]
+    fn a_line_that_does_not_end_keeps_nobody_waiting() {
+        let fixture = Fixture::new(&"\n".repeat(40 << 20));
+        let mut source = fixture.open(AtEnd::Finish);
+        let reads: Vec<Read> = (0..3).map(|_| read(&mut source, 1000).0).collect();
+        assert_eq!(reads, [Read::Pending, Read::Pending, Read::End]);
     }
 
     #[test]

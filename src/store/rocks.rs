@@ -1,8 +1,8 @@
 //! A store in RocksDB, on disk.
 //!
-//! The folder holds a marker, `MOTIF-STATE`, with the number of its format, and the database in `db`. The marker is made before anything else and is locked
-//! while the folder is in use: so a folder of somebody else is never written to, and no folder by two processes. The write-ahead log is on: a batch
-//! that was written survives the process, and with [`Durability::Power`] also a loss of power.
+//! The folder holds a marker, `MOTIF-STATE`, with the number of its format, and the database in `db`. The marker is made before anything else and
+//! is locked while the folder is in use: so a folder of somebody else is never written to, and no folder by two processes. The write-ahead log is
+//! on: a batch that was written survives the process, and with [`Durability::Power`] also a loss of power.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
