@@ -30,8 +30,8 @@ use crate::pattern::Program;
 pub use check::compile;
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};
-pub use parse::{Parsed, parse};
-pub use print::format;
+pub use parse::{Comment, Parsed, SOURCE_BYTES_MAX, parse};
+pub use print::{format, print};
 pub use render::{RenderStyle, render};
 pub use span::{Source, SourceId, Span, Spanned};
 

@@ -27,6 +27,8 @@ pub(super) struct Parser<'a> {
     pub(super) operators: usize,
     /// The name of the item at hand, once it is read.
     pub(super) declared: Option<Name>,
+    /// The token at which something else was expected last: that is said once.
+    unexpected_at: Option<usize>,
     /// Errors before the item at hand.
     pub(super) errors_before_item: usize,
     findings: Findings,
@@ -56,6 +58,7 @@ impl<'a> Parser<'a> {
             open: Vec::new(),
             operators: 0,
             declared: None,
+            unexpected_at: None,
             errors_before_item: 0,
             findings,
         }
@@ -250,7 +253,7 @@ impl<'a> Parser<'a> {
     /// Like [`Parser::unexpected`], with what to write instead.
     pub(super) fn unexpected_but(&mut self, role: &str, help: Option<String>) -> Failed {
         let token = self.peek();
-        if token.state != TokenState::Sound {
+        if token.state != TokenState::Sound || self.unexpected_at.replace(self.place) == Some(self.place) {
             return Failed;
         }
         if let Some((span, fault)) = habits::recognise(self.previous(), token, self.ahead(1)) {
