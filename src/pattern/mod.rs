@@ -8,9 +8,11 @@
 //! | `steps` | the shape: sequences, groups, loops, absences |
 //! | `expression` | the typed expression tree |
 //! | `evaluate`, `functions`, `numbers` | what an expression is worth, given an event and what was chosen |
+//! | `display` | expressions as text again |
 //! | `normal` | the pattern's normal form as text, whose hash is its version |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
+mod display;
 mod evaluate;
 mod expression;
 mod functions;
@@ -22,9 +24,10 @@ use std::sync::Arc;
 
 use crate::event::{Schema, StreamId, TimeSpan, Type, Value};
 
+pub use display::{Names, write_value};
 pub use evaluate::{Chosen, NothingChosen, Scope};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
-pub use normal::version;
+pub use normal::{normal_form, version};
 pub use steps::{Absence, Body, Connective, ContinuityInside, Element, Part, Quantifier, Sequence};
 
 /// Everything that runs together: the streams and the patterns over them. Immutable; a task swaps the whole of it.

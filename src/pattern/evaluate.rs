@@ -1,0 +1,216 @@
+//! What an expression is worth, given the event at hand and what a run has chosen before it.
+//!
+//! Two-valued: a condition holds or not; every comparison with null is false. What cannot be calculated (overflow, division by zero, a place out of range)
+//! is null and counted as a fault. Comparing fields with constants neither copies nor allocates.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use chrono::{Datelike, Timelike};
+
+use crate::event::{Event, Value};
+use crate::pattern::{Aggregate, Condition, Expression, Occurrence, StepId, functions, numbers};
+
+/// The events that a run has chosen so far.
+pub trait Chosen {
+    /// The step's event at this place, counted from its first.
+    fn nth(&self, step: StepId, place: usize) -> Option<&Event>;
+    /// The same, counted back from its last.
+    fn nth_last(&self, step: StepId, place: usize) -> Option<&Event>;
+    fn count(&self, step: StepId) -> usize;
+    /// All of the step's events, in the order taken.
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&Event));
+}
+
+/// Where nothing has been chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct NothingChosen;
+
+impl Chosen for NothingChosen {
+    fn nth(&self, _: StepId, _: usize) -> Option<&Event> {
+        None
+    }
+
+    fn nth_last(&self, _: StepId, _: usize) -> Option<&Event> {
+        None
+    }
+
+    fn count(&self, _: StepId) -> usize {
+        0
+    }
+
+    fn for_each(&self, _: StepId, _: &mut dyn FnMut(&Event)) {}
+}
+
+/// What an expression may look at.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// The event at hand; `None` in `emit`.
+    pub event: Option<&'a Event>,
+    pub chosen: &'a dyn Chosen,
+    /// Counts what could not be calculated.
+    pub faults: &'a Cell<u64>,
+}
+
+const NULL: &Value = &Value::Null;
+
+impl Condition {
+    /// Whether the event fits.
+    pub fn holds(&self, event: &Event, chosen: &dyn Chosen, faults: &Cell<u64>) -> bool {
+        event.stream == self.stream
+            && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { event: Some(event), chosen, faults }))
+    }
+
+    /// Whether it depends on what was chosen before.
+    pub fn looks_back(&self) -> bool {
+        self.expression.as_ref().is_some_and(Expression::looks_back)
+    }
+}
+
+impl Expression {
+    /// True, and not null.
+    pub fn holds(&self, scope: &Scope<'_>) -> bool {
+        match self {
+            Self::And(all) => all.iter().all(|one| one.holds(scope)),
+            Self::Or(any) => any.iter().any(|one| one.holds(scope)),
+            Self::Not(operand) => !operand.holds(scope),
+            Self::Compare { comparison, left, right } => {
+                numbers::compare(*comparison, &left.reference(scope), &right.reference(scope))
+            }
+            Self::In { item, list } => {
+                let (item, list) = (item.reference(scope), list.reference(scope));
+                matches!(&*list, Value::List(values) if values.iter().any(|value| numbers::equal(&item, value)))
+            }
+            Self::IsNull(operand) => operand.reference(scope).is_null(),
+            Self::Matches { text, regex } => matches!(&*text.reference(scope), Value::Text(text) if regex.is_match(text)),
+            Self::InNetwork { address, network } => {
+                matches!(&*address.reference(scope), Value::Text(text) if functions::in_network(text, network))
+            }
+            other => matches!(*other.reference(scope), Value::Bool(true)),
+        }
+    }
+
+    pub fn value(&self, scope: &Scope<'_>) -> Value {
+        self.reference(scope).into_owned()
+    }
+
+    /// Whether it mentions what a step has chosen.
+    pub fn looks_back(&self) -> bool {
+        let mut found = false;
+        self.visit(&mut |part| found |= matches!(part, Self::Chosen { .. } | Self::Count(_) | Self::Aggregate { .. }));
+        found
+    }
+
+    /// Calls `visit` with this expression and all of its parts, outermost first.
+    pub fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression)) {
+        visit(self);
+        match self {
+            Self::Constant(_) | Self::Field(_) | Self::Chosen { .. } | Self::Count(_) | Self::Aggregate { .. } => {}
+            Self::Not(one) | Self::IsNull(one) | Self::Negate(one) => one.visit(visit),
+            Self::And(parts) | Self::Or(parts) | Self::Coalesce(parts) | Self::Call { arguments: parts, .. } => {
+                for part in parts {
+                    part.visit(visit);
+                }
+            }
+            Self::Compare { left, right, .. } | Self::Arithmetic { left, right, .. } => {
+                left.visit(visit);
+                right.visit(visit);
+            }
+            Self::In { item, list } => {
+                item.visit(visit);
+                list.visit(visit);
+            }
+            Self::Element { list: one, .. }
+            | Self::Matches { text: one, .. }
+            | Self::InNetwork { address: one, .. }
+            | Self::Hour { time: one, .. }
+            | Self::Weekday { time: one, .. } => one.visit(visit),
+            Self::If { condition, then, otherwise } => {
+                condition.visit(visit);
+                then.visit(visit);
+                otherwise.visit(visit);
+            }
+        }
+    }
+
+    fn reference<'a>(&'a self, scope: &Scope<'a>) -> Cow<'a, Value> {
+        match self {
+            Self::Constant(value) => Cow::Borrowed(value),
+            Self::Field(path) => Cow::Borrowed(scope.event.map_or(NULL, |event| at_path(event, path))),
+            Self::Chosen { step, occurrence, path } => {
+                let event = match occurrence {
+                    Occurrence::FromFirst(place) => scope.chosen.nth(*step, *place as usize),
+                    Occurrence::FromLast(place) => scope.chosen.nth_last(*step, *place as usize),
+                };
+                Cow::Borrowed(event.map_or(NULL, |event| at_path(event, path)))
+            }
+            Self::Count(step) => Cow::Owned(Value::Int(scope.chosen.count(*step) as i64)),
+            Self::Aggregate { aggregate, step, path } => Cow::Owned(over_chosen(*aggregate, *step, path, scope)),
+            Self::Arithmetic { operation, left, right } => {
+                Cow::Owned(numbers::calculate(*operation, &left.reference(scope), &right.reference(scope), scope.faults))
+            }
+            Self::Negate(operand) => Cow::Owned(numbers::negate(&operand.reference(scope), scope.faults)),
+            Self::Element { list, place } => Cow::Owned(element(&list.reference(scope), *place, scope.faults)),
+            Self::If { condition, then, otherwise } => {
+                if condition.holds(scope) {
+                    then.reference(scope)
+                } else {
+                    otherwise.reference(scope)
+                }
+            }
+            Self::Coalesce(parts) => {
+                parts.iter().map(|part| part.reference(scope)).find(|value| !value.is_null()).unwrap_or(Cow::Borrowed(NULL))
+            }
+            Self::Hour { time, zone } => Cow::Owned(in_zone(&time.reference(scope), |time| i64::from(time.with_timezone(zone).hour()))),
+            Self::Weekday { time, zone } => Cow::Owned(in_zone(&time.reference(scope), |time| {
+                i64::from(time.with_timezone(zone).weekday().number_from_monday())
+            })),
+            Self::Call { function, arguments } => {
+                let values: Vec<Cow<'_, Value>> = arguments.iter().map(|argument| argument.reference(scope)).collect();
+                Cow::Owned(functions::call(*function, &values, scope.faults))
+            }
+            Self::Not(_) | Self::And(_) | Self::Or(_) | Self::Compare { .. } | Self::In { .. } | Self::IsNull(_) | Self::Matches { .. } | Self::InNetwork { .. } => {
+                Cow::Owned(Value::Bool(self.holds(scope)))
+            }
+        }
+    }
+}
+
+/// A field of an event, through records. Null where a record on the way is.
+fn at_path<'a>(event: &'a Event, path: &[u16]) -> &'a Value {
+    let (first, rest) = path.split_first().expect("a field path is never empty");
+    let mut value = &event.fields[usize::from(*first)];
+    for place in rest {
+        value = match value {
+            Value::Record(fields) => &fields[usize::from(*place)],
+            _ => NULL,
+        };
+    }
+    value
+}
+
+fn element(list: &Value, place: i64, faults: &Cell<u64>) -> Value {
+    let Value::List(values) = list else { return Value::Null };
+    let from_first = if place < 0 { place + values.len() as i64 } else { place };
+    let found = usize::try_from(from_first).ok().and_then(|place| values.get(place));
+    found.cloned().unwrap_or_else(|| numbers::fault(faults))
+}
+
+fn in_zone(time: &Value, part: impl Fn(chrono::DateTime<chrono::Utc>) -> i64) -> Value {
+    match time {
+        Value::Timestamp(time) => time.to_utc().map_or(Value::Null, |time| Value::Int(part(time))),
+        _ => Value::Null,
+    }
+}
+
+/// Null values are passed over.
+fn over_chosen(aggregate: Aggregate, step: StepId, path: &[u16], scope: &Scope<'_>) -> Value {
+    let mut values = Vec::new();
+    scope.chosen.for_each(step, &mut |event| {
+        let value = at_path(event, path);
+        if !value.is_null() {
+            values.push(value.clone());
+        }
+    });
+    functions::aggregate(aggregate, values, scope.faults)
+}

@@ -1,0 +1,172 @@
+//! A pattern's normal form: one text for all spellings of the same pattern. Its hash is the pattern's version.
+//!
+//! Names of files, comments, layout, and how defines and lists are spread do not count; everything that can change which matches come out,
+//! or what they hold, does: the streams' types, conditions, steps, clauses, `emit`, `meta`.
+
+use std::fmt::Write;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::event::{Schema, StreamId, TimeSpan};
+use crate::pattern::display::{Names, write_value};
+use crate::pattern::{
+    Absence, Body, ConditionId, Connective, ContinuityInside, Element, EmitField, EmitValue, OnTimeout, Part, Pattern, Quantifier, Sequence, Skip, StepId,
+};
+
+/// The hash of the normal form.
+pub fn version(pattern: &Pattern, schema: &Schema) -> u128 {
+    xxh3_128(normal_form(pattern, schema).as_bytes())
+}
+
+/// The text that is hashed.
+pub fn normal_form(pattern: &Pattern, schema: &Schema) -> String {
+    let mut writer = Writer { pattern, schema, out: "motif pattern 1\n".to_owned() };
+    writer.pattern();
+    writer.out
+}
+
+struct Writer<'a> {
+    pattern: &'a Pattern,
+    schema: &'a Schema,
+    out: String,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    fn pattern(&mut self) {
+        let pattern = self.pattern;
+        self.streams();
+        self.line(&format!("pattern {:?} key {:?}", pattern.name, pattern.key_names));
+        for source in &pattern.sources {
+            let names = self.names(Some(source.stream));
+            let filter = source.filter.as_ref().map(|filter| filter.text(&names)).unwrap_or_default();
+            let key: Vec<String> = source.key.iter().map(|key| key.text(&names)).collect();
+            self.line(&format!("from {} where {filter} by {}", self.schema.stream(source.stream).name, key.join(", ")));
+        }
+        self.sequence(&pattern.body);
+        for without in &pattern.without {
+            let ends = format!("{} and {}", self.step(without.from), self.step(without.to));
+            self.line(&format!("without {} between {ends}", self.condition(without.condition)));
+        }
+        self.line(&format!("within {}", span(pattern.within)));
+        let skip = match pattern.skip {
+            Skip::None => "none".to_owned(),
+            Skip::ToNext => "to next".to_owned(),
+            Skip::PastLast => "past last".to_owned(),
+            Skip::ToFirst(step) => format!("to first {}", self.step(Some(step))),
+            Skip::ToLast(step) => format!("to last {}", self.step(Some(step))),
+        };
+        self.line(&format!("skip {skip}"));
+        if let Some(emit) = &pattern.emit {
+            self.emit("emit", emit);
+        }
+        match &pattern.on_timeout {
+            OnTimeout::Silent => {}
+            OnTimeout::EmitAsMatch => self.line("on timeout emit"),
+            OnTimeout::Emit(emit) => self.emit("on timeout emit", emit),
+        }
+        self.line(&format!("limit runs {:?}", pattern.runs_max));
+        for (name, value) in &pattern.meta {
+            let mut text = format!("meta {name:?}: ");
+            write_value(value, &mut text);
+            self.line(&text);
+        }
+    }
+
+    /// The streams that the pattern reads, with all of their fields: whole events may be shown.
+    fn streams(&mut self) {
+        let mut ids: Vec<StreamId> = self.pattern.sources.iter().map(|source| source.stream).collect();
+        ids.sort();
+        ids.dedup();
+        for id in ids {
+            let stream = self.schema.stream(id);
+            let mut text = format!("stream {:?}", stream.name);
+            for field in &stream.fields {
+                let mark = if field.nullable { "?" } else { "" };
+                write!(text, " {:?}: {}{mark},", field.name, field.r#type).expect("text takes all");
+            }
+            let time = stream.time_field.map(|place| stream.fields[place].name.as_str()).unwrap_or_default();
+            write!(text, " time {time:?} late after {}", span(stream.lateness)).expect("text takes all");
+            self.line(&text);
+        }
+    }
+
+    fn sequence(&mut self, sequence: &Sequence) {
+        self.line("(");
+        for part in &sequence.0 {
+            match part {
+                Part::Element(element) => self.element(element),
+                Part::Absence(Absence::Not { condition, hold }) => self.line(&format!("not {} for {}", self.condition(*condition), span(*hold))),
+                Part::Absence(Absence::NextNot { condition }) => self.line(&format!("next not {}", self.condition(*condition))),
+            }
+        }
+        self.line(")");
+    }
+
+    fn element(&mut self, element: &Element) {
+        let connective = match element.connective {
+            Connective::Begin => "begin",
+            Connective::Then => "then",
+            Connective::ThenNext => "next",
+            Connective::ThenAny => "any",
+        };
+        self.line(&format!("{connective} within {} {}", span(element.within), self.quantifier(&element.quantifier)));
+        match &element.body {
+            Body::Step { step, condition } => self.line(&format!("{}: {}", self.step(Some(*step)), self.condition(*condition))),
+            Body::Group(sequence) => self.sequence(sequence),
+            Body::Choice(branches) => {
+                self.line("choice");
+                for branch in branches {
+                    self.sequence(branch);
+                }
+            }
+            Body::All(steps) => {
+                for (step, condition) in steps {
+                    self.line(&format!("all {}: {}", self.step(Some(*step)), self.condition(*condition)));
+                }
+            }
+        }
+    }
+
+    fn quantifier(&self, quantifier: &Quantifier) -> String {
+        let inside = match quantifier.inside {
+            ContinuityInside::Then => "then",
+            ContinuityInside::Consecutive => "consecutive",
+            ContinuityInside::Combinations => "combinations",
+        };
+        let until = quantifier.until.map(|condition| self.condition(condition)).unwrap_or_default();
+        let Quantifier { least, most, optional, greedy, each_within, .. } = quantifier;
+        format!("{{{least},{most:?}}} optional {optional} greedy {greedy} {inside} each {} until {until}", span(*each_within))
+    }
+
+    fn emit(&mut self, word: &str, fields: &[EmitField]) {
+        for field in fields {
+            let value = match &field.value {
+                EmitValue::Expression { expression, .. } => expression.text(&self.names(None)),
+                EmitValue::Events(step) => format!("events {}", self.step(Some(*step))),
+                EmitValue::Key(place) => format!("key {place}"),
+            };
+            self.line(&format!("{word} {value} as {:?}", field.name));
+        }
+    }
+
+    fn names(&self, stream: Option<StreamId>) -> Names<'_> {
+        Names { schema: self.schema, pattern: self.pattern, stream }
+    }
+
+    fn condition(&self, id: ConditionId) -> String {
+        self.pattern.condition(id).text(self.schema, self.pattern)
+    }
+
+    fn step(&self, id: Option<StepId>) -> String {
+        id.map(|id| format!("{:?}", self.pattern.step(id).name)).unwrap_or_default()
+    }
+}
+
+fn span(span: Option<TimeSpan>) -> String {
+    span.map(|span| span.micros().to_string()).unwrap_or_default()
+}

@@ -1,0 +1,163 @@
+//! Numbers and order: what is equal, what is less, what sums are.
+//!
+//! `int` and `decimal` mix exactly; `int` and `float` mix as float. Decimals have 28 significant digits and round half to even. Floats are always
+//! finite: what would not be is a fault. Times and durations add up as one would expect.
+
+use std::cell::Cell;
+use std::cmp::Ordering;
+
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::event::{EventTime, TimeSpan, Value};
+use crate::pattern::{Arithmetic, Comparison};
+
+/// Null, and counted.
+pub(super) fn fault(faults: &Cell<u64>) -> Value {
+    faults.set(faults.get() + 1);
+    Value::Null
+}
+
+/// False where either is null or they cannot be compared.
+pub(super) fn compare(comparison: Comparison, left: &Value, right: &Value) -> bool {
+    match comparison {
+        Comparison::Equal => equal(left, right),
+        Comparison::NotEqual => !left.is_null() && !right.is_null() && !equal(left, right),
+        Comparison::Less => order(left, right) == Some(Ordering::Less),
+        Comparison::LessOrEqual => matches!(order(left, right), Some(Ordering::Less | Ordering::Equal)),
+        Comparison::Greater => order(left, right) == Some(Ordering::Greater),
+        Comparison::GreaterOrEqual => matches!(order(left, right), Some(Ordering::Greater | Ordering::Equal)),
+    }
+}
+
+/// What the language calls equal; false with null, but equal inside of lists and records.
+pub(super) fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Null, _) | (_, Value::Null) => false,
+        (Value::Bool(left), Value::Bool(right)) => left == right,
+        (Value::List(left), Value::List(right)) | (Value::Record(left), Value::Record(right)) => {
+            left.len() == right.len() && left.iter().zip(right.iter()).all(|(left, right)| (left.is_null() && right.is_null()) || equal(left, right))
+        }
+        _ => order(left, right) == Some(Ordering::Equal),
+    }
+}
+
+/// `None` where there is no order between them.
+pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
+        (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
+        (Value::Timestamp(left), Value::Timestamp(right)) => Some(left.cmp(right)),
+        (Value::Duration(left), Value::Duration(right)) => Some(left.cmp(right)),
+        (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(right)),
+        (Value::Float(left), right) => left.partial_cmp(&float(right)?),
+        (left, Value::Float(right)) => float(left)?.partial_cmp(right),
+        (left, right) => Some(decimal(left)?.cmp(&decimal(right)?)),
+    }
+}
+
+pub(super) fn calculate(operation: Arithmetic, left: &Value, right: &Value, faults: &Cell<u64>) -> Value {
+    if left.is_null() || right.is_null() {
+        return Value::Null;
+    }
+    let result = match (left, right) {
+        (Value::Int(left), Value::Int(right)) => whole(operation, *left, *right),
+        (Value::Float(_), _) | (_, Value::Float(_)) => float(left).zip(float(right)).and_then(|(left, right)| floating(operation, left, right)),
+        (Value::Timestamp(_) | Value::Duration(_), _) | (_, Value::Timestamp(_) | Value::Duration(_)) => timely(operation, left, right),
+        _ => decimal(left).zip(decimal(right)).and_then(|(left, right)| exact(operation, left, right)),
+    };
+    result.unwrap_or_else(|| fault(faults))
+}
+
+pub(super) fn negate(value: &Value, faults: &Cell<u64>) -> Value {
+    match value {
+        Value::Int(value) => value.checked_neg().map_or_else(|| fault(faults), Value::Int),
+        Value::Decimal(value) => Value::Decimal(-*value),
+        Value::Float(value) => Value::Float(-*value),
+        Value::Duration(span) => span.micros().checked_neg().map_or_else(|| fault(faults), |micros| Value::Duration(TimeSpan::from_micros(micros))),
+        _ => Value::Null,
+    }
+}
+
+/// A number as a float; the nearest one.
+pub(super) fn float(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(value) => Some(*value as f64),
+        Value::Decimal(value) => value.to_f64(),
+        Value::Float(value) => Some(*value),
+        _ => None,
+    }
+}
+
+/// An exact number as a decimal.
+pub(super) fn decimal(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Int(value) => Some(Decimal::from(*value)),
+        Value::Decimal(value) => Some(*value),
+        _ => None,
+    }
+}
+
+/// `int / int` is a decimal.
+fn whole(operation: Arithmetic, left: i64, right: i64) -> Option<Value> {
+    match operation {
+        Arithmetic::Add => left.checked_add(right),
+        Arithmetic::Subtract => left.checked_sub(right),
+        Arithmetic::Multiply => left.checked_mul(right),
+        Arithmetic::Remainder => left.checked_rem(right),
+        Arithmetic::Divide => return exact(operation, Decimal::from(left), Decimal::from(right)),
+    }
+    .map(Value::Int)
+}
+
+fn exact(operation: Arithmetic, left: Decimal, right: Decimal) -> Option<Value> {
+    match operation {
+        Arithmetic::Add => left.checked_add(right),
+        Arithmetic::Subtract => left.checked_sub(right),
+        Arithmetic::Multiply => left.checked_mul(right),
+        Arithmetic::Divide => left.checked_div(right),
+        Arithmetic::Remainder => left.checked_rem(right),
+    }
+    .map(Value::Decimal)
+}
+
+fn floating(operation: Arithmetic, left: f64, right: f64) -> Option<Value> {
+    let result = match operation {
+        Arithmetic::Add => left + right,
+        Arithmetic::Subtract => left - right,
+        Arithmetic::Multiply => left * right,
+        Arithmetic::Divide => left / right,
+        Arithmetic::Remainder => left % right,
+    };
+    result.is_finite().then_some(Value::Float(result))
+}
+
+/// Times and durations; a duration times or over a number is one, over another it is a number.
+fn timely(operation: Arithmetic, left: &Value, right: &Value) -> Option<Value> {
+    let span = |micros: i64| Value::Duration(TimeSpan::from_micros(micros));
+    let time = |micros: i64| Value::Timestamp(EventTime::from_micros(micros));
+    match (operation, left, right) {
+        (Arithmetic::Subtract, Value::Timestamp(left), Value::Timestamp(right)) => left.micros().checked_sub(right.micros()).map(span),
+        (Arithmetic::Add, Value::Timestamp(left), Value::Duration(right)) | (Arithmetic::Add, Value::Duration(right), Value::Timestamp(left)) => {
+            left.micros().checked_add(right.micros()).map(time)
+        }
+        (Arithmetic::Subtract, Value::Timestamp(left), Value::Duration(right)) => left.micros().checked_sub(right.micros()).map(time),
+        (Arithmetic::Add, Value::Duration(left), Value::Duration(right)) => left.micros().checked_add(right.micros()).map(span),
+        (Arithmetic::Subtract, Value::Duration(left), Value::Duration(right)) => left.micros().checked_sub(right.micros()).map(span),
+        (Arithmetic::Remainder, Value::Duration(left), Value::Duration(right)) => left.micros().checked_rem(right.micros()).map(span),
+        (Arithmetic::Divide, Value::Duration(left), Value::Duration(right)) => {
+            exact(Arithmetic::Divide, Decimal::from(left.micros()), Decimal::from(right.micros()))
+        }
+        (Arithmetic::Multiply, Value::Duration(span), number) | (Arithmetic::Multiply, number, Value::Duration(span)) => {
+            scaled(operation, *span, number)
+        }
+        (Arithmetic::Divide, Value::Duration(span), number) => scaled(operation, *span, number),
+        _ => None,
+    }
+}
+
+/// To the nearest microsecond, half to even.
+fn scaled(operation: Arithmetic, span: TimeSpan, number: &Value) -> Option<Value> {
+    let Value::Decimal(micros) = exact(operation, Decimal::from(span.micros()), decimal(number)?)? else { return None };
+    micros.round().to_i64().map(|micros| Value::Duration(TimeSpan::from_micros(micros)))
+}
