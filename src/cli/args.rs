@@ -1,0 +1,242 @@
+//! Commands and their options. Every option has an environment variable `MOTIF_…`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::event::{EventTime, TimeSpan};
+
+/// Finds patterns in event streams: rules as text, on event time, each match once.
+#[derive(Debug, Parser)]
+#[command(name = "motif", version, about, max_term_width = 110, after_help = "Exit status: 0 fine, 1 what you gave is wrong, 2 it could not be done.")]
+pub struct Arguments {
+    /// What to log to standard error: error, warn, info, debug, or a filter like motif=debug
+    #[arg(long, global = true, env = "MOTIF_LOG", default_value = "warn", value_name = "FILTER")]
+    pub log: String,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(RunArguments),
+    Check(CheckArguments),
+    Test(TestArguments),
+    Fmt(FmtArguments),
+    Explain(ExplainArguments),
+    Subscribe(SubscribeArguments),
+    Sample(SampleArguments),
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// For people; the default on a terminal
+    Text,
+    /// One object a line; the default elsewhere for matches
+    Json,
+}
+
+/// Run patterns over event streams and put out their matches
+///
+/// Without --config: files and standard input in, standard output or a file out, no server. With --state the run can be stopped at any moment, even
+/// by a loss of power; the same command goes on, and the output ends up as if it had never stopped.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif run patterns/web --input requests.jsonl
+  motif run patterns/fraud --input payments=payments.jsonl --input logins=logins.jsonl --output matches.jsonl --state state
+  tail -F app.log | motif run rule.motif --input -
+  motif run --config motif.toml")]
+pub struct RunArguments {
+    /// Pattern files (*.motif) or folders of them
+    #[arg(required_unless_present = "config", env = "MOTIF_PATTERNS", value_delimiter = ',')]
+    pub patterns: Vec<PathBuf>,
+    /// A stream's events as NDJSON, one a line; - is standard input. With one stream the name may be left out
+    #[arg(long, short, value_name = "[NAME=]PATH", env = "MOTIF_INPUT", value_delimiter = ',')]
+    pub input: Vec<String>,
+    /// The file for matches, one JSON object a line [default: standard output]
+    #[arg(long, short, value_name = "PATH", env = "MOTIF_OUTPUT")]
+    pub output: Option<PathBuf>,
+    /// Keep state and positions in this folder, so that the same command goes on after any kind of stop
+    #[arg(long, value_name = "DIR", env = "MOTIF_STATE")]
+    pub state: Option<PathBuf>,
+    /// The file for events that came too late
+    #[arg(long, value_name = "PATH", env = "MOTIF_LATE")]
+    pub late: Option<PathBuf>,
+    /// The file for records that could not be read, each with its reason
+    #[arg(long, value_name = "PATH", env = "MOTIF_REJECTED")]
+    pub rejected: Option<PathBuf>,
+    /// Threads that evaluate; the keys are split over them
+    #[arg(long, value_name = "N", env = "MOTIF_WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+    /// What is undecided at the end of the input stays undecided
+    #[arg(long, env = "MOTIF_KEEP_OPEN")]
+    pub keep_open: bool,
+    /// Stop at the first record that cannot be read, with exit status 1
+    #[arg(long, env = "MOTIF_STRICT")]
+    pub strict: bool,
+    /// Begin output files anew that are not empty
+    #[arg(long, env = "MOTIF_OVERWRITE")]
+    pub overwrite: bool,
+    /// The time that far-future events are measured against (RFC 3339) [default: the first start's]
+    #[arg(long, value_name = "TIME", env = "MOTIF_NOW", value_parser = parse_time)]
+    pub now: Option<EventTime>,
+    /// How far ahead of that time an event may be
+    #[arg(long, value_name = "DURATION", env = "MOTIF_AHEAD_MAX", value_parser = parse_span)]
+    pub ahead_max: Option<TimeSpan>,
+    /// The longest time between two commits, in milliseconds
+    #[arg(long, value_name = "MS", env = "MOTIF_EPOCH_MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub epoch_ms: Option<u64>,
+    /// What commits survive: a loss of power, or a kill of the process only
+    #[arg(long, value_enum, env = "MOTIF_DURABILITY")]
+    pub durability: Option<DurabilityWord>,
+    /// Serve matches to subscribers at this address
+    #[arg(long, value_name = "HOST:PORT", env = "MOTIF_GRPC")]
+    pub grpc: Option<std::net::SocketAddr>,
+    /// Run as this configuration file (TOML) says: Kafka, gRPC, files that grow
+    #[arg(long, value_name = "FILE", env = "MOTIF_CONFIG", conflicts_with_all = ["patterns", "input", "output", "state", "late", "rejected", "grpc"])]
+    pub config: Option<PathBuf>,
+    /// With --config: take what the inputs hold now as all there is, close all windows and exit
+    #[arg(long, env = "MOTIF_UNTIL_END", requires = "config")]
+    pub until_end: bool,
+    /// With --config: take this slot of the state folder [default: the lowest that is free]
+    #[arg(long, value_name = "N", env = "MOTIF_SLOT", requires = "config")]
+    pub slot: Option<u32>,
+    /// How matches look on standard output [default: text on a terminal, json elsewhere]
+    #[arg(long, value_enum, env = "MOTIF_FORMAT")]
+    pub format: Option<Format>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum DurabilityWord {
+    Power,
+    Process,
+}
+
+/// Check pattern files and show everything that is wrong with them at once
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif check patterns/fraud
+  motif check --format json patterns | jq .message")]
+pub struct CheckArguments {
+    /// Pattern files or folders; all together are one program. - is standard input
+    #[arg(required = true)]
+    pub patterns: Vec<PathBuf>,
+    #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// Run the `test` blocks that stand beside the patterns
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif test patterns
+  motif test patterns/fraud --filter card_testing")]
+pub struct TestArguments {
+    /// Pattern files or folders; each folder is one program
+    #[arg(required = true)]
+    pub patterns: Vec<PathBuf>,
+    /// Only tests whose name, or whose pattern's name, contains this
+    #[arg(long, value_name = "TEXT", env = "MOTIF_FILTER")]
+    pub filter: Option<String>,
+    #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// Print pattern files in their canonical form, in place
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif fmt patterns
+  motif fmt --check patterns
+  motif fmt - < rule.motif")]
+pub struct FmtArguments {
+    /// Pattern files or folders; - reads standard input and writes standard output
+    #[arg(required = true)]
+    pub patterns: Vec<PathBuf>,
+    /// Change nothing; exit status 1 where something would change
+    #[arg(long, env = "MOTIF_CHECK")]
+    pub check: bool,
+}
+
+/// Show the automaton of a pattern
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  motif explain patterns/fraud --pattern card_testing")]
+pub struct ExplainArguments {
+    /// Pattern files or folders
+    #[arg(required = true)]
+    pub patterns: Vec<PathBuf>,
+    /// Only this pattern
+    #[arg(long, value_name = "NAME", env = "MOTIF_PATTERN")]
+    pub pattern: Option<String>,
+}
+
+/// Receive matches from a running service
+///
+/// Goes on from where it was when the connection breaks. The last token is printed to standard error at the end; give it to --from to go on later.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif subscribe --address 127.0.0.1:7171
+  motif subscribe --pattern card_testing --key card_id=4711 --from earliest --format json")]
+pub struct SubscribeArguments {
+    /// Where the service listens
+    #[arg(long, value_name = "HOST:PORT", env = "MOTIF_ADDRESS", default_value = "127.0.0.1:7171")]
+    pub address: String,
+    /// Only this pattern; may be repeated
+    #[arg(long, value_name = "NAME", env = "MOTIF_PATTERN", value_delimiter = ',')]
+    pub pattern: Vec<String>,
+    /// Only matches whose key has this part; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", env = "MOTIF_KEY", value_delimiter = ',')]
+    pub key: Vec<String>,
+    /// latest, earliest, or the token of an earlier subscription
+    #[arg(long, value_name = "FROM", env = "MOTIF_FROM", default_value = "latest")]
+    pub from: String,
+    /// End after this many matches
+    #[arg(long, value_name = "N", env = "MOTIF_LIMIT")]
+    pub limit: Option<u64>,
+    /// Try this long to reach a service that does not answer
+    #[arg(long, value_name = "DURATION", env = "MOTIF_RETRY", default_value = "30s", value_parser = parse_span)]
+    pub retry: TimeSpan,
+    /// [default: text on a terminal, json elsewhere]
+    #[arg(long, value_enum, env = "MOTIF_FORMAT")]
+    pub format: Option<Format>,
+}
+
+/// Make event streams with planted cases, or compare what was found with what was planted
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif sample payments --out sample --events 100000 --keys 10000 --seed 7
+  motif sample --compare sample/planted.jsonl matches.jsonl")]
+pub struct SampleArguments {
+    /// payments (with logins), sensors, or web
+    #[arg(required_unless_present = "compare", env = "MOTIF_SCENARIO")]
+    pub scenario: Option<String>,
+    /// The folder for the streams and planted.jsonl
+    #[arg(long, value_name = "DIR", env = "MOTIF_OUT", default_value = ".")]
+    pub out: PathBuf,
+    /// How many events, over all streams of the scenario
+    #[arg(long, value_name = "N", env = "MOTIF_EVENTS", default_value_t = 100_000)]
+    pub events: u64,
+    /// How many keys
+    #[arg(long, value_name = "N", env = "MOTIF_KEYS", default_value_t = 10_000)]
+    pub keys: u64,
+    /// The same seed makes the same streams
+    #[arg(long, value_name = "S", env = "MOTIF_SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// Compare matches with planted cases; exit status 1 where they differ
+    #[arg(long, num_args = 2, value_names = ["PLANTED", "MATCHES"], env = "MOTIF_COMPARE", conflicts_with = "scenario")]
+    pub compare: Option<Vec<PathBuf>>,
+}
+
+fn parse_time(text: &str) -> Result<EventTime, String> {
+    EventTime::parse_rfc3339(text).ok_or_else(|| "write a time as in 2026-11-24T10:00:00Z".to_owned())
+}
+
+fn parse_span(text: &str) -> Result<TimeSpan, String> {
+    TimeSpan::parse(text).ok_or_else(|| "write a duration as in 30s or 1h30m".to_owned())
+}
+
+/// A duration of the command line as the machine's.
+pub(super) fn to_std(span: TimeSpan) -> Duration {
+    Duration::from_micros(span.micros().unsigned_abs())
+}

@@ -1,0 +1,42 @@
+//! `motif check`: everything that is wrong with the texts, at once.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::cli::args::{CheckArguments, Format};
+use crate::cli::exit::{Outcome, say};
+use crate::cli::text::{counted, print};
+use crate::language::{RenderStyle, Severity, Source, compile, render};
+use crate::service::program;
+
+pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Outcome> {
+    let sources = if arguments.patterns == [Path::new("-")] { vec![standard_input()?] } else { program::read_sources(&arguments.patterns)? };
+    let compiled = compile(&sources);
+    let style = match arguments.format {
+        Format::Json => RenderStyle::Json,
+        Format::Text if std::io::stdout().is_terminal() => RenderStyle::Colored,
+        Format::Text => RenderStyle::Plain,
+    };
+    print(&render(&compiled.diagnostics, &sources, style))?;
+    let errors = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count() as u64;
+    let warnings = compiled.diagnostics.len() as u64 - errors;
+    let found = format!("{}, {}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"));
+    if errors > 0 {
+        say(&found);
+        return Ok(Outcome::Wrong);
+    }
+    let patterns = counted(compiled.program.patterns.len() as u64, "pattern", "patterns");
+    let tests = counted(compiled.tests.len() as u64, "test", "tests");
+    say(&format!("{patterns}, {tests}: {found}"));
+    Ok(Outcome::Fine)
+}
+
+/// Standard input as a source.
+pub(super) fn standard_input() -> anyhow::Result<Source> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;
+    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("standard input: not UTF-8 text"))?;
+    Ok(Source { path: "<stdin>".to_owned(), text })
+}

@@ -1,0 +1,46 @@
+//! Exit statuses, and the one sentence that goes with a failure.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::config::ConfigProblem;
+use crate::service::task::StrictViolation;
+
+/// How a command ended that could do its work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    Fine,
+    /// The user's pattern, test or data is wrong, which has been said.
+    Wrong,
+    /// The tool could not finish, which has been said.
+    Unfinished,
+}
+
+/// What the user gave is wrong, in a sentence; everything else that fails is exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UserFault(pub String);
+
+pub(super) fn code(outcome: anyhow::Result<Outcome>) -> ExitCode {
+    match outcome {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Wrong) => ExitCode::from(1),
+        Ok(Outcome::Unfinished) => ExitCode::from(2),
+        // Whoever reads has seen enough (`motif … | head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("motif: {error:#}"));
+            let users = error.is::<UserFault>() || error.is::<ConfigProblem>() || error.chain().any(|cause| cause.is::<StrictViolation>());
+            ExitCode::from(if users { 1 } else { 2 })
+        }
+    }
+}
+
+/// A line on standard error. Where even that is closed there is nobody to tell.
+pub(super) fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe))
+}

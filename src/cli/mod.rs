@@ -1,0 +1,40 @@
+//! The command line: what each command takes, and what it says and answers.
+//!
+//! Results go to standard output and nothing else does; everything said about them goes to standard error. Exit status: 0 fine, 1 what the
+//! user gave is wrong, 2 the tool could not do it.
+
+mod args;
+mod check;
+mod explain;
+mod exit;
+mod fmt;
+mod inputs;
+mod run;
+mod sample;
+mod subscribe;
+mod test;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+pub use args::Arguments as CommandLine;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    crate::telemetry::start_logging(&arguments.log);
+    let outcome = match arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::Fmt(arguments) => fmt::fmt(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Subscribe(arguments) => subscribe::subscribe(arguments),
+        Command::Sample(arguments) => sample::sample(&arguments),
+    };
+    exit::code(outcome)
+}

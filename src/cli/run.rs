@@ -1,0 +1,157 @@
+//! `motif run`: the command line or a configuration file to one run of the service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::args::{DurabilityWord, Format, RunArguments};
+use crate::cli::exit::{Outcome, UserFault, say};
+use crate::cli::inputs;
+use crate::cli::text::{counted, format_or_default, say_diagnostics};
+use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, Origin, Strictness};
+use crate::pattern::Program;
+use crate::service::topics::UntilEnd;
+use crate::service::{StopSignal, Summary, embedded, program, topics};
+
+/// How long a run that was asked to stop may take to finish its epoch. Ending it then loses nothing: the next start cuts off what was not committed.
+const STOP_MAX: Duration = Duration::from_secs(20);
+/// The same where it waits for a pipe, which cannot be interrupted.
+const EXIT_INTERRUPTED: i32 = 130;
+
+pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
+    let from_file = arguments.config.as_deref().map(config::load).transpose()?;
+    let is_service = from_file.is_some();
+    let mut config = from_file.unwrap_or_else(|| Config::one_shot(arguments.patterns.clone()));
+    let loaded = program::load(&config.patterns)?;
+    say_diagnostics(&loaded.compiled.diagnostics, &loaded.sources);
+    if loaded.compiled.has_errors() {
+        return Ok(Outcome::Wrong);
+    }
+    let program = Arc::new(loaded.compiled.program);
+    if program.patterns.is_empty() {
+        return Err(UserFault("the pattern files hold no pattern".to_owned()).into());
+    }
+    if is_service {
+        check_bindings(&config, &program)?;
+    } else {
+        config.streams = inputs::bind(&arguments.input, &program)?;
+    }
+    apply_options(&mut config, &arguments);
+    let stop = StopSignal::default();
+    listen_for_signals(stop.clone())?;
+    let summary = if config.kafka.is_some() {
+        let until_end = if arguments.until_end { UntilEnd::Yes } else { UntilEnd::No };
+        topics::run(program, &config, &stop, until_end)?
+    } else {
+        if arguments.until_end {
+            stop_following(&mut config);
+        }
+        let end = if arguments.keep_open || (is_service && !arguments.until_end) { EndOfInput::KeepsOpen } else { EndOfInput::ClosesWindows };
+        embedded::run(&program, &config, end, &stop)?
+    };
+    say(&describe(&summary));
+    if summary.stopped && !is_service {
+        say("stopped before the end of the input; the same command goes on from here if it has --state");
+        return Ok(Outcome::Unfinished);
+    }
+    Ok(Outcome::Fine)
+}
+
+fn apply_options(config: &mut Config, arguments: &RunArguments) {
+    if arguments.config.is_none() {
+        config.state = arguments.state.clone();
+        config.output.matches = arguments.output.clone();
+        config.output.late = arguments.late.clone();
+        config.output.rejected = arguments.rejected.clone();
+        config.grpc = arguments.grpc.map(|address| GrpcConfig { address });
+    }
+    config.output.overwrite |= arguments.overwrite;
+    config.output.readable = config.output.matches.is_none() && format_or_default(arguments.format) == Format::Text;
+    config.slot = arguments.slot;
+    config.reference = arguments.now;
+    if let Some(workers) = arguments.workers {
+        config.workers = usize::from(workers);
+    }
+    if let Some(ahead_max) = arguments.ahead_max {
+        config.limits.ahead_max = ahead_max;
+    }
+    if let Some(epoch_ms) = arguments.epoch_ms {
+        config.epoch_ms = epoch_ms;
+    }
+    match arguments.durability {
+        Some(DurabilityWord::Power) => config.durability = Durability::Power,
+        Some(DurabilityWord::Process) => config.durability = Durability::Process,
+        None => {}
+    }
+    if arguments.strict {
+        config.strictness = Strictness::Stop;
+    }
+}
+
+/// The configuration binds streams that the patterns know, and all that they read.
+fn check_bindings(config: &Config, program: &Program) -> Result<(), UserFault> {
+    let names: Vec<&str> = program.schema.streams.iter().map(|stream| stream.name.as_str()).collect();
+    for name in config.streams.keys().filter(|name| !names.contains(&name.as_str())) {
+        let hint = crate::language::nearest(name, names.iter().copied()).map(|name| format!("; did you mean `{name}`?"));
+        return Err(UserFault(format!("[streams.{name}]: the patterns declare no stream `{name}`{}", hint.unwrap_or_default())));
+    }
+    for pattern in &program.patterns {
+        for source in &pattern.sources {
+            let name = &program.schema.stream(source.stream).name;
+            if !config.streams.contains_key(name) {
+                return Err(UserFault(format!("pattern `{}` reads stream `{name}`, which the configuration binds to no source; add [streams.{name}]", pattern.name)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn stop_following(config: &mut Config) {
+    for stream in config.streams.values_mut() {
+        if let Origin::File { at_end, .. } = &mut stream.origin {
+            *at_end = AtEnd::Finish;
+        }
+    }
+}
+
+/// The first interrupt or termination asks the run to stop; the second, or too long a wait, ends it.
+fn listen_for_signals(stop: StopSignal) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+            stop.ask();
+            tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} () = tokio::time::sleep(STOP_MAX) => {} }
+        });
+        say("ended before the epoch was finished; nothing that was committed is lost");
+        std::process::exit(EXIT_INTERRUPTED);
+    })?;
+    Ok(())
+}
+
+fn describe(summary: &Summary) -> String {
+    let counters = &summary.counters;
+    let mut parts = vec![
+        counted(counters.events, "event", "events"),
+        counted(counters.matches, "match", "matches"),
+        format!("{} late", counters.late),
+        format!("{} rejected", summary.rejected_total()),
+    ];
+    parts.extend(summary.rejected.iter().map(|(code, number)| format!("{number} {code}")));
+    for (number, what) in [
+        (counters.timeouts, "timed out"),
+        (counters.null_keys, "without a key"),
+        (counters.runs_dropped, "partial matches dropped by the limit"),
+        (counters.faults, "calculations without a result"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    parts.join(", ")
+}
