@@ -1,0 +1,45 @@
+# The commands of a developer and of a newcomer. `make demo` and `make test` need a Rust toolchain, and Java 17 with Maven for Apache Kafka.
+
+# Outside the checkout: RocksDB and librdkafka take 20 minutes to build, once for all clones.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/motif/target
+# One profile for everything, for the same reason.
+CARGO := cargo
+MOTIF := $(CARGO_TARGET_DIR)/release/motif
+
+.PHONY: help demo demo-kafka test bench lint fmt build fuzz install-missing
+
+help: ## Show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
+
+demo: build ## Run real rules on real logs and sample payments, with local state and a subscriber
+	tests/demo/run $(MOTIF)
+
+demo-kafka: build ## The same rules through a real Apache Kafka, fetched and started for it
+	tests/demo/kafka $(MOTIF)
+
+test: build ## Run all tests, those on a real Apache Kafka included
+	$(CARGO) test --release
+	$(MOTIF) fmt --check patterns
+	$(MOTIF) test patterns/fraud patterns/sensors patterns/web patterns/ssh
+
+fuzz: build ## Search for differences between the engine and its brute-force reading, for long
+	MOTIF_TEST_CASES=$(or $(CASES),200000) $(CARGO) test --release --test all -- --nocapture oracle laws parser printer
+
+bench: install-missing ## Measure, and print one table
+	$(CARGO) bench --profile release
+
+lint: install-missing ## What CI asks of the code
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --quiet
+
+fmt: ## Format code and patterns
+	$(CARGO) fmt
+	$(MOTIF) fmt patterns
+
+build: install-missing ## Build the program
+	$(CARGO) build --release
+
+# What RocksDB and librdkafka are built with, from Debian's packages.
+install-missing:
+	@tests/demo/install-missing
