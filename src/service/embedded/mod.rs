@@ -175,7 +175,13 @@ impl Loop {
         self.task.end();
         let epoch = self.task.take_epoch();
         self.outputs.append(&epoch)?;
-        self.outputs.sync()
+        self.outputs.sync()?;
+        if !self.keeps_state {
+            // No later run can take it back, so subscribers get it as well.
+            self.meta.epoch += 1;
+            self.write(WriteBatch::default())?;
+        }
+        Ok(())
     }
 
     /// An input that has ended may go on in a later run, so it holds the others back, which must wait in memory. Where nothing is kept for a later run, or
@@ -265,13 +271,19 @@ impl Loop {
         if let Some(published) = &mut self.published {
             published.stage(&self.meta.positions, &mut batch);
         }
+        self.write(batch)?;
+        if let Some(published) = &mut self.published {
+            published.acknowledge();
+        }
+        Ok(())
+    }
+
+    /// Writes an epoch's batch together with its matches for subscribers, who are woken then.
+    fn write(&mut self, mut batch: WriteBatch) -> anyhow::Result<()> {
         let staged = self.log.as_ref().map(|log| log.stage(self.meta.epoch, &self.outputs.appended_matches(), &mut batch));
         self.store.write(batch)?;
         if let (Some(log), Some(staged)) = (&self.log, staged) {
             log.publish(staged);
-        }
-        if let Some(published) = &mut self.published {
-            published.acknowledge();
         }
         Ok(())
     }
