@@ -13,12 +13,14 @@
 //! | `print/` | tree to canonical text, comments kept |
 //! | `resolve`, `check/`, `lower` | names, types, and the typed pattern |
 //! | `diagnostic`, `codes`, `render` | what is wrong, its number, how it is shown |
+//! | `nearest` | what a misspelt name was meant to be |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 pub mod ast;
 mod check;
 mod codes;
 mod diagnostic;
+mod nearest;
 mod parse;
 mod print;
 mod render;
@@ -30,6 +32,7 @@ use crate::pattern::Program;
 pub use check::compile;
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};
+pub use nearest::nearest;
 pub use parse::{Comment, Parsed, SOURCE_BYTES_MAX, parse};
 pub use print::{format, print};
 pub use render::{RenderStyle, render};
