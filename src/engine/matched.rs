@@ -7,7 +7,6 @@
 //! for each chosen event in order: step name, stream name, partition, offset
 //! ```
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -16,7 +15,7 @@ use crate::automaton::{Decided, DecidedBy, DecidedKind};
 use crate::engine::compiled::key_values;
 use crate::event::binary::{write_bytes, write_unsigned};
 use crate::event::{Event, EventTime, Place, Schema, StreamId, Type, Value};
-use crate::pattern::{Chosen, EmitField, EmitValue, Expression, OnTimeout, Pattern, Scope, StepId};
+use crate::pattern::{Chosen, EmitField, EmitValue, Expression, Moment, OnTimeout, Pattern, Scope, StepId};
 
 /// A match, or a partial match that ran out of time.
 #[derive(Clone, Debug)]
@@ -123,7 +122,7 @@ impl Delivery {
     }
 
     /// `event`: the event at hand, where one decided.
-    pub(super) fn deliver(&self, pattern: &Arc<Pattern>, key: &Arc<[u8]>, decided: Decided, event: Option<&Event>, faults: &Cell<u64>) -> Match {
+    pub(super) fn deliver(&self, pattern: &Arc<Pattern>, key: &Arc<[u8]>, decided: Decided, event: Option<&Event>, moment: Moment<'_>) -> Match {
         let Decided { kind, at, by, chosen, runs_dropped } = decided;
         let (_, first) = chosen.first().expect("a match of no events is none");
         let key_values = key_values(pattern, first, key).expect("what was chosen stands in the key's line");
@@ -136,7 +135,7 @@ impl Delivery {
             DecidedKind::Timeout => &self.on_timeout,
         };
         let events = Events(&chosen);
-        let scope = Scope { event: None, chosen: &events, faults };
+        let scope = Scope { event: None, chosen: &events, moment };
         let fields = emitted.iter().map(|emitted| (emitted.name.clone(), emitted.field(&key_values, &scope))).collect();
         let id = self.id(kind, &chosen);
         Match { pattern: pattern.clone(), kind, key: key.clone(), key_values, at, chosen, fields, runs_dropped, id, decided_by }

@@ -13,6 +13,7 @@
 //! | `position` | how far it was read, from where to read again |
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
 //! | `shard`, `keys` | the steps of events in their lines; the keys of a pattern, their timers, what changed |
+//! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |
 //! | `snapshot`, `counters` | state as entries of a store; what happened, in numbers |
 //!
@@ -34,6 +35,7 @@ mod reorder;
 mod shard;
 mod snapshot;
 mod watermark;
+mod windowed;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | pattern version (16 bytes, the highest first), the bytes of the key | the runs, as [`crate::automaton::Runs::encode`] writes them |
+//! | pattern version (16 bytes, the highest first), the bytes of the key | the runs, as [`crate::automaton::Runs::encode`] writes them; before them, where the pattern asks for windows, the events these count |
 
 use crate::event::binary::Malformed;
 

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use crate::event::Value;
-use crate::pattern::StepId;
+use crate::pattern::{StepId, WindowId};
 
 /// A field, and within records the fields below it: places, outermost first; never empty.
 pub type FieldPath = Box<[u16]>;
@@ -22,6 +22,8 @@ pub enum Expression {
     Count(StepId),
     /// Over a field of all events that a step has chosen so far.
     Aggregate { aggregate: Aggregate, step: StepId, path: FieldPath },
+    /// Over the recent events of the key.
+    Window(WindowId),
     Not(Box<Expression>),
     And(Vec<Expression>),
     Or(Vec<Expression>),

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `steps` | the shape: sequences, groups, loops, absences |
 //! | `expression` | the typed expression tree |
+//! | `window` | what a condition asks of the key's recent events |
 //! | `evaluate`, `functions`, `numbers` | what an expression is worth, given an event and what was chosen |
 //! | `display` | expressions as text again |
 //! | `normal` | the pattern's normal form as text, whose hash is its version |
@@ -19,15 +20,17 @@ mod functions;
 mod normal;
 mod numbers;
 mod steps;
+mod window;
 
 use std::sync::Arc;
 
 use crate::event::{Schema, StreamId, TimeSpan, Type, Value};
 
 pub use display::{Names, write_value};
-pub use evaluate::{Chosen, NothingChosen, Scope};
+pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
 pub use normal::{normal_form, version};
+pub use window::{Measure, NoWindows, Window, WindowId, WindowSpan, Windows};
 pub use steps::{Absence, Body, Connective, ContinuityInside, Element, Part, Quantifier, Sequence};
 
 /// Everything that runs together: the streams and the patterns over them. Immutable; a task swaps the whole of it.
@@ -60,6 +63,8 @@ pub struct Pattern {
     pub steps: Vec<Step>,
     /// Each distinct condition once.
     pub conditions: Vec<Condition>,
+    /// Each distinct window that conditions and fields ask for, once.
+    pub windows: Vec<Window>,
     pub body: Sequence,
     pub without: Vec<Without>,
     /// Last event - first event is below this.
@@ -151,5 +156,9 @@ impl Pattern {
 
     pub fn condition(&self, id: ConditionId) -> &Condition {
         &self.conditions[usize::from(id.0)]
+    }
+
+    pub fn window(&self, id: WindowId) -> &Window {
+        &self.windows[usize::from(id.0)]
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use motif::automaton::{Automaton, Decided, DecidedKind, Limits, Runs};
 use motif::event::{Event, EventTime, Value};
 use motif::language::{Severity, Source, compile};
-use motif::pattern::{OnTimeout, Pattern};
+use motif::pattern::{Moment, OnTimeout, Pattern};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -109,8 +109,8 @@ pub fn decide(pattern: Arc<Pattern>, line: &[Event]) -> Vec<Decision> {
         runs.expire(&automaton, event.time, &mut decided);
         runs = cut(&automaton, &runs);
         let event = Arc::new(event.clone());
-        let idle = runs.is_empty() && !automaton.starts(&event, &faults);
-        runs.advance(&automaton, &limits, &event, &faults, &mut decided);
+        let idle = runs.is_empty() && !automaton.starts(&event, Moment::plain(&faults));
+        runs.advance(&automaton, &limits, &event, Moment::plain(&faults), &mut decided);
         assert!(!idle || runs.is_empty(), "what cannot start a run starts none");
         runs = cut(&automaton, &runs);
     }
