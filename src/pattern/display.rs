@@ -3,9 +3,7 @@
 use std::fmt::Write;
 
 use crate::event::{Field, Schema, StreamId, Type, Value};
-use crate::pattern::{
-    Aggregate, Arithmetic, Comparison, Condition, Expression, Function, Measure, Occurrence, Pattern, StepId, WindowId, WindowSpan,
-};
+use crate::pattern::{Aggregate, Arithmetic, Comparison, Condition, Expression, Function, Measure, Occurrence, Pattern, StepId, WindowId, WindowSpan};
 
 /// What gives fields and steps their names.
 #[derive(Clone, Copy, Debug)]

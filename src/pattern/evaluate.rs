@@ -71,8 +71,7 @@ const NULL: &Value = &Value::Null;
 impl Condition {
     /// Whether the event fits.
     pub fn holds(&self, event: &Event, chosen: &dyn Chosen, moment: Moment<'_>) -> bool {
-        event.stream == self.stream
-            && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { event: Some(event), chosen, moment }))
+        event.stream == self.stream && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { event: Some(event), chosen, moment }))
     }
 
     /// Whether it depends on what was chosen before.
@@ -88,9 +87,7 @@ impl Expression {
             Self::And(all) => all.iter().all(|one| one.holds(scope)),
             Self::Or(any) => any.iter().any(|one| one.holds(scope)),
             Self::Not(operand) => !operand.holds(scope),
-            Self::Compare { comparison, left, right } => {
-                numbers::compare(*comparison, &left.reference(scope), &right.reference(scope))
-            }
+            Self::Compare { comparison, left, right } => numbers::compare(*comparison, &left.reference(scope), &right.reference(scope)),
             Self::In { item, list } => {
                 let (item, list) = (item.reference(scope), list.reference(scope));
                 matches!(&*list, Value::List(values) if values.iter().any(|value| numbers::equal(&item, value)))
@@ -173,20 +170,23 @@ impl Expression {
                     otherwise.reference(scope)
                 }
             }
-            Self::Coalesce(parts) => {
-                parts.iter().map(|part| part.reference(scope)).find(|value| !value.is_null()).unwrap_or(Cow::Borrowed(NULL))
-            }
+            Self::Coalesce(parts) => parts.iter().map(|part| part.reference(scope)).find(|value| !value.is_null()).unwrap_or(Cow::Borrowed(NULL)),
             Self::Hour { time, zone } => Cow::Owned(in_zone(&time.reference(scope), |time| i64::from(time.with_timezone(zone).hour()))),
-            Self::Weekday { time, zone } => Cow::Owned(in_zone(&time.reference(scope), |time| {
-                i64::from(time.with_timezone(zone).weekday().number_from_monday())
-            })),
+            Self::Weekday { time, zone } => {
+                Cow::Owned(in_zone(&time.reference(scope), |time| i64::from(time.with_timezone(zone).weekday().number_from_monday())))
+            }
             Self::Call { function, arguments } => {
                 let values: Vec<Cow<'_, Value>> = arguments.iter().map(|argument| argument.reference(scope)).collect();
                 Cow::Owned(functions::call(*function, &values, scope.moment.faults))
             }
-            Self::Not(_) | Self::And(_) | Self::Or(_) | Self::Compare { .. } | Self::In { .. } | Self::IsNull(_) | Self::Matches { .. } | Self::InNetwork { .. } => {
-                Cow::Owned(Value::Bool(self.holds(scope)))
-            }
+            Self::Not(_)
+            | Self::And(_)
+            | Self::Or(_)
+            | Self::Compare { .. }
+            | Self::In { .. }
+            | Self::IsNull(_)
+            | Self::Matches { .. }
+            | Self::InNetwork { .. } => Cow::Owned(Value::Bool(self.holds(scope))),
         }
     }
 }

@@ -30,8 +30,8 @@ pub use display::{Names, write_value};
 pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
 pub use normal::{normal_form, version};
-pub use window::{Measure, NoWindows, Window, WindowId, WindowSpan, Windows};
 pub use steps::{Absence, Body, Connective, ContinuityInside, Element, Part, Quantifier, Sequence};
+pub use window::{Measure, NoWindows, Window, WindowId, WindowSpan, Windows};
 
 /// Everything that runs together: the streams and the patterns over them. Immutable; a task swaps the whole of it.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +73,7 @@ pub struct Pattern {
     /// `None`: the key, and every step's events whole.
     pub emit: Option<Vec<EmitField>>,
     pub on_timeout: OnTimeout,
+    pub suppress: Option<Suppress>,
     /// `limit runs N`; `None`: as configured.
     pub runs_max: Option<u64>,
     pub meta: Vec<(String, Value)>,
@@ -121,6 +122,15 @@ pub enum Skip {
     PastLast,
     ToFirst(StepId),
     ToLast(StepId),
+}
+
+/// `suppress D by E`: after a match delivered at t, those with equal E before t + D are counted instead.
+#[derive(Clone, Debug)]
+pub struct Suppress {
+    /// Above zero.
+    pub span: TimeSpan,
+    /// E, part by part, evaluated as in `emit`; of scalar types.
+    pub by: Vec<EmitValue>,
 }
 
 /// What becomes of partial matches that ran out of time.

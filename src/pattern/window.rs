@@ -25,7 +25,10 @@ pub struct Window {
 pub enum Measure {
     Count,
     /// Over a field; null values are passed over.
-    Aggregate { aggregate: Aggregate, path: FieldPath },
+    Aggregate {
+        aggregate: Aggregate,
+        path: FieldPath,
+    },
 }
 
 /// Which events are in, seen from an instant t.
