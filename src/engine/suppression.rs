@@ -23,6 +23,8 @@ pub struct Suppression {
     /// By the instant at which it ends.
     ends: BTreeSet<(EventTime, Of)>,
     changed: BTreeSet<Of>,
+    /// Those that the store has.
+    stored: BTreeSet<Of>,
     suppressed: u64,
 }
 
@@ -54,7 +56,7 @@ impl Suppression {
         counters.suppressed += self.suppressed;
     }
 
-    /// Adds what changed since the last call, in order of the entries' keys.
+    /// Adds what changed since the last call, in order of the entries' keys. What came and went since then tells nothing.
     pub fn take_changes(&mut self, out: &mut Vec<Change>) {
         for of in std::mem::take(&mut self.changed) {
             let value = self.open.get(&of).map(|open| {
@@ -63,7 +65,11 @@ impl Suppression {
                 write_unsigned(open.suppressed, &mut value);
                 value
             });
-            out.push(Change { key: suppression_key(of.0, &of.1), value });
+            let key = suppression_key(of.0, &of.1);
+            let was_stored = if value.is_some() { self.stored.replace(of).is_some() } else { self.stored.remove(&of) };
+            if was_stored || value.is_some() {
+                out.push(Change { key, value });
+            }
         }
     }
 
@@ -82,6 +88,7 @@ impl Suppression {
         let open = read(value).map_err(|reason| DamagedState { pattern: String::new(), reason })?;
         let of = (version, by.to_vec());
         self.ends.insert((open.until, of.clone()));
+        self.stored.insert(of.clone());
         self.open.insert(of, open);
         Ok(true)
     }
