@@ -70,6 +70,18 @@ pub(super) enum How {
     Any,
 }
 
+impl How {
+    /// As the language says it; nothing of the start.
+    pub(super) fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Begin => None,
+            Self::Then => Some("then"),
+            Self::Next => Some("next"),
+            Self::Any => Some("any"),
+        }
+    }
+}
+
 /// An absence, and how long after the event before it is held where that is said.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct NoneOf {
