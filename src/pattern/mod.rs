@@ -10,6 +10,7 @@
 //! | `window` | what a condition asks of the key's recent events |
 //! | `evaluate`, `functions`, `numbers` | what an expression is worth, given an event and what was chosen |
 //! | `display` | expressions as text again |
+//! | `words` | what a pattern does, in words |
 //! | `normal` | the pattern's normal form as text, whose hash is its version |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
@@ -21,6 +22,7 @@ mod normal;
 mod numbers;
 mod steps;
 mod window;
+mod words;
 
 use std::sync::Arc;
 
