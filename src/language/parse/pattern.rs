@@ -21,7 +21,7 @@ struct Begin {
 
 impl Parser<'_> {
     /// ```ebnf
-    /// pattern = "pattern" name "{" from match { clause } "}" ;
+    /// pattern = "pattern" free_name "{" from match { clause } "}" ;
     /// ```
     pub(super) fn pattern(&mut self) -> Parse<Pattern> {
         let start = self.advance();
@@ -45,9 +45,7 @@ impl Parser<'_> {
         }
         self.close_block("}")?;
         match begin {
-            Begin { from: Some((from, by)), body: Some(body), .. } => {
-                Ok(Pattern { span: self.since(start), name, from, by, body, clauses })
-            }
+            Begin { from: Some((from, by)), body: Some(body), .. } => Ok(Pattern { span: self.since(start), name, from, by, body, clauses }),
             _ => Err(Failed),
         }
     }
@@ -55,8 +53,9 @@ impl Parser<'_> {
     /// Whether a clause begins here. `within` has other places too.
     pub(super) fn at_clause(&self) -> bool {
         if self.at_word("within") {
-            let before = &self.previous().kind;
-            return !["each", "then", "next", "any"].into_iter().any(|word| *before == TokenKind::Word(word));
+            let (before, first) = (&self.previous().kind, &self.before_previous().kind);
+            let goes_on = ["each", "then", "any"].into_iter().any(|word| *before == TokenKind::Word(word));
+            return !goes_on && !(*first == TokenKind::Word("then") && *before == TokenKind::Word("next"));
         }
         self.at_any_word(&CLAUSE_WORDS)
     }
@@ -245,7 +244,7 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// limit = "limit" "runs" number ;
+    /// limit = "limit" "runs" whole ;
     /// ```
     fn limit(&mut self) -> Parse<ClauseKind> {
         self.advance();

@@ -1,8 +1,7 @@
 //! A pattern: its clauses, and its steps one a line.
 
 use crate::language::ast::{
-    Clause, ClauseKind, Connective, Count, EmitField, Expression, How, Inside, MetaField, Name, Pattern, Quantifier, Sequence, Skip, Step,
-    StepKind,
+    Clause, ClauseKind, Connective, Count, EmitField, Expression, How, Inside, MetaField, Name, Pattern, Quantifier, Sequence, Skip, Step, StepKind,
 };
 use crate::language::print::items::{aligned_column, padded};
 use crate::language::print::layout::Piece;
