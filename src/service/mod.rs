@@ -11,6 +11,7 @@
 //! | `state` | what is kept under which key |
 //! | `embedded/` | one process: files, standard streams and published events; one epoch is one atomic write |
 //! | `topics/` | Kafka to Kafka: one epoch is one transaction |
+//! | `state_folder` | the folder that the user names for state |
 //! | `match_log` | the embedded log of matches for subscribers |
 //! | `stop` | how a run is told to end |
 
@@ -19,9 +20,12 @@ mod match_log;
 pub mod program;
 pub mod published;
 pub mod state;
+mod state_folder;
 mod stop;
 pub mod task;
 pub mod topics;
+
+use state_folder::slot_folder;
 
 pub use match_log::StoredMatchLog;
 pub use stop::StopSignal;

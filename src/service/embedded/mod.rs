@@ -14,7 +14,6 @@ mod outputs;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, EndOfInput, Origin};
@@ -25,7 +24,7 @@ use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, WriteBatch};
 use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Epoch, Task, TaskOptions};
-use crate::service::{StopSignal, StoredMatchLog, Summary, rocks_options};
+use crate::service::{StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
 use crate::store::{Memory, Rocks};
 
 use inputs::{Inputs, Next};
@@ -70,8 +69,9 @@ struct Loop {
 
 impl Loop {
     fn open(program: &Arc<Program>, config: &Config) -> anyhow::Result<Self> {
+        let mut inputs = Inputs::open(program, config)?;
         let store: Arc<dyn StateStore> = match &config.state {
-            Some(folder) => Arc::new(Rocks::open(&folder.join("0"), rocks_options(config))?),
+            Some(folder) => Arc::new(Rocks::open(&slot_folder(folder, 0)?, rocks_options(config))?),
             None => Arc::new(Memory::default()),
         };
         let stored = Meta::read(&*store)?;
@@ -81,12 +81,10 @@ impl Loop {
             meta.reference_us = reference.micros();
         }
         if known {
+            inputs.seek(&meta)?;
             adopt_program(&mut meta, program, &*store)?;
         }
         meta.remember_patterns(program);
-
-        let outputs = Outputs::open(program, config, &meta.outputs)?;
-        let mut inputs = Inputs::open(program, config)?;
         let partitions: Vec<(StreamId, u32)> = program
             .schema
             .ids()
@@ -97,7 +95,6 @@ impl Loop {
         let (publisher, mut published) = published_streams(program, config);
         if known {
             task.restore(&*store, &meta.positions)?;
-            inputs.seek(&meta)?;
             if let Some(published) = &mut published {
                 for batch in published.restore(&*store, &meta.positions)? {
                     task.apply(&batch, wall_clock())?;
@@ -112,18 +109,21 @@ impl Loop {
             (Some(grpc), Some(log)) => Some(serve(grpc.address, program, config, log.clone(), publisher)?),
             _ => None,
         };
+        // Last, so that a run that cannot begin leaves them as they are.
+        let outputs = Outputs::open(program, config, &meta.outputs)?;
         Ok(Self {
             task,
             store,
             keeps_state: config.state.is_some(),
             meta,
-            inputs,
             outputs,
             published,
             log,
             server,
             epoch_length: Duration::from_millis(config.epoch_ms),
-            batch_bytes: BATCH_BYTES * config.workers.max(1),
+            // With several inputs it decides which of them is read next, and that must not depend on the number of workers.
+            batch_bytes: if inputs.are_several() { BATCH_BYTES } else { BATCH_BYTES * config.workers.max(1) },
+            inputs,
             held_events_max: config.limits.held_events_max,
             epoch_began: Instant::now(),
             dirty: false,
@@ -142,10 +142,10 @@ impl Loop {
                 return Ok(self.summary(true));
             }
             let published = self.take_published()?;
-            let next = self.inputs.next(&self.task, self.batch_bytes)?;
+            let next = self.inputs.next(&self.task, self.batch_bytes, self.held_events_max / 2)?;
             if let Next::Batch(place) = next {
                 self.apply_input(place)?;
-                self.pass_ended_inputs(end);
+                self.pass_ended_inputs(end)?;
             }
             let quiet = !published && !matches!(next, Next::Batch(_));
             if matches!(next, Next::End) && self.published.is_none() {
@@ -168,10 +168,7 @@ impl Loop {
 
     /// Closes all windows; nothing of it is committed.
     fn finish(&mut self) -> anyhow::Result<()> {
-        for batch in self.inputs.take_unterminated() {
-            self.task.apply(&batch, wall_clock())?;
-            self.records_read += batch.len() as u64;
-        }
+        self.apply_unterminated()?;
         self.task.end();
         let epoch = self.task.take_epoch();
         self.outputs.append(&epoch)?;
@@ -186,23 +183,35 @@ impl Loop {
 
     /// An input that has ended may go on in a later run, so it holds the others back, which must wait in memory. Where nothing is kept for a later run, or
     /// the memory for waiting is half full, its end counts at once; what then comes out is not committed.
-    fn pass_ended_inputs(&mut self, end: EndOfInput) {
+    fn pass_ended_inputs(&mut self, end: EndOfInput) -> anyhow::Result<()> {
         if end == EndOfInput::KeepsOpen || self.inputs.ended().is_empty() {
-            return;
+            return Ok(());
         }
         if !self.keeps_state || self.task.held_events() > self.held_events_max / 2 {
             self.sealed = true;
             for stream in self.inputs.ended() {
+            self.apply_unterminated()?;
                 self.task.close(stream, 0);
             }
         }
     }
+        Ok(())
+    }
+
+    /// Last lines without a line's end, of inputs whose end is taken for good.
+    fn apply_unterminated(&mut self) -> anyhow::Result<()> {
+        for batch in self.inputs.take_unterminated() {
+            self.records_read += batch.len() as u64;
+            self.task.apply(&batch, wall_clock()).map_err(|violation| violation.in_file(self.inputs.name(batch.stream)))?;
+        }
+        Ok(())
 
     fn apply_input(&mut self, place: usize) -> anyhow::Result<()> {
         let batch = self.inputs.batch(place);
         self.records_read += batch.len() as u64;
         self.dirty = true;
-        self.task.apply(batch, wall_clock()).with_context(|| format!("{} cannot be read", self.inputs.name(place)))
+        self.task.apply(batch, wall_clock()).map_err(|violation| violation.in_file(self.inputs.name(batch.stream)))?;
+        Ok(())
     }
 
     /// Applies what clients have published by now; says whether there was anything.
