@@ -10,6 +10,7 @@ mod exit;
 mod files;
 mod fmt;
 mod inputs;
+mod progress;
 mod run;
 mod sample;
 mod subscribe;

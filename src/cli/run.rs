@@ -9,11 +9,12 @@ use crate::cli::args::{DurabilityWord, Format, RunArguments};
 use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::files::{self, Spelling};
 use crate::cli::inputs;
+use crate::cli::progress::{MatchesGo, ProgressLine};
 use crate::cli::text::{counted, format_or_default, say_diagnostics};
 use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, Origin, Strictness};
 use crate::pattern::Program;
 use crate::service::topics::UntilEnd;
-use crate::service::{StopSignal, Summary, embedded, program, topics};
+use crate::service::{Progress, StopSignal, Summary, embedded, program, topics};
 
 /// How long a run that was asked to stop may take to finish its epoch. Ending it then loses nothing: the next start cuts off what was not committed.
 const STOP_MAX: Duration = Duration::from_secs(20);
@@ -50,7 +51,10 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
             stop_following(&mut config);
         }
         let end = if arguments.keep_open || (is_service && !arguments.until_end) { EndOfInput::KeepsOpen } else { EndOfInput::ClosesWindows };
-        embedded::run(&program, &config, end, &stop)?
+        let progress = Progress::default();
+        let matches = if config.output.matches.is_some() { MatchesGo::Elsewhere } else { MatchesGo::ToStandardOutput };
+        let _line = ProgressLine::show(&progress, matches);
+        embedded::run_watched(&program, &config, end, &stop, &progress)?
     };
     say(&describe(&summary));
     if summary.stopped && !is_service {

@@ -25,6 +25,9 @@ struct Input {
     source: Box<dyn Source>,
     batch: RecordBatch,
     ended: bool,
+    /// The length of a file that does not grow, in bytes, and how far it was read.
+    whole_bytes: Option<u64>,
+    read_bytes: u64,
 }
 
 pub(super) enum Next {
@@ -54,7 +57,13 @@ impl Inputs {
                 Origin::Published => continue,
                 Origin::Topic(_) => unreachable!("the configuration check keeps topics and files apart"),
             };
-            inputs.push(Input { stream, name, source, batch: RecordBatch::new(stream, 0), ended: false });
+            let whole_bytes = match &bound.origin {
+                Origin::File { path, at_end: AtEnd::Finish } => {
+                    std::fs::metadata(path).ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
+                }
+                _ => None,
+            };
+            inputs.push(Input { stream, name, source, batch: RecordBatch::new(stream, 0), ended: false, whole_bytes, read_bytes: 0 });
         }
         Ok(Self { inputs, schema: program.schema.clone(), unterminated: Vec::new() })
     }
@@ -100,7 +109,10 @@ impl Inputs {
                     self.unterminated.push(batch);
                     input.ended = true;
                 }
-                Read::Records => return Ok(Next::Batch(place)),
+                Read::Records => {
+                    input.read_bytes = input.batch.get(input.batch.len() - 1).next_position;
+                    return Ok(Next::Batch(place));
+                }
                 Read::Pending => pending = true,
                 Read::End => input.ended = true,
             }
@@ -112,6 +124,12 @@ impl Inputs {
         } else {
             Next::Pending
         })
+    }
+
+    /// How many bytes were read of how many; `None` where not all of them are known.
+    pub(super) fn read_of_whole(&self) -> (u64, Option<u64>) {
+        let read = self.inputs.iter().map(|input| input.read_bytes).sum();
+        (read, self.inputs.iter().map(|input| input.whole_bytes).sum())
     }
 
     /// The streams whose inputs have ended.

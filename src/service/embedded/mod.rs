@@ -24,7 +24,7 @@ use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, WriteBatch};
 use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Epoch, Task, TaskOptions};
-use crate::service::{StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
+use crate::service::{Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
 use crate::store::{Memory, Rocks};
 
 use inputs::{Inputs, Next};
@@ -39,7 +39,12 @@ const QUIET_WAIT: Duration = Duration::from_millis(20);
 
 /// Runs until the input ends or a stop is asked for.
 pub fn run(program: &Arc<Program>, config: &Config, end: EndOfInput, stop: &StopSignal) -> anyhow::Result<Summary> {
-    let mut run = Loop::open(program, config)?;
+    run_watched(program, config, end, stop, &Progress::default())
+}
+
+/// The same, and tells how far it is.
+pub fn run_watched(program: &Arc<Program>, config: &Config, end: EndOfInput, stop: &StopSignal, progress: &Progress) -> anyhow::Result<Summary> {
+    let mut run = Loop::open(program, config, progress)?;
     let outcome = run.work(end, stop);
     run.close();
     outcome
@@ -65,10 +70,11 @@ struct Loop {
     /// An input's end was taken for good while others went on: nothing may be committed any more.
     sealed: bool,
     records_read: u64,
+    progress: Progress,
 }
 
 impl Loop {
-    fn open(program: &Arc<Program>, config: &Config) -> anyhow::Result<Self> {
+    fn open(program: &Arc<Program>, config: &Config, progress: &Progress) -> anyhow::Result<Self> {
         let mut inputs = Inputs::open(program, config)?;
         let store: Arc<dyn StateStore> = match &config.state {
             Some(folder) => Arc::new(Rocks::open(&slot_folder(folder, 0)?, rocks_options(config))?),
@@ -129,6 +135,7 @@ impl Loop {
             dirty: false,
             sealed: false,
             records_read: 0,
+            progress: progress.clone(),
         })
     }
 
@@ -146,6 +153,8 @@ impl Loop {
             if let Next::Batch(place) = next {
                 self.apply_input(place)?;
                 self.pass_ended_inputs(end)?;
+                let (read_bytes, whole_bytes) = self.inputs.read_of_whole();
+                self.progress.tell(&self.task.counters(), read_bytes, whole_bytes);
             }
             let quiet = !published && !matches!(next, Next::Batch(_));
             if matches!(next, Next::End) && self.published.is_none() {
@@ -189,12 +198,11 @@ impl Loop {
         }
         if !self.keeps_state || self.task.held_events() > self.held_events_max / 2 {
             self.sealed = true;
-            for stream in self.inputs.ended() {
             self.apply_unterminated()?;
                 self.task.close(stream, 0);
+            for stream in self.inputs.ended() {
             }
         }
-    }
         Ok(())
     }
 
@@ -206,6 +214,7 @@ impl Loop {
         }
         Ok(())
 
+    }
     fn apply_input(&mut self, place: usize) -> anyhow::Result<()> {
         let batch = self.inputs.batch(place);
         self.records_read += batch.len() as u64;
