@@ -91,6 +91,24 @@ fn the_reserved_words_are_those_of_the_lexer() {
     assert_eq!(words, listed);
 }
 
+/// The tokens of a text that can be read.
+pub fn tokens(text: &str) -> Vec<String> {
+    let tokens = recognise::tokens(&grammar(), text).unwrap_or_else(|| panic!("no tokens:\n{text}"));
+    tokens.into_iter().map(str::to_owned).collect()
+}
+
+/// The tokens of a random text that can be read.
+pub fn random_tokens(random: &mut ChaCha8Rng) -> Vec<String> {
+    let size = random.random_range(1..TOKENS_MAX);
+    derive::tokens(&grammar(), random, size)
+}
+
+/// Whether a text and a token must not touch.
+pub fn need_gap(text: &str, token: &str) -> bool {
+    let joins = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    text.ends_with(joins) && token.starts_with(joins) || text.ends_with(['<', '>', '=', '!', '-'])
+}
+
 fn source(text: &str) -> Source {
     Source { path: String::new(), text: text.to_owned() }
 }
@@ -154,9 +172,7 @@ fn spaced(tokens: &[String], random: &mut ChaCha8Rng) -> String {
     let mut text = String::new();
     for token in tokens {
         let gap = [" ", " ", " ", "\n", "\r\n", "\t", " # comment \" `\n", "  \n\n "].choose(random).expect("not empty");
-        let joins = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-        let needed = text.ends_with(joins) && token.starts_with(joins) || "<>=!".contains(text.chars().last().unwrap_or(' '));
-        if needed || random.random_bool(0.7) {
+        if need_gap(&text, token) || random.random_bool(0.7) {
             text.push_str(gap);
         }
         text.push_str(token);

@@ -14,7 +14,7 @@ const SAMPLES: [(&str, &[&str]); 7] = [
     ("free_name", &["a", "payments", "amount", "from", "where", "`a b`", "match", "time", "late", "list", "stream", "expect", "none", "at", "true"]),
     ("text", &["\"\"", "\"a\"", "\"# no comment\"", r#""\" \\ \/ \b \u00e9 \n""#, "\"日本\"", "\"'\""]),
     ("number", &["0", "1", "12", "1.5", "0.00", "99999999999999999999"]),
-    ("whole", &["1", "2", "3", "40"]),
+    ("whole", &["2"]),
     ("duration", &["1s", "10m", "1h30m", "500us", "7d", "1d2h3m4s5ms6us"]),
     ("type", &["int", "string", "decimal", "`list`", "from"]),
 ];
