@@ -33,6 +33,10 @@ pub enum Expression {
     Negate(Box<Expression>),
     /// An element of a list value; negative from the end; null out of range.
     Element { list: Box<Expression>, place: i64 },
+    /// A field of a record that is no field of an event, such as an element of a list; null where the record is.
+    Part { record: Box<Expression>, place: u16 },
+    /// A list of calculated values.
+    List(Vec<Expression>),
     If { condition: Box<Expression>, then: Box<Expression>, otherwise: Box<Expression> },
     /// The first that is not null.
     Coalesce(Vec<Expression>),

@@ -1,0 +1,147 @@
+//! `emit` and `on timeout emit`: the fields of a match.
+
+use std::collections::BTreeMap;
+
+use crate::language::ast::{self, ExpressionKind};
+use crate::language::check::declarations::{Declarations, twice};
+use crate::language::check::expression::{Lowering, bare};
+use crate::language::check::findings::Findings;
+use crate::language::check::kinds::Kind;
+use crate::language::check::scope::{Around, AtHand, Scope};
+use crate::language::check::sources::{Key, path_name};
+use crate::language::check::steps::{StepRole, StepTable};
+use crate::language::codes::Code;
+use crate::language::diagnostic::Diagnostic;
+use crate::language::span::Span;
+use crate::pattern::{EmitField, EmitValue, Expression, Occurrence, Source, Step, StepId};
+
+/// A part of the key, as expressions of `emit` can name it.
+pub(super) struct KeyPart {
+    pub name: Option<String>,
+    pub kind: Kind,
+    /// The same of the chosen events; `None` where streams share an event and differ in its key.
+    pub as_chosen: Option<Expression>,
+}
+
+pub(super) fn key_parts(key: &Key, sources: &[Source], steps: &[Step]) -> Vec<KeyPart> {
+    let part = |(place, (name, kind)): (usize, (&Option<String>, &Kind))| KeyPart {
+        name: name.clone(),
+        kind: kind.clone(),
+        as_chosen: as_chosen(place, sources, steps),
+    };
+    key.names.iter().zip(&key.kinds).enumerate().map(part).collect()
+}
+
+/// The key of whatever was chosen: each step's stream has one expression for it.
+fn as_chosen(place: usize, sources: &[Source], steps: &[Step]) -> Option<Expression> {
+    let of_step = |(id, step): (u16, &Step)| {
+        let mut of_stream = sources.iter().filter(|source| source.stream == step.stream).map(|source| &source.key[place]);
+        let first = of_stream.next()?;
+        let spelled = format!("{first:?}");
+        of_stream.all(|other| format!("{other:?}") == spelled).then(|| chosen_instead(first.clone(), StepId(id)))
+    };
+    let mut parts = (0..).zip(steps).map(of_step).collect::<Option<Vec<Expression>>>()?;
+    if parts.len() == 1 { parts.pop() } else { Some(Expression::Coalesce(parts)) }
+}
+
+/// Fields of the event at hand become those of the step's first event.
+fn chosen_instead(expression: Expression, step: StepId) -> Expression {
+    let one = |part: Box<Expression>| Box::new(chosen_instead(*part, step));
+    let several = |parts: Vec<Expression>| parts.into_iter().map(|part| chosen_instead(part, step)).collect();
+    match expression {
+        Expression::Field(path) => Expression::Chosen { step, occurrence: Occurrence::FromFirst(0), path },
+        Expression::Constant(_) | Expression::Chosen { .. } | Expression::Count(_) | Expression::Aggregate { .. } => expression,
+        Expression::Not(operand) => Expression::Not(one(operand)),
+        Expression::IsNull(operand) => Expression::IsNull(one(operand)),
+        Expression::Negate(operand) => Expression::Negate(one(operand)),
+        Expression::And(parts) => Expression::And(several(parts)),
+        Expression::Or(parts) => Expression::Or(several(parts)),
+        Expression::Coalesce(parts) => Expression::Coalesce(several(parts)),
+        Expression::List(parts) => Expression::List(several(parts)),
+        Expression::Call { function, arguments } => Expression::Call { function, arguments: several(arguments) },
+        Expression::Compare { comparison, left, right } => Expression::Compare { comparison, left: one(left), right: one(right) },
+        Expression::Arithmetic { operation, left, right } => Expression::Arithmetic { operation, left: one(left), right: one(right) },
+        Expression::In { item, list } => Expression::In { item: one(item), list: one(list) },
+        Expression::Element { list, place } => Expression::Element { list: one(list), place },
+        Expression::Part { record, place } => Expression::Part { record: one(record), place },
+        Expression::If { condition, then, otherwise } => Expression::If { condition: one(condition), then: one(then), otherwise: one(otherwise) },
+        Expression::Matches { text, regex } => Expression::Matches { text: one(text), regex },
+        Expression::InNetwork { address, network } => Expression::InNetwork { address: one(address), network },
+        Expression::Hour { time, zone } => Expression::Hour { time: one(time), zone },
+        Expression::Weekday { time, zone } => Expression::Weekday { time: one(time), zone },
+    }
+}
+
+/// The fields in their order; what is wrong with one is said, and it is left out.
+pub(super) fn fields<'a>(
+    fields: &'a [ast::EmitField],
+    steps: &StepTable<'a>,
+    key: &[KeyPart],
+    declarations: &Declarations<'a>,
+    findings: &mut Findings,
+) -> Vec<EmitField> {
+    let scope = Scope { declarations, at_hand: AtHand::None, around: Around::Emit { steps, key } };
+    let mut names: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut emitted = Vec::new();
+    for field in fields {
+        let value = value(field, &scope, findings);
+        let Some((name, span)) = name(field) else {
+            let diagnostic = Diagnostic::new(Code::NeedsName, field.value.span, "what is calculated needs a name", "called what?");
+            findings.add(diagnostic.help(format!("write `{} as NAME`", declarations.quoted(field.value.span))));
+            continue;
+        };
+        if let Some(first) = names.insert(name, span) {
+            let diagnostic = twice(name, span, first);
+            findings.add(if field.name.is_none() {
+                diagnostic.help(format!("write `{} as OTHER`", declarations.quoted(field.value.span)))
+            } else {
+                diagnostic
+            });
+        }
+        emitted.extend(value.map(|value| EmitField { name: name.to_owned(), value }));
+    }
+    emitted
+}
+
+/// A path is called by its last part.
+fn name(field: &ast::EmitField) -> Option<(&str, Span)> {
+    match &field.name {
+        Some(name) => Some((&name.node, name.span)),
+        None => path_name(&field.value).map(|name| (name, field.value.span)),
+    }
+}
+
+fn value<'a>(field: &'a ast::EmitField, scope: &Scope<'_, 'a>, findings: &mut Findings) -> Option<EmitValue> {
+    if let ExpressionKind::Name(name) = &bare(&field.value).kind {
+        let key = scope.key().iter().position(|part| part.name.as_deref() == Some(name));
+        let step = scope.steps().zip(scope.step(name)).map(|(steps, step)| &steps.entries[step]);
+        match (key, step) {
+            (Some(_), Some(step)) => {
+                findings.add(key_like_step(name, field.value.span, step.name.span));
+                return None;
+            }
+            (Some(place), None) => return Some(EmitValue::Key(place)),
+            (None, Some(step)) => {
+                if let StepRole::Chooses(id) = step.role {
+                    return Some(EmitValue::Events(id));
+                }
+                // Says why not.
+                Lowering::new(scope, findings).mention(scope.step(name)?, field.value.span, None);
+                return None;
+            }
+            (None, None) => {}
+        }
+    }
+    let typed = Lowering::new(scope, findings).value(&field.value);
+    if typed.is_unknown() {
+        return None;
+    }
+    Some(EmitValue::Expression { expression: typed.expression, r#type: typed.kind.settled() })
+}
+
+/// A part of the key and a step of one name, where both are shown.
+pub(super) fn key_like_step(name: &str, span: Span, step: Span) -> Diagnostic {
+    Diagnostic::new(Code::NameClash, span, format!("`{name}` is a part of the key and a step"), "which of the two?")
+        .also(step, "the step")
+        .help("give the step another name")
+}
