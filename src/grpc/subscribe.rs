@@ -26,7 +26,7 @@ const EVENT_MATCHES_MAX: usize = 100;
 const EVENT_BYTES_MAX: usize = 64 << 10;
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 
-pub struct MatchesService {
+pub(super) struct MatchesService {
     log: Arc<dyn MatchLog>,
     /// By pattern: the names of its key's parts.
     patterns: BTreeMap<String, Vec<String>>,
@@ -160,19 +160,25 @@ impl Subscription {
             }
             // While there is more to send, messages are only looked for; else they are waited for.
             let waits = progress == Progress::None;
-            tokio::select! {
+            let request = tokio::select! {
                 biased;
-                request = requests.message(), if sends => match request {
-                    Ok(Some(request)) => if let Err(ended) = self.take(request).await { break ended },
-                    // The client will not say any more, but still listens.
-                    Ok(None) => sends = false,
-                    Err(_) => break None,
-                },
+                request = requests.message(), if sends => Some(request),
                 () = self.events.closed() => break None,
-                () = std::future::ready(()), if !waits => {}
-                _ = changed.changed(), if self.credit != Some(0) => {}
-                () = drained(&mut draining) => {}
-                () = tokio::time::sleep_until(beat) => {}
+                () = std::future::ready(()), if !waits => None,
+                _ = changed.changed(), if self.credit != Some(0) => None,
+                _ = draining.wait_for(|draining| *draining) => None,
+                () = tokio::time::sleep_until(beat) => None,
+            };
+            match request {
+                None => {}
+                Some(Ok(Some(request))) => {
+                    if let Err(ended) = self.take(request).await {
+                        break ended;
+                    }
+                }
+                // The client will not say any more, but still listens.
+                Some(Ok(None)) => sends = false,
+                Some(Err(_)) => break None,
             }
         };
         if let Some(status) = ended {
@@ -245,12 +251,6 @@ impl Subscription {
 
 fn hint<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
     nearest(name, known.map(String::as_str)).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
-}
-
-/// Returns once the server drains.
-async fn drained(draining: &mut watch::Receiver<bool>) {
-    // An error means that the server is gone, which is an end as well.
-    drop(draining.wait_for(|draining| *draining).await);
 }
 
 fn failed(log: &dyn MatchLog, error: &LogError) -> Status {

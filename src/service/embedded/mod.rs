@@ -157,10 +157,11 @@ impl Loop {
                 self.progress.tell(&self.task.counters(), read_bytes, whole_bytes);
             }
             let quiet = !published && !matches!(next, Next::Batch(_));
-            if matches!(next, Next::End) && self.published.is_none() {
+            // Clients may always publish more, unless what is there now is all that counts.
+            if matches!(next, Next::End) && !published && (self.published.is_none() || end == EndOfInput::ClosesWindows) {
                 break;
             }
-            let awaited = quiet && self.published.as_ref().is_some_and(PublishedStreams::awaits_commit);
+            let awaited = self.published.as_ref().is_some_and(|streams| streams.is_full() || (quiet && streams.awaits_commit()));
             if awaited || self.epoch_began.elapsed() >= self.epoch_length || self.task.matches_waiting() >= EPOCH_MATCHES_MAX {
                 self.task.tick(wall_clock());
                 self.commit()?;
@@ -199,8 +200,8 @@ impl Loop {
         if !self.keeps_state || self.task.held_events() > self.held_events_max / 2 {
             self.sealed = true;
             self.apply_unterminated()?;
-                self.task.close(stream, 0);
             for stream in self.inputs.ended() {
+                self.task.close(stream, 0);
             }
         }
         Ok(())
@@ -213,8 +214,8 @@ impl Loop {
             self.task.apply(&batch, wall_clock()).map_err(|violation| violation.in_file(self.inputs.name(batch.stream)))?;
         }
         Ok(())
-
     }
+
     fn apply_input(&mut self, place: usize) -> anyhow::Result<()> {
         let batch = self.inputs.batch(place);
         self.records_read += batch.len() as u64;
@@ -318,6 +319,8 @@ impl Loop {
 
     /// Lets subscribers take what is committed, then ends their streams.
     fn close(&mut self) {
+        // What still waits in the queue is told that it was not taken.
+        self.published = None;
         if let Some((runtime, server)) = self.server.take() {
             runtime.block_on(server.shut_down());
         }
@@ -353,7 +356,7 @@ fn published_streams(program: &Program, config: &Config) -> (Option<Publisher>, 
     if streams.is_empty() {
         return (None, None);
     }
-    let (publisher, published) = PublishedStreams::new(streams);
+    let (publisher, published) = PublishedStreams::new(streams, config.limits.record_bytes_max);
     (Some(publisher), Some(published))
 }
 
@@ -370,7 +373,7 @@ pub(super) fn serve(
         log,
         publisher,
         published_streams: published.filter_map(|name| Some((name.clone(), program.schema.find(&name)?))).collect(),
-        pattern_names: program.patterns.iter().map(|pattern| pattern.name.clone()).collect(),
+        patterns: program.patterns.iter().map(|pattern| (pattern.name.clone(), pattern.key_names.clone())).collect(),
         subscriber_queue_max: config.limits.subscriber_queue_max,
         record_bytes_max: config.limits.record_bytes_max,
     };
