@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use crate::event::TimeSpan;
 
 pub use file::{load, parse};
-pub use problem::ConfigProblem;
+pub use problem::{ConfigError, ConfigProblem};
 
 /// What one run of the service needs to know besides its patterns' texts.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::event::{EventTime, TimeSpan};
@@ -71,13 +72,13 @@ pub struct RunArguments {
     #[arg(long, value_name = "N", env = "MOTIF_WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
     /// What is undecided at the end of the input stays undecided
-    #[arg(long, env = "MOTIF_KEEP_OPEN")]
+    #[arg(long, env = "MOTIF_KEEP_OPEN", value_parser = FalseyValueParser::new())]
     pub keep_open: bool,
     /// Stop at the first record that cannot be read, with exit status 1
-    #[arg(long, env = "MOTIF_STRICT")]
+    #[arg(long, env = "MOTIF_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     /// Begin output files anew that are not empty
-    #[arg(long, env = "MOTIF_OVERWRITE")]
+    #[arg(long, env = "MOTIF_OVERWRITE", value_parser = FalseyValueParser::new())]
     pub overwrite: bool,
     /// The time that far-future events are measured against (RFC 3339) [default: the first start's]
     #[arg(long, value_name = "TIME", env = "MOTIF_NOW", value_parser = parse_time)]
@@ -98,7 +99,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE", env = "MOTIF_CONFIG", conflicts_with_all = ["patterns", "input", "output", "state", "late", "rejected", "grpc"])]
     pub config: Option<PathBuf>,
     /// With --config: take what the inputs hold now as all there is, close all windows and exit
-    #[arg(long, env = "MOTIF_UNTIL_END", requires = "config")]
+    #[arg(long, env = "MOTIF_UNTIL_END", requires = "config", value_parser = FalseyValueParser::new())]
     pub until_end: bool,
     /// With --config: take this slot of the state folder [default: the lowest that is free]
     #[arg(long, value_name = "N", env = "MOTIF_SLOT", requires = "config")]
@@ -154,7 +155,7 @@ pub struct FmtArguments {
     #[arg(required = true)]
     pub patterns: Vec<PathBuf>,
     /// Change nothing; exit status 1 where something would change
-    #[arg(long, env = "MOTIF_CHECK")]
+    #[arg(long, env = "MOTIF_CHECK", value_parser = FalseyValueParser::new())]
     pub check: bool,
 }
 

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::config::ConfigProblem;
+use crate::config::ConfigError;
+use crate::ports::SinkError;
 use crate::service::task::StrictViolation;
 
 /// How a command ended that could do its work.
@@ -30,10 +31,19 @@ pub(super) fn code(outcome: anyhow::Result<Outcome>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("motif: {error:#}"));
-            let users = error.is::<UserFault>() || error.is::<ConfigProblem>() || error.chain().any(|cause| cause.is::<StrictViolation>());
+            let users = error.is::<UserFault>()
+                || matches!(error.downcast_ref(), Some(ConfigError::Wrong(_)))
+                || error.chain().any(|cause| cause.is::<StrictViolation>());
             ExitCode::from(if users { 1 } else { 2 })
         }
     }
+}
+
+/// Help that was asked for is fine; a command line that cannot be read is what the user gave.
+pub(super) fn command_line(answer: &clap::Error) -> ExitCode {
+    // Where nobody reads there is nobody to tell.
+    drop(answer.print());
+    ExitCode::from(u8::from(answer.use_stderr()))
 }
 
 /// A line on standard error. Where even that is closed there is nobody to tell.
@@ -42,5 +52,11 @@ pub(super) fn say(line: &str) {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| {
+        let written = match cause.downcast_ref::<SinkError>() {
+            Some(SinkError::Io { error, .. }) => Some(error),
+            _ => cause.downcast_ref::<std::io::Error>(),
+        };
+        written.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
 }

@@ -7,8 +7,10 @@ mod args;
 mod check;
 mod explain;
 mod exit;
+mod files;
 mod fmt;
 mod inputs;
+mod progress;
 mod run;
 mod sample;
 mod subscribe;
@@ -25,7 +27,10 @@ pub use args::Arguments as CommandLine;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return exit::command_line(&answer),
+    };
     crate::telemetry::start_logging(&arguments.log);
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(arguments),

@@ -7,12 +7,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::{DurabilityWord, Format, RunArguments};
 use crate::cli::exit::{Outcome, UserFault, say};
+use crate::cli::files::{self, Spelling};
 use crate::cli::inputs;
+use crate::cli::progress::{MatchesGo, ProgressLine};
 use crate::cli::text::{counted, format_or_default, say_diagnostics};
 use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, Origin, Strictness};
 use crate::pattern::Program;
 use crate::service::topics::UntilEnd;
-use crate::service::{StopSignal, Summary, embedded, program, topics};
+use crate::service::{Progress, StopSignal, Summary, embedded, program, topics};
 
 /// How long a run that was asked to stop may take to finish its epoch. Ending it then loses nothing: the next start cuts off what was not committed.
 const STOP_MAX: Duration = Duration::from_secs(20);
@@ -38,6 +40,7 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         config.streams = inputs::bind(&arguments.input, &program)?;
     }
     apply_options(&mut config, &arguments);
+    files::refuse_shared(&config, if is_service { Spelling::Configuration } else { Spelling::Options })?;
     let stop = StopSignal::default();
     listen_for_signals(stop.clone())?;
     let summary = if config.kafka.is_some() {
@@ -48,7 +51,10 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
             stop_following(&mut config);
         }
         let end = if arguments.keep_open || (is_service && !arguments.until_end) { EndOfInput::KeepsOpen } else { EndOfInput::ClosesWindows };
-        embedded::run(&program, &config, end, &stop)?
+        let progress = Progress::default();
+        let matches = if config.output.matches.is_some() { MatchesGo::Elsewhere } else { MatchesGo::ToStandardOutput };
+        let _line = ProgressLine::show(&progress, matches);
+        embedded::run_watched(&program, &config, end, &stop, &progress)?
     };
     say(&describe(&summary));
     if summary.stopped && !is_service {
@@ -92,7 +98,7 @@ fn apply_options(config: &mut Config, arguments: &RunArguments) {
 /// The configuration binds streams that the patterns know, and all that they read.
 fn check_bindings(config: &Config, program: &Program) -> Result<(), UserFault> {
     let names: Vec<&str> = program.schema.streams.iter().map(|stream| stream.name.as_str()).collect();
-    for name in config.streams.keys().filter(|name| !names.contains(&name.as_str())) {
+    if let Some(name) = config.streams.keys().find(|name| !names.contains(&name.as_str())) {
         let hint = crate::language::nearest(name, names.iter().copied()).map(|name| format!("; did you mean `{name}`?"));
         return Err(UserFault(format!("[streams.{name}]: the patterns declare no stream `{name}`{}", hint.unwrap_or_default())));
     }
@@ -100,7 +106,10 @@ fn check_bindings(config: &Config, program: &Program) -> Result<(), UserFault> {
         for source in &pattern.sources {
             let name = &program.schema.stream(source.stream).name;
             if !config.streams.contains_key(name) {
-                return Err(UserFault(format!("pattern `{}` reads stream `{name}`, which the configuration binds to no source; add [streams.{name}]", pattern.name)));
+                return Err(UserFault(format!(
+                    "pattern `{}` reads stream `{name}`, which the configuration binds to no source; add [streams.{name}]",
+                    pattern.name
+                )));
             }
         }
     }

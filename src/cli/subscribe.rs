@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tonic::Code;
 
 use crate::cli::args::{Format, SubscribeArguments, to_std};
 use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::text::{format_or_default, print};
 use crate::codec::readable_match;
+use crate::grpc::v1::Match;
 use crate::grpc::{Subscription, SubscriptionStart, subscribe as follow};
 
 pub(super) fn subscribe(arguments: SubscribeArguments) -> anyhow::Result<Outcome> {
@@ -21,41 +23,40 @@ pub(super) fn subscribe(arguments: SubscribeArguments) -> anyhow::Result<Outcome
             "earliest" => SubscriptionStart::Earliest,
             token => SubscriptionStart::Token(token.to_owned()),
         },
+        matches_max: arguments.limit,
         retry_for: to_std(arguments.retry),
     };
-    let limit = arguments.limit.unwrap_or(u64::MAX);
-    if limit == 0 {
-        return Ok(Outcome::Fine);
-    }
-    let mut taken = 0;
     let mut last_token = None;
     let mut written = Ok(());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
-        let following = follow(subscription, |found, token| {
-            let line = match format {
+        let following = follow(subscription, |matches, token| {
+            let line = |found: &Match| match format {
                 Format::Json => format!("{}\n", found.json),
                 Format::Text => readable_match(found.json.as_bytes()) + "\n",
             };
-            written = print(&line);
+            written = print(&matches.iter().map(line).collect::<String>());
             last_token = Some(token.to_owned());
-            taken += 1;
-            written.is_ok() && taken < limit
+            written.is_ok()
         });
-        tokio::select! {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let ended = tokio::select! {
             ended = following => Some(ended),
             _ = tokio::signal::ctrl_c() => None,
-        }
-    });
+            _ = terminate.recv() => None,
+        };
+        anyhow::Ok(ended)
+    })?;
     runtime.shutdown_timeout(Duration::from_millis(100));
     written?;
+    let connected = last_token.is_some();
     if let Some(token) = last_token {
         say(&format!("to go on after these: --from {token}"));
     }
     match ended {
         None | Some(Ok(())) => Ok(Outcome::Fine),
-        // The service has ended in order and all of its matches are here.
-        Some(Err(status)) if status.code() == Code::Unavailable && taken > 0 => {
+        // The service has ended; all of its matches that there are have come.
+        Some(Err(status)) if status.code() == Code::Unavailable && connected && arguments.limit.is_none() => {
             say(status.message());
             Ok(Outcome::Fine)
         }

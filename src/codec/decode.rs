@@ -2,7 +2,7 @@
 //!
 //! Fields may come in any order; those that the stream doesn't declare are passed over. Where a name comes twice, the last one counts, as readers of
 //! JSON commonly have it. A record that is not JSON is refused as that, whatever its fields hold; else the first field declared that is at
-//! fault is named.
+//! fault is named. A byte order mark before the first record of a partition is passed over.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +13,9 @@ use crate::codec::scalar::{self, TimeUnit, Unfit};
 use crate::codec::{Rejection, RejectionCode};
 use crate::event::{Event, EventTime, Field, Schema, StreamId, Type, Value};
 use crate::ports::Record;
+
+/// Some programs begin a text with it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// How records are read where their stream leaves it open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -47,6 +50,7 @@ impl Decoder {
             let reason = format!("the record is not UTF-8 from byte {} on", error.valid_up_to() + 1);
             Rejection { code: RejectionCode::InvalidUtf8, reason }
         })?;
+        let text = if record.offset == 0 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
         if !text.trim_ascii_start().starts_with('{') {
             return Err(no_object(text));
         }
@@ -247,9 +251,7 @@ impl Fault {
         match (unfit, r#type) {
             (Unfit::Other, _) => Self::new(RejectionCode::WrongType, format!(": expected {expected} ({kind}), found {found}")),
             (Unfit::TooLarge, Type::Float) => Self::new(RejectionCode::NumberTooLarge, format!(": {found} is beyond what a float holds")),
-            (Unfit::TooLarge, Type::Decimal) => {
-                Self::new(RejectionCode::NumberTooLarge, format!(": {found} has more than the 28 digits that a decimal holds"))
-            }
+            (Unfit::TooLarge, Type::Decimal) => Self::new(RejectionCode::NumberTooLarge, format!(": {found} has more than the 28 digits that a decimal holds")),
             (Unfit::TooLarge, _) => Self::new(RejectionCode::NumberTooLarge, format!(": {found} does not fit into 64 bits")),
         }
     }

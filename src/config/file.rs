@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::config::{
-    AtEnd, Config, ConfigProblem, Durability, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness,
-    TimestampUnit,
+    AtEnd, Config, ConfigError, ConfigProblem, Durability, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness, TimestampUnit,
 };
 use crate::event::TimeSpan;
 
@@ -127,11 +126,10 @@ fn one() -> usize {
 }
 
 /// Reads and checks a configuration file.
-pub fn load(path: &Path) -> Result<Config, ConfigProblem> {
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigProblem { path: shown.clone(), line: None, what: format!("cannot be read: {error}") })?;
-    parse(&text, &shown, path.parent().unwrap_or(Path::new("")))
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: shown.clone(), error })?;
+    Ok(parse(&text, &shown, path.parent().unwrap_or(Path::new("")))?)
 }
 
 /// Checks the text of a configuration; relative paths count from `folder`.
@@ -168,9 +166,7 @@ pub fn parse(text: &str, path: &str, folder: &Path) -> Result<Config, ConfigProb
 }
 
 fn check_stream(name: &str, stream: Stream, folder: &Path) -> Result<StreamConfig, String> {
-    let span = |key: &str, text: Option<String>| {
-        text.map(|text| parse_span(&format!("streams.{name}.{key}"), &text)).transpose()
-    };
+    let span = |key: &str, text: Option<String>| text.map(|text| parse_span(&format!("streams.{name}.{key}"), &text)).transpose();
     let origin = match (stream.file, stream.topic, stream.grpc) {
         (Some(file), None, false) if file.as_os_str() == "-" => Origin::StandardInput,
         (Some(file), None, false) => {

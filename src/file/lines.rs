@@ -13,9 +13,6 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// What is handed out of a line that is too long, in bytes.
 const CUT_BYTES: usize = 64 << 10;
 
-/// What a record costs in a batch besides its bytes.
-const RECORD_OVERHEAD_BYTES: usize = 64;
-
 /// Reads lines and knows their places.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -49,9 +46,16 @@ impl Lines {
         self.position + (self.end - self.start) as u64 + self.dropped
     }
 
+    /// Whether the line after the batch begins beyond the next multiple of `bytes_max`. So where a batch ends depends on the places of its lines
+    /// alone, and not on where reading began.
+    pub(super) fn is_full(&self, batch: &RecordBatch, bytes_max: usize) -> bool {
+        let block = |position: u64| position / bytes_max as u64;
+        !batch.is_empty() && block(self.position) > block(batch.get(0).position)
+    }
+
     /// Appends the lines at hand to the batch, until that is full.
     pub(super) fn take(&mut self, batch: &mut RecordBatch, bytes_max: usize) {
-        while !is_full(batch, bytes_max) {
+        while !self.is_full(batch, bytes_max) {
             let Some(found) = line_end(&self.buffer[self.searched..self.end]) else {
                 self.searched = self.end;
                 return;
@@ -158,11 +162,6 @@ impl Lines {
     }
 }
 
-/// One record is enough, however few bytes are asked for.
-pub(super) fn is_full(batch: &RecordBatch, bytes_max: usize) -> bool {
-    !batch.is_empty() && batch.bytes() + batch.len() * RECORD_OVERHEAD_BYTES >= bytes_max
-}
-
 /// Where the first line's end stands. `skip_until` is the standard library's way to its fast search for a byte.
 fn line_end(mut bytes: &[u8]) -> Option<usize> {
     let whole = bytes;
@@ -198,9 +197,7 @@ mod tests {
                     lines.take_unterminated(&mut batch);
                 }
             }
-            rows.extend(
-                batch.iter().map(|record| (record.offset, record.position, record.next_position, record.bytes.to_vec(), record.full_bytes)),
-            );
+            rows.extend(batch.iter().map(|record| (record.offset, record.position, record.next_position, record.bytes.to_vec(), record.full_bytes)));
             if ended {
                 assert_eq!(lines.read_position(), text.len() as u64);
                 return rows;
@@ -230,8 +227,7 @@ mod tests {
     fn lines_do_not_depend_on_how_they_are_read() {
         let long = "x".repeat(40);
         let blank = " ".repeat(20);
-        let text =
-            format!("a\r\n\n  \r\nbc\n\r\n{long}\n{long}\r\n{blank}\n{blank}\r\n12345678\n12345678\r\n123456789\n123456789\r\n\nend");
+        let text = format!("a\r\n\n  \r\nbc\n\r\n{long}\n{long}\r\n{blank}\n{blank}\r\n12345678\n12345678\r\n123456789\n123456789\r\n\nend");
         for text in [text.as_str(), "", "\n", "\r\n", "x", "x\n", "\n\n\nx", " ", &long] {
             for record_bytes_max in [8, 1000] {
                 let expected = split(text.as_bytes(), record_bytes_max);

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::file::lines::{Lines, is_full};
+use crate::file::lines::Lines;
+use crate::file::pipe::{Patience, Pipe};
 use crate::ports::{Read, RecordBatch, Source, SourceError};
 
 /// What a fingerprint covers of a file at most, in bytes.
@@ -34,13 +35,19 @@ pub struct FileSource {
     name: String,
     /// Where to look whether the file was replaced; `None`: it has no path.
     path: Option<PathBuf>,
-    file: File,
-    can_seek: bool,
+    medium: Medium,
     at_end: AtEnd,
     lines: Lines,
     last_line: LastLine,
     /// Once it covers all that a fingerprint can.
     fingerprint: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Medium {
+    /// Can be read at any place, and again.
+    File(File),
+    Pipe(Pipe),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,11 +62,15 @@ impl FileSource {
     pub fn open(path: &Path, at_end: AtEnd, record_bytes_max: usize) -> Result<Self, SourceError> {
         let name = path.display().to_string();
         let failed = |error| SourceError::Io { path: name.clone(), error };
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            let path = path.to_owned();
+            let pipe = Pipe::start(move || File::open(path)).map_err(failed)?;
+            return Ok(Self::new(name, Medium::Pipe(pipe), at_end, record_bytes_max));
+        }
         let file = File::open(path).map_err(failed)?;
         let mut source = Self::of(file, name.clone(), at_end, record_bytes_max).map_err(failed)?;
-        if source.can_seek {
-            source.path = Some(path.to_owned());
-        }
+        source.path = Some(path.to_owned());
         Ok(source)
     }
 
@@ -69,17 +80,15 @@ impl FileSource {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        Ok(Self {
-            name,
-            path: None,
-            can_seek: metadata.is_file(),
-            file,
-            // What is no file ends once nobody writes to it any more.
-            at_end: if metadata.is_file() { at_end } else { AtEnd::Finish },
-            lines: Lines::new(record_bytes_max),
-            last_line: LastLine::NotReached,
-            fingerprint: None,
-        })
+        let medium = if metadata.is_file() { Medium::File(file) } else { Medium::Pipe(Pipe::start(move || Ok(file))?) };
+        Ok(Self::new(name, medium, at_end, record_bytes_max))
+    }
+
+    fn new(name: String, medium: Medium, at_end: AtEnd, record_bytes_max: usize) -> Self {
+        // What is no file ends once nobody writes to it any more.
+        let at_end = if matches!(medium, Medium::File(_)) { at_end } else { AtEnd::Finish };
+        let lines = Lines::new(record_bytes_max);
+        Self { name, path: None, medium, at_end, lines, last_line: LastLine::NotReached, fingerprint: None }
     }
 
     /// Reads on after the byte `position`, which is taken for the beginning of line 0.
@@ -87,12 +96,25 @@ impl FileSource {
         self.lines.seek(position, 0);
     }
 
-    fn fill(&mut self) -> Result<bool, SourceError> {
-        let (file, can_seek) = (&self.file, self.can_seek);
-        let read = |position: u64, buffer: &mut [u8]| {
-            if can_seek { file.read_at(buffer, position) } else { io::Read::read(&mut &*file, buffer) }
+    fn file(&self) -> Option<&File> {
+        match &self.medium {
+            Medium::File(file) => Some(file),
+            Medium::Pipe(_) => None,
+        }
+    }
+
+    fn fill(&mut self, patience: Patience) -> Result<Fill, SourceError> {
+        let medium = &mut self.medium;
+        let read = |position: u64, buffer: &mut [u8]| match medium {
+            Medium::File(file) => file.read_at(buffer, position),
+            Medium::Pipe(pipe) => pipe.read(buffer, patience),
         };
-        self.lines.fill(read).map_err(|error| SourceError::Io { path: self.name.clone(), error })
+        match self.lines.fill(read) {
+            Ok(true) => Ok(Fill::Bytes),
+            Ok(false) => Ok(Fill::End),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Fill::Pending),
+            Err(error) => Err(SourceError::Io { path: self.name.clone(), error }),
+        }
     }
 
     /// Nothing is left to read now, and the batch is empty.
@@ -113,15 +135,14 @@ impl FileSource {
 
     /// A file that is followed may only grow: one that was cut or moved away (as logs are rotated) would be waited for in vain.
     fn refuse_if_replaced(&self) -> Result<(), SourceError> {
-        let length = self.metadata(&self.file)?.len();
+        let Some(file) = self.file() else { return Ok(()) };
+        let open = self.metadata(file)?;
+        let length = open.len();
         let position = self.lines.read_position();
         if length < position {
-            return Err(
-                self.changed(format!("{position} bytes of it were read, but it has only {length} now; a file that is read may only grow"))
-            );
+            return Err(self.changed(format!("{position} bytes of it were read, but it has only {length} now; a file that is read may only grow")));
         }
         let Some(path) = &self.path else { return Ok(()) };
-        let open = self.metadata(&self.file)?;
         match std::fs::metadata(path) {
             Ok(named) if (named.dev(), named.ino()) == (open.dev(), open.ino()) => Ok(()),
             Ok(_) => Err(self.changed("another file has taken its place; a file that is read may only grow".to_owned())),
@@ -131,11 +152,11 @@ impl FileSource {
     }
 
     /// Fingerprint of the first `bytes` bytes, or of as many as there are.
-    fn fingerprint_of(&self, bytes: usize) -> Result<Vec<u8>, SourceError> {
+    fn fingerprint_of(&self, file: &File, bytes: usize) -> Result<Vec<u8>, SourceError> {
         let mut beginning = vec![0; bytes];
         let mut length = 0;
         while length < bytes {
-            match self.file.read_at(&mut beginning[length..], length as u64) {
+            match file.read_at(&mut beginning[length..], length as u64) {
                 Ok(0) => break,
                 Ok(read) => length += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -169,25 +190,29 @@ impl Source for FileSource {
         let begin = self.lines.read_position();
         loop {
             self.lines.take(batch, bytes_max);
-            // Reading on from a pipe may wait for long: what is there goes out first.
-            if is_full(batch, bytes_max) || !batch.is_empty() && !self.can_seek {
+            if self.lines.is_full(batch, bytes_max) {
                 return Ok(Read::Records);
             }
             if batch.is_empty() && self.lines.read_position() - begin > PASSED_OVER_BYTES_MAX {
                 return Ok(Read::Pending);
             }
-            if !self.fill()? {
-                return if batch.is_empty() { self.at_end(batch) } else { Ok(Read::Records) };
+            // What has come through a pipe does not wait for what may come.
+            let patience = if batch.is_empty() { Patience::ALittle } else { Patience::None };
+            match self.fill(patience)? {
+                Fill::Bytes => {}
+                Fill::End if batch.is_empty() => return self.at_end(batch),
+                Fill::Pending if batch.is_empty() => return Ok(Read::Pending),
+                Fill::End | Fill::Pending => return Ok(Read::Records),
             }
         }
     }
 
     fn seek(&mut self, position: u64, offset: u64) -> Result<(), SourceError> {
-        if !self.can_seek {
+        let Some(file) = self.file() else {
             let is_there = self.lines.read_position() == 0 && (position, offset) == (0, 0);
             return if is_there { Ok(()) } else { Err(SourceError::NotSeekable { path: self.name.clone() }) };
-        }
-        let length = self.metadata(&self.file)?.len();
+        };
+        let length = self.metadata(file)?.len();
         if length < position {
             let what = format!("{position} bytes of it were read before, but it has only {length} now");
             return Err(self.changed(format!("{what}; give the file that was read, or start with a new state folder")));
@@ -198,13 +223,11 @@ impl Source for FileSource {
     }
 
     fn fingerprint(&mut self) -> Result<Vec<u8>, SourceError> {
-        if !self.can_seek {
-            return Ok(Vec::new());
-        }
+        let Some(file) = self.file() else { return Ok(Vec::new()) };
         if let Some(fingerprint) = &self.fingerprint {
             return Ok(fingerprint.clone());
         }
-        let fingerprint = self.fingerprint_of(FINGERPRINT_BYTES)?;
+        let fingerprint = self.fingerprint_of(file, FINGERPRINT_BYTES)?;
         if covered_bytes(&fingerprint) == Some(FINGERPRINT_BYTES) {
             self.fingerprint = Some(fingerprint.clone());
         }
@@ -212,22 +235,30 @@ impl Source for FileSource {
     }
 
     fn verify(&mut self, fingerprint: &[u8]) -> Result<(), SourceError> {
-        if !self.can_seek {
+        let Some(file) = self.file() else {
             return if fingerprint.is_empty() { Ok(()) } else { Err(SourceError::NotSeekable { path: self.name.clone() }) };
-        }
+        };
         let Some(covered) = covered_bytes(fingerprint) else {
             return Err(self.changed("a pipe was read before, not a file; start with a new state folder".to_owned()));
         };
-        if self.fingerprint_of(covered)? == fingerprint {
+        if self.fingerprint_of(file, covered)? == fingerprint {
             return Ok(());
         }
-        Err(self
-            .changed("it does not begin like the file that was read before; give that file, or start with a new state folder".to_owned()))
+        Err(self.changed("it does not begin like the file that was read before; give that file, or start with a new state folder".to_owned()))
     }
 
     fn is_past_unterminated_end(&self) -> bool {
         self.last_line == LastLine::HandedOut
     }
+}
+
+/// What reading on has given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fill {
+    Bytes,
+    /// Nothing now, from a pipe.
+    Pending,
+    End,
 }
 
 /// How much of a file the fingerprint covers; `None` where it is none of a file.
@@ -361,6 +392,18 @@ mod tests {
         }
     }
 
+    /// What comes through a pipe comes when it comes.
+    fn read_when_there(source: &mut FileSource) -> (Read, Vec<(u64, String)>) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let (found, records) = read(source, 1000);
+            if found != Read::Pending {
+                return (found, records);
+            }
+            assert!(std::time::Instant::now() < deadline, "nothing comes");
+        }
+    }
+
     #[test]
     fn a_pipe_hands_out_what_is_there_and_cannot_be_read_again() {
         let (reader, mut writer) = io::pipe().expect("a pipe");
@@ -368,15 +411,43 @@ mod tests {
         let mut source = FileSource::of(file, "pipe".to_owned(), AtEnd::Follow, 1 << 20).expect("readable");
         assert!(source.fingerprint().expect("none").is_empty());
         source.seek(0, 0).expect("already there");
+        assert_eq!(read(&mut source, 1000), (Read::Pending, vec![]), "nobody waits for a pipe");
         writer.write_all(b"a\nb\nc").expect("written");
         // Does not wait for the rest of the last line.
-        assert_eq!(read(&mut source, 1000), (Read::Records, rows(&[(0, "a"), (1, "b")])));
+        assert_eq!(read_when_there(&mut source), (Read::Records, rows(&[(0, "a"), (1, "b")])));
+        assert_eq!(read(&mut source, 1000), (Read::Pending, vec![]));
         writer.write_all(b"c").expect("written");
         drop(writer);
-        assert_eq!(read(&mut source, 1000), (Read::Records, rows(&[(2, "cc")])));
-        assert_eq!(read(&mut source, 1000), (Read::End, vec![]));
+        assert_eq!(read_when_there(&mut source), (Read::Records, rows(&[(2, "cc")])));
+        assert_eq!(read_when_there(&mut source), (Read::End, vec![]));
         assert!(matches!(source.seek(0, 0), Err(SourceError::NotSeekable { .. })));
         assert!(matches!(source.verify(&[0; 24]), Err(SourceError::NotSeekable { .. })));
+    }
+
+    #[test]
+    fn where_batches_end_does_not_depend_on_where_reading_began() {
+        let text: String =
+            (0..400).map(|line| if line % 7 == 3 { " \r\n".to_owned() } else { format!("{line:0width$}\n", width = 1 + line * 13 % 40) }).collect();
+        let fixture = Fixture::new(&text);
+        let ends_from = |position: u64, offset: u64| {
+            let mut source = fixture.open(AtEnd::Finish);
+            source.seek(position, offset).expect("within the file");
+            let mut ends = Vec::new();
+            let mut batch = RecordBatch::new(StreamId(0), 0);
+            while source.read(&mut batch, 500).expect("read") == Read::Records {
+                ends.push(batch.get(batch.len() - 1).offset);
+                batch.clear();
+            }
+            ends
+        };
+        let whole = ends_from(0, 0);
+        assert!(whole.len() > 10, "{whole:?}");
+        let mut batch = RecordBatch::new(StreamId(0), 0);
+        fixture.open(AtEnd::Finish).read(&mut batch, usize::MAX).expect("read");
+        for record in batch.iter() {
+            let ends = ends_from(record.position, record.offset);
+            assert!(whole.ends_with(&ends) && ends[0] >= record.offset, "from {}: {ends:?}, not the end of {whole:?}", record.offset);
+        }
     }
 
     #[test]

@@ -52,13 +52,20 @@ pub(super) fn to_match(json: &[u8]) -> Option<Match> {
 
 /// Which parts of a match's key must have which values.
 #[derive(Debug)]
-pub(super) struct KeyFilter(BTreeMap<String, serde_json::Value>);
+pub(super) struct KeyFilter(BTreeMap<String, Wanted>);
+
+#[derive(Debug)]
+struct Wanted {
+    text: String,
+    /// What the text is as JSON, if it is.
+    value: Option<serde_json::Value>,
+}
 
 impl KeyFilter {
-    /// The wanted values are JSON texts; what is no JSON is taken as plain text. Cost: parsing.
+    /// A wanted value is JSON, or the plain content of a text: `4711` is the number as well as the text. Cost: parsing.
     pub(super) fn new(wanted: impl IntoIterator<Item = (String, String)>) -> Self {
-        let value = |text: String| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
-        Self(wanted.into_iter().map(|(name, text)| (name, value(text))).collect())
+        let wanted = wanted.into_iter().map(|(name, text)| (name, Wanted { value: serde_json::from_str(&text).ok(), text }));
+        Self(wanted.collect())
     }
 
     pub(super) fn accepts(&self, json: &[u8]) -> bool {
@@ -67,7 +74,14 @@ impl KeyFilter {
             key: BTreeMap<String, serde_json::Value>,
         }
         self.0.is_empty()
-            || serde_json::from_slice::<KeyJson>(json).is_ok_and(|found| self.0.iter().all(|(name, wanted)| found.key.get(name) == Some(wanted)))
+            || serde_json::from_slice::<KeyJson>(json)
+                .is_ok_and(|found| self.0.iter().all(|(name, wanted)| found.key.get(name).is_some_and(|value| wanted.is(value))))
+    }
+}
+
+impl Wanted {
+    fn is(&self, value: &serde_json::Value) -> bool {
+        self.value.as_ref() == Some(value) || value.as_str() == Some(&self.text)
     }
 }
 
@@ -88,7 +102,7 @@ mod tests {
     #[test]
     fn keys_are_filtered_by_value() {
         let filter = |name: &str, text: &str| KeyFilter::new([(name.to_owned(), text.to_owned())]);
-        for (name, text, accepted) in [("card", "\"1\"", true), ("card", "1", false), ("n", "2", true), ("n", "x", false), ("other", "1", false)] {
+        for (name, text, accepted) in [("card", "\"1\"", true), ("card", "1", true), ("card", "2", false), ("n", "2", true), ("n", "\"2\"", false), ("n", "x", false), ("other", "1", false)] {
             assert_eq!(filter(name, text).accepts(JSON), accepted, "{name}={text}");
         }
     }

@@ -14,7 +14,7 @@ pub use client::{Subscription, SubscriptionStart, subscribe};
 pub use server::{GrpcError, Server, ServerParts};
 
 /// The types made from `proto/motif/v1`.
-#[expect(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("motif.v1");
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use crate::event::StreamId;
 use crate::grpc::publish::EventsService;
@@ -19,6 +21,9 @@ use crate::ports::{MatchLog, Publisher};
 /// How long subscribers have, once the run ends, to take what is committed.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
+/// What is told of the server's health: as a whole, and by service.
+const SERVICES: [&str; 3] = ["", v1::matches_server::SERVICE_NAME, v1::events_server::SERVICE_NAME];
+
 /// What the services stand on.
 pub struct ServerParts {
     pub log: Arc<dyn MatchLog>,
@@ -26,16 +31,17 @@ pub struct ServerParts {
     pub publisher: Option<Publisher>,
     /// By name, the streams that clients may publish to.
     pub published_streams: BTreeMap<String, StreamId>,
-    pub pattern_names: Vec<String>,
+    /// By pattern: the names of its key's parts.
+    pub patterns: BTreeMap<String, Vec<String>>,
     /// Matches that may wait for one subscriber; beyond it they are read from the log once it takes some.
     pub subscriber_queue_max: usize,
     pub record_bytes_max: usize,
 }
 
 /// A running server.
-#[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    health: HealthReporter,
     draining: watch::Sender<bool>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
 }
@@ -56,11 +62,12 @@ impl Server {
         let (draining, drained) = watch::channel(false);
         let reflection = tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(v1::DESCRIPTORS).build_v1()?;
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<v1::matches_server::MatchesServer<MatchesService>>().await;
-        health.set_serving::<v1::events_server::EventsServer<EventsService>>().await;
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
         let message_bytes_max = parts.record_bytes_max.saturating_mul(4).max(4 << 20);
-        let events = EventsService::new(parts.publisher, parts.published_streams);
-        let matches = MatchesService::new(parts.log, parts.pattern_names, parts.subscriber_queue_max, drained.clone());
+        let events = EventsService::new(parts.publisher, parts.published_streams, drained.clone());
+        let matches = MatchesService::new(parts.log, parts.patterns, parts.subscriber_queue_max, drained.clone());
         let router = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
@@ -73,9 +80,10 @@ impl Server {
             // An error means that the sender is gone, which is an end as well.
             drop(asked.wait_for(|draining| *draining).await);
         };
-        let serving = tokio::spawn(router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), end));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, end));
         tracing::info!(%address, "listening for gRPC");
-        Ok(Self { address, draining, serving })
+        Ok(Self { address, health, draining, serving })
     }
 
     /// Where it listens.
@@ -85,6 +93,11 @@ impl Server {
 
     /// Ends: no new connections; subscribers get what is committed, if they take it in time, and are told to come again with their token.
     pub async fn shut_down(mut self) {
+        for service in SERVICES {
+            self.health.set_service_status(service, ServingStatus::NotServing).await;
+            // Ends the streams of those who watch it, once they were told.
+            self.health.clear_service_status(service).await;
+        }
         self.draining.send_replace(true);
         if tokio::time::timeout(DRAIN_MAX, &mut self.serving).await.is_err() {
             self.serving.abort();

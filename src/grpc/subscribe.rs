@@ -3,10 +3,12 @@
 //! Each subscription is a task of its own that reads the log at its own pace: as far as the client has given credit and takes what was sent.
 //! Nothing is dropped inside a stream and nothing is remembered after it; the token in every event is the client's own memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -20,27 +22,40 @@ use crate::ports::{LogEntry, LogError, LogPosition, MatchLog};
 
 /// Matches in one event.
 const EVENT_MATCHES_MAX: usize = 100;
+/// An event that holds as much JSON takes no further match.
+const EVENT_BYTES_MAX: usize = 64 << 10;
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 
-pub struct MatchesService {
+pub(super) struct MatchesService {
     log: Arc<dyn MatchLog>,
-    pattern_names: Vec<String>,
+    /// By pattern: the names of its key's parts.
+    patterns: BTreeMap<String, Vec<String>>,
     queue_max: usize,
     draining: watch::Receiver<bool>,
 }
 
 impl MatchesService {
-    pub(super) fn new(log: Arc<dyn MatchLog>, pattern_names: Vec<String>, queue_max: usize, draining: watch::Receiver<bool>) -> Self {
-        Self { log, pattern_names, queue_max, draining }
+    pub(super) fn new(log: Arc<dyn MatchLog>, patterns: BTreeMap<String, Vec<String>>, queue_max: usize, draining: watch::Receiver<bool>) -> Self {
+        Self { log, patterns, queue_max, draining }
     }
 
-    fn check_patterns(&self, wanted: &[String]) -> Result<(), Status> {
-        match wanted.iter().find(|name| !self.pattern_names.contains(name)) {
-            None => Ok(()),
-            Some(name) => {
-                let hint = nearest(name, self.pattern_names.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
-                Err(Status::invalid_argument(format!("no pattern `{name}` runs here{}", hint.unwrap_or_default())))
+    /// A filter that nothing can ever pass is a mistake.
+    fn check_filters(&self, start: &Start) -> Result<(), Status> {
+        if let Some(name) = start.patterns.iter().find(|name| !self.patterns.contains_key(*name)) {
+            let hint = hint(name, self.patterns.keys());
+            return Err(Status::invalid_argument(format!("no pattern `{name}` runs here{hint}")));
+        }
+        let asked = |name: &String| start.patterns.is_empty() || start.patterns.contains(name);
+        let keys = || self.patterns.iter().filter(|(name, _)| asked(name)).map(|(_, parts)| parts);
+        if keys().any(|parts| start.key.keys().all(|part| parts.contains(part))) {
+            return Ok(());
+        }
+        match start.key.keys().find(|part| !keys().any(|parts| parts.contains(part))) {
+            Some(part) => {
+                let hint = hint(part, keys().flatten());
+                Err(Status::invalid_argument(format!("no pattern that is asked for has `{part}` in its key{hint}")))
             }
+            None => Err(Status::invalid_argument("no pattern that is asked for has all of these parts in its key")),
         }
     }
 
@@ -71,7 +86,7 @@ impl matches_server::Matches for MatchesService {
         let Some(Message::Start(start)) = requests.message().await?.and_then(|request| request.message) else {
             return Err(Status::invalid_argument("the first message is `start`"));
         };
-        self.check_patterns(&start.patterns)?;
+        self.check_filters(&start)?;
         let position = self.position(start.from.clone()).await?;
         let (events, sent) = mpsc::channel((self.queue_max / EVENT_MATCHES_MAX).max(1));
         let subscription = Subscription::new(&start, self.log.clone(), position, events);
@@ -95,6 +110,16 @@ struct Subscription {
 /// Why a subscription ends; `None`: the client is gone or has had enough.
 type Ended = Option<Status>;
 
+/// What became of the next entries of the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Sent,
+    /// Nothing among them was asked for.
+    PassedOver,
+    /// There is nothing to read now, or no credit.
+    None,
+}
+
 impl Subscription {
     fn new(start: &Start, log: Arc<dyn MatchLog>, position: LogPosition, events: mpsc::Sender<Result<SubscribeEvent, Status>>) -> Self {
         Self {
@@ -112,37 +137,48 @@ impl Subscription {
     async fn run(mut self, mut requests: Streaming<SubscribeRequest>, mut draining: watch::Receiver<bool>) {
         let mut changed = self.log.changed();
         let mut sends = true;
-        let mut beat = tokio::time::Instant::now() + self.heartbeat;
+        // The first comes at once: so the client has a token to come again with, whenever the connection breaks.
+        let mut beat = Instant::now();
         let ended = loop {
+            if Instant::now() >= beat {
+                let heartbeat = self.event(Event::Heartbeat(Heartbeat {}));
+                if self.events.send(Ok(heartbeat)).await.is_err() {
+                    break None;
+                }
+                beat = Instant::now() + self.heartbeat;
+            }
             changed.mark_unchanged();
-            let sent = match self.send_next().await {
-                Ok(sent) => sent,
+            let progress = match self.send_next().await {
+                Ok(progress) => progress,
                 Err(ended) => break ended,
             };
-            if sent {
-                beat = tokio::time::Instant::now() + self.heartbeat;
-            } else if *draining.borrow() {
-                break Some(Status::unavailable("the service is stopping; start again with the last token"));
+            match progress {
+                Progress::Sent => beat = Instant::now() + self.heartbeat,
+                Progress::PassedOver => {}
+                Progress::None if *draining.borrow() => break Some(Status::unavailable("the service is stopping; start again with the last token")),
+                Progress::None => {}
             }
             // While there is more to send, messages are only looked for; else they are waited for.
-            let waits = !sent;
-            tokio::select! {
+            let waits = progress == Progress::None;
+            let request = tokio::select! {
                 biased;
-                request = requests.message(), if sends => match request {
-                    Ok(Some(request)) => if let Err(ended) = self.take(request).await { break ended },
-                    // The client will not say any more, but still listens.
-                    Ok(None) => sends = false,
-                    Err(_) => break None,
-                },
+                request = requests.message(), if sends => Some(request),
                 () = self.events.closed() => break None,
-                () = std::future::ready(()), if !waits => {}
-                _ = changed.changed(), if self.credit != Some(0) => {}
-                _ = draining.wait_for(|draining| *draining) => {}
-                () = tokio::time::sleep_until(beat) => {
-                    let heartbeat = self.event(Event::Heartbeat(Heartbeat {}));
-                    if self.events.send(Ok(heartbeat)).await.is_err() { break None }
-                    beat = tokio::time::Instant::now() + self.heartbeat;
+                () = std::future::ready(()), if !waits => None,
+                _ = changed.changed(), if self.credit != Some(0) => None,
+                _ = draining.wait_for(|draining| *draining) => None,
+                () = tokio::time::sleep_until(beat) => None,
+            };
+            match request {
+                None => {}
+                Some(Ok(Some(request))) => {
+                    if let Err(ended) = self.take(request).await {
+                        break ended;
+                    }
                 }
+                // The client will not say any more, but still listens.
+                Some(Ok(None)) => sends = false,
+                Some(Err(_)) => break None,
             }
         };
         if let Some(status) = ended {
@@ -168,30 +204,40 @@ impl Subscription {
         }
     }
 
-    /// Reads and sends the next entries; `false` where there is nothing to read now, or no credit.
-    async fn send_next(&mut self) -> Result<bool, Ended> {
-        let entries_max = self.credit.map_or(EVENT_MATCHES_MAX, |left| EVENT_MATCHES_MAX.min(usize::try_from(left).unwrap_or(usize::MAX)));
-        if entries_max == 0 {
-            return Ok(false);
+    /// Reads the next entries and sends those that are asked for.
+    async fn send_next(&mut self) -> Result<Progress, Ended> {
+        let credit = self.credit.unwrap_or(u64::MAX);
+        if credit == 0 {
+            return Ok(Progress::None);
         }
         let (log, from) = (self.log.clone(), self.position.clone());
-        let read = tokio::task::spawn_blocking(move || log.read(&from, entries_max)).await;
+        let read = tokio::task::spawn_blocking(move || log.read(&from, EVENT_MATCHES_MAX)).await;
         let entries: Vec<LogEntry> = match read {
             Ok(Ok(entries)) => entries,
             Ok(Err(error)) => return Err(Some(failed(&*self.log, &error))),
             Err(error) => return Err(Some(Status::internal(error.to_string()))),
         };
-        let Some(last) = entries.last() else { return Ok(false) };
-        self.position = last.position.clone();
-        let wanted = entries.iter().filter(|entry| self.wants(entry));
-        let matches: Vec<_> = wanted.filter_map(|entry| to_match(&entry.json)).collect();
-        if matches.is_empty() {
-            return Ok(true);
+        if entries.is_empty() {
+            return Ok(Progress::None);
         }
-        self.credit = self.credit.map(|left| left.saturating_sub(matches.len() as u64));
+        let (mut matches, mut bytes) = (Vec::new(), 0);
+        for entry in entries {
+            if matches.len() as u64 == credit || bytes >= EVENT_BYTES_MAX {
+                break;
+            }
+            if self.wants(&entry) {
+                matches.extend(to_match(&entry.json));
+                bytes += entry.json.len();
+            }
+            self.position = entry.position;
+        }
+        if matches.is_empty() {
+            return Ok(Progress::PassedOver);
+        }
+        self.credit = self.credit.map(|left| left - matches.len() as u64);
         let event = self.event(Event::Matched(Matched { matches }));
         self.events.send(Ok(event)).await.map_err(|_| None)?;
-        Ok(true)
+        Ok(Progress::Sent)
     }
 
     fn wants(&self, entry: &LogEntry) -> bool {
@@ -203,11 +249,18 @@ impl Subscription {
     }
 }
 
+fn hint<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
+    nearest(name, known.map(String::as_str)).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
 fn failed(log: &dyn MatchLog, error: &LogError) -> Status {
     match error {
         LogError::OutOfRange { earliest } => {
             let oldest = token::encode(&log.identity(), earliest);
             Status::out_of_range(format!("matches after this token are no longer kept; the oldest token is {oldest}"))
+        }
+        LogError::NotReached => {
+            Status::failed_precondition("the token is from further on than this service has come: its state is older; start from `earliest` or `latest`")
         }
         LogError::Failed(_) => Status::unavailable(error.to_string()),
     }

@@ -90,10 +90,13 @@ pub struct EventSet {
 pub struct Pattern {
     pub span: Span,
     pub name: Name,
+    /// Where the clause `from` stands.
+    pub from_span: Span,
     /// `from S, …`
     pub from: Vec<Name>,
     /// `by E, …`; empty where left out.
     pub by: Vec<Expression>,
+    /// Its place begins at `match`.
     pub body: Sequence,
     /// The other clauses in the order written; the checker refuses a second one of a kind.
     pub clauses: Vec<Clause>,

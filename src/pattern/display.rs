@@ -69,6 +69,15 @@ impl Expression {
                 list.write(names, out);
                 write!(out, "[{place}]").expect("text takes all");
             }
+            Self::Part { record, place } => {
+                record.write(names, out);
+                write!(out, ".{place}").expect("text takes all");
+            }
+            Self::List(parts) => {
+                out.push('[');
+                write_separated(", ", parts, names, out);
+                out.push(']');
+            }
             Self::If { condition, then, otherwise } => write_call("if", [&**condition, &**then, &**otherwise], names, out),
             Self::Coalesce(parts) => write_call("coalesce", parts, names, out),
             Self::Matches { text, regex } => {
@@ -163,13 +172,17 @@ fn write_infix(left: &Expression, sign: &str, right: &Expression, names: &Names<
 
 fn write_joined(between: &str, parts: &[Expression], names: &Names<'_>, out: &mut String) {
     out.push('(');
+    write_separated(between, parts, names, out);
+    out.push(')');
+}
+
+fn write_separated(between: &str, parts: &[Expression], names: &Names<'_>, out: &mut String) {
     for (place, part) in parts.iter().enumerate() {
         if place > 0 {
             out.push_str(between);
         }
         part.write(names, out);
     }
-    out.push(')');
 }
 
 fn write_call<'a>(name: &str, arguments: impl IntoIterator<Item = &'a Expression>, names: &Names<'_>, out: &mut String) {

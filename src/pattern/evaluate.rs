@@ -118,7 +118,7 @@ impl Expression {
         match self {
             Self::Constant(_) | Self::Field(_) | Self::Chosen { .. } | Self::Count(_) | Self::Aggregate { .. } | Self::Window(_) => {}
             Self::Not(one) | Self::IsNull(one) | Self::Negate(one) => one.visit(visit),
-            Self::And(parts) | Self::Or(parts) | Self::Coalesce(parts) | Self::Call { arguments: parts, .. } => {
+            Self::And(parts) | Self::Or(parts) | Self::Coalesce(parts) | Self::List(parts) | Self::Call { arguments: parts, .. } => {
                 for part in parts {
                     part.visit(visit);
                 }
@@ -132,6 +132,7 @@ impl Expression {
                 list.visit(visit);
             }
             Self::Element { list: one, .. }
+            | Self::Part { record: one, .. }
             | Self::Matches { text: one, .. }
             | Self::InNetwork { address: one, .. }
             | Self::Hour { time: one, .. }
@@ -163,6 +164,11 @@ impl Expression {
             }
             Self::Negate(operand) => Cow::Owned(numbers::negate(&operand.reference(scope), scope.moment.faults)),
             Self::Element { list, place } => Cow::Owned(element(&list.reference(scope), *place, scope.moment.faults)),
+            Self::Part { record, place } => match &*record.reference(scope) {
+                Value::Record(fields) => Cow::Owned(fields[usize::from(*place)].clone()),
+                _ => Cow::Borrowed(NULL),
+            },
+            Self::List(parts) => Cow::Owned(Value::List(parts.iter().map(|part| part.value(scope)).collect())),
             Self::If { condition, then, otherwise } => {
                 if condition.holds(scope) {
                     then.reference(scope)

@@ -57,6 +57,13 @@ pub enum Expression {
         list: Box<Expression>,
         place: i64,
     },
+    /// A field of a record that is no field of an event, such as an element of a list; null where the record is.
+    Part {
+        record: Box<Expression>,
+        place: u16,
+    },
+    /// A list of calculated values.
+    List(Vec<Expression>),
     If {
         condition: Box<Expression>,
         then: Box<Expression>,

@@ -40,6 +40,8 @@ pub struct LogEntry {
 pub enum LogError {
     #[error("that place is no longer kept")]
     OutOfRange { earliest: LogPosition },
+    #[error("that place is beyond the last match")]
+    NotReached,
     #[error("the log of matches cannot be read: {0}")]
     Failed(String),
 }

@@ -4,8 +4,8 @@ use crate::ports::RecordBatch;
 
 /// One partition of one stream that can be read, and unless it is a pipe, read again.
 pub trait Source: Send {
-    /// Appends the next records to `batch`, at most about `bytes_max` bytes of them (one record may exceed it). Does not wait
-    /// where nothing is there yet ([`Read::Pending`]), except for a pipe or terminal whose reading blocks.
+    /// Appends the next records to `batch`, at most about `bytes_max` bytes of them (one record may exceed it). Waits a moment at most
+    /// where nothing is there yet ([`Read::Pending`]).
     fn read(&mut self, batch: &mut RecordBatch, bytes_max: usize) -> Result<Read, SourceError>;
 
     /// Goes on from a place that an earlier run has stored: the byte and the record's number.

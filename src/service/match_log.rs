@@ -1,7 +1,8 @@
 //! The embedded log of matches: entries of committed epochs, kept for subscribers in the task's own store.
 //!
-//! Entries are written in the batch of their epoch and seen by readers once that batch is written. What is older than the bound is trimmed in
-//! the same way. A position is `[epoch, index]`, the place after entry `index` (from 1) of that epoch.
+//! Entries are written in the batch of their epoch and seen by readers once that batch is written. What is older than the bound is deleted by
+//! the same batch, and out of range for readers before it is written: who reads while it goes is told so and misses nothing unknowingly. A position is
+//! `[epoch, index]`, the place after entry `index` (from 1) of that epoch.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -32,13 +33,12 @@ struct Bounds {
     entries: usize,
 }
 
-/// What a batch will change in the log once it is written.
+/// What a batch will add to the log once it is written.
 #[must_use = "the log shows the entries only after `publish`"]
 #[derive(Debug)]
 pub struct Staged {
     epoch: u64,
     entries: u32,
-    trimmed: Option<(u64, u32)>,
 }
 
 impl StoredMatchLog {
@@ -62,23 +62,18 @@ impl StoredMatchLog {
         for (place, (pattern, json)) in matches.iter().enumerate() {
             batch.puts.push((entry_key(epoch, index(place + 1)), encode_entry(pattern, json)));
         }
-        let trimmed = self.lock().to_trim(matches.len(), self.entries_max);
+        let trimmed = self.lock().trim(matches.len(), self.entries_max);
         if let Some((last, index)) = trimmed {
             batch.delete_ranges.push((vec![ENTRY], entry_key(last + 1, 0)));
             batch.puts.push((TRIMMED.to_vec(), encode_place(last, index).to_vec()));
         }
-        Staged { epoch, entries: index(matches.len()), trimmed }
+        Staged { epoch, entries: index(matches.len()) }
     }
 
     /// The batch is written: readers see the entries.
     pub fn publish(&self, staged: Staged) {
-        let mut bounds = self.lock();
-        if let Some(trimmed) = staged.trimmed {
-            bounds.trim(trimmed);
-        }
         if staged.entries > 0 {
-            bounds.count(staged.epoch, staged.entries);
-            drop(bounds);
+            self.lock().count(staged.epoch, staged.entries);
             self.changed.send_modify(|version| *version += 1);
         }
     }
@@ -97,29 +92,21 @@ impl Bounds {
         }
     }
 
-    /// The last place to trim so that `coming` more entries fit; whole epochs only.
-    fn to_trim(&self, coming: usize, entries_max: usize) -> Option<(u64, u32)> {
-        let mut surplus = (self.entries + coming).saturating_sub(entries_max);
+    /// Lets go of the oldest epochs so that `coming` more entries fit; returns the last place that went.
+    fn trim(&mut self, coming: usize, entries_max: usize) -> Option<(u64, u32)> {
         let mut last = None;
-        for &(epoch, count) in &self.epochs {
-            if surplus == 0 {
-                break;
-            }
-            surplus = surplus.saturating_sub(count as usize);
-            last = Some((epoch, count));
+        while self.entries + coming > entries_max {
+            let Some((epoch, count)) = self.epochs.pop_front() else { break };
+            self.entries -= count as usize;
+            self.trimmed = (epoch, count);
+            last = Some(self.trimmed);
         }
         last
     }
 
-    fn trim(&mut self, trimmed: (u64, u32)) {
-        self.trimmed = trimmed;
-        while let Some(&(epoch, count)) = self.epochs.front() {
-            if epoch > trimmed.0 {
-                break;
-            }
-            self.entries -= count as usize;
-            self.epochs.pop_front();
-        }
+    /// The place after the last entry.
+    fn last(&self) -> (u64, u32) {
+        self.epochs.back().copied().unwrap_or(self.trimmed)
     }
 }
 
@@ -133,18 +120,14 @@ impl MatchLog for StoredMatchLog {
     }
 
     fn latest(&self) -> Result<LogPosition, LogError> {
-        let bounds = self.lock();
-        Ok(position(bounds.epochs.back().copied().unwrap_or(bounds.trimmed)))
+        Ok(position(self.lock().last()))
     }
 
     fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
         let (from_epoch, from_index) = place(from)?;
-        let (trimmed, last) = {
-            let bounds = self.lock();
-            (bounds.trimmed, bounds.epochs.back().copied().unwrap_or(bounds.trimmed))
-        };
-        if (from_epoch, from_index) < trimmed {
-            return Err(LogError::OutOfRange { earliest: position(trimmed) });
+        let last = self.lock().last();
+        if (from_epoch, from_index) > last {
+            return Err(LogError::NotReached);
         }
         let start = entry_key(from_epoch, from_index.saturating_add(1));
         let end = entry_key(last.0, last.1.saturating_add(1));
@@ -160,6 +143,11 @@ impl MatchLog for StoredMatchLog {
                     if entries.len() < entries_max && !damaged { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
                 .map_err(|error| LogError::Failed(error.to_string()))?;
+        }
+        // Only now: what went while it was read may be missing.
+        let trimmed = self.lock().trimmed;
+        if (from_epoch, from_index) < trimmed {
+            return Err(LogError::OutOfRange { earliest: position(trimmed) });
         }
         if damaged { Err(LogError::Failed("an entry is damaged".to_owned())) } else { Ok(entries) }
     }
@@ -182,7 +170,7 @@ fn place(position: &LogPosition) -> Result<(u64, u32), LogError> {
         [epoch, index] => u32::try_from(*index).ok().map(|index| (*epoch, index)),
         _ => None,
     }
-    .ok_or_else(|| LogError::Failed("not a place in this log".to_owned()))
+    .ok_or(LogError::NotReached)
 }
 
 fn encode_place(epoch: u64, index: u32) -> [u8; 12] {
@@ -263,5 +251,31 @@ mod tests {
         assert_eq!(all(&log, &after_first), ["c", "d"]);
         let again = StoredMatchLog::open(store, "i".to_owned(), 3).expect("memory");
         assert_eq!(again.earliest().expect("memory"), after_first);
+    }
+
+    #[test]
+    fn who_reads_while_entries_go_is_told_and_gets_no_gap() {
+        let store: Arc<dyn StateStore> = Arc::new(Memory::default());
+        let log = StoredMatchLog::open(store.clone(), "i".to_owned(), 2).expect("memory");
+        let beginning = log.earliest().expect("memory");
+        add(&log, &*store, 1, &["a"]);
+        add(&log, &*store, 2, &["b"]);
+        let mut batch = WriteBatch::default();
+        let staged = log.stage(3, &[(Arc::from("p"), b"c".to_vec())], &mut batch);
+        store.write(batch).expect("memory");
+        // Written, and not yet published.
+        assert!(matches!(log.read(&beginning, 9), Err(LogError::OutOfRange { .. })));
+        log.publish(staged);
+        assert_eq!(all(&log, &log.earliest().expect("memory")), ["b", "c"]);
+    }
+
+    #[test]
+    fn a_place_beyond_the_end_is_refused() {
+        let store: Arc<dyn StateStore> = Arc::new(Memory::default());
+        let log = StoredMatchLog::open(store.clone(), "i".to_owned(), 9).expect("memory");
+        add(&log, &*store, 1, &["a"]);
+        for place in [vec![1, 2], vec![2, 0], vec![1], vec![1, u64::MAX]] {
+            assert!(matches!(log.read(&LogPosition(place.clone()), 9), Err(LogError::NotReached)), "{place:?}");
+        }
     }
 }

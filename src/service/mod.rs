@@ -11,19 +11,25 @@
 //! | `state` | what is kept under which key |
 //! | `embedded/` | one process: files, standard streams and published events; one epoch is one atomic write |
 //! | `topics/` | Kafka to Kafka: one epoch is one transaction |
+//! | `state_folder` | the folder that the user names for state |
 //! | `match_log` | the embedded log of matches for subscribers |
-//! | `stop` | how a run is told to end |
+//! | `stop`, `progress` | how a run is told to end; how far it is |
 
 pub mod embedded;
 mod match_log;
 pub mod program;
+mod progress;
 pub mod published;
 pub mod state;
+mod state_folder;
 mod stop;
 pub mod task;
 pub mod topics;
 
+use state_folder::slot_folder;
+
 pub use match_log::StoredMatchLog;
+pub use progress::Progress;
 pub use stop::StopSignal;
 
 use std::path::Path;

@@ -6,7 +6,7 @@
 //! | `s` | pattern version, key | the partial matches of the key (`engine::Change`) |
 //! | `l` | epoch, index | a match for subscribers |
 //! | `p` | stream name, 0, offset | a published record that is not yet decided |
-//! | `c` | client name | the highest number that the client's records were taken up to |
+//! | `c` | stream name, 0, client name | the highest number that the client's records were taken up to; a count of uses |
 //!
 //! All of an epoch is written in one batch, so that they always tell of the same instant.
 

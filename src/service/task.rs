@@ -56,11 +56,20 @@ pub struct Epoch {
 
 /// A record that cannot be read, where that ends the run.
 #[derive(Debug, thiserror::Error)]
-#[error("{stream}, record {offset} (line {line}): {reason}", line = .offset + 1)]
+#[error("{place}: {reason}")]
 pub struct StrictViolation {
-    pub stream: String,
+    /// Its number in the partition.
     pub offset: u64,
+    /// Where it stands, for people.
+    pub place: String,
     pub reason: String,
+}
+
+impl StrictViolation {
+    /// The same where the record is a line of a file.
+    pub fn in_file(self, path: &str) -> Self {
+        Self { place: format!("{path}, line {}", self.offset + 1), ..self }
+    }
 }
 
 /// The state of one task in memory.
@@ -297,7 +306,8 @@ impl Task {
         }
         let name = &self.program.schema.stream(batch.stream).name;
         if self.strictness == Strictness::Stop {
-            return Err(StrictViolation { stream: name.clone(), offset: record.offset, reason: rejection.reason.clone() });
+            let place = format!("stream `{name}`, partition {}, record {}", batch.partition, record.offset);
+            return Err(StrictViolation { offset: record.offset, place, reason: rejection.reason.clone() });
         }
         *self.rejected_by_code.entry(rejection.code.text()).or_default() += 1;
         write_set_aside(name, batch.partition, record.offset, rejection.code, &rejection.reason, record.bytes, &mut self.epoch.rejected);

@@ -115,8 +115,8 @@ pattern either_order {
 
 pattern two_ends {
   from sent, got by sent.user, got.peer
-  match a: orders where v > 4
-   then b: orders where v < a.v
+  match a: got where v > 4
+   then b: sent where v < a.v
   within 8s
   skip none
 }

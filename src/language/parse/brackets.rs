@@ -50,7 +50,10 @@ fn counts(tokens: &[Token<'_>]) -> bool {
 pub(super) fn begins_item(tokens: &[Token<'_>]) -> bool {
     let TokenKind::Word(word) = tokens[0].kind else { return false };
     let named_before = |sign| match tokens {
-        [_, name, after, ..] => matches!(name.kind, TokenKind::Word(_) | TokenKind::Quoted(_)) && after.kind == TokenKind::Sign(sign),
+        // The clause `meta` may follow a step of a stream that is called `stream` or `pattern`.
+        [_, name, after, ..] => {
+            matches!(name.kind, TokenKind::Word(_) | TokenKind::Quoted(_)) && name.kind != TokenKind::Word("meta") && after.kind == TokenKind::Sign(sign)
+        }
         _ => false,
     };
     match word {

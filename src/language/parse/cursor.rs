@@ -83,6 +83,11 @@ impl<'a> Parser<'a> {
         &self.tokens[self.place.saturating_sub(1)]
     }
 
+    /// The one before that.
+    pub(super) fn before_previous(&self) -> &'a Token<'a> {
+        &self.tokens[self.place.saturating_sub(2)]
+    }
+
     pub(super) fn place(&self) -> usize {
         self.place
     }
@@ -150,6 +155,11 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes a name; `role` says whose: "the name of a step".
+    ///
+    /// ```ebnf
+    /// name = word - reserved | quoted ;
+    /// free_name = word | quoted ;
+    /// ```
     pub(super) fn name(&mut self, words: Words, role: &str) -> Parse<Name> {
         let token = self.peek();
         match token.kind {

@@ -189,7 +189,7 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// postfix = primary { "." name | "[" [ "-" ] number "]" } ;
+    /// postfix = primary { "." name | "[" [ "-" ] whole "]" } ;
     /// ```
     fn postfix(&mut self) -> Parse<Expression> {
         let mut base = self.primary()?;
@@ -240,9 +240,7 @@ impl Parser<'_> {
                 self.close(")", "an operator or `)`")?;
                 ExpressionKind::Parenthesized(Box::new(inner))
             }
-            TokenKind::Word("true" | "false" | "null") | TokenKind::Text(_) | TokenKind::Number(_) | TokenKind::Duration(_) => {
-                self.scalar(VALUE)?
-            }
+            TokenKind::Word("true" | "false" | "null") | TokenKind::Text(_) | TokenKind::Number(_) | TokenKind::Duration(_) => self.scalar(VALUE)?,
             TokenKind::Word(word) if is_reserved(word) => return Err(self.word_as_value(word, VALUE)),
             TokenKind::Word(name) | TokenKind::Quoted(name) if self.ahead(1).kind == TokenKind::Sign("(") => self.call(name)?,
             TokenKind::Word(name) | TokenKind::Quoted(name) => {

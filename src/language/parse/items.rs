@@ -59,7 +59,7 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// stream = "stream" name "{" { field | time } "}" ;
+    /// stream = "stream" free_name "{" { field | time } "}" ;
     /// ```
     fn stream(&mut self) -> Parse<Stream> {
         let start = self.advance();
@@ -96,12 +96,12 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// time = "time" name [ "," "late" "after" duration ] [ "," ] ;
+    /// time = "time" free_name [ "," "late" "after" duration ] [ "," ] ;
     /// ```
     fn time(&mut self) -> Parse<TimeClause> {
         let start = self.advance();
         let field = self.name(Words::Free, "the name of the field that holds the event time")?;
-        let mut late_after = None;
+        let mut clause = TimeClause { span: self.since(start), field, late_after: None };
         let comma = self.eat(",").is_some();
         if self.at_word("late") && self.ahead(1).kind != TokenKind::Sign(":") {
             if !comma {
@@ -109,15 +109,15 @@ impl Parser<'_> {
             }
             self.advance();
             self.expect_word("after", "`after`, as in `late after 5s`")?;
-            late_after = Some(self.duration("a duration, as in `late after 5s`")?);
+            clause.late_after = Some(self.duration("a duration, as in `late after 5s`")?);
+            clause.span = self.since(start);
+            self.eat(",");
         }
-        let clause = TimeClause { span: self.since(start), field, late_after };
-        self.eat(",");
         Ok(clause)
     }
 
     /// ```ebnf
-    /// field = name ":" type [ "?" ] [ "," ] ;
+    /// field = free_name ":" type [ "?" ] [ "," ] ;
     /// ```
     fn field(&mut self) -> Parse<Field> {
         let name = self.name(Words::Free, "a field, as in `amount: decimal`, or `time` and the field that holds the event time")?;
@@ -129,7 +129,7 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// type = name | "list" "of" type | "{" { field } "}" ;
+    /// type = free_name - "list" | "list" "of" type | "{" { field } "}" ;
     /// ```
     fn r#type(&mut self) -> Parse<Type> {
         let start = self.peek().span;
@@ -170,7 +170,7 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// list = "list" name "=" "[" [ literal { "," literal } [ "," ] ] "]" ;
+    /// list = "list" free_name "=" "[" [ literal { "," literal } [ "," ] ] "]" ;
     /// ```
     fn list(&mut self) -> Parse<List> {
         let start = self.advance();
@@ -182,7 +182,7 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// define = "define" name "=" events ;
+    /// define = "define" free_name "=" events ;
     /// ```
     fn define(&mut self) -> Parse<Define> {
         let start = self.advance();

@@ -75,7 +75,10 @@ fn offset(place: usize) -> u32 {
 }
 
 /// ```ebnf
+/// gap = { blank | comment } ;
+/// blank = ? a blank, a tab, or a line end ? ;
 /// comment = "#" { character } ;
+/// character = ? any but a line end ? ;
 /// ```
 fn comment(input: &str) -> IResult<&str, &str> {
     recognize(pair(char('#'), take_till(|c| c == '\n'))).parse(input)
@@ -89,6 +92,8 @@ fn lexeme(input: &str) -> IResult<&str, Lexeme<'_>> {
 ///
 /// ```ebnf
 /// word = ( letter | "_" ) { letter | digit | "_" } ;
+/// letter = ? a to z, A to Z ? ;
+/// digit = "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" ;
 /// ```
 fn word(input: &str) -> IResult<&str, Lexeme<'_>> {
     let begin = satisfy(|c| c.is_alphabetic() || c == '_');
@@ -107,7 +112,7 @@ fn word(input: &str) -> IResult<&str, Lexeme<'_>> {
 /// Any characters of one line but the back quote.
 ///
 /// ```ebnf
-/// quoted = "`" character { character } "`" ;
+/// quoted = "`" ( character - "`" ) { character - "`" } "`" ;
 /// ```
 fn quoted(input: &str) -> IResult<&str, Lexeme<'_>> {
     let (rest, name) = preceded(char('`'), take_till(|c| c == '`' || c == '\n')).parse(input)?;

@@ -27,7 +27,7 @@ pub(super) fn shortened(found: &str) -> String {
 /// With the escapes of JSON.
 ///
 /// ```ebnf
-/// text = '"' { character | "\" escape } '"' ;
+/// text = '"' { ( character - ( '"' | "\" ) ) | "\" escape } '"' ;
 /// ```
 pub(super) fn text(input: &str) -> IResult<&str, Lexeme<'_>> {
     let Some(mut rest) = input.strip_prefix('"') else { return Err(nothing(input)) };
@@ -58,6 +58,11 @@ pub(super) fn text(input: &str) -> IResult<&str, Lexeme<'_>> {
 }
 
 /// What follows the backslash: the character it means, if any, and how many bytes it takes.
+///
+/// ```ebnf
+/// escape = '"' | "\" | "/" | "b" | "f" | "n" | "r" | "t" | "u" hex hex hex hex ;
+/// hex = digit | "a" | "b" | "c" | "d" | "e" | "f" | "A" | "B" | "C" | "D" | "E" | "F" ;
+/// ```
 fn escape(after: &str) -> (Option<char>, usize) {
     let character = match after.as_bytes().first() {
         Some(b'"') => '"',
@@ -100,8 +105,9 @@ fn bad_escape(after: &str) -> Fault {
 }
 
 /// ```ebnf
-/// number = digit { digit } [ "." digit { digit } ] ;
-/// duration = digit { digit } unit { digit { digit } unit } ;
+/// whole = digit { digit } ;
+/// number = whole [ "." whole ] ;
+/// duration = whole unit { whole unit } ;
 /// unit = "d" | "h" | "m" | "s" | "ms" | "us" ;
 /// ```
 pub(super) fn number_or_duration(input: &str) -> IResult<&str, Lexeme<'_>> {
@@ -141,8 +147,7 @@ fn misspelt_fraction(number: &str, letters: &str) -> Fault {
     not_a_number(&format!("{number}{letters}"))
 }
 
-const SMALLER_UNITS: [(&str, &str, f64); 5] =
-    [("d", "h", 24.0), ("h", "m", 60.0), ("m", "s", 60.0), ("s", "ms", 1000.0), ("ms", "us", 1000.0)];
+const SMALLER_UNITS: [(&str, &str, f64); 5] = [("d", "h", 24.0), ("h", "m", 60.0), ("m", "s", 60.0), ("s", "ms", 1000.0), ("ms", "us", 1000.0)];
 
 /// Units as other languages spell them.
 const FOREIGN_UNITS: [(&[&str], &str); 6] = [

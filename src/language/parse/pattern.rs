@@ -3,17 +3,25 @@
 use crate::language::ast::{Clause, ClauseKind, EmitField, Expression, MetaField, Name, Pattern, Sequence, Skip};
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
 use crate::language::parse::token::TokenKind;
-use crate::language::span::Spanned;
+use crate::language::span::{Span, Spanned};
 
 /// The words that begin a clause.
 const CLAUSE_WORDS: [&str; 10] = ["from", "match", "without", "within", "skip", "emit", "on", "suppress", "limit", "meta"];
 
 const CLAUSES: &str = "`without`, `within`, `skip`, `emit`, `on timeout`, `suppress`, `limit runs`, `meta`";
 
+/// The clause `from`, with its place.
+#[derive(Default)]
+struct From {
+    span: Span,
+    from: Vec<Name>,
+    by: Vec<Expression>,
+}
+
 /// `from` and `match`, as they are read; both are required.
 #[derive(Default)]
 struct Begin {
-    from: Option<(Vec<Name>, Vec<Expression>)>,
+    from: Option<From>,
     body: Option<Sequence>,
     /// It has been said that they stand elsewhere, or not at all.
     misplaced: bool,
@@ -21,7 +29,7 @@ struct Begin {
 
 impl Parser<'_> {
     /// ```ebnf
-    /// pattern = "pattern" name "{" from match { clause } "}" ;
+    /// pattern = "pattern" free_name "{" from match { clause } "}" ;
     /// ```
     pub(super) fn pattern(&mut self) -> Parse<Pattern> {
         let start = self.advance();
@@ -45,8 +53,8 @@ impl Parser<'_> {
         }
         self.close_block("}")?;
         match begin {
-            Begin { from: Some((from, by)), body: Some(body), .. } => {
-                Ok(Pattern { span: self.since(start), name, from, by, body, clauses })
+            Begin { from: Some(From { span: from_span, from, by }), body: Some(body), .. } => {
+                Ok(Pattern { span: self.since(start), name, from_span, from, by, body, clauses })
             }
             _ => Err(Failed),
         }
@@ -55,8 +63,9 @@ impl Parser<'_> {
     /// Whether a clause begins here. `within` has other places too.
     pub(super) fn at_clause(&self) -> bool {
         if self.at_word("within") {
-            let before = &self.previous().kind;
-            return !["each", "then", "next", "any"].into_iter().any(|word| *before == TokenKind::Word(word));
+            let (before, first) = (&self.previous().kind, &self.before_previous().kind);
+            let goes_on = ["each", "then", "any"].into_iter().any(|word| *before == TokenKind::Word(word));
+            return !goes_on && !(*first == TokenKind::Word("then") && *before == TokenKind::Word("next"));
         }
         self.at_any_word(&CLAUSE_WORDS)
     }
@@ -77,8 +86,9 @@ impl Parser<'_> {
                 begin.from = Some(self.from()?);
             }
             Some("match") => {
-                self.advance();
-                begin.body = Some(self.sequence());
+                let start = self.advance();
+                let steps = self.sequence();
+                begin.body = Some(Sequence { span: start.to(steps.span), ..steps });
             }
             _ => clauses.push(self.clause()?),
         }
@@ -102,8 +112,8 @@ impl Parser<'_> {
     /// ```ebnf
     /// from = "from" name { "," name } [ "by" expression { "," expression } ] ;
     /// ```
-    fn from(&mut self) -> Parse<(Vec<Name>, Vec<Expression>)> {
-        self.advance();
+    fn from(&mut self) -> Parse<From> {
+        let start = self.advance();
         let mut from = vec![self.name(Words::Reserved, "a stream, or something defined from one")?];
         while self.eat(",").is_some() {
             from.push(self.name(Words::Reserved, "another stream")?);
@@ -115,7 +125,7 @@ impl Parser<'_> {
         if !self.at_clause() && !self.at_block_end() {
             return Err(self.unexpected(if by.is_empty() { "`,`, `by` or `match`" } else { "`,` or `match`" }));
         }
-        Ok((from, by))
+        Ok(From { span: self.since(start), from, by })
     }
 
     /// Expressions with commas between.
@@ -245,7 +255,7 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// limit = "limit" "runs" number ;
+    /// limit = "limit" "runs" whole ;
     /// ```
     fn limit(&mut self) -> Parse<ClauseKind> {
         self.advance();

@@ -14,7 +14,7 @@ impl Parser<'_> {
     ///
     /// ```ebnf
     /// match = "match" sequence ;
-    /// sequence = step { connective ( step | absence ) } ;
+    /// sequence = step { connective step | "then" [ "next" ] absence } ;
     /// ```
     pub(super) fn sequence(&mut self) -> Sequence {
         let start = self.peek().span;
@@ -245,18 +245,23 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// count = "?" | "+" | "*" | "{" number [ "," [ number ] ] "}" [ "?" ] ;
+    /// count = "?" | "+" | "*" | "{" whole [ "," [ whole ] ] "}" [ "?" ] ;
     /// ```
     fn count(&mut self) -> Parse<(Count, bool)> {
         let start = self.peek().span;
-        let TokenKind::Sign(sign) = self.peek().kind else { return Ok((Count::Unsaid, false)) };
-        let (count, optional) = match sign {
-            "?" | "+" | "*" => {
-                self.advance();
-                (if sign == "?" { Count::Optional } else if sign == "+" { Count::Plus } else { Count::Star }, false)
-            }
-            "{" => (self.braces()?, self.eat("?").is_some()),
+        let sign = match self.peek().kind {
+            TokenKind::Sign("?") => Some(Count::Optional),
+            TokenKind::Sign("+") => Some(Count::Plus),
+            TokenKind::Sign("*") => Some(Count::Star),
+            TokenKind::Sign("{") => None,
             _ => return Ok((Count::Unsaid, false)),
+        };
+        let (count, optional) = match sign {
+            Some(count) => {
+                self.advance();
+                (count, false)
+            }
+            None => (self.braces()?, self.eat("?").is_some()),
         };
         if self.at_any(&["?", "+", "*", "{"]) {
             while self.at_any(&["?", "+", "*"]) {
@@ -273,7 +278,9 @@ impl Parser<'_> {
     fn braces(&mut self) -> Parse<Count> {
         let start = self.open("{", "`{`")?;
         if self.at(",") {
-            let fault = Fault::broken(Code::BadQuantifier, "the least number is missing").label("no number before the comma").help("write `{1,n}`, or `{1,n}?` if it may be left out");
+            let fault = Fault::broken(Code::BadQuantifier, "the least number is missing")
+                .label("no number before the comma")
+                .help("write `{1,n}`, or `{1,n}?` if it may be left out");
             return Err(self.report(fault, self.since(start)));
         }
         let least = self.repetitions()?;
@@ -301,7 +308,8 @@ impl Parser<'_> {
         let span = self.peek().span;
         let number = self.whole_number("a number, as in `{3}`, `{2,4}` or `{2,}`")?;
         u32::try_from(number).map_err(|_| {
-            let fault = Fault::broken(Code::BadNumber, "the number is too large").label(format!("at most {}", u32::MAX)).help("write `{n,}` for no upper bound");
+            let fault =
+                Fault::broken(Code::BadNumber, "the number is too large").label(format!("at most {}", u32::MAX)).help("write `{n,}` for no upper bound");
             self.report(fault, span)
         })
     }

@@ -7,7 +7,7 @@ use crate::language::span::Spanned;
 
 impl Parser<'_> {
     /// ```ebnf
-    /// test = "test" text "of" name [ "from" text ] "{" { line } "}" ;
+    /// test = "test" text "of" free_name [ "from" text ] "{" { line } "}" ;
     /// ```
     pub(super) fn test(&mut self) -> Parse<Test> {
         let start = self.advance();
@@ -52,7 +52,7 @@ impl Parser<'_> {
 
     /// ```ebnf
     /// line = arrival | expect ;
-    /// arrival = duration name record ;
+    /// arrival = duration free_name record ;
     /// ```
     fn line(&mut self) -> Parse<TestLine> {
         let start = self.peek().span;
@@ -109,7 +109,7 @@ impl Parser<'_> {
     }
 
     /// ```ebnf
-    /// entry = name ":" value ;
+    /// entry = free_name ":" value ;
     /// ```
     fn entry(&mut self) -> Parse<(Name, RecordValue)> {
         let name = self.name(Words::Free, "the name of a field, or `}`")?;

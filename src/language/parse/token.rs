@@ -40,10 +40,18 @@ pub(super) enum TokenState {
 }
 
 /// The words that are no names inside patterns and conditions. Names of functions are not among them.
+///
+/// ```ebnf
+/// reserved = "after" | "all" | "and" | "any" | "as" | "between" | "by" | "combinations" | "consecutive" | "each" | "emit"
+///     | "false" | "for" | "from" | "greedy" | "having" | "in" | "is" | "limit" | "match" | "meta" | "next" | "none"
+///     | "not" | "null" | "on" | "or" | "over" | "past" | "runs" | "session" | "skip" | "suppress" | "then" | "timeout"
+///     | "to" | "true" | "tumbling" | "until" | "where" | "within" | "without" ;
+/// ```
+#[rustfmt::skip]
 const RESERVED: [&str; 42] = [
-    "after", "all", "and", "any", "as", "between", "by", "combinations", "consecutive", "each", "emit", "false", "for", "from", "greedy",
-    "having", "in", "is", "limit", "match", "meta", "next", "none", "not", "null", "on", "or", "over", "past", "runs", "session", "skip",
-    "suppress", "then", "timeout", "to", "true", "tumbling", "until", "where", "within", "without",
+    "after", "all", "and", "any", "as", "between", "by", "combinations", "consecutive", "each", "emit", "false", "for", "from",
+    "greedy", "having", "in", "is", "limit", "match", "meta", "next", "none", "not", "null", "on", "or", "over", "past", "runs",
+    "session", "skip", "suppress", "then", "timeout", "to", "true", "tumbling", "until", "where", "within", "without",
 ];
 
 /// Whether a word is reserved inside patterns and conditions.

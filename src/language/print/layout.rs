@@ -11,17 +11,26 @@ pub(super) const WIDTH: usize = 110;
 pub(super) enum Piece {
     Text(String),
     /// A new line where the group is broken, else `flat`.
-    Line { flat: &'static str },
+    Line {
+        flat: &'static str,
+    },
     /// A new line where the group is broken and what stands up to the next break does not fit, else a blank.
     Fill,
     /// A new line, always: all groups around it are broken.
     Hard,
     /// A comment to be put at the end of the line, in this column if it is free.
-    Suffix { text: String, column: Option<usize> },
+    Suffix {
+        text: String,
+        column: Option<usize>,
+    },
     /// A group begins; its new lines are indented by so many columns more.
-    Open { indent: usize },
+    Open {
+        indent: usize,
+    },
     /// New lines up to [`Piece::Close`] are indented by so many columns more; whether they are broken, the group around decides.
-    Nest { indent: usize },
+    Nest {
+        indent: usize,
+    },
     Close,
 }
 

@@ -1,8 +1,7 @@
 //! A pattern: its clauses, and its steps one a line.
 
 use crate::language::ast::{
-    Clause, ClauseKind, Connective, Count, EmitField, Expression, How, Inside, MetaField, Name, Pattern, Quantifier, Sequence, Skip, Step,
-    StepKind,
+    Clause, ClauseKind, Connective, Count, EmitField, Expression, How, Inside, MetaField, Name, Pattern, Quantifier, Sequence, Skip, Step, StepKind,
 };
 use crate::language::print::items::{aligned_column, padded};
 use crate::language::print::layout::Piece;
@@ -20,7 +19,7 @@ impl Printer<'_> {
         self.text(format!("pattern {name} {{"));
         let column = self.head_column(pattern);
         self.nest(2, |printer| {
-            printer.line_gap(pattern.from.first().map_or(0, |name| name.span.start), Blank::None);
+            printer.line_gap(pattern.from_span.start, Blank::None);
             printer.from(&pattern.from, &pattern.by);
             printer.steps(&pattern.body, column);
             for clause in &pattern.clauses {
@@ -81,12 +80,12 @@ impl Printer<'_> {
     fn steps(&mut self, body: &Sequence, column: usize) {
         for (place, step) in body.steps.iter().enumerate() {
             if place == 0 {
-                self.line_gap(step.span.start, Blank::Kept);
+                self.line_gap(body.span.start, Blank::Kept);
                 self.group(4, |printer| printer.step(step, column));
             } else {
                 self.nest(THEN_INDENT, |printer| {
                     printer.line_gap(step.span.start, Blank::Kept);
-                    printer.group(3, |printer| printer.step(step, column - THEN_INDENT));
+                    printer.group(3, |printer| printer.step(step, column.saturating_sub(THEN_INDENT)));
                 });
             }
         }

@@ -82,13 +82,15 @@ impl<'a> Printer<'a> {
     /// A new line before what stood at `next`, with comments and a blank line.
     pub(super) fn line_gap(&mut self, next: u32, blank: Blank) {
         let written = self.blank_in_gap(next);
+        self.trailing_comment(next);
         let mut blank = blank;
-        if blank == Blank::Forced && !written {
-            self.trailing_comment(next);
-            self.pieces.push(Piece::Hard);
+        if blank == Blank::Forced {
             blank = Blank::Kept;
+            if !written {
+                self.pieces.push(Piece::Hard);
+            }
         }
-        let after_comment = self.comments_before(next, blank);
+        let after_comment = self.comments_on_lines(next, blank);
         if (blank != Blank::None || after_comment) && self.blank_before(next) {
             self.pieces.push(Piece::Hard);
         }
@@ -100,19 +102,24 @@ impl<'a> Printer<'a> {
         self.comments.front().is_some_and(|comment| comment.span.start < next)
     }
 
-    /// Prints the comments before `next`, each on its own line but the first if it stood at the end of one. Whether the last stands alone.
-    pub(super) fn comments_before(&mut self, next: u32, blank: Blank) -> bool {
-        let mut alone = false;
+    /// Prints the comments before `next`, each on its own line but the first if it stood at the end of one.
+    pub(super) fn comments_before(&mut self, next: u32, blank: Blank) {
         self.trailing_comment(next);
+        self.comments_on_lines(next, blank);
+    }
+
+    /// Prints the comments before `next`, each on its own line. Whether there are any.
+    fn comments_on_lines(&mut self, next: u32, blank: Blank) -> bool {
+        let mut any = false;
         while let Some(comment) = self.comments.pop_front_if(|comment| comment.span.start < next) {
-            if (alone || blank != Blank::None) && self.blank_before(comment.span.start) {
+            if (any || blank != Blank::None) && self.blank_before(comment.span.start) {
                 self.pieces.push(Piece::Hard);
             }
             self.pieces.push(Piece::Hard);
             self.text(comment.text);
-            alone = true;
+            any = true;
         }
-        alone
+        any
     }
 
     fn trailing_comment(&mut self, next: u32) {

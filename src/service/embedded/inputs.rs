@@ -7,6 +7,7 @@ use crate::event::{Schema, StreamId};
 use crate::file::{AtEnd as FileAtEnd, FileSource, StdinSource};
 use crate::pattern::Program;
 use crate::ports::{Read, RecordBatch, Source, SourceError};
+use crate::service::shown;
 use crate::service::state::Meta;
 use crate::service::task::Task;
 
@@ -19,9 +20,14 @@ pub(super) struct Inputs {
 
 struct Input {
     stream: StreamId,
+    /// The file's path as the user gave it.
+    name: String,
     source: Box<dyn Source>,
     batch: RecordBatch,
     ended: bool,
+    /// The length of a file that does not grow, in bytes, and how far it was read.
+    whole_bytes: Option<u64>,
+    read_bytes: u64,
 }
 
 pub(super) enum Next {
@@ -39,21 +45,32 @@ impl Inputs {
         for stream in program.schema.ids() {
             let Some(bound) = config.streams.get(&program.schema.stream(stream).name) else { continue };
             let record_bytes_max = config.limits.record_bytes_max;
-            let source: Box<dyn Source> = match &bound.origin {
+            let (name, source): (String, Box<dyn Source>) = match &bound.origin {
                 Origin::File { path, at_end } => {
                     let at_end = match at_end {
                         AtEnd::Finish => FileAtEnd::Finish,
                         AtEnd::Follow => FileAtEnd::Follow,
                     };
-                    Box::new(FileSource::open(path, at_end, record_bytes_max)?)
+                    (shown(path), Box::new(FileSource::open(path, at_end, record_bytes_max)?))
                 }
-                Origin::StandardInput => Box::new(StdinSource::open(record_bytes_max)?),
+                Origin::StandardInput => ("standard input".to_owned(), Box::new(StdinSource::open(record_bytes_max)?)),
                 Origin::Published => continue,
                 Origin::Topic(_) => unreachable!("the configuration check keeps topics and files apart"),
             };
-            inputs.push(Input { stream, source, batch: RecordBatch::new(stream, 0), ended: false });
+            let whole_bytes = match &bound.origin {
+                Origin::File { path, at_end: AtEnd::Finish } => {
+                    std::fs::metadata(path).ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
+                }
+                _ => None,
+            };
+            inputs.push(Input { stream, name, source, batch: RecordBatch::new(stream, 0), ended: false, whole_bytes, read_bytes: 0 });
         }
         Ok(Self { inputs, schema: program.schema.clone(), unterminated: Vec::new() })
+    }
+
+    /// Which of them is read next has to be decided.
+    pub(super) fn are_several(&self) -> bool {
+        self.inputs.len() > 1
     }
 
     /// Goes to where the last committed epoch ended, or the oldest event it still held.
@@ -64,21 +81,25 @@ impl Inputs {
             if let Some(fingerprint) = meta.fingerprints.get(name) {
                 input.source.verify(fingerprint)?;
             }
-            let (byte, offset) =
-                position.rewind.map_or((position.next_position, position.next_offset), |rewind| (rewind.position, rewind.offset));
+            let (byte, offset) = position.rewind.map_or((position.next_position, position.next_offset), |rewind| (rewind.position, rewind.offset));
             input.source.seek(byte, offset)?;
         }
         Ok(())
     }
 
-    /// Reads from the input that is furthest behind in event time, so that little has to be held back; from another where it has nothing.
-    pub(super) fn next(&mut self, task: &Task, bytes_max: usize) -> Result<Next, SourceError> {
+    /// Reads from the input that is furthest behind in event time, so that little has to be held back; from another where it has nothing, unless
+    /// `held_max` events are held for its sake already. Which input comes next depends on what was read of each of them, and not on how often a run was
+    /// begun anew, as long as `bytes_max` stays the same.
+    pub(super) fn next(&mut self, task: &Task, bytes_max: usize, held_max: usize) -> Result<Next, SourceError> {
         let mut order: Vec<usize> = (0..self.inputs.len()).filter(|&place| !self.inputs[place].ended).collect();
         if order.len() > 1 {
             order.sort_by_key(|&place| task.newest(self.inputs[place].stream, 0));
         }
         let mut pending = false;
         for place in order {
+            if pending && task.held_events() >= held_max {
+                break;
+            }
             let input = &mut self.inputs[place];
             input.batch.clear();
             match input.source.read(&mut input.batch, bytes_max)? {
@@ -88,12 +109,27 @@ impl Inputs {
                     self.unterminated.push(batch);
                     input.ended = true;
                 }
-                Read::Records => return Ok(Next::Batch(place)),
+                Read::Records => {
+                    input.read_bytes = input.batch.get(input.batch.len() - 1).next_position;
+                    return Ok(Next::Batch(place));
+                }
                 Read::Pending => pending = true,
                 Read::End => input.ended = true,
             }
         }
-        Ok(if pending { Next::Pending } else if self.inputs.iter().all(|input| input.ended) { Next::End } else { Next::Pending })
+        Ok(if pending {
+            Next::Pending
+        } else if self.inputs.iter().all(|input| input.ended) {
+            Next::End
+        } else {
+            Next::Pending
+        })
+    }
+
+    /// How many bytes were read of how many; `None` where not all of them are known.
+    pub(super) fn read_of_whole(&self) -> (u64, Option<u64>) {
+        let read = self.inputs.iter().map(|input| input.read_bytes).sum();
+        (read, self.inputs.iter().map(|input| input.whole_bytes).sum())
     }
 
     /// The streams whose inputs have ended.
@@ -105,9 +141,10 @@ impl Inputs {
         &self.inputs[place].batch
     }
 
-    /// The stream of an input.
-    pub(super) fn name(&self, place: usize) -> &str {
-        &self.schema.stream(self.inputs[place].stream).name
+    /// The file that a stream's records come from.
+    pub(super) fn name(&self, stream: StreamId) -> &str {
+        let input = self.inputs.iter().find(|input| input.stream == stream);
+        input.map_or_else(|| self.schema.stream(stream).name.as_str(), |input| &input.name)
     }
 
     pub(super) fn take_unterminated(&mut self) -> Vec<RecordBatch> {

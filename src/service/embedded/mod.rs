@@ -14,7 +14,6 @@ mod outputs;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, EndOfInput, Origin};
@@ -25,7 +24,7 @@ use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, WriteBatch};
 use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Epoch, Task, TaskOptions};
-use crate::service::{StopSignal, StoredMatchLog, Summary, rocks_options};
+use crate::service::{Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
 use crate::store::{Memory, Rocks};
 
 use inputs::{Inputs, Next};
@@ -40,7 +39,12 @@ const QUIET_WAIT: Duration = Duration::from_millis(20);
 
 /// Runs until the input ends or a stop is asked for.
 pub fn run(program: &Arc<Program>, config: &Config, end: EndOfInput, stop: &StopSignal) -> anyhow::Result<Summary> {
-    let mut run = Loop::open(program, config)?;
+    run_watched(program, config, end, stop, &Progress::default())
+}
+
+/// The same, and tells how far it is.
+pub fn run_watched(program: &Arc<Program>, config: &Config, end: EndOfInput, stop: &StopSignal, progress: &Progress) -> anyhow::Result<Summary> {
+    let mut run = Loop::open(program, config, progress)?;
     let outcome = run.work(end, stop);
     run.close();
     outcome
@@ -66,12 +70,14 @@ struct Loop {
     /// An input's end was taken for good while others went on: nothing may be committed any more.
     sealed: bool,
     records_read: u64,
+    progress: Progress,
 }
 
 impl Loop {
-    fn open(program: &Arc<Program>, config: &Config) -> anyhow::Result<Self> {
+    fn open(program: &Arc<Program>, config: &Config, progress: &Progress) -> anyhow::Result<Self> {
+        let mut inputs = Inputs::open(program, config)?;
         let store: Arc<dyn StateStore> = match &config.state {
-            Some(folder) => Arc::new(Rocks::open(&folder.join("0"), rocks_options(config))?),
+            Some(folder) => Arc::new(Rocks::open(&slot_folder(folder, 0)?, rocks_options(config))?),
             None => Arc::new(Memory::default()),
         };
         let stored = Meta::read(&*store)?;
@@ -81,12 +87,10 @@ impl Loop {
             meta.reference_us = reference.micros();
         }
         if known {
+            inputs.seek(&meta)?;
             adopt_program(&mut meta, program, &*store)?;
         }
         meta.remember_patterns(program);
-
-        let outputs = Outputs::open(program, config, &meta.outputs)?;
-        let mut inputs = Inputs::open(program, config)?;
         let partitions: Vec<(StreamId, u32)> = program
             .schema
             .ids()
@@ -97,7 +101,6 @@ impl Loop {
         let (publisher, mut published) = published_streams(program, config);
         if known {
             task.restore(&*store, &meta.positions)?;
-            inputs.seek(&meta)?;
             if let Some(published) = &mut published {
                 for batch in published.restore(&*store, &meta.positions)? {
                     task.apply(&batch, wall_clock())?;
@@ -112,23 +115,27 @@ impl Loop {
             (Some(grpc), Some(log)) => Some(serve(grpc.address, program, config, log.clone(), publisher)?),
             _ => None,
         };
+        // Last, so that a run that cannot begin leaves them as they are.
+        let outputs = Outputs::open(program, config, &meta.outputs)?;
         Ok(Self {
             task,
             store,
             keeps_state: config.state.is_some(),
             meta,
-            inputs,
             outputs,
             published,
             log,
             server,
             epoch_length: Duration::from_millis(config.epoch_ms),
-            batch_bytes: BATCH_BYTES * config.workers.max(1),
+            // With several inputs it decides which of them is read next, and that must not depend on the number of workers.
+            batch_bytes: if inputs.are_several() { BATCH_BYTES } else { BATCH_BYTES * config.workers.max(1) },
+            inputs,
             held_events_max: config.limits.held_events_max,
             epoch_began: Instant::now(),
             dirty: false,
             sealed: false,
             records_read: 0,
+            progress: progress.clone(),
         })
     }
 
@@ -142,16 +149,19 @@ impl Loop {
                 return Ok(self.summary(true));
             }
             let published = self.take_published()?;
-            let next = self.inputs.next(&self.task, self.batch_bytes)?;
+            let next = self.inputs.next(&self.task, self.batch_bytes, self.held_events_max / 2)?;
             if let Next::Batch(place) = next {
                 self.apply_input(place)?;
-                self.pass_ended_inputs(end);
+                self.pass_ended_inputs(end)?;
+                let (read_bytes, whole_bytes) = self.inputs.read_of_whole();
+                self.progress.tell(&self.task.counters(), read_bytes, whole_bytes);
             }
             let quiet = !published && !matches!(next, Next::Batch(_));
-            if matches!(next, Next::End) && self.published.is_none() {
+            // Clients may always publish more, unless what is there now is all that counts.
+            if matches!(next, Next::End) && !published && (self.published.is_none() || end == EndOfInput::ClosesWindows) {
                 break;
             }
-            let awaited = quiet && self.published.as_ref().is_some_and(PublishedStreams::awaits_commit);
+            let awaited = self.published.as_ref().is_some_and(|streams| streams.is_full() || (quiet && streams.awaits_commit()));
             if awaited || self.epoch_began.elapsed() >= self.epoch_length || self.task.matches_waiting() >= EPOCH_MATCHES_MAX {
                 self.task.tick(wall_clock());
                 self.commit()?;
@@ -168,10 +178,7 @@ impl Loop {
 
     /// Closes all windows; nothing of it is committed.
     fn finish(&mut self) -> anyhow::Result<()> {
-        for batch in self.inputs.take_unterminated() {
-            self.task.apply(&batch, wall_clock())?;
-            self.records_read += batch.len() as u64;
-        }
+        self.apply_unterminated()?;
         self.task.end();
         let epoch = self.task.take_epoch();
         self.outputs.append(&epoch)?;
@@ -186,23 +193,35 @@ impl Loop {
 
     /// An input that has ended may go on in a later run, so it holds the others back, which must wait in memory. Where nothing is kept for a later run, or
     /// the memory for waiting is half full, its end counts at once; what then comes out is not committed.
-    fn pass_ended_inputs(&mut self, end: EndOfInput) {
+    fn pass_ended_inputs(&mut self, end: EndOfInput) -> anyhow::Result<()> {
         if end == EndOfInput::KeepsOpen || self.inputs.ended().is_empty() {
-            return;
+            return Ok(());
         }
         if !self.keeps_state || self.task.held_events() > self.held_events_max / 2 {
             self.sealed = true;
+            self.apply_unterminated()?;
             for stream in self.inputs.ended() {
                 self.task.close(stream, 0);
             }
         }
+        Ok(())
+    }
+
+    /// Last lines without a line's end, of inputs whose end is taken for good.
+    fn apply_unterminated(&mut self) -> anyhow::Result<()> {
+        for batch in self.inputs.take_unterminated() {
+            self.records_read += batch.len() as u64;
+            self.task.apply(&batch, wall_clock()).map_err(|violation| violation.in_file(self.inputs.name(batch.stream)))?;
+        }
+        Ok(())
     }
 
     fn apply_input(&mut self, place: usize) -> anyhow::Result<()> {
         let batch = self.inputs.batch(place);
         self.records_read += batch.len() as u64;
         self.dirty = true;
-        self.task.apply(batch, wall_clock()).with_context(|| format!("{} cannot be read", self.inputs.name(place)))
+        self.task.apply(batch, wall_clock()).map_err(|violation| violation.in_file(self.inputs.name(batch.stream)))?;
+        Ok(())
     }
 
     /// Applies what clients have published by now; says whether there was anything.
@@ -300,6 +319,8 @@ impl Loop {
 
     /// Lets subscribers take what is committed, then ends their streams.
     fn close(&mut self) {
+        // What still waits in the queue is told that it was not taken.
+        self.published = None;
         if let Some((runtime, server)) = self.server.take() {
             runtime.block_on(server.shut_down());
         }
@@ -335,7 +356,7 @@ fn published_streams(program: &Program, config: &Config) -> (Option<Publisher>, 
     if streams.is_empty() {
         return (None, None);
     }
-    let (publisher, published) = PublishedStreams::new(streams);
+    let (publisher, published) = PublishedStreams::new(streams, config.limits.record_bytes_max);
     (Some(publisher), Some(published))
 }
 
@@ -352,7 +373,7 @@ pub(super) fn serve(
         log,
         publisher,
         published_streams: published.filter_map(|name| Some((name.clone(), program.schema.find(&name)?))).collect(),
-        pattern_names: program.patterns.iter().map(|pattern| pattern.name.clone()).collect(),
+        patterns: program.patterns.iter().map(|pattern| (pattern.name.clone(), pattern.key_names.clone())).collect(),
         subscriber_queue_max: config.limits.subscriber_queue_max,
         record_bytes_max: config.limits.record_bytes_max,
     };

@@ -26,8 +26,6 @@ pub(super) struct Deployment {
     /// The topic of each stream.
     pub inputs: BTreeMap<StreamId, String>,
     pub outputs: Outputs,
-    /// Partitions of each input.
-    pub tasks: u32,
     /// With `--until-end`: after the last record that each input held at the start.
     pub ends: Option<BTreeMap<InputPartition, u64>>,
     pub stop: StopSignal,
@@ -77,7 +75,7 @@ impl Deployment {
             UntilEnd::No => None,
         };
         let deployment =
-            Self { program, config: config.clone(), slot, survey: survey.clone(), inputs, outputs, tasks, ends, stop: stop.clone() };
+            Self { program, config: config.clone(), slot, survey: survey.clone(), inputs, outputs, ends, stop: stop.clone() };
         Ok(Opened { deployment, link, topics, survey })
     }
 

@@ -239,7 +239,6 @@ fn deployment(cluster: &Shared, state: &Path) -> Arc<Deployment> {
         slot: take_slot(state),
         survey: Arc::new(cluster.clone()),
         outputs: Outputs { matches: OutputTopic { name: "out".to_owned(), partitions: TASKS }, late: None, rejected: None },
-        tasks: TASKS,
         ends: Some(ends),
         stop: StopSignal::default(),
     })

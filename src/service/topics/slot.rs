@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::service::slot_folder;
+
 /// More processes than this on one state folder are taken for a mistake.
 const SLOTS_MAX: u32 = 256;
 
@@ -36,7 +38,7 @@ impl Slot {
     }
 
     fn try_take(state: &Path, number: u32) -> anyhow::Result<Option<Self>> {
-        let folder = state.join(number.to_string());
+        let folder = slot_folder(state, number)?;
         let unusable = || format!("state folder {}", folder.display());
         std::fs::create_dir_all(&folder).with_context(unusable)?;
         let lock = File::create(folder.join("slot.lock")).with_context(unusable)?;

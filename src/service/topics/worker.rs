@@ -258,7 +258,10 @@ impl Worker {
                 }
                 self.run_again(parts.iter().map(|part| part.task).collect())
             }
-            Delivered::Expelled(_) => self.run_again(self.tasks.keys().copied().collect()),
+            Delivered::Expelled(error) => {
+                tracing::warn!(%error, "the group has gone on without this worker: its tasks begin anew");
+                self.run_again(self.tasks.keys().copied().collect())
+            }
             Delivered::Unknown(error) => {
                 tracing::warn!(%error, "the end of a transaction is not known; asking the group");
                 self.resolve(parts)

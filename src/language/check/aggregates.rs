@@ -1,0 +1,153 @@
+//! What is said of all of a step's events: `count`, `sum`, `first` and the like.
+
+use crate::event::{TimeSpan, Type, Value};
+use crate::language::ast::{Expression as Ast, ExpressionKind, Name};
+use crate::language::check::calls::usage;
+use crate::language::check::expression::{Lowering, Typed, bare};
+use crate::language::check::kinds::Kind;
+use crate::language::codes::Code;
+use crate::language::diagnostic::Diagnostic;
+use crate::language::span::Span;
+use crate::pattern::{Aggregate, Expression, FieldPath, Occurrence, StepId};
+
+/// A field of a step.
+struct StepField<'a> {
+    id: StepId,
+    path: FieldPath,
+    typed: Typed<'a>,
+}
+
+impl<'a> Lowering<'_, '_, 'a> {
+    pub(super) fn count(&mut self, function: &Name, arguments: &'a [Ast], span: Span) -> Typed<'a> {
+        let Some([argument]) = self.exactly(function, arguments) else { return Typed::unknown(span) };
+        if let ExpressionKind::Name(name) = &bare(argument).kind
+            && let Some(step) = self.scope.step(name)
+        {
+            return match self.mention(step, argument.span, None) {
+                Some(id) => Typed::new(Expression::Count(id), Kind::INT, false, span),
+                None => Typed::unknown(span),
+            };
+        }
+        let diagnostic = match &bare(argument).kind {
+            ExpressionKind::Name(name) if self.scope.declarations.events.contains_key(name.as_str()) => self.over_nothing(function, name, argument.span),
+            ExpressionKind::Name(name) if self.scope.declarations.is_unread(name) => return Typed::unknown(span),
+            ExpressionKind::Name(name) if self.scope.steps().is_some() => self.unknown_step(name, argument.span),
+            _ => self.no_step(function, argument),
+        };
+        self.wrong(span, diagnostic)
+    }
+
+    /// A stream without a window.
+    fn over_nothing(&self, function: &Name, stream: &str, span: Span) -> Diagnostic {
+        let name = &function.node;
+        let message = format!("`{name}` of a stream needs a window");
+        let diagnostic = Diagnostic::new(Code::StepAsValue, span, message, "a stream, not a step");
+        diagnostic.help(format!("name a step, `{}`; or how far back to look, as in `{name}({stream}{} over 10m)`", usage(name), if name == "count" { "" } else { ".field" }))
+    }
+
+    fn no_step(&self, function: &Name, argument: &Ast) -> Diagnostic {
+        let name = &function.node;
+        let what = if name == "count" { "the events of a step" } else { "a field of a step" };
+        let diagnostic = Diagnostic::new(Code::StepAsValue, argument.span, format!("`{name}` is of {what}"), "not of a step");
+        diagnostic.help(format!("write `{}`, where `x` is a step", usage(name)))
+    }
+
+    pub(super) fn first_or_last(&mut self, function: &Name, arguments: &'a [Ast], span: Span) -> Typed<'a> {
+        let Some([argument]) = self.exactly(function, arguments) else { return Typed::unknown(span) };
+        let Some(StepField { id, path, typed }) = self.step_argument(function, argument) else { return Typed::unknown(span) };
+        let occurrence = if function.node == "first" { Occurrence::FromFirst(0) } else { Occurrence::FromLast(0) };
+        Typed::new(Expression::Chosen { step: id, occurrence, path }, typed.kind, typed.nullable, span)
+    }
+
+    pub(super) fn aggregate(&mut self, aggregate: Aggregate, function: &Name, arguments: &'a [Ast], span: Span) -> Typed<'a> {
+        let Some([argument]) = self.exactly(function, arguments) else { return Typed::unknown(span) };
+        let Some(StepField { id, path, typed }) = self.step_argument(function, argument) else { return Typed::unknown(span) };
+        if let Some(takes) = fits_aggregate(aggregate, &typed.kind) {
+            let diagnostic = self.unfit(function, &typed, takes);
+            return self.wrong(span, diagnostic);
+        }
+        let expression = Expression::Aggregate { aggregate, step: id, path: path.clone() };
+        let nullable = typed.nullable;
+        match aggregate {
+            Aggregate::Sum if typed.kind == Kind::DURATION => Typed::new(sum_of_durations(expression, id, path), Kind::DURATION, false, span),
+            Aggregate::Sum => Typed::new(expression, typed.kind, false, span),
+            Aggregate::Average if typed.kind == Kind::INT => Typed::new(expression, Kind::DECIMAL, nullable, span),
+            Aggregate::Average | Aggregate::Least | Aggregate::Most => Typed::new(expression, typed.kind, nullable, span),
+            Aggregate::Distinct => Typed::new(expression, Kind::INT, false, span),
+            Aggregate::Collect => Typed::new(expression, Kind::List(Box::new(typed.kind)), false, span),
+        }
+    }
+
+    /// The argument `x.f`, which is a field of a step x as such, not of one of its events.
+    fn step_argument(&mut self, function: &Name, argument: &'a Ast) -> Option<StepField<'a>> {
+        let root = root(argument);
+        match &root.kind {
+            ExpressionKind::Name(name) if self.names_step(name) && !matches!(bare(argument).kind, ExpressionKind::Name(_)) => {}
+            ExpressionKind::Name(name) if self.scope.declarations.events.contains_key(name.as_str()) => {
+                let diagnostic = self.over_nothing(function, name, argument.span);
+                self.add(diagnostic);
+                return None;
+            }
+            ExpressionKind::Name(name) if self.scope.step(name).is_none() && !matches!(bare(argument).kind, ExpressionKind::Name(_)) => {
+                // A record of the event at hand, or a step that there is not.
+                let typed = self.lower(argument);
+                if !typed.is_unknown() {
+                    let diagnostic = self.no_step(function, argument);
+                    self.add(diagnostic);
+                }
+                return None;
+            }
+            _ => {
+                let diagnostic = self.no_step(function, argument);
+                self.add(diagnostic);
+                return None;
+            }
+        }
+        let mut typed = self.lower(argument);
+        if typed.is_unknown() {
+            return None;
+        }
+        match std::mem::replace(&mut typed.expression, Expression::Constant(Value::Null)) {
+            Expression::Chosen { step, path, .. } => Some(StepField { id: step, path, typed }),
+            _ => {
+                let diagnostic = self.no_step(function, argument);
+                self.add(diagnostic);
+                None
+            }
+        }
+    }
+}
+
+/// `None`: it fits; else what the aggregate takes.
+pub(super) fn fits_aggregate(aggregate: Aggregate, kind: &Kind) -> Option<&'static str> {
+    let (fits, takes) = match aggregate {
+        Aggregate::Sum | Aggregate::Average => (kind.is_number() || *kind == Kind::DURATION, "a number or a duration"),
+        Aggregate::Least | Aggregate::Most => (kind.has_order(), "what has an order"),
+        Aggregate::Distinct | Aggregate::Collect => (true, ""),
+    };
+    (!fits).then_some(takes)
+}
+
+/// What a path of fields begins with.
+fn root(argument: &Ast) -> &Ast {
+    let mut at = bare(argument);
+    while let ExpressionKind::Member { base, .. } = &at.kind {
+        at = bare(base);
+    }
+    at
+}
+
+/// Of nothing it is a duration of nothing.
+fn sum_of_durations(sum: Expression, step: StepId, path: FieldPath) -> Expression {
+    let least = Expression::Aggregate { aggregate: Aggregate::Least, step, path };
+    Expression::If {
+        condition: Box::new(Expression::IsNull(Box::new(least))),
+        then: Box::new(Expression::Constant(Value::Duration(TimeSpan::ZERO))),
+        otherwise: Box::new(sum),
+    }
+}
+
+/// Whether a type is one that keys can be of.
+pub(super) fn is_scalar(kind: &Kind) -> bool {
+    !matches!(kind, Kind::List(_) | Kind::Null | Kind::Of(Type::Record(_)))
+}

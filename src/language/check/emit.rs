@@ -1,0 +1,185 @@
+//! `emit` and `on timeout emit`: the fields of a match.
+
+use std::collections::BTreeMap;
+
+use crate::event::{TimeSpan, Type};
+use crate::language::ast::{self, ExpressionKind};
+use crate::language::check::declarations::twice;
+use crate::language::check::expression::{Lowering, bare};
+use crate::language::check::findings::Findings;
+use crate::language::check::kinds::Kind;
+use crate::language::check::scope::Scope;
+use crate::language::check::sources::{Key, path_name};
+use crate::language::check::steps::StepRole;
+use crate::language::codes::Code;
+use crate::language::diagnostic::Diagnostic;
+use crate::language::span::Span;
+use crate::pattern::{Absence, EmitField, EmitValue, Expression, Occurrence, Part, Sequence, Source, Step, StepId, Suppress};
+
+/// A part of the key, as expressions of `emit` can name it.
+pub(super) struct KeyPart {
+    pub name: Option<String>,
+    pub kind: Kind,
+    /// The same of the chosen events; `None` where streams share an event and differ in its key.
+    pub as_chosen: Option<Expression>,
+}
+
+pub(super) fn key_parts(key: &Key, sources: &[Source], steps: &[Step]) -> Vec<KeyPart> {
+    let part = |(place, (name, kind)): (usize, (&Option<String>, &Kind))| KeyPart {
+        name: name.clone(),
+        kind: kind.clone(),
+        as_chosen: as_chosen(place, sources, steps),
+    };
+    key.names.iter().zip(&key.kinds).enumerate().map(part).collect()
+}
+
+/// The key of whatever was chosen: each step's stream has one expression for it.
+fn as_chosen(place: usize, sources: &[Source], steps: &[Step]) -> Option<Expression> {
+    let of_step = |(id, step): (u16, &Step)| {
+        let mut of_stream = sources.iter().filter(|source| source.stream == step.stream).map(|source| &source.key[place]);
+        let first = of_stream.next()?;
+        let spelled = format!("{first:?}");
+        of_stream.all(|other| format!("{other:?}") == spelled).then(|| chosen_instead(first.clone(), StepId(id)))
+    };
+    let mut parts = (0..).zip(steps).map(of_step).collect::<Option<Vec<Expression>>>()?;
+    if parts.len() == 1 { parts.pop() } else { Some(Expression::Coalesce(parts)) }
+}
+
+/// Fields of the event at hand become those of the step's first event.
+fn chosen_instead(expression: Expression, step: StepId) -> Expression {
+    let one = |part: Box<Expression>| Box::new(chosen_instead(*part, step));
+    let several = |parts: Vec<Expression>| parts.into_iter().map(|part| chosen_instead(part, step)).collect();
+    match expression {
+        Expression::Field(path) => Expression::Chosen { step, occurrence: Occurrence::FromFirst(0), path },
+        Expression::Constant(_) | Expression::Chosen { .. } | Expression::Count(_) | Expression::Aggregate { .. } | Expression::Window(_) => expression,
+        Expression::Not(operand) => Expression::Not(one(operand)),
+        Expression::IsNull(operand) => Expression::IsNull(one(operand)),
+        Expression::Negate(operand) => Expression::Negate(one(operand)),
+        Expression::And(parts) => Expression::And(several(parts)),
+        Expression::Or(parts) => Expression::Or(several(parts)),
+        Expression::Coalesce(parts) => Expression::Coalesce(several(parts)),
+        Expression::List(parts) => Expression::List(several(parts)),
+        Expression::Call { function, arguments } => Expression::Call { function, arguments: several(arguments) },
+        Expression::Compare { comparison, left, right } => Expression::Compare { comparison, left: one(left), right: one(right) },
+        Expression::Arithmetic { operation, left, right } => Expression::Arithmetic { operation, left: one(left), right: one(right) },
+        Expression::In { item, list } => Expression::In { item: one(item), list: one(list) },
+        Expression::Element { list, place } => Expression::Element { list: one(list), place },
+        Expression::Part { record, place } => Expression::Part { record: one(record), place },
+        Expression::If { condition, then, otherwise } => Expression::If { condition: one(condition), then: one(then), otherwise: one(otherwise) },
+        Expression::Matches { text, regex } => Expression::Matches { text: one(text), regex },
+        Expression::InNetwork { address, network } => Expression::InNetwork { address: one(address), network },
+        Expression::Hour { time, zone } => Expression::Hour { time: one(time), zone },
+        Expression::Weekday { time, zone } => Expression::Weekday { time: one(time), zone },
+    }
+}
+
+/// The fields in their order; what is wrong with one is said, and it is left out.
+pub(super) fn fields<'a>(fields: &'a [ast::EmitField], scope: &Scope<'_, 'a>, findings: &mut Findings) -> Vec<EmitField> {
+    let mut names: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut emitted = Vec::new();
+    for field in fields {
+        let value = value(&field.value, scope, findings);
+        let Some((name, span)) = name(field) else {
+            let diagnostic = Diagnostic::new(Code::NeedsName, field.value.span, "what is calculated needs a name", "called what?");
+            findings.add(diagnostic.help(format!("write `{} as NAME`", scope.declarations.quoted(field.value.span))));
+            continue;
+        };
+        if let Some(first) = names.insert(name, span) {
+            let diagnostic = twice(name, span, first);
+            findings.add(if field.name.is_none() {
+                diagnostic.help(format!("write `{} as OTHER`", scope.declarations.quoted(field.value.span)))
+            } else {
+                diagnostic
+            });
+        }
+        emitted.extend(value.map(|value| EmitField { name: name.to_owned(), value }));
+    }
+    emitted
+}
+
+/// A match that ends in `next not` is decided by an event that is not its own, when the windows of its last event are gone.
+pub(super) fn check_windows(fields: &[ast::EmitField], emitted: Option<&[EmitField]>, body: &Sequence, findings: &mut Findings) {
+    if !matches!(body.0.last(), Some(Part::Absence(Absence::NextNot { .. }))) {
+        return;
+    }
+    for field in emitted.unwrap_or_default() {
+        let mut asks = false;
+        if let EmitValue::Expression { expression, .. } = &field.value {
+            expression.visit(&mut |part| asks |= matches!(part, Expression::Window(_)));
+        }
+        let written = fields.iter().find(|written| name(written).is_some_and(|(name, _)| name == field.name));
+        if let (true, Some(written)) = (asks, written) {
+            let message = "windows in `emit` of a pattern that ends in `next not` are not built yet";
+            let diagnostic = Diagnostic::new(Code::NotBuilt, written.value.span, message, "cannot be run by this version");
+            findings.add(diagnostic.help("end in `not … for`, or ask in the condition of the last step"));
+        }
+    }
+}
+
+/// `suppress D by E, …`: what matches must have in common.
+pub(super) fn suppress<'a>(span: TimeSpan, by: &'a [ast::Expression], scope: &Scope<'_, 'a>, findings: &mut Findings) -> Suppress {
+    let mut parts = Vec::new();
+    for ast in by {
+        match value(ast, scope, findings) {
+            Some(EmitValue::Events(_)) => {
+                let diagnostic = Diagnostic::new(Code::StepAsValue, ast.span, "matches are compared by a value, and this is a step", "a step");
+                findings.add(diagnostic.help("say which field of it: `x.field`"));
+            }
+            Some(EmitValue::Expression { r#type: Type::List(_) | Type::Record(_), .. }) => {
+                let diagnostic = Diagnostic::new(Code::KeyType, ast.span, "matches are compared by one value", "a list or a record");
+                findings.add(diagnostic.help("write a field of it, or several with commas between"));
+            }
+            part => parts.extend(part),
+        }
+    }
+    let across = by.iter().zip(&parts).find(|(_, part)| !matches!(part, EmitValue::Key(_)));
+    if let (Some((ast, _)), false) = (across, parts.is_empty()) {
+        let message = "the key does not determine this, so it is compared across the keys of a task";
+        let diagnostic = Diagnostic::new(Code::SuppressAcrossKeys, ast.span, message, "not a part of the key");
+        findings.add(diagnostic.help("where a topic has several partitions, each suppresses for itself"));
+    }
+    Suppress { span, by: parts }
+}
+
+/// A path is called by its last part.
+fn name(field: &ast::EmitField) -> Option<(&str, Span)> {
+    match &field.name {
+        Some(name) => Some((&name.node, name.span)),
+        None => path_name(&field.value).map(|name| (name, field.value.span)),
+    }
+}
+
+fn value<'a>(ast: &'a ast::Expression, scope: &Scope<'_, 'a>, findings: &mut Findings) -> Option<EmitValue> {
+    if let ExpressionKind::Name(name) = &bare(ast).kind {
+        let key = scope.key().iter().position(|part| part.name.as_deref() == Some(name));
+        let step = scope.steps().zip(scope.step(name)).map(|(steps, step)| &steps.entries[step]);
+        match (key, step) {
+            (Some(_), Some(step)) => {
+                findings.add(key_like_step(name, ast.span, step.name.span));
+                return None;
+            }
+            (Some(place), None) => return Some(EmitValue::Key(place)),
+            (None, Some(step)) => {
+                if let StepRole::Chooses(id) = step.role {
+                    return Some(EmitValue::Events(id));
+                }
+                // Says why not.
+                Lowering::new(scope, findings).mention(scope.step(name)?, ast.span, None);
+                return None;
+            }
+            (None, None) => {}
+        }
+    }
+    let typed = Lowering::new(scope, findings).value(ast);
+    if typed.is_unknown() {
+        return None;
+    }
+    Some(EmitValue::Expression { expression: typed.expression, r#type: typed.kind.settled() })
+}
+
+/// A part of the key and a step of one name, where both are shown.
+pub(super) fn key_like_step(name: &str, span: Span, step: Span) -> Diagnostic {
+    Diagnostic::new(Code::NameClash, span, format!("`{name}` is a part of the key and a step"), "which of the two?")
+        .also(step, "the step")
+        .help("give the step another name")
+}

@@ -1,0 +1,118 @@
+//! From the trees of a program's texts to its typed patterns and tests, or to everything that is wrong with them.
+//!
+//! ```text
+//! files ──declarations──▶ streams, lists, events by name ──pattern──▶ typed patterns ──test_blocks──▶ tests
+//!            │                                               │
+//!            streams · lists · defines                       sources   `from … by`
+//!                                                            shape     `match`: steps in a table, conditions put down for later
+//!                                                            conditions, once all steps are known
+//!                                                            clauses, emit, size, warnings
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `declarations`, `streams`, `lists`, `defines` | what the texts declare |
+//! | `pattern` | one pattern, in this order: `sources`, `shape` (with `quantifiers`), `size`, `conditions` (with `first_event`), `clauses`, `emit`, `warnings` |
+//! | `steps` | a pattern's steps by name, and how they stand to one another |
+//! | `scope`, `names` | what names mean where an expression stands |
+//! | `expression`, `comparison`, `arithmetic`, `calls`, `aggregates`, `windows`, `written_arguments` | expressions: types and lowering |
+//! | `kinds`, `literals` | types while they are checked; what is written out |
+//! | `test_blocks`, `test_values` | `test` |
+//! | `findings` | what is wrong, gathered |
+//!
+//! Invariants: no text makes the checker panic; everything that is wrong is found in one go, and nothing is said that only follows from something else:
+//! what has something wrong in it is unknown ([`kinds::Kind::Unknown`], `None`), and of that nothing is said. With an error there is no program.
+
+mod aggregates;
+mod arithmetic;
+mod calls;
+mod clauses;
+mod comparison;
+mod conditions;
+mod declarations;
+mod defines;
+mod emit;
+mod expression;
+mod findings;
+mod first_event;
+mod kinds;
+mod lists;
+mod literals;
+mod names;
+mod pattern;
+mod quantifiers;
+mod scope;
+mod shape;
+mod size;
+mod sources;
+mod steps;
+mod streams;
+mod test_blocks;
+mod test_values;
+mod warnings;
+mod windows;
+mod written_arguments;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::language::Compiled;
+use crate::language::ast::{File, Item};
+use crate::language::codes::Code;
+use crate::language::diagnostic::Diagnostic;
+use crate::language::parse::parse;
+use crate::language::span::{Source, SourceId, Span};
+use crate::pattern::Program;
+
+use declarations::{Declarations, twice};
+use findings::Findings;
+use test_blocks::Patterns;
+
+/// Parses and checks all texts of a program together.
+pub fn compile(sources: &[Source]) -> Compiled {
+    let mut findings = Findings::default();
+    let files = parsed(sources, &mut findings);
+    let text_unread = findings.has(Code::TextTooLarge) || findings.has(Code::TooMany);
+    let declarations = Declarations::of(sources, &files, text_unread, &mut findings);
+    let schema = declarations.schema();
+    let mut patterns = Patterns::new();
+    for pattern in items(&files).filter_map(|item| if let Item::Pattern(pattern) = item { Some(pattern) } else { None }) {
+        let checked = pattern::checked(pattern, &declarations, &schema, &mut findings);
+        if let Some((first, _)) = patterns.get(pattern.name.node.as_str()) {
+            findings.add(twice(&pattern.name.node, pattern.name.span, *first));
+        } else {
+            patterns.insert(&pattern.name.node, (pattern.name.span, checked));
+        }
+    }
+    let tests = items(&files).filter_map(|item| if let Item::Test(test) = item { Some(test) } else { None });
+    let tests: Vec<_> = tests.filter_map(|test| test_blocks::resolve(test, &patterns, &declarations, &schema, &mut findings)).collect();
+
+    let declared: BTreeSet<&str> = declarations.event_names().collect();
+    let sound = findings.error_count() == 0;
+    let diagnostics = findings.into_diagnostics(&declared);
+    if !sound {
+        return Compiled { diagnostics, ..Compiled::default() };
+    }
+    let patterns = patterns.into_values().filter_map(|(_, checked)| checked).map(|checked| Arc::new(checked.pattern));
+    let program = Program { schema: Arc::new(schema), patterns: patterns.collect() };
+    Compiled { program, tests, diagnostics }
+}
+
+fn parsed(sources: &[Source], findings: &mut Findings) -> Vec<File> {
+    let mut files = Vec::new();
+    for (number, source) in sources.iter().enumerate() {
+        let Ok(id) = u16::try_from(number) else {
+            let message = format!("more than {} texts in one program", usize::from(u16::MAX) + 1);
+            findings.add(Diagnostic::new(Code::TooMany, Span::default(), message, "the texts behind these are not read"));
+            break;
+        };
+        let parsed = parse(source, SourceId(id));
+        parsed.diagnostics.into_iter().for_each(|diagnostic| findings.add(diagnostic));
+        files.push(parsed.file);
+    }
+    files
+}
+
+fn items(files: &[File]) -> impl Iterator<Item = &Item> {
+    files.iter().flat_map(|file| &file.items)
+}

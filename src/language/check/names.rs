@@ -1,0 +1,346 @@
+//! Names, fields and places: what they stand for.
+
+use crate::event::{StreamId, Type};
+use crate::language::ast::{Expression as Ast, ExpressionKind, Name};
+use crate::language::check::emit::KeyPart;
+use crate::language::check::expression::{Lowering, Typed, bare};
+use crate::language::check::kinds::Kind;
+use crate::language::check::scope::{Around, AtHand};
+use crate::language::check::steps::{Standing, StepRole};
+use crate::language::check::streams::unknown_field;
+use crate::language::codes::Code;
+use crate::language::diagnostic::Diagnostic;
+use crate::language::span::{Span, Spanned};
+use crate::pattern::{Expression, Occurrence, StepId};
+
+/// What stands before a `.` or `[`.
+enum Base<'a> {
+    /// A step, as a place in the table; which of its events.
+    Step(usize, Occurrence),
+    /// The source whose key this is.
+    Source(StreamId),
+    Value(Typed<'a>),
+}
+
+impl<'a> Lowering<'_, '_, 'a> {
+    /// A field of the event at hand, then a list; in `emit` a part of the key first.
+    pub(super) fn bare_name(&mut self, name: &'a str, span: Span) -> Typed<'a> {
+        if let Some(field) = self.field_at_hand(name, span) {
+            return field;
+        }
+        if let Some(part) = self.scope.key().iter().find(|part| part.name.as_deref() == Some(name)) {
+            return self.key_part(part, span);
+        }
+        if let Some(list) = self.scope.declarations.lists.get(name) {
+            self.lists.push((name, span));
+            return Typed::new(Expression::Constant(list.value.clone()), list.kind.clone(), false, span);
+        }
+        if self.scope.at_hand == AtHand::Unknown || self.scope.declarations.is_unread(name) {
+            return Typed::unknown(span);
+        }
+        let diagnostic = self.no_value(name, span);
+        self.wrong(span, diagnostic)
+    }
+
+    fn field_at_hand(&mut self, name: &str, span: Span) -> Option<Typed<'a>> {
+        let AtHand::Event(stream) = self.scope.at_hand else { return None };
+        let (place, field) = self.scope.declarations.stream(stream).field(name)?;
+        Some(Typed::new(Expression::Field([place].into()), field.kind.clone(), field.nullable, span))
+    }
+
+    fn key_part(&mut self, part: &KeyPart, span: Span) -> Typed<'a> {
+        match &part.as_chosen {
+            Some(expression) => Typed::new(expression.clone(), part.kind.clone(), false, span),
+            None if part.kind.is_unknown() => Typed::unknown(span),
+            None => {
+                let name = part.name.as_deref().unwrap_or_default();
+                let message = format!("the key `{name}` cannot stand inside an expression here");
+                let diagnostic = Diagnostic::new(Code::WhichEvent, span, message, "of which event?");
+                self.wrong(span, diagnostic.help(format!("emit it by itself, `emit {name}`, or say of which step: `x.field`")))
+            }
+        }
+    }
+
+    /// A bare name that is no value: what it is instead.
+    fn no_value(&mut self, name: &str, span: Span) -> Diagnostic {
+        if let Some(step) = self.scope.step(name) {
+            let diagnostic = Diagnostic::new(Code::StepAsValue, span, format!("`{name}` is a step, not a value"), "a value is meant here");
+            let declared = self.scope.steps().map(|steps| steps.entries[step].name.span);
+            let diagnostic = declared.into_iter().fold(diagnostic, |diagnostic, span| diagnostic.also(span, "the step"));
+            return diagnostic.help(format!("say which field: `{name}.field`; how many events it has is `count({name})`"));
+        }
+        if self.scope.declarations.events.contains_key(name) {
+            let diagnostic = Diagnostic::new(Code::WrongSort, span, format!("`{name}` is a stream, not a value"), "a value is meant here");
+            return diagnostic.help("bare names are fields of the event at hand");
+        }
+        match self.scope.at_hand {
+            AtHand::Event(stream) => {
+                let name = Name { node: name.to_owned(), span };
+                let stream = self.scope.declarations.stream(stream);
+                let lists = self.scope.declarations.lists.keys().copied();
+                let names = stream.fields.iter().map(|field| field.name.node.as_str()).chain(lists);
+                let diagnostic = unknown_field(stream, &name);
+                let otherwise = diagnostic.help.clone();
+                diagnostic.help_nearest(&name.node, names, || otherwise)
+            }
+            AtHand::Unknown | AtHand::None => self.no_emitted(name, span),
+        }
+    }
+
+    /// In `emit` there is no event at hand.
+    fn no_emitted(&mut self, name: &str, span: Span) -> Diagnostic {
+        let steps: Vec<&str> = self.scope.steps().map(|steps| steps.choosing().collect()).unwrap_or_default();
+        let declarations = self.scope.declarations;
+        let with_field = self.scope.steps().and_then(|steps| {
+            let has_field = |stream: StreamId| declarations.stream(stream).field(name).is_some();
+            steps.entries.iter().find(|entry| matches!(entry.role, StepRole::Chooses(_)) && entry.stream.is_some_and(has_field))
+        });
+        if let Some(step) = with_field {
+            let diagnostic = Diagnostic::new(Code::WhichEvent, span, format!("`{name}` of which event?"), "there is no single event at hand here");
+            return diagnostic.help(format!("say of which step: `{}.{name}`", step.name.node));
+        }
+        let key = self.scope.key().iter().filter_map(|part| part.name.as_deref());
+        let lists = declarations.lists.keys().copied();
+        let names: Vec<&str> = steps.iter().copied().chain(key).chain(lists).collect();
+        Diagnostic::new(Code::UnknownName, span, format!("unknown name `{name}`"), "neither a part of the key nor a step")
+            .help_nearest(name, names, || Some("fields of the match are the key's names, `x.f` of a step x, and what is calculated from these".to_owned()))
+    }
+
+    // Fields and places.
+
+    pub(super) fn member(&mut self, base: &'a Ast, field: &'a Name, span: Span) -> Typed<'a> {
+        match self.base(base) {
+            Some(Base::Step(step, occurrence)) => self.step_field(step, occurrence, field, base.span, span),
+            Some(Base::Source(stream)) => match self.scope.declarations.stream(stream).field(&field.node) {
+                Some((place, known)) => Typed::new(Expression::Field([place].into()), known.kind.clone(), known.nullable, span),
+                None => {
+                    let diagnostic = unknown_field(self.scope.declarations.stream(stream), field);
+                    self.wrong(span, diagnostic)
+                }
+            },
+            Some(Base::Value(value)) => self.part(value, field, span),
+            None => Typed::unknown(span),
+        }
+    }
+
+    pub(super) fn index(&mut self, base: &'a Ast, place: Spanned<i64>, span: Span) -> Typed<'a> {
+        match self.base(base) {
+            Some(Base::Step(step, _)) => {
+                let name = self.scope.steps().map(|steps| steps.entries[step].name.node.clone()).unwrap_or_default();
+                let diagnostic = Diagnostic::new(Code::StepAsValue, span, "an event is no value", "a whole event");
+                self.wrong(span, diagnostic.help(format!("say which field of it: `{name}[{}].field`", place.node)))
+            }
+            Some(Base::Source(_)) | None => Typed::unknown(span),
+            Some(Base::Value(value)) => match &value.kind {
+                Kind::List(item) => {
+                    let kind = (**item).clone();
+                    let element = Expression::Element { list: Box::new(value.expression), place: place.node };
+                    Typed::new(element, if kind.is_written_number() { Kind::DECIMAL } else { kind }, true, span)
+                }
+                Kind::Unknown => Typed::unknown(span),
+                kind => {
+                    let message = format!("places are of lists and steps, and this is {kind}");
+                    let diagnostic = Diagnostic::new(Code::TypeMismatch, base.span, message, kind.to_string());
+                    self.wrong(span, diagnostic)
+                }
+            },
+        }
+    }
+
+    /// What stands before `.` or `[`. `None`: something is wrong with it, which has been said.
+    fn base(&mut self, base: &'a Ast) -> Option<Base<'a>> {
+        match &bare(base).kind {
+            ExpressionKind::Name(name) => self.named_base(name, base.span),
+            ExpressionKind::Index { base: inner, place } => match &inner.kind {
+                ExpressionKind::Name(name) if self.names_step(name) => {
+                    let step = self.scope.step(name)?;
+                    self.occurrence(*place).map(|occurrence| Base::Step(step, occurrence))
+                }
+                _ => Some(Base::Value(self.lower(base))),
+            },
+            _ => Some(Base::Value(self.lower(base))),
+        }
+    }
+
+    fn named_base(&mut self, name: &'a str, span: Span) -> Option<Base<'a>> {
+        if self.names_step(name) {
+            return self.scope.step(name).map(|step| Base::Step(step, Occurrence::FromLast(0)));
+        }
+        if let (Around::Key { source: Some(source) }, AtHand::Event(stream)) = (self.scope.around, self.scope.at_hand)
+            && source == name
+        {
+            return Some(Base::Source(stream));
+        }
+        let declarations = self.scope.declarations;
+        let is_value = self.field_at_hand(name, span).is_some()
+            || declarations.lists.contains_key(name)
+            || self.scope.key().iter().any(|part| part.name.as_deref() == Some(name));
+        if is_value {
+            return Some(Base::Value(self.bare_name(name, span)));
+        }
+        if self.scope.at_hand == AtHand::Unknown || declarations.is_unread(name) {
+            return None;
+        }
+        let diagnostic = if declarations.events.contains_key(name) { self.stream_field(name, span) } else { self.unknown_step(name, span) };
+        self.add(diagnostic);
+        None
+    }
+
+    /// Whether the name before a `.` or `[` is a step. A record or list of that name at hand comes first.
+    pub(super) fn names_step(&self, name: &str) -> bool {
+        if self.scope.step(name).is_none() {
+            return false;
+        }
+        let AtHand::Event(stream) = self.scope.at_hand else { return true };
+        let field = self.scope.declarations.stream(stream).field(name);
+        field.is_none_or(|(_, field)| !matches!(field.kind, Kind::Unknown | Kind::List(_) | Kind::Of(Type::Record(_))))
+    }
+
+    fn stream_field(&self, name: &str, span: Span) -> Diagnostic {
+        let diagnostic = Diagnostic::new(Code::WrongSort, span, format!("`{name}` is a stream, whose events are many"), "of which event?");
+        let step = self.scope.steps().and_then(|steps| steps.choosing().next());
+        match step {
+            Some(step) => diagnostic.help(format!("name a step, as in `{step}.field`; a bare name is a field of the event at hand")),
+            None => diagnostic.help("a bare name is a field of the event at hand"),
+        }
+    }
+
+    pub(super) fn unknown_step(&self, name: &str, span: Span) -> Diagnostic {
+        let steps: Vec<&str> = self.scope.steps().map(|steps| steps.choosing().collect()).unwrap_or_default();
+        if let (true, AtHand::Event(stream)) = (steps.is_empty(), self.scope.at_hand) {
+            let stream = self.scope.declarations.stream(stream);
+            return unknown_field(stream, &Name { node: name.to_owned(), span });
+        }
+        Diagnostic::new(Code::UnknownName, span, format!("unknown step `{name}`"), "not a step of this pattern").help_nearest(
+            name,
+            steps.iter().copied(),
+            || Some(format!("its steps are {}", listed(&steps))),
+        )
+    }
+
+    /// A field of what a record is worth.
+    fn part(&mut self, value: Typed<'a>, field: &Name, span: Span) -> Typed<'a> {
+        let Kind::Of(Type::Record(fields)) = &value.kind else {
+            if value.is_unknown() {
+                return Typed::unknown(span);
+            }
+            let message = format!("unknown field `{}`: this is {}", field.node, value.kind);
+            let diagnostic =
+                Diagnostic::new(Code::UnknownField, field.span, message, "only records and steps have fields").also(value.span, value.kind.to_string());
+            return self.wrong(span, diagnostic);
+        };
+        let Some((place, known)) = (0..).zip(fields).find(|(_, known)| known.name == field.node) else {
+            let name = self.scope.declarations.quoted(value.span);
+            let diagnostic =
+                Diagnostic::new(Code::UnknownField, field.span, format!("unknown field `{}` on `{name}`", field.node), format!("not a field of `{name}`"))
+                    .help_nearest(&field.node, fields.iter().map(|field| field.name.as_str()), || None);
+            return self.wrong(span, diagnostic);
+        };
+        let (kind, nullable) = (Kind::of(&known.r#type), value.nullable || known.nullable);
+        let longer = |path: Box<[u16]>| path.iter().copied().chain([place]).collect();
+        let expression = match value.expression {
+            Expression::Field(path) => Expression::Field(longer(path)),
+            Expression::Chosen { step, occurrence, path } => Expression::Chosen { step, occurrence, path: longer(path) },
+            other => Expression::Part { record: Box::new(other), place },
+        };
+        Typed::new(expression, kind, nullable, span)
+    }
+
+    // Steps.
+
+    /// A field of an event that a step has chosen.
+    fn step_field(&mut self, step: usize, occurrence: Occurrence, field: &Name, step_span: Span, span: Span) -> Typed<'a> {
+        let Some(id) = self.mention(step, step_span, Some(field)) else { return Typed::unknown(span) };
+        let Some(entry) = self.scope.steps().map(|steps| &steps.entries[step]) else { return Typed::unknown(span) };
+        let Some(stream) = entry.stream else { return Typed::unknown(span) };
+        let stream = self.scope.declarations.stream(stream);
+        let Some((place, known)) = stream.field(&field.node) else {
+            let diagnostic = unknown_field(stream, field);
+            return self.wrong(span, diagnostic);
+        };
+        let certain = matches!(occurrence, Occurrence::FromFirst(0) | Occurrence::FromLast(0));
+        let nullable = known.nullable || !certain || self.may_be_empty(step);
+        let expression = Expression::Chosen { step: id, occurrence, path: [place].into() };
+        Typed::new(expression, known.kind.clone(), nullable, span)
+    }
+
+    /// Whether the step may have chosen nothing where the expression is evaluated.
+    pub(super) fn may_be_empty(&self, step: usize) -> bool {
+        match self.scope.around {
+            Around::Event | Around::Key { .. } | Around::Without { .. } => true,
+            Around::Step { steps, path, .. } => steps.entries[step].may_be_empty(Some(path)),
+            Around::Emit { steps, .. } => steps.entries[step].may_be_empty(None),
+        }
+    }
+
+    fn occurrence(&mut self, place: Spanned<i64>) -> Option<Occurrence> {
+        let (counted, occurrence): (i64, fn(u32) -> Occurrence) =
+            if place.node < 0 { (-1 - place.node, Occurrence::FromLast) } else { (place.node, Occurrence::FromFirst) };
+        let Ok(counted) = u32::try_from(counted) else {
+            self.add(Diagnostic::new(Code::NumberRange, place.span, "no step takes so many events", format!("at most {}", u32::MAX)));
+            return None;
+        };
+        Some(occurrence(counted))
+    }
+
+    /// Names a step whose events are looked at; says why not if it cannot be.
+    pub(super) fn mention(&mut self, step: usize, span: Span, field: Option<&Name>) -> Option<StepId> {
+        let steps = self.scope.steps()?;
+        let entry = &steps.entries[step];
+        let name = &entry.name.node;
+        let StepRole::Chooses(id) = entry.role else {
+            let diagnostic = Diagnostic::new(Code::AbsentStep, span, format!("`{name}` must not come, so it has no events"), "never chosen");
+            self.add(diagnostic.also(entry.name.span, "the `not` or `without`").help("name a step that chooses events"));
+            return None;
+        };
+        let diagnostic = match self.scope.around {
+            Around::Event | Around::Key { .. } | Around::Emit { .. } => None,
+            Around::Step { path, own, .. } => match entry.standing(path) {
+                Standing::Before => None,
+                Standing::Beside => {
+                    self.mentioned.push(step);
+                    None
+                }
+                Standing::Own if entry.loops() => {
+                    self.mentioned.push(step);
+                    None
+                }
+                Standing::Own => {
+                    let diagnostic = Diagnostic::new(Code::OwnStep, span, format!("`{name}` takes one event, the one at hand"), "has chosen nothing yet");
+                    let bare = field.map(|field| format!("its fields are written bare: `{}`", field.node));
+                    Some(Diagnostic { help: bare, ..diagnostic })
+                }
+                Standing::Later => {
+                    let here = own.map(|own| format!("`{}`", steps.entries[own].name.node)).unwrap_or_else(|| "it".to_owned());
+                    let diagnostic = Diagnostic::new(Code::LaterStep, span, format!("`{name}` stands after {here}"), "has chosen nothing yet");
+                    Some(
+                        diagnostic
+                            .also(entry.name.span, "the later step")
+                            .help(format!("write the condition at `{name}`, which sees what was chosen before it")),
+                    )
+                }
+                Standing::OtherBranch => {
+                    let diagnostic =
+                        Diagnostic::new(Code::OtherBranch, span, format!("`{name}` stands in another branch"), "chosen only if this branch is not");
+                    Some(diagnostic.also(entry.name.span, "in the other branch"))
+                }
+            },
+            Around::Without { to, .. } => to.map(|to| &steps.entries[to]).filter(|to| !to.loops() && !entry.loops()).and_then(|to| {
+                let late = matches!(entry.standing(&to.path), Standing::Later | Standing::Own);
+                let message = format!("`{name}` is chosen only when the span is over");
+                let diagnostic = Diagnostic::new(Code::LaterStep, span, message, "has chosen nothing yet").also(to.name.span, "the span ends here");
+                late.then(|| diagnostic.help(format!("name a step that stands before `{}`", to.name.node)))
+            }),
+        };
+        if let Some(diagnostic) = diagnostic {
+            self.add(diagnostic);
+            return None;
+        }
+        Some(id)
+    }
+}
+
+/// `a`, `b`, `c`.
+pub(super) fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

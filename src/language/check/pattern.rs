@@ -1,0 +1,197 @@
+//! One pattern, from tree to typed: sources and key, then the shape with all steps, then conditions, then the other clauses.
+
+use std::collections::BTreeSet;
+
+use crate::event::{Schema, Type};
+use crate::language::ast;
+use crate::language::check::clauses::{self, Clauses};
+use crate::language::check::conditions::{self, Conditions};
+use crate::language::check::declarations::Declarations;
+use crate::language::check::emit::{self, KeyPart, key_like_step};
+use crate::language::check::findings::Findings;
+use crate::language::check::kinds::Kind;
+use crate::language::check::scope::{Around, AtHand, Scope};
+use crate::language::check::shape::{self, Shaper};
+use crate::language::check::size;
+use crate::language::check::sources::{self, Key, Sources};
+use crate::language::check::steps::{StepRole, StepTable};
+use crate::language::check::warnings;
+use crate::language::check::windows::WindowTable;
+use crate::language::codes::Code;
+use crate::language::diagnostic::Diagnostic;
+use crate::language::span::Span;
+use crate::pattern::{EmitField, Names, OnTimeout, Pattern, Without, version};
+
+/// Steps and absences of one pattern: numbered by 16 bits, and each compared with each name.
+const STEPS_MAX: usize = 4_096;
+
+/// A pattern that is sound, and what tests of it need to know.
+pub(super) struct Checked {
+    pub pattern: Pattern,
+    pub key_types: Vec<Type>,
+}
+
+/// `None` if something is wrong with it, which is then said.
+pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations<'a>, schema: &Schema, findings: &mut Findings) -> Option<Checked> {
+    let errors = findings.error_count();
+    let steps = shape::count(&pattern.body);
+    if steps > STEPS_MAX {
+        let diagnostic =
+            Diagnostic::new(Code::PatternTooLarge, pattern.name.span, format!("the pattern has more than {STEPS_MAX} steps"), format!("has {steps}"));
+        findings.add(diagnostic);
+        return None;
+    }
+    let clauses = Clauses::of(pattern, findings);
+    let sources = Sources::of(pattern, declarations, findings);
+    let key = sources::key(&pattern.by, &sources, declarations, findings);
+    let mut shaper = Shaper::new(declarations, &sources, clauses.within.is_some(), findings);
+    let mut body = shaper.whole(&pattern.body);
+    let without_streams: Vec<_> = clauses
+        .withouts
+        .iter()
+        .map(|without| {
+            let stream = shaper.stream_of(without.events);
+            shaper.name(without.name, StepRole::Without, stream);
+            stream
+        })
+        .collect();
+    let Shaper { table, steps, waiting, .. } = shaper;
+    if findings.error_count() == errors {
+        size::check(&body, pattern.name.span, findings);
+    }
+
+    let windows = WindowTable::new(&sources);
+    let mut conditions = Conditions::new(declarations, &table, &windows);
+    let ids: Vec<_> = waiting.iter().map(|waiting| conditions.of_step(waiting, findings)).collect();
+    conditions::put(&ids, &mut body);
+    let without = clauses.withouts.iter().zip(without_streams).map(|(without, stream)| {
+        let ends = clauses::ends(without, &body, &table, findings);
+        let condition = conditions.of_without(without.events, stream, ends.to_place, findings);
+        Without { condition, from: ends.from, to: ends.to }
+    });
+    let without = without.collect();
+    let Conditions { list: conditions, lists, .. } = conditions;
+    check_names(pattern, &table, &sources, &lists, declarations, findings);
+
+    let typed_sources = sources.typed(&key);
+    let parts = if key.parts.len() == sources.known.len() { emit::key_parts(&key, &typed_sources, &steps) } else { Vec::new() };
+    let scope = Scope { declarations, at_hand: AtHand::None, around: Around::Emit { steps: &table, key: &parts }, windows: Some(&windows) };
+    let suppress = clauses.suppress.map(|(span, by)| emit::suppress(span, by, &scope, findings));
+    let emitted = emitted(&clauses, &scope, findings);
+    emit::check_windows(clauses.emit.unwrap_or_default(), emitted.on_match.as_deref(), &body, findings);
+    if emitted.whole_events {
+        check_key_names(pattern, &parts, &table, findings);
+    }
+    let skip = clauses::skip(clauses.skip, &table, findings);
+    let meta = clauses::meta(clauses.meta, findings);
+    if findings.error_count() > errors {
+        return None;
+    }
+    let lowered = Pattern {
+        name: pattern.name.node.clone(),
+        version: 0,
+        sources: typed_sources,
+        key_names: Vec::new(),
+        steps,
+        conditions,
+        windows: windows.into_windows(),
+        body,
+        without,
+        within: clauses.within,
+        skip,
+        emit: emitted.on_match,
+        on_timeout: emitted.on_timeout,
+        suppress,
+        runs_max: clauses.runs_max,
+        meta,
+    };
+    warnings::check(pattern, &lowered, &table, clauses.on_timeout.map(|(_, span)| span), findings);
+    Some(finished(lowered, &key, schema))
+}
+
+struct Emitted {
+    on_match: Option<Vec<EmitField>>,
+    on_timeout: OnTimeout,
+    /// The key and every step stand beside one another.
+    whole_events: bool,
+}
+
+fn emitted<'a>(clauses: &Clauses<'a>, scope: &Scope<'_, 'a>, findings: &mut Findings) -> Emitted {
+    let on_match = clauses.emit.map(|fields| emit::fields(fields, scope, findings));
+    let on_timeout = match clauses.on_timeout {
+        None => OnTimeout::Silent,
+        Some(([], _)) => OnTimeout::EmitAsMatch,
+        Some((fields, _)) => OnTimeout::Emit(emit::fields(fields, scope, findings)),
+    };
+    Emitted { whole_events: on_match.is_none(), on_match, on_timeout }
+}
+
+/// With the names of its key, and its version.
+fn finished(mut pattern: Pattern, key: &Key, schema: &Schema) -> Checked {
+    let calculated = |place: usize| {
+        let source = &pattern.sources[0];
+        source.key[place].text(&Names { schema, pattern: &pattern, stream: Some(source.stream) })
+    };
+    let names = key.names.iter().enumerate().map(|(place, name)| name.clone().unwrap_or_else(|| calculated(place)));
+    pattern.key_names = names.collect();
+    pattern.version = version(&pattern, schema);
+    Checked { pattern, key_types: key.kinds.iter().map(Kind::settled).collect() }
+}
+
+/// Steps, streams, defines and lists of a pattern share one space of names, and none is like a record field of its streams.
+fn check_names<'a>(
+    pattern: &'a ast::Pattern,
+    table: &StepTable<'a>,
+    sources: &Sources<'a>,
+    lists: &[(&'a str, Span)],
+    declarations: &Declarations<'a>,
+    findings: &mut Findings,
+) {
+    let mut used: BTreeSet<&str> = pattern.from.iter().map(|name| name.node.as_str()).collect();
+    used.extend(sources.known.iter().flat_map(|(_, events)| events.lineage.iter().copied()));
+    used.extend(table.entries.iter().filter_map(|entry| entry.stream).map(|stream| declarations.stream(stream).name.node.as_str()));
+    used.extend(shape::stream_names(&pattern.body));
+    let records: BTreeSet<(&str, &str)> = sources
+        .known
+        .iter()
+        .flat_map(|(_, events)| {
+            let stream = declarations.stream(events.stream);
+            stream
+                .fields
+                .iter()
+                .filter(|field| matches!(field.kind, Kind::Of(Type::Record(_))))
+                .map(|field| (field.name.node.as_str(), stream.name.node.as_str()))
+        })
+        .collect();
+    let record = |name: &str| records.iter().find(|(field, _)| *field == name).map(|(_, stream)| *stream);
+    let like_record = |name: &str, span: Span, stream: &str| {
+        Diagnostic::new(Code::NameClash, span, format!("`{name}` is a record field of `{stream}` too"), format!("`{name}.f` could mean either"))
+            .help("give it another name")
+    };
+    for entry in &table.entries {
+        let (name, span) = (entry.name.node.as_str(), entry.name.span);
+        let other = if used.contains(name) { Some("a stream") } else { lists.iter().any(|(list, _)| *list == name).then_some("a list") };
+        if let Some(other) = other {
+            let diagnostic = Diagnostic::new(Code::DuplicateName, span, format!("`{name}` is the name of {other} of this pattern"), "a step of the same name");
+            findings.add(diagnostic.help("give the step another name"));
+        } else if let Some(stream) = record(name) {
+            findings.add(like_record(name, span, stream));
+        }
+    }
+    for (name, _) in &sources.known {
+        if let Some(stream) = record(&name.node) {
+            findings.add(like_record(&name.node, name.span, stream));
+        }
+    }
+}
+
+/// Without `emit` the key and every step stand side by side.
+fn check_key_names(pattern: &ast::Pattern, key: &[KeyPart], table: &StepTable<'_>, findings: &mut Findings) {
+    for (part, by) in key.iter().zip(&pattern.by) {
+        let Some(name) = &part.name else { continue };
+        let step = table.find(name).map(|place| &table.entries[place]);
+        if let Some(step) = step.filter(|step| matches!(step.role, StepRole::Chooses(_))) {
+            findings.add(key_like_step(name, by.span, step.name.span));
+        }
+    }
+}

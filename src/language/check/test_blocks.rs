@@ -1,0 +1,222 @@
+//! `test` blocks: the events that arrive, typed and timed, and what is expected of the pattern.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Event, EventTime, Field, Schema, StreamId, TimeSpan, Type, Value};
+use crate::language::ast::{self, Expected, Name, RecordLiteral, TestLineKind};
+use crate::language::check::declarations::{Declarations, twice};
+use crate::language::check::findings::Findings;
+use crate::language::check::pattern::Checked;
+use crate::language::check::test_values::{of_type, record};
+use crate::language::codes::Code;
+use crate::language::diagnostic::Diagnostic;
+use crate::language::span::Span;
+use crate::language::{Expectation, ExpectationKind, Test};
+use crate::pattern::{EmitField, EmitValue, OnTimeout, Pattern};
+
+/// Where a test starts that does not say.
+const START: &str = "2000-01-01T00:00:00Z";
+
+/// The patterns that tests can be of. `None`: there is something wrong with it, which has been said.
+pub(super) type Patterns<'a> = BTreeMap<&'a str, (Span, Option<Checked>)>;
+
+/// What a field of a match is.
+struct Emitted {
+    name: String,
+    r#type: Type,
+}
+
+/// Resolves one test; whether it is of use only the findings tell. `place` gives the pattern's place in the program.
+pub(super) fn resolve<'a>(
+    test: &'a ast::Test,
+    patterns: &Patterns<'a>,
+    declarations: &Declarations<'a>,
+    schema: &Schema,
+    findings: &mut Findings,
+) -> Option<Test> {
+    let start = start(test, findings);
+    let found = patterns.get(test.pattern.node.as_str());
+    if found.is_none() && !declarations.is_unread(&test.pattern.node) {
+        let message = format!("unknown pattern `{}`", test.pattern.node);
+        let diagnostic = Diagnostic::new(Code::UnknownPattern, test.pattern.span, message, "no pattern of this name");
+        findings.add(diagnostic.help_nearest(&test.pattern.node, patterns.keys().copied(), || None));
+    }
+    let checked = found.and_then(|(_, checked)| checked.as_ref());
+    let mut lines =
+        Lines { start, checked, declarations, schema, findings, offsets: BTreeMap::new(), arrivals: Vec::new(), expectations: Vec::new(), nothing_else: None };
+    for line in &test.lines {
+        lines.line(line);
+    }
+    let Lines { arrivals, expectations, nothing_else, .. } = lines;
+    let pattern = patterns.keys().position(|name| *name == test.pattern.node)?;
+    let name = test.name.node.clone();
+    Some(Test { name, span: test.span, pattern, start, arrivals, expectations, nothing_else: nothing_else.is_some() })
+}
+
+fn start(test: &ast::Test, findings: &mut Findings) -> EventTime {
+    let standard = EventTime::parse_rfc3339(START).expect("a time");
+    let Some(from) = &test.from else { return standard };
+    EventTime::parse_rfc3339(&from.node).unwrap_or_else(|| {
+        let diagnostic = Diagnostic::new(Code::BadStart, from.span, "the test does not start at a time", "not a time");
+        findings.add(diagnostic.help("write it as in `from \"2026-01-31T08:00:00Z\"`"));
+        standard
+    })
+}
+
+struct Lines<'l, 'a> {
+    start: EventTime,
+    checked: Option<&'l Checked>,
+    declarations: &'l Declarations<'a>,
+    schema: &'l Schema,
+    findings: &'l mut Findings,
+    /// By stream: the offset of its next event.
+    offsets: BTreeMap<StreamId, u64>,
+    arrivals: Vec<Event>,
+    expectations: Vec<Expectation>,
+    /// The place of `expect none`.
+    nothing_else: Option<Span>,
+}
+
+impl<'a> Lines<'_, 'a> {
+    fn line(&mut self, line: &'a ast::TestLine) {
+        match &line.kind {
+            TestLineKind::Event { at, stream, fields } => self.arrival(at.node, stream, fields),
+            TestLineKind::Expect { what, at, fields } => {
+                self.expected_after_none(line.span);
+                self.expected(*what, at.map(|at| at.node), fields.as_ref(), line.span);
+            }
+            TestLineKind::ExpectLate { at } => {
+                self.expected_after_none(line.span);
+                let at = Some(self.start.plus(at.node));
+                self.expectations.push(Expectation { span: line.span, kind: ExpectationKind::Late, at, fields: Vec::new() });
+            }
+            TestLineKind::ExpectNone => {
+                self.expected_after_none(line.span);
+                self.nothing_else = Some(line.span);
+            }
+        }
+    }
+
+    fn expected_after_none(&mut self, span: Span) {
+        if let Some(none) = self.nothing_else {
+            let diagnostic = Diagnostic::new(Code::AfterExpectNone, span, "`expect none` is the last expectation", "expected after it");
+            self.findings
+                .add(diagnostic.also(none, "says that nothing else comes out").help("move it to the end: it means nothing besides the lines before it"));
+        }
+    }
+
+    // What arrives.
+
+    fn arrival(&mut self, at: TimeSpan, name: &'a Name, fields: &RecordLiteral) {
+        let Some(events) = self.declarations.events(name, self.findings) else { return };
+        let stream = self.declarations.stream(events.stream);
+        if events.lineage.len() > 1 {
+            let message = format!("`{}` is a define: events arrive in a stream", name.node);
+            let diagnostic = Diagnostic::new(Code::WrongSort, name.span, message, "not a stream");
+            self.findings.add(diagnostic.help(format!("write `{}`", stream.name.node)));
+        }
+        if stream.has_unknown_type() {
+            return;
+        }
+        let id = events.stream;
+        let time_field = stream.time_field();
+        let owner = format!("`{}`", stream.name.node);
+        let errors = self.findings.error_count();
+        let mut values = record(fields, &self.schema.stream(id).fields, &owner, time_field, self.findings);
+        let mut time = self.start.plus(at);
+        if let Some(value) = time_field.and_then(|field| values.get_mut(field)) {
+            match value {
+                Value::Timestamp(given) => time = *given,
+                _ => *value = Value::Timestamp(time),
+            }
+        }
+        if self.findings.error_count() > errors {
+            return;
+        }
+        self.warn_if_not_read(id, name);
+        let offset = self.offsets.entry(id).or_default();
+        self.arrivals.push(Event { stream: id, partition: 0, offset: *offset, time, fields: values.into() });
+        *offset += 1;
+    }
+
+    fn warn_if_not_read(&mut self, stream: StreamId, name: &Name) {
+        let Some(Checked { pattern, .. }) = self.checked else { return };
+        if !pattern.sources.iter().any(|source| source.stream == stream) && !self.offsets.contains_key(&stream) {
+            let message = format!("`{}` does not read `{}`", pattern.name, name.node);
+            self.findings.add(Diagnostic::new(Code::NotRead, name.span, message, "not in its `from`"));
+        }
+    }
+
+    // What is expected.
+
+    fn expected(&mut self, what: Expected, at: Option<TimeSpan>, fields: Option<&RecordLiteral>, span: Span) {
+        let kind = match what {
+            Expected::Match => ExpectationKind::Match,
+            Expected::Timeout => ExpectationKind::Timeout,
+        };
+        let Some(checked) = self.checked else { return };
+        if kind == ExpectationKind::Timeout && matches!(checked.pattern.on_timeout, OnTimeout::Silent) {
+            let message = format!("`{}` reports no timeouts", checked.pattern.name);
+            self.findings.add(Diagnostic::new(Code::NoTimeouts, span, message, "never comes out").help("add `on timeout emit` to the pattern"));
+            return;
+        }
+        let emitted = emitted(checked, kind, self.schema);
+        let mut expected: Vec<(String, Value)> = Vec::new();
+        for (place, (name, value)) in fields.iter().flat_map(|literal| literal.fields.iter().enumerate()) {
+            let before = fields.map(|literal| &literal.fields[..place]).unwrap_or_default();
+            if let Some((first, _)) = before.iter().find(|(first, _)| first.node == name.node) {
+                self.findings.add(twice(&name.node, name.span, first.span));
+                continue;
+            }
+            match emitted.iter().find(|emitted| emitted.name == name.node) {
+                Some(field) => expected.push((name.node.clone(), of_type(value, &name.node, &field.r#type, self.findings))),
+                None => {
+                    let diagnostic = not_emitted(name, &checked.pattern, &emitted);
+                    self.findings.add(diagnostic);
+                }
+            }
+        }
+        self.expectations.push(Expectation { span, kind, at: at.map(|at| self.start.plus(at)), fields: expected });
+    }
+}
+
+fn not_emitted(name: &Name, pattern: &Pattern, emitted: &[Emitted]) -> Diagnostic {
+    let message = format!("`{}` emits no field `{}`", pattern.name, name.node);
+    let diagnostic = Diagnostic::new(Code::UnknownField, name.span, message, "not a field of the match");
+    diagnostic.help_nearest(&name.node, emitted.iter().map(|emitted| emitted.name.as_str()), || {
+        let names: Vec<String> = emitted.iter().map(|emitted| format!("`{}`", emitted.name)).collect();
+        (!names.is_empty() && names.len() <= 12).then(|| format!("it emits {}", names.join(", ")))
+    })
+}
+
+/// The fields of a match or timeout.
+fn emitted(checked: &Checked, kind: ExpectationKind, schema: &Schema) -> Vec<Emitted> {
+    let pattern = &checked.pattern;
+    let fields = match (kind, &pattern.on_timeout) {
+        (ExpectationKind::Timeout, OnTimeout::Emit(fields)) => Some(fields),
+        _ => pattern.emit.as_ref(),
+    };
+    if let Some(fields) = fields {
+        return fields.iter().map(|field| Emitted { name: field.name.clone(), r#type: field_type(field, checked, schema) }).collect();
+    }
+    let key = pattern.key_names.iter().zip(&checked.key_types).map(|(name, r#type)| Emitted { name: name.clone(), r#type: r#type.clone() });
+    let steps = pattern.steps.iter().map(|step| Emitted { name: step.name.clone(), r#type: events_type(step.repeats, &schema.stream(step.stream).fields) });
+    key.chain(steps).collect()
+}
+
+fn field_type(field: &EmitField, checked: &Checked, schema: &Schema) -> Type {
+    match &field.value {
+        EmitValue::Expression { r#type, .. } => r#type.clone(),
+        EmitValue::Key(place) => checked.key_types[*place].clone(),
+        EmitValue::Events(step) => {
+            let step = checked.pattern.step(*step);
+            events_type(step.repeats, &schema.stream(step.stream).fields)
+        }
+    }
+}
+
+/// A whole event is a record; those of a step that may take several, a list.
+fn events_type(repeats: bool, fields: &[Field]) -> Type {
+    let event = Type::Record(fields.to_vec());
+    if repeats { Type::List(Box::new(event)) } else { event }
+}

@@ -1,0 +1,107 @@
+//! Values written in tests, under the type of the field that they are for.
+//!
+//! A text may stand for a time or a duration; a number that is written out becomes what the field is.
+
+use crate::event::{EventTime, Field, TimeSpan, Type, Value};
+use crate::language::ast::{Expression as Ast, ExpressionKind, Name, RecordLiteral, RecordValue};
+use crate::language::check::declarations::twice;
+use crate::language::check::findings::Findings;
+use crate::language::check::kinds::Kind;
+use crate::language::check::literals::{Items, Written, fitted, written};
+use crate::language::codes::Code;
+use crate::language::diagnostic::Diagnostic;
+use crate::language::span::Span;
+
+/// The fields of a record, in the order of its type. `owner` is what has the fields: "`payments`". What is missing and must be there is said, except
+/// for `filled`, a field that is filled by itself.
+pub(super) fn record(literal: &RecordLiteral, fields: &[Field], owner: &str, filled: Option<usize>, findings: &mut Findings) -> Vec<Value> {
+    let mut values: Vec<Option<Value>> = vec![None; fields.len()];
+    for (place, (name, value)) in literal.fields.iter().enumerate() {
+        if let Some((first, _)) = literal.fields[..place].iter().find(|(first, _)| first.node == name.node) {
+            findings.add(twice(&name.node, name.span, first.span));
+            continue;
+        }
+        match fields.iter().position(|field| field.name == name.node) {
+            Some(at) => values[at] = Some(of_field(value, name, &fields[at], findings)),
+            None => findings.add(unknown(name, fields, owner)),
+        }
+    }
+    let required = |(at, field): (usize, &Field)| (!field.nullable && values[at].is_none() && filled != Some(at)).then(|| format!("`{}`", field.name));
+    let missing: Vec<String> = fields.iter().enumerate().filter_map(required).collect();
+    if !missing.is_empty() {
+        let plural = if missing.len() == 1 { "" } else { "s" };
+        let message = format!("missing field{plural} {} of {owner}", missing.join(", "));
+        findings.add(Diagnostic::new(Code::MissingField, literal.span, message, "not given").help("give a value, or declare the field with `?`"));
+    }
+    values.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+pub(super) fn unknown(name: &Name, fields: &[Field], owner: &str) -> Diagnostic {
+    let message = format!("unknown field `{}` on {owner}", name.node);
+    Diagnostic::new(Code::UnknownField, name.span, message, format!("not a field of {owner}")).help_nearest(
+        &name.node,
+        fields.iter().map(|field| field.name.as_str()),
+        || None,
+    )
+}
+
+fn of_field(value: &RecordValue, name: &Name, field: &Field, findings: &mut Findings) -> Value {
+    if let (RecordValue::Expression(Ast { kind: ExpressionKind::Null, span }), false) = (value, field.nullable) {
+        let message = format!("`{}` cannot be null", field.name);
+        findings.add(Diagnostic::new(Code::FieldValue, *span, message, "null").help("give a value, or declare the field with `?`"));
+        return Value::Null;
+    }
+    of_type(value, &name.node, &field.r#type, findings)
+}
+
+/// A value of this type; `name` is the field's.
+pub(super) fn of_type(value: &RecordValue, name: &str, r#type: &Type, findings: &mut Findings) -> Value {
+    match (value, r#type) {
+        (RecordValue::Record(literal), Type::Record(fields)) => Value::Record(record(literal, fields, &format!("`{name}`"), None, findings).into()),
+        (RecordValue::List(_, items), Type::List(element)) => Value::List(items.iter().map(|item| of_type(item, name, element, findings)).collect()),
+        (RecordValue::Expression(expression), r#type) => scalar(expression, name, r#type, findings),
+        (RecordValue::Record(literal), r#type) => unfit(literal.span, name, r#type, "a record", findings),
+        (RecordValue::List(span, _), r#type) => unfit(*span, name, r#type, "a list", findings),
+    }
+}
+
+fn scalar(expression: &Ast, name: &str, r#type: &Type, findings: &mut Findings) -> Value {
+    let errors = findings.error_count();
+    let Written { value, kind } = written(expression, Items::Free, findings);
+    if findings.error_count() > errors {
+        return Value::Null;
+    }
+    match (&value, r#type) {
+        (Value::Null, _) => Value::Null,
+        (Value::Text(text), Type::Timestamp) => match EventTime::parse_rfc3339(text) {
+            Some(time) => Value::Timestamp(time),
+            None => unfit(expression.span, name, r#type, "a text that is no time", findings),
+        },
+        (Value::Text(text), Type::Duration) => match TimeSpan::parse(text) {
+            Some(span) => Value::Duration(span),
+            None => unfit(expression.span, name, r#type, "a text that is no duration", findings),
+        },
+        (Value::Text(text), Type::Decimal) => match rust_decimal::Decimal::from_str_exact(text) {
+            Ok(number) => Value::Decimal(number),
+            Err(_) => unfit(expression.span, name, r#type, "a text that is no number", findings),
+        },
+        (Value::Text(_), Type::String) | (Value::Bool(_), Type::Bool) | (Value::Duration(_), Type::Duration) => value,
+        (Value::Decimal(_), Type::Int) if kind == Kind::Whole => fitted(&value, &Kind::INT),
+        (Value::Decimal(_), Type::Float | Type::Decimal) => fitted(&value, &Kind::of(r#type)),
+        _ => unfit(expression.span, name, r#type, &kind.to_string(), findings),
+    }
+}
+
+fn unfit(span: Span, name: &str, r#type: &Type, found: &str, findings: &mut Findings) -> Value {
+    let message = format!("`{name}` is {}, and this is {found}", Kind::of(r#type));
+    let diagnostic = Diagnostic::new(Code::FieldValue, span, message, found);
+    let help = match r#type {
+        Type::Timestamp => Some("a time is a text: `\"2000-01-01T00:00:00Z\"`".to_owned()),
+        Type::Duration => Some("a duration has a unit: `5s`".to_owned()),
+        Type::String => Some("a text stands in double quotes".to_owned()),
+        Type::Int => Some("an int is a whole number between -2⁶³ and 2⁶³ - 1".to_owned()),
+        _ => None,
+    };
+    findings.add(Diagnostic { help, ..diagnostic });
+    Value::Null
+}

@@ -1,0 +1,135 @@
+//! The printer's laws, on random trees and on random layouts of them; and what it makes of texts, written out.
+//!
+//! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many random texts to try.
+
+use std::path::Path;
+
+use motif::language::ast::File;
+use motif::language::{Parsed, Source, SourceId, format, parse, print};
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+
+use crate::grammar;
+
+pub mod trees;
+
+const CASES: u64 = 400;
+
+/// Parts of the largest random tree.
+const PARTS_MAX: usize = 300;
+
+fn source(text: &str) -> Source {
+    Source { path: "p.motif".to_owned(), text: text.to_owned() }
+}
+
+fn parsed(text: &str) -> Parsed {
+    let parsed = parse(&source(text), SourceId(0));
+    assert!(parsed.diagnostics.is_empty(), "{:#?}\n{text}", parsed.diagnostics);
+    parsed
+}
+
+fn formatted(text: &str) -> String {
+    format(&source(text)).unwrap_or_else(|diagnostics| panic!("{diagnostics:#?}\n{text}"))
+}
+
+fn comments(text: &str) -> Vec<String> {
+    parsed(text).comments.into_iter().map(|comment| comment.text).collect()
+}
+
+/// Holds for every text that can be read: the same tree and comments, the same once more, and clean lines.
+fn check_format(text: &str) -> String {
+    let once = formatted(text);
+    assert_eq!(parsed(&once).file, parsed(text).file, "another tree:\n{text}\nformatted:\n{once}");
+    assert_eq!(comments(&once), comments(text), "other comments:\n{text}\nformatted:\n{once}");
+    let twice = formatted(&once);
+    assert_eq!(twice, once, "formatted again:\n{twice}\nonce:\n{once}\noriginally:\n{text}");
+    let is_clean = |line: &str| !line.ends_with([' ', '\t', '\r']);
+    assert!(once.split('\n').all(is_clean), "blanks at a line's end:\n{once}");
+    assert!(once.is_empty() || once.ends_with('\n') && !once.ends_with("\n\n") && !once.starts_with('\n'), "lines too many or too few:\n{once:?}");
+    assert!(!once.contains("\n\n\n"), "two blank lines:\n{once}");
+    once
+}
+
+/// Calls `check` with random sources of randomness, and says which.
+fn random_cases(check: impl Fn(&mut ChaCha8Rng)) {
+    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
+    let seed: u64 = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
+    println!("MOTIF_TEST_SEED={seed} MOTIF_TEST_CASES={cases}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..cases).for_each(|_| check(&mut random));
+}
+
+fn random_tree(random: &mut ChaCha8Rng) -> File {
+    let parts = random.random_range(1..PARTS_MAX);
+    trees::file(random, parts)
+}
+
+#[test]
+fn parsing_what_was_printed_gives_the_same_tree() {
+    random_cases(|random| {
+        let tree = random_tree(random);
+        let text = print(&tree);
+        assert_eq!(parsed(&text).file, tree, "\n{text}");
+        assert_eq!(check_format(&text), text, "a printed tree is in canonical form");
+    });
+}
+
+#[test]
+fn layout_alone_changes_nothing() {
+    random_cases(|random| {
+        let text = print(&random_tree(random));
+        let tokens = grammar::tokens(&text);
+        let gaps = [" ", " ", "\n", "\r\n", "\t", "   \n  "];
+        let laid_out = spaced(&tokens, &gaps, random);
+        let again = formatted(&laid_out);
+        assert_eq!(without_blank_lines(&again), without_blank_lines(&text), "laid out:\n{laid_out}");
+    });
+}
+
+fn without_blank_lines(text: &str) -> String {
+    text.replace("\n\n", "\n")
+}
+
+#[test]
+fn comments_and_blank_lines_may_stand_anywhere() {
+    random_cases(|random| {
+        let tokens = grammar::random_tokens(random);
+        let gaps = [" ", " ", " ", "\n", "\n\n", "\r\n \r\n\n", " # a\n", "\n# b\n", " # c\n\n\n# d \n", "     # e\n"];
+        check_format(&spaced(&tokens, &gaps, random));
+    });
+}
+
+/// Gaps between tokens; none where none is needed, now and then.
+fn spaced(tokens: &[String], gaps: &[&str], random: &mut ChaCha8Rng) -> String {
+    let mut text = String::new();
+    for token in tokens {
+        if random.random_bool(0.8) || grammar::need_gap(&text, token) {
+            text.push_str(gaps.choose(random).expect("not empty"));
+        }
+        text.push_str(token);
+    }
+    text.push_str(gaps.choose(random).expect("not empty"));
+    text
+}
+
+#[derive(Deserialize)]
+struct Case {
+    text: String,
+}
+
+#[test]
+fn every_conformance_text_is_kept() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    for name in ["core.jsonl", "beyond.jsonl"] {
+        let lines = std::fs::read_to_string(folder.join(name)).expect("the cases can be read");
+        for line in lines.lines() {
+            let case: Case = serde_json::from_str(line).expect("a case");
+            check_format(&case.text);
+            let tree = parsed(&case.text).file;
+            assert_eq!(parsed(&print(&tree)).file, tree, "\n{}", case.text);
+        }
+    }
+}
