@@ -263,7 +263,7 @@ impl Lines {
             slot.runs.expire(&compiled.automaton, instant, &mut self.decided);
             self.deliver(place, compiled, id, None, matches);
             if let Some(windowed) = &mut self.keys[place].slot(id).windowed {
-                windowed.expire(&compiled.pattern.windows, instant);
+                windowed.expire(instant);
             }
             self.keys[place].settle(id, before, &mut self.counters);
         }

@@ -1,7 +1,7 @@
 //! The recent events of one key that the windows of its pattern still count.
 //!
 //! By window a queue of (time, value) in line order; the value is that of the field the window measures, null for a count. What is out for good leaves the
-//! queue's front when an event comes, and the whole of it when its last event is out: a key without recent events keeps nothing.
+//! queues when an event comes that counts, and all of it once the last event is out: a key without recent events keeps nothing.
 //!
 //! Windows are asked for lazily, and answered once for each event at hand.
 
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use crate::event::binary::{Malformed, Reader, write_signed, write_unsigned, write_value};
 use crate::event::{Event, EventTime, Value};
-use crate::pattern::{Measure, Moment, NothingChosen, Window, WindowId, WindowSpan, Windows, at_path};
+use crate::pattern::{Measure, Moment, NothingChosen, Window, WindowId, Windows, at_path};
 
 #[derive(Clone, Debug)]
 pub(super) struct WindowedEvents {
@@ -51,35 +51,34 @@ impl WindowedEvents {
         !counting.is_empty()
     }
 
-    /// Takes the event into the windows that count it.
+    /// Takes the event into the windows that count it. What is out by then leaves all of them.
     pub(super) fn take(&mut self, windows: &[Window], event: &Event, counting: &[usize]) {
-        for &place in counting {
-            let (window, queue) = (&windows[place], &mut self.queues[place]);
-            let breaks = |last: &Entry| matches!(window.span, WindowSpan::Session(_)) && window.span.end(last.time) <= event.time;
-            if queue.back().is_some_and(breaks) {
+        for (window, queue) in windows.iter().zip(&mut self.queues) {
+            if queue.back().is_some_and(|last| window.span.end(last.time) <= event.time) {
                 queue.clear();
             }
             let first = window.span.first(event.time);
             while queue.front().is_some_and(|entry| entry.time < first) {
                 queue.pop_front();
             }
-            let value = match &window.measure {
+        }
+        for &place in counting {
+            let value = match &windows[place].measure {
                 Measure::Count => Value::Null,
                 Measure::Aggregate { path, .. } => at_path(event, path).clone(),
             };
-            queue.push_back(Entry { time: event.time, value });
+            self.queues[place].push_back(Entry { time: event.time, value });
         }
-        self.find_end(windows);
+        self.end = self.last_end(windows);
     }
 
-    /// Lets go of what is out for good at the instant.
-    pub(super) fn expire(&mut self, windows: &[Window], instant: EventTime) {
-        for (window, queue) in windows.iter().zip(&mut self.queues) {
-            if queue.back().is_some_and(|last| window.span.end(last.time) <= instant) {
-                *queue = VecDeque::new();
-            }
+    /// Lets go of everything once the last event is out at the instant. Not of one event before another: how often this is asked depends on batches, which must not
+    /// show in the bytes.
+    pub(super) fn expire(&mut self, instant: EventTime) {
+        if self.end <= instant {
+            self.queues.iter_mut().for_each(|queue| *queue = VecDeque::new());
+            self.end = EventTime::END;
         }
-        self.find_end(windows);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -91,9 +90,9 @@ impl WindowedEvents {
         self.end
     }
 
-    fn find_end(&mut self, windows: &[Window]) {
+    fn last_end(&self, windows: &[Window]) -> EventTime {
         let ends = windows.iter().zip(&self.queues).filter_map(|(window, queue)| Some(window.span.end(queue.back()?.time)));
-        self.end = ends.max().unwrap_or(EventTime::END);
+        ends.max().unwrap_or(EventTime::END)
     }
 
     /// By window: how many, then each time (the first whole, then differences) and value.
@@ -121,7 +120,7 @@ impl WindowedEvents {
                 queue.push_back(Entry { time: EventTime::from_micros(before), value });
             }
         }
-        events.find_end(windows);
+        events.end = events.last_end(windows);
         Ok(events)
     }
 }
