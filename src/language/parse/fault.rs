@@ -27,6 +27,10 @@ impl Fault {
         Self { state: TokenState::Repaired, ..Self::broken(code, message) }
     }
 
+    pub(super) fn endless(message: impl Into<String>) -> Self {
+        Self { state: TokenState::Endless, ..Self::broken(Code::Unclosed, message) }
+    }
+
     /// What is wrong right at the place.
     pub(super) fn label(self, label: impl Into<String>) -> Self {
         Self { label: label.into(), ..self }
