@@ -17,6 +17,8 @@ const PLANTED: &str = "planted.jsonl";
 const SHOWN_MAX: usize = 10;
 /// Lines between two words on how far it is.
 const PROGRESS_LINES: u64 = 1 << 18;
+/// To the beginning of the line, and empty it.
+const CLEAR: &str = "\r\x1b[K";
 
 pub(super) fn sample(arguments: &SampleArguments) -> anyhow::Result<Outcome> {
     match (arguments.compare.as_deref(), arguments.scenario.as_deref()) {
@@ -46,11 +48,11 @@ fn generate(scenario: Scenario, arguments: &SampleArguments) -> anyhow::Result<O
     for (number, line) in (1_u64..).zip(sample) {
         files.write(line.file, &line.text)?;
         if shows_progress && number.is_multiple_of(PROGRESS_LINES) {
-            drop(write!(std::io::stderr(), "\r{number} lines"));
+            drop(write!(std::io::stderr(), "{CLEAR}{number} lines"));
         }
     }
     let summary = files.finish()?;
-    say(&format!("{}{summary}", if shows_progress { "\r" } else { "" }));
+    say(&format!("{}{summary}", if shows_progress { CLEAR } else { "" }));
     Ok(Outcome::Fine)
 }
 

@@ -11,6 +11,7 @@ use crate::cli::text::{format_or_default, print};
 use crate::codec::readable_match;
 use crate::grpc::v1::Match;
 use crate::grpc::{Subscription, SubscriptionStart, subscribe as follow};
+use crate::language::nearest;
 
 pub(super) fn subscribe(arguments: SubscribeArguments) -> anyhow::Result<Outcome> {
     let format = format_or_default(arguments.format);
@@ -18,11 +19,7 @@ pub(super) fn subscribe(arguments: SubscribeArguments) -> anyhow::Result<Outcome
         address: arguments.address,
         patterns: arguments.pattern,
         key: arguments.key.iter().map(|part| key_part(part)).collect::<Result<_, _>>()?,
-        start: match arguments.from.as_str() {
-            "latest" => SubscriptionStart::Latest,
-            "earliest" => SubscriptionStart::Earliest,
-            token => SubscriptionStart::Token(token.to_owned()),
-        },
+        start: start(&arguments.from)?,
         matches_max: arguments.limit,
         retry_for: to_std(arguments.retry),
     };
@@ -63,6 +60,17 @@ pub(super) fn subscribe(arguments: SubscribeArguments) -> anyhow::Result<Outcome
         Some(Err(status)) => match status.code() {
             Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange | Code::NotFound => Err(UserFault(status.message().to_owned()).into()),
             _ => Err(anyhow::anyhow!("{}", status.message())),
+        },
+    }
+}
+
+fn start(text: &str) -> Result<SubscriptionStart, UserFault> {
+    match text {
+        "latest" => Ok(SubscriptionStart::Latest),
+        "earliest" => Ok(SubscriptionStart::Earliest),
+        token => match nearest(token, ["latest", "earliest"].into_iter()) {
+            Some(near) => Err(UserFault(format!("--from {token}: did you mean `{near}`?"))),
+            None => Ok(SubscriptionStart::Token(token.to_owned())),
         },
     }
 }

@@ -89,7 +89,8 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    const JSON: &[u8] = br#"{"id":"6f","pattern":"p","kind":"match","key":{"card":"1","n":2},"at":"2026-01-01T00:00:00Z","fields":{"a":1.50},"events":{"x":["0:0","0:1"]}}"#;
+    const JSON: &[u8] =
+        br#"{"id":"6f","pattern":"p","kind":"match","key":{"card":"1","n":2},"at":"2026-01-01T00:00:00Z","fields":{"a":1.50},"events":{"x":["0:0","0:1"]}}"#;
 
     #[test]
     fn nothing_is_lost_on_the_way_to_protobuf() {
@@ -102,7 +103,15 @@ mod tests {
     #[test]
     fn keys_are_filtered_by_value() {
         let filter = |name: &str, text: &str| KeyFilter::new([(name.to_owned(), text.to_owned())]);
-        for (name, text, accepted) in [("card", "\"1\"", true), ("card", "1", true), ("card", "2", false), ("n", "2", true), ("n", "\"2\"", false), ("n", "x", false), ("other", "1", false)] {
+        for (name, text, accepted) in [
+            ("card", "\"1\"", true),
+            ("card", "1", true),
+            ("card", "2", false),
+            ("n", "2", true),
+            ("n", "\"2\"", false),
+            ("n", "x", false),
+            ("other", "1", false),
+        ] {
             assert_eq!(filter(name, text).accepts(JSON), accepted, "{name}={text}");
         }
     }

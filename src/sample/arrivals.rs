@@ -84,6 +84,12 @@ impl Arrivals {
         self.horizon.plus(TimeSpan::from_millis(lateness_ms + 1))
     }
 
+    /// Events and cases that are not written yet.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len() + self.open.len()
+    }
+
     fn arrivals(&self, episode: &mut Episode) -> Vec<EventTime> {
         let mut arrivals: Vec<EventTime> = Vec::with_capacity(episode.events.len());
         for place in 0..episode.events.len() {

@@ -147,3 +147,26 @@ impl Iterator for Sample {
         self.lines.pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The most events and cases that wait at a time, and the most lines.
+    fn waiting_max(scenario: Scenario, events: u64, keys: u64) -> usize {
+        let mut sample = Sample::new(scenario, Settings { events, keys, seed: 1 }).expect("such a sample");
+        let mut most = 0;
+        while sample.next().is_some() {
+            most = most.max(sample.arrivals.waiting() + sample.lines.len());
+        }
+        most
+    }
+
+    #[test]
+    fn what_waits_does_not_grow_with_the_number_of_events() {
+        for scenario in Scenario::ALL {
+            let (few, many) = (waiting_max(scenario, 20_000, 500), waiting_max(scenario, 400_000, 500));
+            assert!(many < 2 * few, "{scenario:?}: {few} events and cases wait of 20,000, {many} of 400,000");
+        }
+    }
+}

@@ -69,10 +69,7 @@ impl PublishedStreams {
     /// The queue for these streams (id and name).
     pub fn new(streams: impl IntoIterator<Item = (StreamId, String)>, record_bytes_max: usize) -> (Publisher, Self) {
         let (publisher, queue) = mpsc::channel(PUBLICATIONS_MAX);
-        let streams = streams
-            .into_iter()
-            .map(|(id, name)| (id, PublishedStream { name, next_offset: 0, kept_from: 0, pending: VecDeque::new() }))
-            .collect();
+        let streams = streams.into_iter().map(|(id, name)| (id, PublishedStream { name, next_offset: 0, kept_from: 0, pending: VecDeque::new() })).collect();
         (publisher, Self { queue, streams, clients: Clients::default(), record_bytes_max, waiting: Vec::new(), pending_bytes: 0 })
     }
 

@@ -10,6 +10,8 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::printer::pattern_files;
+
 mod derive;
 mod notation;
 mod recognise;
@@ -20,6 +22,9 @@ const CASES: u64 = 400;
 
 /// Tokens up to which the largest derived text grows freely.
 const TOKENS_MAX: usize = 100;
+
+/// Of an item that is one of several.
+const ITEM_TOKENS_MAX: usize = 40;
 
 /// What the parser refuses beyond the productions, as the head of the grammar says.
 const BEYOND: [Code; 5] = [Code::BadDuration, Code::BadQuantifier, Code::BadNumber, Code::BadEscape, Code::TooDeep];
@@ -103,6 +108,12 @@ pub fn random_tokens(random: &mut ChaCha8Rng) -> Vec<String> {
     derive::tokens(&grammar(), random, size)
 }
 
+/// The tokens of random items.
+pub fn random_items(random: &mut ChaCha8Rng) -> Vec<Vec<String>> {
+    let grammar = grammar();
+    (0..random.random_range(2..6)).map(|_| derive::item(&grammar, random, ITEM_TOKENS_MAX)).collect()
+}
+
 /// Whether a text and a token must not touch.
 pub fn need_gap(text: &str, token: &str) -> bool {
     let joins = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
@@ -151,20 +162,9 @@ fn the_parser_takes_what_the_grammar_derives_and_nothing_else() {
 #[test]
 fn the_grammar_derives_every_pattern_file() {
     let grammar = grammar();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("patterns"), root.join("tests/fixtures")];
-    let mut files = 0;
-    while let Some(folder) = folders.pop() {
-        for path in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("a readable entry").path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "motif") {
-                files += 1;
-                assert!(derives(&grammar, &std::fs::read_to_string(&path).expect("a readable file")), "{}", path.display());
-            }
-        }
+    for text in pattern_files() {
+        assert!(derives(&grammar, &text), "{text}");
     }
-    assert!(files > 0, "there are pattern files");
 }
 
 /// Any gaps between, none where none is needed.
@@ -181,7 +181,7 @@ fn spaced(tokens: &[String], random: &mut ChaCha8Rng) -> String {
 }
 
 /// One token left out, doubled, moved, or another one's put in its place.
-fn change_token(tokens: &mut Vec<String>, vocabulary: &[String], random: &mut ChaCha8Rng) {
+pub fn change_token(tokens: &mut Vec<String>, vocabulary: &[String], random: &mut ChaCha8Rng) {
     if tokens.is_empty() {
         return;
     }
@@ -197,7 +197,7 @@ fn change_token(tokens: &mut Vec<String>, vocabulary: &[String], random: &mut Ch
 }
 
 /// One character left out, put in, or put in another's place.
-fn change_character(text: &mut String, random: &mut ChaCha8Rng) {
+pub fn change_character(text: &mut String, random: &mut ChaCha8Rng) {
     const CHARACTERS: [char; 24] = [' ', '\n', '"', '\\', '`', '#', '.', '1', '0', 's', 'e', '_', '{', '}', ',', '-', '<', '=', '!', '/', '&', ';', '?', 'é'];
     let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
     let place = *places.choose(random).expect("an item has characters");

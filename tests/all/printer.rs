@@ -2,7 +2,7 @@
 //!
 //! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many random texts to try.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use motif::language::ast::File;
 use motif::language::{Parsed, Source, SourceId, format, parse, print};
@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::grammar;
 
+pub mod table;
 pub mod trees;
 
 const CASES: u64 = 400;
@@ -39,7 +40,7 @@ fn comments(text: &str) -> Vec<String> {
 }
 
 /// Holds for every text that can be read: the same tree and comments, the same once more, and clean lines.
-fn check_format(text: &str) -> String {
+pub fn check_format(text: &str) -> String {
     let once = formatted(text);
     assert_eq!(parsed(&once).file, parsed(text).file, "another tree:\n{text}\nformatted:\n{once}");
     assert_eq!(comments(&once), comments(text), "other comments:\n{text}\nformatted:\n{once}");
@@ -53,7 +54,7 @@ fn check_format(text: &str) -> String {
 }
 
 /// Calls `check` with random sources of randomness, and says which.
-fn random_cases(check: impl Fn(&mut ChaCha8Rng)) {
+pub fn random_cases(check: impl Fn(&mut ChaCha8Rng)) {
     let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
     let seed: u64 = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
     let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
@@ -62,9 +63,29 @@ fn random_cases(check: impl Fn(&mut ChaCha8Rng)) {
     (0..cases).for_each(|_| check(&mut random));
 }
 
-fn random_tree(random: &mut ChaCha8Rng) -> File {
+pub fn random_tree(random: &mut ChaCha8Rng) -> File {
     let parts = random.random_range(1..PARTS_MAX);
     trees::file(random, parts)
+}
+
+/// The texts of all pattern files of the project.
+pub fn pattern_files() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("patterns"), root.join("tests/fixtures")];
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("a readable entry").path()).collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "motif") {
+                texts.push(std::fs::read_to_string(&path).expect("a readable file"));
+            }
+        }
+    }
+    assert!(!texts.is_empty(), "there are pattern files");
+    texts
 }
 
 #[test]

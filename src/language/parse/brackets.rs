@@ -2,10 +2,41 @@
 //!
 //! A new item closes whatever is open: a bracket forgotten in one item does not reach into the next.
 
-use crate::language::parse::token::{Token, TokenKind};
+use crate::language::parse::token::{Token, TokenKind, TokenState};
 
-/// For each token that is a bracket with a partner, the partner's place.
-pub(super) fn partners(tokens: &[Token<'_>]) -> Vec<Option<usize>> {
+/// What is known of a text's brackets before it is parsed.
+pub(super) struct Brackets {
+    /// For each token that is a bracket with a partner, the partner's place.
+    partners: Vec<Option<usize>>,
+    /// Where items begin for certain.
+    items: Vec<usize>,
+    /// The tokens that have no end.
+    endless: Vec<usize>,
+}
+
+impl Brackets {
+    pub(super) fn of(tokens: &[Token<'_>]) -> Self {
+        let places = |holds: &dyn Fn(usize) -> bool| (0..tokens.len()).filter(|place| holds(*place)).collect();
+        Self {
+            partners: partners(tokens),
+            items: places(&|place| begins_item(&tokens[place..])),
+            endless: places(&|place| tokens[place].state == TokenState::Endless),
+        }
+    }
+
+    /// The bracket that belongs to the one at `place`.
+    pub(super) fn partner(&self, place: usize) -> Option<usize> {
+        self.partners[place]
+    }
+
+    /// Whether the partner of this bracket may have been swallowed by quotes without end.
+    pub(super) fn may_be_swallowed(&self, opener: usize) -> bool {
+        let next = |places: &[usize]| places.get(places.partition_point(|place| *place <= opener)).copied();
+        next(&self.endless).is_some_and(|endless| next(&self.items).is_none_or(|item| endless < item))
+    }
+}
+
+fn partners(tokens: &[Token<'_>]) -> Vec<Option<usize>> {
     let mut partners = vec![None; tokens.len()];
     let mut open: Vec<(usize, &'static str)> = Vec::new();
     for (place, token) in tokens.iter().enumerate() {

@@ -6,7 +6,7 @@
 use crate::language::ast::Name;
 use crate::language::codes::Code;
 use crate::language::diagnostic::{Diagnostic, Label};
-use crate::language::parse::brackets::{begins_item, partners};
+use crate::language::parse::brackets::{Brackets, begins_item};
 use crate::language::parse::fault::{Fault, Findings};
 use crate::language::parse::habits;
 use crate::language::parse::literals::shortened;
@@ -19,7 +19,7 @@ pub(super) const DEPTH_MAX: usize = 64;
 pub(super) struct Parser<'a> {
     text: &'a str,
     tokens: &'a [Token<'a>],
-    partners: Vec<Option<usize>>,
+    brackets: Brackets,
     place: usize,
     /// Places of the brackets that are taken and not yet closed.
     open: Vec<usize>,
@@ -53,7 +53,7 @@ impl<'a> Parser<'a> {
         Self {
             text,
             tokens,
-            partners: partners(tokens),
+            brackets: Brackets::of(tokens),
             place: 0,
             open: Vec::new(),
             operators: 0,
@@ -124,9 +124,9 @@ impl<'a> Parser<'a> {
         self.at_end() || begins_item(&self.tokens[self.place..])
     }
 
-    /// Whether a token between these places could not be read for what it is.
-    pub(super) fn any_broken(&self, from: usize, to: usize) -> bool {
-        self.tokens[from..to].iter().any(|token| token.state == TokenState::Broken)
+    /// Whether of all tokens between these places it is known what was meant.
+    pub(super) fn all_known(&self, from: usize, to: usize) -> bool {
+        self.tokens[from..to].iter().all(|token| matches!(token.state, TokenState::Sound | TokenState::Repaired))
     }
 
     // Taking.
@@ -163,8 +163,17 @@ impl<'a> Parser<'a> {
     pub(super) fn name(&mut self, words: Words, role: &str) -> Parse<Name> {
         let token = self.peek();
         match token.kind {
+            TokenKind::Word(_) if self.at_item() => Err(self.unexpected(role)),
             TokenKind::Word(word) if words == Words::Reserved && is_reserved(word) && token.state == TokenState::Sound => {
-                Err(self.reserved(word, token.span, role))
+                if self.begins_clause_for_certain() {
+                    return Err(self.unexpected(role));
+                }
+                let failed = self.reserved(word, token.span, role);
+                // Before a colon it is a name all the same, and what follows can be read.
+                if self.ahead(1).kind != TokenKind::Sign(":") {
+                    return Err(failed);
+                }
+                Ok(Spanned { node: word.to_owned(), span: self.advance() })
             }
             TokenKind::Word(name) | TokenKind::Quoted(name) => Ok(Spanned { node: name.to_owned(), span: self.advance() }),
             _ => Err(self.unexpected(role)),
@@ -198,7 +207,7 @@ impl<'a> Parser<'a> {
             return Ok(span);
         }
         let opener = *self.open.last().expect("close follows open");
-        if self.partners[opener].is_some() || self.peek().state != TokenState::Sound {
+        if self.brackets.partner(opener).is_some() || self.peek().state != TokenState::Sound {
             return Err(self.unexpected(role));
         }
         Err(self.unclosed(opener))
@@ -207,7 +216,7 @@ impl<'a> Parser<'a> {
     /// Where the block that was opened last ends: at its own closing bracket, or where it cannot go on.
     pub(super) fn at_block_end(&self) -> bool {
         let opener = *self.open.last().expect("a block is open");
-        self.partners[opener].is_some_and(|closer| self.place >= closer) || self.at_item()
+        self.brackets.partner(opener).is_some_and(|closer| self.place >= closer) || self.at_item()
     }
 
     /// Ends the block that was opened last; if its bracket is missing, that is said unless something else of the item was wrong.
@@ -221,7 +230,7 @@ impl<'a> Parser<'a> {
     }
 
     fn unclosed(&mut self, opener: usize) -> Failed {
-        if self.findings.count() > self.errors_before_item {
+        if self.findings.count() > self.errors_before_item || self.brackets.may_be_swallowed(opener) {
             return Failed;
         }
         let token = &self.tokens[opener];
@@ -240,12 +249,12 @@ impl<'a> Parser<'a> {
     pub(super) fn skip(&mut self, start: usize, stop: impl Fn(&Self) -> bool) {
         while let Some(&opener) = self.open.last().filter(|opener| **opener >= start) {
             self.open.pop();
-            if let Some(closer) = self.partners[opener].filter(|closer| *closer >= self.place) {
+            if let Some(closer) = self.brackets.partner(opener).filter(|closer| *closer >= self.place) {
                 self.place = closer + 1;
             }
         }
         while !self.at_item() && !stop(self) {
-            match (self.peek().kind.clone(), self.partners[self.place]) {
+            match (self.peek().kind.clone(), self.brackets.partner(self.place)) {
                 (TokenKind::Sign("(" | "[" | "{"), Some(closer)) => self.place = closer + 1,
                 (TokenKind::Sign(")" | "]" | "}"), Some(opener)) if opener < start => return,
                 _ => self.place += 1,
@@ -263,8 +272,12 @@ impl<'a> Parser<'a> {
     /// Like [`Parser::unexpected`], with what to write instead.
     pub(super) fn unexpected_but(&mut self, role: &str, help: Option<String>) -> Failed {
         let token = self.peek();
-        if token.state != TokenState::Sound || self.unexpected_at.replace(self.place) == Some(self.place) {
+        let is_known = token.state == TokenState::Sound && self.previous().state != TokenState::Endless;
+        if self.unexpected_at.replace(self.place) == Some(self.place) || !is_known {
             return Failed;
+        }
+        if self.at_any(&[")", "]", "}"]) && self.brackets.partner(self.place).is_none() {
+            return self.closes_nothing();
         }
         if let Some((span, fault)) = habits::recognise(self.previous(), token, self.ahead(1)) {
             return self.report(fault, span);
@@ -275,6 +288,14 @@ impl<'a> Parser<'a> {
             fault = fault.help(help);
         }
         self.report(fault, token.span)
+    }
+
+    /// A closing bracket without partner.
+    pub(super) fn closes_nothing(&mut self) -> Failed {
+        let fault = Fault::broken(Code::UnbalancedBracket, format!("{} closes nothing", self.found()))
+            .label("no bracket is open here")
+            .help("remove it, or look for one too many before it");
+        self.report(fault, self.peek().span)
     }
 
     /// A word of the language stands where a name is meant.

@@ -241,6 +241,7 @@ impl Parser<'_> {
                 ExpressionKind::Parenthesized(Box::new(inner))
             }
             TokenKind::Word("true" | "false" | "null") | TokenKind::Text(_) | TokenKind::Number(_) | TokenKind::Duration(_) => self.scalar(VALUE)?,
+            TokenKind::Word(_) if self.at_item() => return Err(self.unexpected(VALUE)),
             TokenKind::Word(word) if is_reserved(word) => return Err(self.word_as_value(word, VALUE)),
             TokenKind::Word(name) | TokenKind::Quoted(name) if self.ahead(1).kind == TokenKind::Sign("(") => self.call(name)?,
             TokenKind::Word(name) | TokenKind::Quoted(name) => {

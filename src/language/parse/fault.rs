@@ -27,6 +27,10 @@ impl Fault {
         Self { state: TokenState::Repaired, ..Self::broken(code, message) }
     }
 
+    pub(super) fn endless(message: impl Into<String>) -> Self {
+        Self { state: TokenState::Endless, ..Self::broken(Code::Unclosed, message) }
+    }
+
     /// What is wrong right at the place.
     pub(super) fn label(self, label: impl Into<String>) -> Self {
         Self { label: label.into(), ..self }
@@ -55,15 +59,23 @@ pub(super) struct Findings {
     diagnostics: Vec<Diagnostic>,
     /// Those beyond [`ERRORS_MAX`] too.
     count: usize,
+    /// How many more are kept.
+    room: usize,
 }
 
 impl Findings {
     pub(super) fn add(&mut self, diagnostic: Diagnostic) {
         self.count += 1;
-        // The lexer comes first and could fill the list alone; what is shown is chosen by place, at the end.
-        if self.diagnostics.len() < 2 * ERRORS_MAX {
+        if self.room > 0 {
+            self.room -= 1;
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// Makes room for what another reader of the text finds: which are shown is chosen by place, at the end. Twice the bound, since an
+    /// error may be found after others that stand behind it.
+    pub(super) fn make_room(&mut self) {
+        self.room = 2 * ERRORS_MAX;
     }
 
     pub(super) fn count(&self) -> usize {

@@ -20,7 +20,7 @@ impl Parser<'_> {
             let item = self.item();
             if let Ok(item) = item
                 && self.error_count() == self.errors_before_item
-                && !self.any_broken(start, self.place())
+                && self.all_known(start, self.place())
             {
                 file.items.push(item);
                 continue;
@@ -41,12 +41,7 @@ impl Parser<'_> {
             Some("define") => Ok(Item::Define(self.define()?)),
             Some("pattern") => Ok(Item::Pattern(self.pattern()?)),
             Some("test") => Ok(Item::Test(self.test()?)),
-            _ if self.at_any(&["}", ")", "]"]) => {
-                let fault = Fault::broken(Code::UnbalancedBracket, format!("{} closes nothing", self.found()))
-                    .label("no bracket is open here")
-                    .help("remove it, or look for one too many before it");
-                Err(self.report(fault, self.peek().span))
-            }
+            _ if self.at_any(&["}", ")", "]"]) => Err(self.closes_nothing()),
             _ => Err(self.unexpected("`stream`, `list`, `define`, `pattern` or `test`")),
         }
     }

@@ -118,7 +118,7 @@ fn quoted(input: &str) -> IResult<&str, Lexeme<'_>> {
     let (rest, name) = preceded(char('`'), take_till(|c| c == '`' || c == '\n')).parse(input)?;
     let (rest, closed) = opt(char('`')).parse(rest)?;
     let fault = if closed.is_none() {
-        Some(Fault::broken(Code::Unclosed, "the name is not closed").label("no back quote follows on this line").help("close it with a back quote"))
+        Some(Fault::endless("the name is not closed").label("no back quote follows on this line").help("close it with a back quote"))
     } else if name.is_empty() {
         Some(Fault::broken(Code::Unclosed, "a name of nothing").label("no characters between the back quotes").help("write a name between them"))
     } else {
@@ -174,10 +174,13 @@ fn foreign_sign(input: &str) -> IResult<&str, Lexeme<'_>> {
 fn typographic_text(input: &str) -> IResult<&str, Lexeme<'_>> {
     let (rest, _) = satisfy(|c| "'“”‘’„«»".contains(c)).parse(input)?;
     let (rest, content) = take_till(|c| "'“”‘’«»\n".contains(c)).parse(rest)?;
-    let (rest, _) = opt(satisfy(|c| c != '\n')).parse(rest)?;
-    let fault = Fault::repaired(Code::ForeignSpelling, "texts stand in double quotes")
+    let (rest, closed) = opt(satisfy(|c| c != '\n')).parse(rest)?;
+    let mut fault = Fault::repaired(Code::ForeignSpelling, "texts stand in double quotes")
         .label("other quotes")
         .help(format!("write `\"{}\"`", literals::shortened(content)));
+    if closed.is_none() {
+        fault.state = TokenState::Endless;
+    }
     Ok((rest, (Some(TokenKind::Text(content.to_owned())), Some(fault))))
 }
 

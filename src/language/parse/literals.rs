@@ -48,7 +48,7 @@ pub(super) fn text(input: &str) -> IResult<&str, Lexeme<'_>> {
                 rest = &rest[1 + length..];
             }
             _ => {
-                let unclosed = Fault::broken(Code::Unclosed, "the text is not closed")
+                let unclosed = Fault::endless("the text is not closed")
                     .label("no double quote follows on this line")
                     .help("close it with `\"`; a line end in a text is written `\\n`");
                 return Ok((rest, (Some(TokenKind::Text(content)), Some(unclosed))));
@@ -95,7 +95,7 @@ fn unicode_escape(after: &str) -> (Option<char>, usize) {
 }
 
 fn bad_escape(after: &str) -> Fault {
-    let shown: String = after.chars().take_while(|c| *c != '\n').take(if after.starts_with('u') { 5 } else { 1 }).collect();
+    let shown: String = after.chars().take_while(|c| !['\n', '"'].contains(c)).take(if after.starts_with('u') { 5 } else { 1 }).collect();
     let help = if after.starts_with('u') {
         "write `\\u` and four hexadecimal digits; characters beyond `\\uffff` take two of them".to_owned()
     } else {
@@ -158,6 +158,11 @@ const FOREIGN_UNITS: [(&[&str], &str); 6] = [
     (&["hour", "hours", "hr", "hrs", "H"], "h"),
     (&["day", "days", "D"], "d"),
 ];
+
+/// The unit of time that a word means.
+pub(super) fn unit(word: &str) -> Option<&'static str> {
+    FOREIGN_UNITS.iter().find(|(theirs, ours)| theirs.contains(&word) || *ours == word).map(|(_, ours)| *ours)
+}
 
 fn misspelt_duration(written: &str) -> Fault {
     let (number, unit) = written.split_at(written.find(|c: char| !c.is_ascii_digit()).unwrap_or(written.len()));

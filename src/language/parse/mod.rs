@@ -63,7 +63,9 @@ pub fn parse(source: &Source, id: SourceId) -> Parsed {
         return Parsed { diagnostics: vec![fault.at(Span { source: id, start: 0, end: 0 })], ..Parsed::default() };
     }
     let mut findings = Findings::default();
+    findings.make_room();
     let lexed = lexer::tokens(text, id, &mut findings);
+    findings.make_room();
     let mut parser = Parser::new(text, &lexed.tokens, findings);
     let file = parser.file();
     Parsed { file, comments: lexed.comments, diagnostics: parser.into_findings().into_diagnostics() }

@@ -70,6 +70,22 @@ impl Parser<'_> {
         self.at_any_word(&CLAUSE_WORDS)
     }
 
+    /// Whether a clause and nothing else begins here: not a name that someone forgot to put in back quotes.
+    pub(super) fn begins_clause_for_certain(&self) -> bool {
+        let next = &self.ahead(1).kind;
+        let next_is = |words: &[&str]| matches!(next, TokenKind::Word(word) if words.contains(word));
+        match self.word() {
+            Some("within" | "suppress") => matches!(next, TokenKind::Duration(_)),
+            Some("without") => matches!(next, TokenKind::Word(_) | TokenKind::Quoted(_)) && self.ahead(2).kind == TokenKind::Sign(":"),
+            Some("match") => *next == TokenKind::Sign("(") || self.ahead(2).kind == TokenKind::Sign(":"),
+            Some("skip") => next_is(&["none", "to", "past"]),
+            Some("on") => next_is(&["timeout"]),
+            Some("limit") => next_is(&["runs"]),
+            Some("meta") => *next == TokenKind::Sign("{"),
+            _ => false,
+        }
+    }
+
     fn begin_or_clause(&mut self, begin: &mut Begin, clauses: &mut Vec<Clause>) -> Parse<()> {
         let expected = match begin {
             Begin { from: None, .. } => "from",

@@ -58,10 +58,12 @@ impl Parser<'_> {
             let what = if self.at_word("not") { self.absence(&connective)? } else { self.step()? };
             return Ok(Step { span: self.since(start), connective: Some(connective), what });
         }
+        const BEFORE: (&str, &str) = ("the first step has nothing before it", "write it after a `then`");
         let wrong = match self.word() {
             Some("then") => Some(("`then` stands between steps", "leave it out before the first one")),
+            Some("within") if matches!(self.ahead(1).kind, TokenKind::Duration(_)) && self.ahead(3).kind == TokenKind::Sign(":") => Some(BEFORE),
             Some("not") => Some(("the first step cannot be absent", "what must not have come before is a condition: `count(S over 30s) == 0`")),
-            Some("next" | "any" | "within") if !self.next_is(":") => Some(("the first step has nothing before it", "write it after a `then`")),
+            Some("next" | "any") if !self.next_is(":") => Some(BEFORE),
             _ => None,
         };
         if let Some((message, help)) = wrong {
@@ -77,8 +79,10 @@ impl Parser<'_> {
 
     /// After what cannot begin a sequence: over it, if a step follows. Whether none does.
     fn advance_to_step(&mut self) -> bool {
-        while self.at_any_word(&["then", "next", "any", "not"]) {
-            self.advance();
+        while self.at_any_word(&["then", "next", "any", "not", "within"]) {
+            if self.eat_word("within").is_none() || matches!(self.peek().kind, TokenKind::Duration(_)) {
+                self.advance();
+            }
         }
         !matches!(self.peek().kind, TokenKind::Word(_) | TokenKind::Quoted(_) | TokenKind::Sign("("))
     }
@@ -105,7 +109,7 @@ impl Parser<'_> {
             self.advance();
             within = Some(self.duration("a duration, as in `then within 30s b: S`")?);
         }
-        if self.at_any_word(&["next", "any", "within"]) && !self.next_is(":") {
+        if self.at_any_word(&["then", "next", "any", "within"]) && !self.next_is(":") {
             let fault = Fault::broken(Code::WordOrder, format!("{} cannot stand here", self.found()))
                 .label("too many words, or in another order")
                 .help("the order is `then`, then `next` or `any`, then `within D`, each at most once");
@@ -120,7 +124,7 @@ impl Parser<'_> {
     fn step(&mut self) -> Parse<StepKind> {
         if self.at("(") {
             self.group()
-        } else if self.at_word("all") && self.next_is("(") {
+        } else if self.at_word("all") && !self.next_is(":") {
             self.all()
         } else {
             self.event()
@@ -183,7 +187,7 @@ impl Parser<'_> {
     /// ```
     fn all(&mut self) -> Parse<StepKind> {
         self.advance();
-        self.open("(", "`(`")?;
+        self.open("(", "`(` and the steps, as in `all ( a: S, b: S )`")?;
         let mut steps = Vec::new();
         loop {
             let start = self.peek().span;

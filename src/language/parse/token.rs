@@ -37,6 +37,8 @@ pub(super) enum TokenState {
     Repaired,
     /// What was meant is not known; the token stands in for it.
     Broken,
+    /// Quotes without end: the token reaches to the end of its line, over what may have been meant otherwise.
+    Endless,
 }
 
 /// The words that are no names inside patterns and conditions. Names of functions are not among them.

@@ -3,8 +3,9 @@
 use crate::event::TimeSpan;
 use crate::language::ast::{Expression, ExpressionKind};
 use crate::language::codes::Code;
-use crate::language::parse::cursor::{Parse, Parser};
+use crate::language::parse::cursor::{Failed, Parse, Parser};
 use crate::language::parse::fault::Fault;
+use crate::language::parse::literals::unit;
 use crate::language::parse::token::{TokenKind, TokenState};
 use crate::language::span::Spanned;
 
@@ -83,14 +84,20 @@ impl Parser<'_> {
     pub(super) fn offset(&mut self, role: &str) -> Parse<Spanned<TimeSpan>> {
         match self.peek().kind {
             TokenKind::Duration(node) => Ok(Spanned { node, span: self.advance() }),
-            TokenKind::Number(number) if self.peek().state == TokenState::Sound => {
-                let fault = Fault::broken(Code::BadDuration, "a duration needs a unit")
-                    .label("of what?")
-                    .help(format!("write `{number}s`, `{number}m` or the like; units are us, ms, s, m, h, d"));
-                Err(self.report(fault, self.peek().span))
-            }
+            TokenKind::Number(number) if self.peek().state == TokenState::Sound => Err(self.duration_without_unit(number)),
             _ => Err(self.unexpected(role)),
         }
+    }
+
+    /// `5`, or `5 minutes`.
+    fn duration_without_unit(&mut self, number: &str) -> Failed {
+        let start = self.advance();
+        let fault = Fault::broken(Code::BadDuration, "a duration needs a unit").label("of what?");
+        let TokenKind::Word(word) = self.peek().kind else { return self.report(fault.help(units_of(number)), start) };
+        let Some(unit) = unit(word) else { return self.report(fault.help(units_of(number)), start) };
+        let fault = Fault::broken(Code::BadDuration, "a duration is one word").label("number and unit stand together");
+        let end = self.advance();
+        self.report(fault.help(format!("write `{number}{unit}`")), start.to(end))
     }
 
     pub(super) fn whole_number(&mut self, role: &str) -> Parse<u64> {
@@ -109,4 +116,8 @@ impl Parser<'_> {
         self.advance();
         Ok(number)
     }
+}
+
+fn units_of(number: &str) -> String {
+    format!("write `{number}s`, `{number}m` or the like; units are us, ms, s, m, h, d")
 }

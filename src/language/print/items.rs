@@ -16,14 +16,14 @@ impl Printer<'_> {
         for (place, item) in file.items.iter().enumerate() {
             let start = span(item).start;
             match place.checked_sub(1).map(|before| &file.items[before]) {
-                None => self.first_comments(start),
+                None => self.first_comments(Some(start)),
                 Some(before) if is_block(before) || is_block(item) => self.line_gap(start, Blank::Forced),
                 Some(_) => self.line_gap(start, Blank::Kept),
             }
             self.item(item);
         }
         if file.items.is_empty() {
-            self.first_comments(u32::MAX);
+            self.first_comments(None);
         } else {
             self.comments_before(u32::MAX, Blank::Kept);
         }

@@ -129,18 +129,19 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The comments of the whole text's beginning, before the first item.
-    pub(super) fn first_comments(&mut self, next: u32) {
-        let mut first = true;
+    /// The comments of the whole text's beginning, before the first item, and a blank line where one was written before it.
+    pub(super) fn first_comments(&mut self, item: Option<u32>) {
+        let next = item.unwrap_or(u32::MAX);
+        let mut any = false;
         while let Some(comment) = self.comments.pop_front_if(|comment| comment.span.start < next) {
-            if !first && self.blank_before(comment.span.start) {
+            if any && self.blank_before(comment.span.start) {
                 self.pieces.push(Piece::Hard);
             }
-            first = false;
+            any = true;
             self.text(comment.text);
             self.pieces.push(Piece::Hard);
         }
-        if !first && self.blank_before(next) {
+        if any && item.is_some_and(|item| self.blank_before(item)) {
             self.pieces.push(Piece::Hard);
         }
     }

@@ -29,12 +29,19 @@ pub struct Maker<'a> {
     tokens_max: usize,
 }
 
-/// Tokens that `file` derives.
+/// Tokens that `file` derives: items until there are so many.
 pub fn tokens(grammar: &Grammar, random: &mut ChaCha8Rng, tokens_max: usize) -> Vec<String> {
     let mut maker = Maker { grammar, least: least_tokens(grammar), random, tokens: Vec::new(), tokens_max };
     while maker.tokens.len() < tokens_max {
         maker.derive(&grammar["item"]);
     }
+    maker.tokens
+}
+
+/// Tokens that `item` derives.
+pub fn item(grammar: &Grammar, random: &mut ChaCha8Rng, tokens_max: usize) -> Vec<String> {
+    let mut maker = Maker { grammar, least: least_tokens(grammar), random, tokens: Vec::new(), tokens_max };
+    maker.derive(&grammar["item"]);
     maker.tokens
 }
 
