@@ -11,7 +11,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use crate::automaton::ways::{Automaton, Demand, How, Way, WayId};
+use crate::automaton::ways::{Automaton, Demand, Way, WayId};
 use crate::event::Schema;
 use crate::pattern::ConditionId;
 
@@ -35,9 +35,10 @@ impl Automaton {
     }
 }
 
-struct Printer<'a> {
-    automaton: &'a Automaton,
-    schema: &'a Schema,
+/// Writes parts of the automaton as text.
+pub(super) struct Printer<'a> {
+    pub automaton: &'a Automaton,
+    pub schema: &'a Schema,
 }
 
 impl Printer<'_> {
@@ -49,7 +50,8 @@ impl Printer<'_> {
         }
     }
 
-    fn demands(&self, demand: &Demand) -> Vec<String> {
+    /// What a way demands besides how it is gone.
+    pub(super) fn demands(&self, demand: &Demand) -> Vec<String> {
         let mut parts: Vec<String> = demand.gap.map(|gap| format!("within {gap}")).into_iter().collect();
         for none_of in &demand.no {
             let hold = none_of.hold.map(|hold| format!(" for {hold}")).unwrap_or_default();
@@ -77,18 +79,13 @@ impl Printer<'_> {
         }
     }
 
-    fn condition(&self, id: ConditionId) -> String {
+    pub(super) fn condition(&self, id: ConditionId) -> String {
         format!("[{}]", self.automaton.pattern.condition(id).text(self.schema, &self.automaton.pattern))
     }
 }
 
 /// `2 then`, `accept`.
 fn target(way: &Way, demand: &Demand) -> String {
-    let how = match demand.how {
-        How::Begin => "begin",
-        How::Then => "then",
-        How::Next => "next",
-        How::Any => "any",
-    };
+    let how = demand.how.word().unwrap_or("begin");
     way.to.map_or_else(|| "accept".to_owned(), |node| format!("{} {how}", node.0 + 1))
 }

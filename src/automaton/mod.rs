@@ -20,7 +20,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `graph`, `ways`, `compile` | the pattern unrolled; the automaton; from the one to the other |
-//! | `dump` | the automaton as text |
+//! | `dump`, `diagram` | the automaton as text, and as a picture |
 //! | `chain`, `way_set`, `runs` | what a run has chosen; the ways it still has; all runs of a key |
 //! | `moves` | what an event does to a run |
 //! | `deadline` | what time does to it |
@@ -35,6 +35,7 @@
 mod chain;
 mod compile;
 mod deadline;
+mod diagram;
 mod dump;
 mod graph;
 mod moves;
@@ -49,6 +50,7 @@ use std::sync::Arc;
 use crate::event::{Event, EventTime};
 use crate::pattern::StepId;
 
+pub use diagram::DiagramFormat;
 pub use runs::{Limits, Runs};
 pub use ways::Automaton;
 

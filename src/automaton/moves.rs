@@ -9,14 +9,14 @@ use crate::automaton::skip::Complete;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
 use crate::event::{Event, Place};
-use crate::pattern::{Chosen, ConditionId, NothingChosen, StepId};
+use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, StepId};
 
 /// The event at hand, and what is already known of it.
 pub(super) struct Hand<'a> {
     automaton: &'a Automaton,
     event: &'a Arc<Event>,
     place: Place,
-    faults: &'a Cell<u64>,
+    moment: Moment<'a>,
     /// The class: for each of the first conditions a bit that says whether it was evaluated, and one whether it holds. Conditions that look back
     /// differ between runs and are not kept; nor are those beyond, of which hardly a pattern has any.
     known: [Cell<u64>; CLASS_WORDS],
@@ -82,8 +82,8 @@ impl Fate {
 const AT_START: Stand<'static> = Stand { chosen: &NothingChosen, last: None, fresh: true };
 
 impl<'a> Hand<'a> {
-    pub(super) fn new(automaton: &'a Automaton, event: &'a Arc<Event>, faults: &'a Cell<u64>) -> Self {
-        Self { automaton, event, place: event.place(), faults, known: Default::default(), holds: Default::default() }
+    pub(super) fn new(automaton: &'a Automaton, event: &'a Arc<Event>, moment: Moment<'a>) -> Self {
+        Self { automaton, event, place: event.place(), moment, known: Default::default(), holds: Default::default() }
     }
 
     /// Whether the event can be the first of a run.
@@ -243,7 +243,7 @@ impl<'a> Hand<'a> {
     }
 
     fn fits(&self, id: ConditionId, chosen: &dyn Chosen) -> bool {
-        let evaluate = || self.automaton.pattern.condition(id).holds(self.event, chosen, self.faults);
+        let evaluate = || self.automaton.pattern.condition(id).holds(self.event, chosen, self.moment);
         let (word, bit) = (usize::from(id.0 / 64), 1 << (id.0 % 64));
         if word >= CLASS_WORDS || self.automaton.looks_back[usize::from(id.0)] {
             return evaluate();

@@ -1,6 +1,5 @@
 //! The runs of one pattern and key: the partial matches that are alive, stepped by events and by time.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::automaton::chain::Link;
@@ -10,6 +9,7 @@ use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::Automaton;
 use crate::automaton::{Decided, DecidedBy};
 use crate::event::{Event, EventTime, Place};
+use crate::pattern::Moment;
 
 /// What bounds the state of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,9 +60,9 @@ impl Runs {
     /// The event comes in the key's line. Whatever it completes is added to `decided`, in the order of delivery.
     ///
     /// Deadlines at or before its time have been expired before. Cost: one look at each run.
-    pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, event: &Arc<Event>, faults: &Cell<u64>, decided: &mut Vec<Decided>) {
+    pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, event: &Arc<Event>, moment: Moment<'_>, decided: &mut Vec<Decided>) {
         assert!(event.time < self.next || self.next == EventTime::END, "deadlines at an instant come before its events");
-        let hand = Hand::new(automaton, event, faults);
+        let hand = Hand::new(automaton, event, moment);
         let mut out = Yield::default();
         self.alive.retain_mut(|run| {
             let born_before = out.born.len();

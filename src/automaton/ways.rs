@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::automaton::moves::Hand;
 use crate::automaton::way_set::WaySet;
 use crate::event::{Event, StreamId, TimeSpan};
-use crate::pattern::{ConditionId, Pattern, StepId};
+use crate::pattern::{ConditionId, Moment, Pattern, StepId};
 
 /// A place that takes one event; nodes are numbered in text order, from 0. (A dump counts from 1: its 0 is the start.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -70,6 +70,18 @@ pub(super) enum How {
     Any,
 }
 
+impl How {
+    /// As the language says it; nothing of the start.
+    pub(super) fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Begin => None,
+            Self::Then => Some("then"),
+            Self::Next => Some("next"),
+            Self::Any => Some("any"),
+        }
+    }
+}
+
 /// An absence, and how long after the event before it is held where that is said.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct NoneOf {
@@ -127,11 +139,11 @@ impl Automaton {
 
     /// Whether the event can begin a run. Where it cannot, and the key holds no runs, there is nothing to be done for it.
     /// Faults are counted only where it cannot: [`Runs::advance`](crate::automaton::Runs::advance) counts them otherwise.
-    pub fn starts(&self, event: &Arc<Event>, faults: &Cell<u64>) -> bool {
+    pub fn starts(&self, event: &Arc<Event>, moment: Moment<'_>) -> bool {
         let counted = Cell::new(0);
-        let starts = Hand::new(self, event, &counted).begins();
+        let starts = Hand::new(self, event, Moment { faults: &counted, ..moment }).begins();
         if !starts {
-            faults.set(faults.get() + counted.get());
+            moment.faults.set(moment.faults.get() + counted.get());
         }
         starts
     }

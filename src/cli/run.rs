@@ -154,6 +154,7 @@ fn describe(summary: &Summary) -> String {
     parts.extend(summary.rejected.iter().map(|(code, number)| format!("{number} {code}")));
     for (number, what) in [
         (counters.timeouts, "timed out"),
+        (counters.suppressed, "suppressed"),
         (counters.null_keys, "without a key"),
         (counters.runs_dropped, "partial matches dropped by the limit"),
         (counters.faults, "calculations without a result"),

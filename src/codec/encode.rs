@@ -1,10 +1,10 @@
 //! A match as JSON: the form that outputs, topics and subscribers get.
 //!
 //! ```text
-//! {"id":…,"pattern":…,"kind":"match","key":{…},"at":…,"fields":{…},"events":{…},"meta":{…},"runs_dropped":…}
+//! {"id":…,"pattern":…,"kind":"match","key":{…},"at":…,"fields":{…},"events":{…},"meta":{…},"suppressed":…,"runs_dropped":…}
 //! ```
 //!
-//! `meta` and `runs_dropped` stand only where there is something to say. Steps that chose nothing are left out of `events`; in `fields` they are
+//! `meta`, `suppressed` and `runs_dropped` stand only where there is something to say. Steps that chose nothing are left out of `events`; in `fields` they are
 //! null, or an empty list where the step may take several. The same match has the same bytes in every replay.
 
 use std::io::Write;
@@ -41,6 +41,9 @@ pub fn write_match(found: &Match, schema: &Schema, out: &mut Vec<u8>) {
             write_name(name, out);
             write_value(value, None, out);
         });
+    }
+    if found.suppressed > 0 {
+        write_plain(out, format_args!(",\"suppressed\":{}", found.suppressed));
     }
     if found.runs_dropped > 0 {
         write_plain(out, format_args!(",\"runs_dropped\":{}", found.runs_dropped));

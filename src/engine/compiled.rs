@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::automaton::Automaton;
 use crate::engine::matched::Delivery;
 use crate::event::{Event, Key, Value};
-use crate::pattern::{Expression, NothingChosen, Pattern, Program, Scope};
+use crate::pattern::{Expression, Moment, NothingChosen, Pattern, Program, Scope};
 
 /// All patterns of a program, ready to run.
 #[derive(Debug)]
@@ -141,5 +141,5 @@ pub(super) fn key_values(pattern: &Pattern, event: &Event, bytes: &[u8]) -> Opti
 }
 
 pub(super) fn of_event<'a>(event: &'a Event, faults: &'a Cell<u64>) -> Scope<'a> {
-    Scope { event: Some(event), chosen: &NothingChosen, faults }
+    Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(faults) }
 }

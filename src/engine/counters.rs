@@ -17,6 +17,8 @@ pub struct Counters {
     pub null_keys: u64,
     pub matches: u64,
     pub timeouts: u64,
+    /// Matches that `suppress` kept back; not among `matches`.
+    pub suppressed: u64,
     /// Partial matches that a key's limit dropped.
     pub runs_dropped: u64,
     /// Calculations without a result: overflow, division by zero, a place out of range.
@@ -44,6 +46,7 @@ impl Counters {
             null_keys,
             matches,
             timeouts,
+            suppressed,
             runs_dropped,
             faults,
             keys_made,
@@ -60,6 +63,7 @@ impl Counters {
         self.null_keys += null_keys;
         self.matches += matches;
         self.timeouts += timeouts;
+        self.suppressed += suppressed;
         self.runs_dropped += runs_dropped;
         self.faults += faults;
         self.keys_made += keys_made;

@@ -1,6 +1,6 @@
-//! The keys of one pattern in one shard: which have runs, when time next decides something, and which changed since the store was written.
+//! The keys of one pattern in one shard: which have runs or events that a window counts, when time next decides something, and which changed since the store was written.
 //!
-//! Slots lie in a list and are found by the key's bytes; nothing iterates the hash map. A key has a slot only while it has runs, or while the store still
+//! Slots lie in a list and are found by the key's bytes; nothing iterates the hash map. A key has a slot only while it has either, or while the store still
 //! has a value for it that the next flush deletes.
 //!
 //! Timers: a heap of (instant, slot). Each slot knows its least timer; others are stale, and a timer that comes too early is looked at and put again. A
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::automaton::Runs;
 use crate::engine::counters::Counters;
+use crate::engine::windowed::WindowedEvents;
 use crate::event::{EventTime, Lookup};
 
 /// Place in the list of slots.
@@ -33,6 +34,8 @@ pub(super) struct Slot {
     /// `None`: vacant.
     key: Option<Arc<[u8]>>,
     pub runs: Runs,
+    /// `None` where the pattern asks for no windows.
+    pub windowed: Option<Box<WindowedEvents>>,
     /// Its least timer; the end of time: none.
     timer: EventTime,
     /// Among [`Keys::changed`].
@@ -53,6 +56,17 @@ impl Slot {
         self.key.as_ref().expect("a slot in use has a key")
     }
 
+    /// Neither runs nor events that a window counts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.windowed.as_ref().is_none_or(|windowed| windowed.is_empty())
+    }
+
+    /// When time next decides or removes something.
+    pub(super) fn next_deadline(&self) -> Option<EventTime> {
+        let windows = self.windowed.as_ref().map(|windowed| windowed.end()).filter(|end| *end < EventTime::END);
+        [self.runs.next_deadline(), windows].into_iter().flatten().min()
+    }
+
     pub(super) fn before(&self) -> Before {
         Before { runs: self.runs.len(), dropped: self.runs.runs_dropped() }
     }
@@ -62,6 +76,10 @@ impl Keys {
     /// Allocates nothing.
     pub(super) fn find(&self, key: &[u8]) -> Option<SlotId> {
         self.found.get(key).copied()
+    }
+
+    pub(super) fn at(&self, id: SlotId) -> &Slot {
+        &self.slots[id.0 as usize]
     }
 
     pub(super) fn slot(&mut self, id: SlotId) -> &mut Slot {
@@ -74,7 +92,7 @@ impl Keys {
         let key: Arc<[u8]> = key.into();
         let id = self.vacant.pop().unwrap_or_else(|| {
             let id = SlotId(u32::try_from(self.slots.len()).expect("fewer keys than 32 bits count"));
-            self.slots.push(Slot { key: None, runs: Runs::default(), timer: EventTime::END, is_changed: false, is_stored: false });
+            self.slots.push(Slot { key: None, runs: Runs::default(), windowed: None, timer: EventTime::END, is_changed: false, is_stored: false });
             id
         });
         self.slot(id).key = Some(key.clone());
@@ -87,9 +105,10 @@ impl Keys {
         let slot = &mut self.slots[id.0 as usize];
         counters.live_runs = counters.live_runs + slot.runs.len() as u64 - before.runs as u64;
         counters.runs_dropped += slot.runs.runs_dropped().saturating_sub(before.dropped);
-        if slot.runs.is_empty() {
+        if slot.is_empty() {
             // Forgets what the limit dropped as well: whether the store still has the key must not show.
             slot.runs = Runs::default();
+            slot.windowed = None;
             if !slot.is_stored {
                 self.vacate(id, counters);
                 return;
@@ -112,7 +131,7 @@ impl Keys {
                 continue;
             }
             slot.timer = EventTime::END;
-            if slot.runs.next_deadline().is_some_and(|deadline| deadline <= instant) {
+            if slot.next_deadline().is_some_and(|deadline| deadline <= instant) {
                 return Some(id);
             }
             self.arm(id);
@@ -125,8 +144,9 @@ impl Keys {
         for place in 0..self.slots.len() {
             let id = SlotId(u32::try_from(place).expect("fewer keys than 32 bits count"));
             let before = self.slot(id).before();
-            if before.runs > 0 {
+            if !self.slot(id).is_empty() {
                 self.slot(id).runs = Runs::default();
+                self.slot(id).windowed = None;
                 self.settle(id, before, counters);
             }
         }
@@ -135,18 +155,18 @@ impl Keys {
     }
 
     /// Visits what has changed since the last time, with the runs of each key; `None` where it has none any more and the store has.
-    pub(super) fn take_changed(&mut self, counters: &mut Counters, mut visit: impl FnMut(&[u8], Option<&Runs>)) {
+    pub(super) fn take_changed(&mut self, counters: &mut Counters, mut visit: impl FnMut(&[u8], Option<&Slot>)) {
         let changed = std::mem::take(&mut self.changed);
         for &id in &changed {
             let slot = self.slot(id);
             slot.is_changed = false;
             let Some(key) = slot.key.clone() else { continue };
-            if slot.runs.is_empty() {
+            if slot.is_empty() {
                 visit(&key, None);
                 self.vacate(id, counters);
             } else {
                 slot.is_stored = true;
-                visit(&key, Some(&slot.runs));
+                visit(&key, Some(slot));
             }
         }
         self.changed = changed;
@@ -159,7 +179,7 @@ impl Keys {
         for &id in &changed {
             let slot = self.slot(id);
             slot.is_changed = false;
-            if slot.key.is_some() && slot.runs.is_empty() {
+            if slot.key.is_some() && slot.is_empty() {
                 self.vacate(id, counters);
             }
         }
@@ -168,12 +188,13 @@ impl Keys {
     }
 
     /// Takes up what the store has for a key.
-    pub(super) fn restore(&mut self, key: &[u8], runs: Runs, counters: &mut Counters) {
+    pub(super) fn restore(&mut self, key: &[u8], runs: Runs, windowed: Option<Box<WindowedEvents>>, counters: &mut Counters) {
         let id = self.find(key).unwrap_or_else(|| self.make(key, counters));
         let slot = self.slot(id);
         slot.is_stored = true;
         let before = slot.runs.len();
         slot.runs = runs;
+        slot.windowed = windowed;
         counters.live_runs = counters.live_runs + slot.runs.len() as u64 - before as u64;
         self.arm(id);
     }
@@ -185,7 +206,7 @@ impl Keys {
 
     fn arm(&mut self, id: SlotId) {
         let slot = &mut self.slots[id.0 as usize];
-        if let Some(deadline) = slot.runs.next_deadline().filter(|deadline| *deadline < slot.timer) {
+        if let Some(deadline) = slot.next_deadline().filter(|deadline| *deadline < slot.timer) {
             slot.timer = deadline;
             self.timers.push(Reverse((deadline, id)));
         }

@@ -7,7 +7,6 @@
 //! for each chosen event in order: step name, stream name, partition, offset
 //! ```
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -15,8 +14,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::automaton::{Decided, DecidedBy, DecidedKind};
 use crate::engine::compiled::key_values;
 use crate::event::binary::{write_bytes, write_unsigned};
-use crate::event::{Event, EventTime, Place, Schema, StreamId, Type, Value};
-use crate::pattern::{Chosen, EmitField, EmitValue, Expression, OnTimeout, Pattern, Scope, StepId};
+use crate::event::{Event, EventTime, Key, Place, Schema, StreamId, Type, Value};
+use crate::pattern::{Chosen, EmitField, EmitValue, Expression, Moment, OnTimeout, Pattern, Scope, StepId, Suppress};
 
 /// A match, or a partial match that ran out of time.
 #[derive(Clone, Debug)]
@@ -35,6 +34,10 @@ pub struct Match {
     pub fields: Vec<(Arc<str>, MatchField)>,
     /// Partial matches that the key has lost to its limit so far.
     pub runs_dropped: u64,
+    /// Matches that were suppressed since the last one delivered with equal `suppress … by`: this one stands for them.
+    pub suppressed: u64,
+    /// The bytes of `suppress … by`; `None`: the pattern suppresses nothing, or a part is null.
+    pub(super) suppress_by: Option<Vec<u8>>,
     /// The same match has the same id in every replay.
     pub id: u128,
     decided_by: Decider,
@@ -123,7 +126,7 @@ impl Delivery {
     }
 
     /// `event`: the event at hand, where one decided.
-    pub(super) fn deliver(&self, pattern: &Arc<Pattern>, key: &Arc<[u8]>, decided: Decided, event: Option<&Event>, faults: &Cell<u64>) -> Match {
+    pub(super) fn deliver(&self, pattern: &Arc<Pattern>, key: &Arc<[u8]>, decided: Decided, event: Option<&Event>, moment: Moment<'_>) -> Match {
         let Decided { kind, at, by, chosen, runs_dropped } = decided;
         let (_, first) = chosen.first().expect("a match of no events is none");
         let key_values = key_values(pattern, first, key).expect("what was chosen stands in the key's line");
@@ -136,10 +139,11 @@ impl Delivery {
             DecidedKind::Timeout => &self.on_timeout,
         };
         let events = Events(&chosen);
-        let scope = Scope { event: None, chosen: &events, faults };
+        let scope = Scope { event: None, chosen: &events, moment };
         let fields = emitted.iter().map(|emitted| (emitted.name.clone(), emitted.field(&key_values, &scope))).collect();
         let id = self.id(kind, &chosen);
-        Match { pattern: pattern.clone(), kind, key: key.clone(), key_values, at, chosen, fields, runs_dropped, id, decided_by }
+        let suppress_by = pattern.suppress.as_ref().and_then(|suppress| suppressed_by(suppress, &key_values, &scope));
+        Match { pattern: pattern.clone(), kind, key: key.clone(), key_values, at, chosen, fields, runs_dropped, suppressed: 0, suppress_by, id, decided_by }
     }
 
     fn id(&self, kind: DecidedKind, chosen: &[(StepId, Arc<Event>)]) -> u128 {
@@ -169,6 +173,16 @@ impl Emitted {
             }
         }
     }
+}
+
+fn suppressed_by(suppress: &Suppress, key_values: &[Value], scope: &Scope<'_>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let whole = suppress.by.iter().all(|by| match by {
+        EmitValue::Expression { expression, .. } => Key::push(&expression.value(scope), &mut bytes),
+        EmitValue::Key(place) => Key::push(&key_values[*place], &mut bytes),
+        EmitValue::Events(_) => unreachable!("the checker takes scalars only"),
+    });
+    whole.then_some(bytes)
 }
 
 fn emitted(fields: &[EmitField]) -> Vec<Emitted> {

@@ -13,7 +13,9 @@
 //! | `position` | how far it was read, from where to read again |
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
 //! | `shard`, `keys` | the steps of events in their lines; the keys of a pattern, their timers, what changed |
+//! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |
+//! | `suppression` | matches that others stand for |
 //! | `snapshot`, `counters` | state as entries of a store; what happened, in numbers |
 //!
 //! [`Engine`] is the whole of it, stepped by [`Engine::apply`]; a shell with threads may step its [`Intake`] and [`Shard`]s itself, with the same bytes coming out
@@ -33,7 +35,9 @@ mod position;
 mod reorder;
 mod shard;
 mod snapshot;
+mod suppression;
 mod watermark;
+mod windowed;
 
 use std::sync::Arc;
 
@@ -48,6 +52,7 @@ pub use matched::{Match, MatchField, OutputOrder};
 pub use position::{PartitionPosition, Positions, RefusedRange, Rewind};
 pub use shard::Shard;
 pub use snapshot::{Change, DamagedState, Restored};
+pub use suppression::Suppression;
 pub use watermark::StreamTiming;
 
 /// What a task is told.
@@ -74,11 +79,18 @@ pub enum Input {
 pub enum Effect {
     Matched(Match),
     /// Takes no part: at or before the watermark of its own partition (or, after idleness, of the task).
-    Late { event: Event, watermark: EventTime },
+    Late {
+        event: Event,
+        watermark: EventTime,
+    },
     /// Takes no part: further ahead of the reference instant than allowed.
-    TooFarAhead { event: Event },
+    TooFarAhead {
+        event: Event,
+    },
     /// Takes no part: the bound on held events is reached.
-    HeldFull { event: Event },
+    HeldFull {
+        event: Event,
+    },
 }
 
 /// How a task behaves where the program leaves it open.
@@ -101,14 +113,7 @@ pub struct EngineOptions {
 /// The limits that hold where nothing is configured; no time is too far ahead.
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self {
-            shards: 1,
-            runs_per_key_max: 10_000,
-            held_events_max: 1_000_000,
-            reference: EventTime::END,
-            ahead_max: TimeSpan::ZERO,
-            timings: None,
-        }
+        Self { shards: 1, runs_per_key_max: 10_000, held_events_max: 1_000_000, reference: EventTime::END, ahead_max: TimeSpan::ZERO, timings: None }
     }
 }
 
@@ -117,6 +122,7 @@ impl Default for EngineOptions {
 pub struct Engine {
     intake: Intake,
     shards: Vec<Shard>,
+    suppression: Suppression,
     released: Vec<Arc<Event>>,
     matches: Vec<Match>,
 }
@@ -132,6 +138,7 @@ impl Engine {
         Self {
             intake: Intake::new(program.schema.clone(), timings, IntakeLimits { held_events_max, reference, ahead_max }),
             shards: (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect(),
+            suppression: Suppression::default(),
             released: Vec::new(),
             matches: Vec::new(),
         }
@@ -156,6 +163,7 @@ impl Engine {
         if self.shards.len() > 1 {
             self.matches.sort_by(|one, other| one.order().cmp(&other.order()));
         }
+        self.suppression.apply(&mut self.matches, 0, watermark);
         effects.extend(self.matches.drain(..).map(Effect::Matched));
     }
 
@@ -172,6 +180,7 @@ impl Engine {
     pub fn take_changes(&mut self, changes: &mut Vec<Change>) {
         let before = changes.len();
         self.shards.iter_mut().for_each(|shard| shard.take_changes(changes));
+        self.suppression.take_changes(changes);
         changes[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
     }
 
@@ -185,6 +194,9 @@ impl Engine {
         self.intake.restore(positions);
         let mut unknown = Vec::new();
         for (key, value) in entries {
+            if self.suppression.restore_entry(key, value)? {
+                continue;
+            }
             for shard in &mut self.shards {
                 match shard.restore(key, value)? {
                     Restored::Taken => break,
@@ -205,6 +217,7 @@ impl Engine {
     pub fn counters(&self) -> Counters {
         let mut counters = self.intake.counters().clone();
         self.shards.iter().for_each(|shard| counters.add(shard.counters()));
+        self.suppression.count(&mut counters);
         counters
     }
 

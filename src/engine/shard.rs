@@ -4,7 +4,7 @@
 //! shards. Shards share nothing but the program, and may be stepped side by side. Each keeps its matches in the order of the output; so all together are merged by a stable sort
 //! on [`crate::engine::Match::order`].
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -15,7 +15,10 @@ use crate::engine::counters::Counters;
 use crate::engine::keys::{Keys, SlotId};
 use crate::engine::matched::Match;
 use crate::engine::snapshot::{Change, DamagedState, Restored, entry_key, split_entry_key};
+use crate::engine::windowed::{Answers, AsOf, WindowedEvents};
+use crate::event::binary::{Malformed, Reader, write_bytes};
 use crate::event::{Event, EventTime};
+use crate::pattern::Moment;
 
 #[derive(Debug)]
 pub struct Shard {
@@ -45,6 +48,9 @@ struct Lines {
     /// By pattern.
     keys: Vec<Keys>,
     decided: Vec<Decided>,
+    /// Memory that is used again: the windows that count the event at hand, and what was asked of them.
+    counting: Vec<usize>,
+    answers: RefCell<Answers>,
     counters: Counters,
     faults: Cell<u64>,
     /// What every shard evaluates is counted by one; the others count it here.
@@ -82,7 +88,17 @@ impl Shard {
         let keys = compiled.patterns.iter().map(|_| Keys::default()).collect();
         let part = Part { shard, shards };
         Self {
-            lines: Lines { part, limits, keys, decided: Vec::new(), counters: Counters::default(), faults: Cell::new(0), faults_elsewhere: Cell::new(0) },
+            lines: Lines {
+                part,
+                limits,
+                keys,
+                decided: Vec::new(),
+                counting: Vec::new(),
+                answers: RefCell::default(),
+                counters: Counters::default(),
+                faults: Cell::new(0),
+                faults_elsewhere: Cell::new(0),
+            },
             compiled,
             hand: Hand { keys: vec![KeyAtHand::default(); keyings], ..Hand::default() },
             watermark: EventTime::BEGINNING,
@@ -118,12 +134,8 @@ impl Shard {
     pub fn take_changes(&mut self, out: &mut Vec<Change>) {
         let before = out.len();
         for (compiled, keys) in self.compiled.patterns.iter().zip(&mut self.lines.keys) {
-            keys.take_changed(&mut self.lines.counters, |key, runs| {
-                let value = runs.map(|runs| {
-                    let mut value = Vec::new();
-                    runs.encode(&compiled.automaton, &mut value);
-                    value
-                });
+            keys.take_changed(&mut self.lines.counters, |key, slot| {
+                let value = slot.map(|slot| encode_state(compiled, &slot.runs, slot.windowed.as_deref()));
                 out.push(Change { key: entry_key(compiled.pattern.version, key), value });
             });
         }
@@ -148,8 +160,8 @@ impl Shard {
         }
         let compiled = &self.compiled.patterns[place];
         let damaged = |reason| DamagedState { pattern: compiled.pattern.name.clone(), reason };
-        let runs = Runs::decode(&compiled.automaton, value).map_err(damaged)?;
-        self.lines.keys[place].restore(key, runs, &mut self.lines.counters);
+        let (runs, windowed) = decode_state(compiled, value).map_err(damaged)?;
+        self.lines.keys[place].restore(key, runs, windowed.map(Box::new), &mut self.lines.counters);
         Ok(Restored::Taken)
     }
 
@@ -218,16 +230,27 @@ impl Lines {
     /// The event comes in the line of a key.
     fn step(&mut self, place: usize, compiled: &CompiledPattern, key: &[u8], event: &Arc<Event>, matches: &mut Vec<Match>) {
         self.expire(place, compiled, event.time, matches);
+        let windows = compiled.pattern.windows.as_slice();
+        let counts = WindowedEvents::any_counts(windows, event, &self.faults, &mut self.counting);
         let keys = &mut self.keys[place];
         let known = keys.find(key);
-        let has_runs = known.is_some_and(|id| !keys.slot(id).runs.is_empty());
-        if !has_runs && !compiled.automaton.starts(event, &self.faults) {
-            return;
+        let has_runs = known.is_some_and(|id| !keys.at(id).runs.is_empty());
+        if !has_runs && !counts {
+            let windowed = known.and_then(|id| keys.at(id).windowed.as_deref());
+            let as_of = AsOf::new(windows, windowed, event.time, &self.answers);
+            if !compiled.automaton.starts(event, Moment { windows: &as_of, faults: &self.faults }) {
+                return;
+            }
         }
         let id = known.unwrap_or_else(|| keys.make(key, &mut self.counters));
         let slot = keys.slot(id);
         let before = slot.before();
-        slot.runs.advance(&compiled.automaton, &self.limits, event, &self.faults, &mut self.decided);
+        if counts {
+            slot.windowed.get_or_insert_with(|| Box::new(WindowedEvents::new(windows))).take(windows, event, &self.counting);
+        }
+        let as_of = AsOf::new(windows, slot.windowed.as_deref(), event.time, &self.answers);
+        let moment = Moment { windows: &as_of, faults: &self.faults };
+        slot.runs.advance(&compiled.automaton, &self.limits, event, moment, &mut self.decided);
         self.deliver(place, compiled, id, Some(event), matches);
         self.keys[place].settle(id, before, &mut self.counters);
     }
@@ -239,6 +262,9 @@ impl Lines {
             let before = slot.before();
             slot.runs.expire(&compiled.automaton, instant, &mut self.decided);
             self.deliver(place, compiled, id, None, matches);
+            if let Some(windowed) = &mut self.keys[place].slot(id).windowed {
+                windowed.expire(instant);
+            }
             self.keys[place].settle(id, before, &mut self.counters);
         }
     }
@@ -247,15 +273,45 @@ impl Lines {
         if self.decided.is_empty() {
             return;
         }
-        let key = self.keys[place].slot(id).key();
+        let slot = self.keys[place].at(id);
         for decided in self.decided.drain(..) {
             match decided.kind {
                 DecidedKind::Match => self.counters.matches += 1,
                 DecidedKind::Timeout => self.counters.timeouts += 1,
             }
-            matches.push(compiled.delivery.deliver(&compiled.pattern, key, decided, event, &self.faults));
+            let as_of = AsOf::new(&compiled.pattern.windows, slot.windowed.as_deref(), decided.at, &self.answers);
+            let moment = Moment { windows: &as_of, faults: &self.faults };
+            matches.push(compiled.delivery.deliver(&compiled.pattern, slot.key(), decided, event, moment));
         }
     }
+}
+
+/// The state of a key: its runs, and before them the events that windows count, where the pattern asks for windows.
+fn encode_state(compiled: &CompiledPattern, runs: &Runs, windowed: Option<&WindowedEvents>) -> Vec<u8> {
+    let mut value = Vec::new();
+    let windows = &compiled.pattern.windows;
+    if !windows.is_empty() {
+        let mut bytes = Vec::new();
+        windowed.unwrap_or(&WindowedEvents::new(windows)).encode(windows, &mut bytes);
+        write_bytes(&bytes, &mut value);
+    }
+    runs.encode(&compiled.automaton, &mut value);
+    value
+}
+
+fn decode_state(compiled: &CompiledPattern, value: &[u8]) -> Result<(Runs, Option<WindowedEvents>), Malformed> {
+    let windows = &compiled.pattern.windows;
+    if windows.is_empty() {
+        return Ok((Runs::decode(&compiled.automaton, value)?, None));
+    }
+    let mut reader = Reader::new(value);
+    let mut of_windows = Reader::new(reader.bytes("events of windows")?);
+    let windowed = WindowedEvents::decode(windows, &mut of_windows)?;
+    if !of_windows.is_at_end() {
+        return Err(of_windows.malformed("end"));
+    }
+    let runs = Runs::decode(&compiled.automaton, reader.rest())?;
+    Ok((runs, Some(windowed).filter(|windowed| !windowed.is_empty())))
 }
 
 impl Part {

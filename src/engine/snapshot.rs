@@ -2,9 +2,13 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | pattern version (16 bytes, the highest first), the bytes of the key | the runs, as [`crate::automaton::Runs::encode`] writes them |
+//! | pattern version (16 bytes, the highest first), the bytes of the key | the runs, as [`crate::automaton::Runs::encode`] writes them; before them, where the pattern asks for windows, the events these count |
+//! | pattern version, 255, the bytes of `suppress … by` | until when, and how many were suppressed: see `suppression` |
 
 use crate::event::binary::Malformed;
+
+/// Begins the rest of the entry of a `suppress`; no key's bytes begin with it.
+const SUPPRESSION: u8 = 0xFF;
 
 const VERSION_BYTES: usize = 16;
 
@@ -39,11 +43,21 @@ pub(super) fn entry_key(version: u128, key: &[u8]) -> Vec<u8> {
     [&version.to_be_bytes(), key].concat()
 }
 
+pub(super) fn suppression_key(version: u128, by: &[u8]) -> Vec<u8> {
+    [&version.to_be_bytes()[..], &[SUPPRESSION], by].concat()
+}
+
+/// Version and the bytes of `suppress … by`, where the entry is of a suppression.
+pub(super) fn split_suppression_key(entry: &[u8]) -> Option<(u128, &[u8])> {
+    let (version, rest) = entry.split_first_chunk::<VERSION_BYTES>()?;
+    let (&SUPPRESSION, by) = rest.split_first()? else { return None };
+    Some((u128::from_be_bytes(*version), by))
+}
+
 /// Version and key.
 pub(super) fn split_entry_key(entry: &[u8]) -> Result<(u128, &[u8]), DamagedState> {
-    let (version, key) = entry.split_first_chunk::<VERSION_BYTES>().ok_or_else(|| DamagedState {
-        pattern: String::new(),
-        reason: Malformed { what: "pattern version", left: entry.len() },
-    })?;
+    let (version, key) = entry
+        .split_first_chunk::<VERSION_BYTES>()
+        .ok_or_else(|| DamagedState { pattern: String::new(), reason: Malformed { what: "pattern version", left: entry.len() } })?;
     Ok((u128::from_be_bytes(*version), key))
 }

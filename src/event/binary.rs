@@ -130,6 +130,11 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
+    /// What is not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }

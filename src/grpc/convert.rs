@@ -21,6 +21,8 @@ struct MatchJson<'a> {
     #[serde(borrow, default)]
     meta: Option<&'a RawValue>,
     #[serde(default)]
+    suppressed: u64,
+    #[serde(default)]
     runs_dropped: u64,
 }
 
@@ -43,6 +45,7 @@ pub(super) fn to_match(json: &[u8]) -> Option<Match> {
         events: found.events.into_iter().map(|(step, events)| (step, Evidence { events })).collect(),
         meta_json: found.meta.map(|meta| meta.get().to_owned()).unwrap_or_default(),
         runs_dropped: found.runs_dropped,
+        suppressed: found.suppressed,
         json: text.to_owned(),
     })
 }

@@ -70,6 +70,12 @@ pub enum Code {
     WrongSort,
     /// More of something than the compiler takes.
     TooMany,
+    /// A window where no key is at hand.
+    WindowPlace,
+    /// What a window cannot be over.
+    WindowArgument,
+    /// A function that is not of windows.
+    WindowFunction,
 
     /// Two types that cannot be compared, calculated with one another, or stand for one value.
     TypeMismatch,
@@ -178,6 +184,8 @@ pub enum Code {
     SaysNothing,
     /// An event of a test that the pattern does not read.
     NotRead,
+    /// `suppress … by` something that the key does not determine: it is remembered per task.
+    SuppressAcrossKeys,
 }
 
 impl Code {
@@ -215,6 +223,9 @@ impl Code {
             Self::NotBuilt => "E0110",
             Self::WrongSort => "E0111",
             Self::TooMany => "E0112",
+            Self::WindowPlace => "E0113",
+            Self::WindowArgument => "E0114",
+            Self::WindowFunction => "E0115",
 
             Self::TypeMismatch => "E0201",
             Self::FloatWithDecimal => "E0202",
@@ -271,6 +282,7 @@ impl Code {
             Self::MayNotHaveCome => "W0009",
             Self::SaysNothing => "W0010",
             Self::NotRead => "W0011",
+            Self::SuppressAcrossKeys => "W0012",
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::event::{Field, Schema, StreamId, Type, Value};
-use crate::pattern::{Aggregate, Arithmetic, Comparison, Condition, Expression, Function, Occurrence, Pattern, StepId};
+use crate::pattern::{Aggregate, Arithmetic, Comparison, Condition, Expression, Function, Measure, Occurrence, Pattern, StepId, WindowId, WindowSpan};
 
 /// What gives fields and steps their names.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,7 @@ impl Expression {
                 write_path(fields_of(names, *step), path, out);
                 out.push(')');
             }
+            Self::Window(window) => out.push_str(&window_text(names.schema, names.pattern, *window)),
             Self::Not(operand) => write_call("not ", [&**operand], names, out),
             Self::And(parts) => write_joined(" and ", parts, names, out),
             Self::Or(parts) => write_joined(" or ", parts, names, out),
@@ -97,6 +98,25 @@ impl Expression {
             Self::Call { function, arguments } => write_call(function_name(*function), arguments, names, out),
         }
     }
+}
+
+/// `sum(payments where (amount < 2) .amount over 10m)`.
+fn window_text(schema: &Schema, pattern: &Pattern, id: WindowId) -> String {
+    let window = pattern.window(id);
+    let (name, field) = match &window.measure {
+        Measure::Count => ("count", String::new()),
+        Measure::Aggregate { aggregate, path } => {
+            let mut field = " .".to_owned();
+            write_path(&schema.stream(window.events.stream).fields, path, &mut field);
+            (aggregate_name(*aggregate), field)
+        }
+    };
+    let over = match window.span {
+        WindowSpan::Sliding(span) => span.to_string(),
+        WindowSpan::Tumbling(span) => format!("tumbling {span}"),
+        WindowSpan::Session(span) => format!("session {span}"),
+    };
+    format!("{name}({}{field} over {over})", window.events.text(schema, pattern))
 }
 
 fn fields_of<'a>(names: &Names<'a>, step: StepId) -> &'a [Field] {

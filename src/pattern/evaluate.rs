@@ -9,7 +9,7 @@ use std::cell::Cell;
 use chrono::{Datelike, Timelike};
 
 use crate::event::{Event, Value};
-use crate::pattern::{Aggregate, Condition, Expression, Occurrence, StepId, functions, numbers};
+use crate::pattern::{Aggregate, Condition, Expression, NoWindows, Occurrence, StepId, Windows, functions, numbers};
 
 /// The events that a run has chosen so far.
 pub trait Chosen {
@@ -48,17 +48,30 @@ pub struct Scope<'a> {
     /// The event at hand; `None` in `emit`.
     pub event: Option<&'a Event>,
     pub chosen: &'a dyn Chosen,
+    pub moment: Moment<'a>,
+}
+
+/// What goes with an instant, whatever was chosen.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    pub windows: &'a dyn Windows,
     /// Counts what could not be calculated.
     pub faults: &'a Cell<u64>,
+}
+
+impl<'a> Moment<'a> {
+    /// For expressions that ask for no window.
+    pub fn plain(faults: &'a Cell<u64>) -> Self {
+        Self { windows: &NoWindows, faults }
+    }
 }
 
 const NULL: &Value = &Value::Null;
 
 impl Condition {
     /// Whether the event fits.
-    pub fn holds(&self, event: &Event, chosen: &dyn Chosen, faults: &Cell<u64>) -> bool {
-        event.stream == self.stream
-            && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { event: Some(event), chosen, faults }))
+    pub fn holds(&self, event: &Event, chosen: &dyn Chosen, moment: Moment<'_>) -> bool {
+        event.stream == self.stream && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { event: Some(event), chosen, moment }))
     }
 
     /// Whether it depends on what was chosen before.
@@ -74,9 +87,7 @@ impl Expression {
             Self::And(all) => all.iter().all(|one| one.holds(scope)),
             Self::Or(any) => any.iter().any(|one| one.holds(scope)),
             Self::Not(operand) => !operand.holds(scope),
-            Self::Compare { comparison, left, right } => {
-                numbers::compare(*comparison, &left.reference(scope), &right.reference(scope))
-            }
+            Self::Compare { comparison, left, right } => numbers::compare(*comparison, &left.reference(scope), &right.reference(scope)),
             Self::In { item, list } => {
                 let (item, list) = (item.reference(scope), list.reference(scope));
                 matches!(&*list, Value::List(values) if values.iter().any(|value| numbers::equal(&item, value)))
@@ -105,7 +116,7 @@ impl Expression {
     pub fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression)) {
         visit(self);
         match self {
-            Self::Constant(_) | Self::Field(_) | Self::Chosen { .. } | Self::Count(_) | Self::Aggregate { .. } => {}
+            Self::Constant(_) | Self::Field(_) | Self::Chosen { .. } | Self::Count(_) | Self::Aggregate { .. } | Self::Window(_) => {}
             Self::Not(one) | Self::IsNull(one) | Self::Negate(one) => one.visit(visit),
             Self::And(parts) | Self::Or(parts) | Self::Coalesce(parts) | Self::List(parts) | Self::Call { arguments: parts, .. } => {
                 for part in parts {
@@ -147,11 +158,12 @@ impl Expression {
             }
             Self::Count(step) => Cow::Owned(Value::Int(scope.chosen.count(*step) as i64)),
             Self::Aggregate { aggregate, step, path } => Cow::Owned(over_chosen(*aggregate, *step, path, scope)),
+            Self::Window(window) => Cow::Owned(scope.moment.windows.value(*window, scope.moment.faults)),
             Self::Arithmetic { operation, left, right } => {
-                Cow::Owned(numbers::calculate(*operation, &left.reference(scope), &right.reference(scope), scope.faults))
+                Cow::Owned(numbers::calculate(*operation, &left.reference(scope), &right.reference(scope), scope.moment.faults))
             }
-            Self::Negate(operand) => Cow::Owned(numbers::negate(&operand.reference(scope), scope.faults)),
-            Self::Element { list, place } => Cow::Owned(element(&list.reference(scope), *place, scope.faults)),
+            Self::Negate(operand) => Cow::Owned(numbers::negate(&operand.reference(scope), scope.moment.faults)),
+            Self::Element { list, place } => Cow::Owned(element(&list.reference(scope), *place, scope.moment.faults)),
             Self::Part { record, place } => match &*record.reference(scope) {
                 Value::Record(fields) => Cow::Owned(fields[usize::from(*place)].clone()),
                 _ => Cow::Borrowed(NULL),
@@ -164,26 +176,29 @@ impl Expression {
                     otherwise.reference(scope)
                 }
             }
-            Self::Coalesce(parts) => {
-                parts.iter().map(|part| part.reference(scope)).find(|value| !value.is_null()).unwrap_or(Cow::Borrowed(NULL))
-            }
+            Self::Coalesce(parts) => parts.iter().map(|part| part.reference(scope)).find(|value| !value.is_null()).unwrap_or(Cow::Borrowed(NULL)),
             Self::Hour { time, zone } => Cow::Owned(in_zone(&time.reference(scope), |time| i64::from(time.with_timezone(zone).hour()))),
-            Self::Weekday { time, zone } => Cow::Owned(in_zone(&time.reference(scope), |time| {
-                i64::from(time.with_timezone(zone).weekday().number_from_monday())
-            })),
+            Self::Weekday { time, zone } => {
+                Cow::Owned(in_zone(&time.reference(scope), |time| i64::from(time.with_timezone(zone).weekday().number_from_monday())))
+            }
             Self::Call { function, arguments } => {
                 let values: Vec<Cow<'_, Value>> = arguments.iter().map(|argument| argument.reference(scope)).collect();
-                Cow::Owned(functions::call(*function, &values, scope.faults))
+                Cow::Owned(functions::call(*function, &values, scope.moment.faults))
             }
-            Self::Not(_) | Self::And(_) | Self::Or(_) | Self::Compare { .. } | Self::In { .. } | Self::IsNull(_) | Self::Matches { .. } | Self::InNetwork { .. } => {
-                Cow::Owned(Value::Bool(self.holds(scope)))
-            }
+            Self::Not(_)
+            | Self::And(_)
+            | Self::Or(_)
+            | Self::Compare { .. }
+            | Self::In { .. }
+            | Self::IsNull(_)
+            | Self::Matches { .. }
+            | Self::InNetwork { .. } => Cow::Owned(Value::Bool(self.holds(scope))),
         }
     }
 }
 
 /// A field of an event, through records. Null where a record on the way is.
-fn at_path<'a>(event: &'a Event, path: &[u16]) -> &'a Value {
+pub fn at_path<'a>(event: &'a Event, path: &[u16]) -> &'a Value {
     let (first, rest) = path.split_first().expect("a field path is never empty");
     let mut value = &event.fields[usize::from(*first)];
     for place in rest {
@@ -218,5 +233,5 @@ fn over_chosen(aggregate: Aggregate, step: StepId, path: &[u16], scope: &Scope<'
             values.push(value.clone());
         }
     });
-    functions::aggregate(aggregate, values, scope.faults)
+    functions::aggregate(aggregate, values, scope.moment.faults)
 }

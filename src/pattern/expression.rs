@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use crate::event::Value;
-use crate::pattern::StepId;
+use crate::pattern::{StepId, WindowId};
 
 /// A field, and within records the fields below it: places, outermost first; never empty.
 pub type FieldPath = Box<[u16]>;
@@ -17,37 +17,83 @@ pub enum Expression {
     /// Of the event at hand.
     Field(FieldPath),
     /// Of an event that a step has chosen; null if there is none at that place.
-    Chosen { step: StepId, occurrence: Occurrence, path: FieldPath },
+    Chosen {
+        step: StepId,
+        occurrence: Occurrence,
+        path: FieldPath,
+    },
     /// How many events a step has chosen so far.
     Count(StepId),
     /// Over a field of all events that a step has chosen so far.
-    Aggregate { aggregate: Aggregate, step: StepId, path: FieldPath },
+    Aggregate {
+        aggregate: Aggregate,
+        step: StepId,
+        path: FieldPath,
+    },
+    /// Over the recent events of the key.
+    Window(WindowId),
     Not(Box<Expression>),
     And(Vec<Expression>),
     Or(Vec<Expression>),
-    Compare { comparison: Comparison, left: Box<Expression>, right: Box<Expression> },
+    Compare {
+        comparison: Comparison,
+        left: Box<Expression>,
+        right: Box<Expression>,
+    },
     /// Is the first among the second, a list. Null is in no list.
-    In { item: Box<Expression>, list: Box<Expression> },
+    In {
+        item: Box<Expression>,
+        list: Box<Expression>,
+    },
     IsNull(Box<Expression>),
-    Arithmetic { operation: Arithmetic, left: Box<Expression>, right: Box<Expression> },
+    Arithmetic {
+        operation: Arithmetic,
+        left: Box<Expression>,
+        right: Box<Expression>,
+    },
     Negate(Box<Expression>),
     /// An element of a list value; negative from the end; null out of range.
-    Element { list: Box<Expression>, place: i64 },
+    Element {
+        list: Box<Expression>,
+        place: i64,
+    },
     /// A field of a record that is no field of an event, such as an element of a list; null where the record is.
-    Part { record: Box<Expression>, place: u16 },
+    Part {
+        record: Box<Expression>,
+        place: u16,
+    },
     /// A list of calculated values.
     List(Vec<Expression>),
-    If { condition: Box<Expression>, then: Box<Expression>, otherwise: Box<Expression> },
+    If {
+        condition: Box<Expression>,
+        then: Box<Expression>,
+        otherwise: Box<Expression>,
+    },
     /// The first that is not null.
     Coalesce(Vec<Expression>),
     /// Found anywhere in the text.
-    Matches { text: Box<Expression>, regex: Regex },
-    InNetwork { address: Box<Expression>, network: IpNet },
-    Hour { time: Box<Expression>, zone: Tz },
+    Matches {
+        text: Box<Expression>,
+        regex: Regex,
+    },
+    InNetwork {
+        address: Box<Expression>,
+        network: IpNet,
+    },
+    Hour {
+        time: Box<Expression>,
+        zone: Tz,
+    },
     /// 1 = Monday to 7 = Sunday.
-    Weekday { time: Box<Expression>, zone: Tz },
+    Weekday {
+        time: Box<Expression>,
+        zone: Tz,
+    },
     /// A function of its arguments alone.
-    Call { function: Function, arguments: Vec<Expression> },
+    Call {
+        function: Function,
+        arguments: Vec<Expression>,
+    },
 }
 
 /// Which of a step's events.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use rust_decimal::Decimal;
-use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
+use rust_decimal::prelude::FromPrimitive;
 
 use crate::event::Value;
 use crate::pattern::{Aggregate, Arithmetic, Function, numbers};
@@ -113,6 +113,8 @@ fn extreme(values: Vec<Value>, wanted: Ordering) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use rust_decimal::prelude::ToPrimitive;
+
     use super::*;
 
     #[test]

@@ -7,8 +7,10 @@
 //! |---|---|
 //! | `steps` | the shape: sequences, groups, loops, absences |
 //! | `expression` | the typed expression tree |
+//! | `window` | what a condition asks of the key's recent events |
 //! | `evaluate`, `functions`, `numbers` | what an expression is worth, given an event and what was chosen |
 //! | `display` | expressions as text again |
+//! | `words` | what a pattern does, in words |
 //! | `normal` | the pattern's normal form as text, whose hash is its version |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
@@ -19,16 +21,19 @@ mod functions;
 mod normal;
 mod numbers;
 mod steps;
+mod window;
+mod words;
 
 use std::sync::Arc;
 
 use crate::event::{Schema, StreamId, TimeSpan, Type, Value};
 
 pub use display::{Names, write_value};
-pub use evaluate::{Chosen, NothingChosen, Scope};
+pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
 pub use normal::{normal_form, version};
 pub use steps::{Absence, Body, Connective, ContinuityInside, Element, Part, Quantifier, Sequence};
+pub use window::{Measure, NoWindows, Window, WindowId, WindowSpan, Windows};
 
 /// Everything that runs together: the streams and the patterns over them. Immutable; a task swaps the whole of it.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +65,8 @@ pub struct Pattern {
     pub steps: Vec<Step>,
     /// Each distinct condition once.
     pub conditions: Vec<Condition>,
+    /// Each distinct window that conditions and fields ask for, once.
+    pub windows: Vec<Window>,
     pub body: Sequence,
     pub without: Vec<Without>,
     /// Last event - first event is below this.
@@ -68,6 +75,7 @@ pub struct Pattern {
     /// `None`: the key, and every step's events whole.
     pub emit: Option<Vec<EmitField>>,
     pub on_timeout: OnTimeout,
+    pub suppress: Option<Suppress>,
     /// `limit runs N`; `None`: as configured.
     pub runs_max: Option<u64>,
     pub meta: Vec<(String, Value)>,
@@ -118,6 +126,15 @@ pub enum Skip {
     ToLast(StepId),
 }
 
+/// `suppress D by E`: after a match delivered at t, those with equal E before t + D are counted instead.
+#[derive(Clone, Debug)]
+pub struct Suppress {
+    /// Above zero.
+    pub span: TimeSpan,
+    /// E, part by part, evaluated as in `emit`; of scalar types.
+    pub by: Vec<EmitValue>,
+}
+
 /// What becomes of partial matches that ran out of time.
 #[derive(Clone, Debug)]
 pub enum OnTimeout {
@@ -151,5 +168,9 @@ impl Pattern {
 
     pub fn condition(&self, id: ConditionId) -> &Condition {
         &self.conditions[usize::from(id.0)]
+    }
+
+    pub fn window(&self, id: WindowId) -> &Window {
+        &self.windows[usize::from(id.0)]
     }
 }

@@ -70,6 +70,10 @@ impl Writer<'_> {
             OnTimeout::Emit(emit) => self.emit("on timeout emit", emit),
         }
         self.line(&format!("limit runs {:?}", pattern.runs_max));
+        if let Some(suppress) = &pattern.suppress {
+            let by: Vec<String> = suppress.by.iter().map(|by| self.emitted(by)).collect();
+            self.line(&format!("suppress {} by {}", span(Some(suppress.span)), by.join(", ")));
+        }
         for (name, value) in &pattern.meta {
             let mut text = format!("meta {name:?}: ");
             write_value(value, &mut text);
@@ -145,12 +149,15 @@ impl Writer<'_> {
 
     fn emit(&mut self, word: &str, fields: &[EmitField]) {
         for field in fields {
-            let value = match &field.value {
-                EmitValue::Expression { expression, .. } => expression.text(&self.names(None)),
-                EmitValue::Events(step) => format!("events {}", self.step(Some(*step))),
-                EmitValue::Key(place) => format!("key {place}"),
-            };
-            self.line(&format!("{word} {value} as {:?}", field.name));
+            self.line(&format!("{word} {} as {:?}", self.emitted(&field.value), field.name));
+        }
+    }
+
+    fn emitted(&self, value: &EmitValue) -> String {
+        match value {
+            EmitValue::Expression { expression, .. } => expression.text(&self.names(None)),
+            EmitValue::Events(step) => format!("events {}", self.step(Some(*step))),
+            EmitValue::Key(place) => format!("key {place}"),
         }
     }
 

@@ -148,9 +148,7 @@ fn timely(operation: Arithmetic, left: &Value, right: &Value) -> Option<Value> {
         (Arithmetic::Divide, Value::Duration(left), Value::Duration(right)) => {
             exact(Arithmetic::Divide, Decimal::from(left.micros()), Decimal::from(right.micros()))
         }
-        (Arithmetic::Multiply, Value::Duration(span), number) | (Arithmetic::Multiply, number, Value::Duration(span)) => {
-            scaled(operation, *span, number)
-        }
+        (Arithmetic::Multiply, Value::Duration(span), number) | (Arithmetic::Multiply, number, Value::Duration(span)) => scaled(operation, *span, number),
         (Arithmetic::Divide, Value::Duration(span), number) => scaled(operation, *span, number),
         _ => None,
     }

@@ -25,7 +25,10 @@ pub struct Element {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    Step { step: StepId, condition: ConditionId },
+    Step {
+        step: StepId,
+        condition: ConditionId,
+    },
     Group(Sequence),
     Choice(Vec<Sequence>),
     /// Each once, in any order: single steps only.
@@ -83,13 +86,5 @@ pub enum Absence {
 
 impl Quantifier {
     /// Exactly one event or repetition.
-    pub const ONCE: Self = Self {
-        least: 1,
-        most: Some(1),
-        optional: false,
-        greedy: false,
-        inside: ContinuityInside::Then,
-        each_within: None,
-        until: None,
-    };
+    pub const ONCE: Self = Self { least: 1, most: Some(1), optional: false, greedy: false, inside: ContinuityInside::Then, each_within: None, until: None };
 }

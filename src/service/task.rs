@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, write_set_aside};
 use crate::config::{Config, Strictness, TimestampUnit};
-use crate::engine::{Arrival, Change, Compiled, Counters, Intake, IntakeLimits, Match, Positions, Shard, StreamTiming};
+use crate::engine::{Arrival, Change, Compiled, Counters, Intake, IntakeLimits, Match, Positions, Shard, StreamTiming, Suppression};
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
 use crate::ports::{Record, RecordBatch, StateStore, StoreError};
@@ -79,6 +79,7 @@ pub struct Task {
     decoders: Vec<Decoder>,
     intake: Intake,
     shards: Vec<Shard>,
+    suppression: Suppression,
     strictness: Strictness,
     /// By stream and partition: records before this one were applied before the restart; what they bring out has come out.
     applied_before: BTreeMap<(StreamId, u32), u64>,
@@ -137,6 +138,7 @@ impl Task {
             decoders: decoders.collect(),
             intake,
             shards: shards.collect(),
+            suppression: Suppression::default(),
             strictness: options.strictness,
             applied_before: BTreeMap::new(),
             epoch: Epoch::default(),
@@ -156,6 +158,13 @@ impl Task {
         }
         let mut damaged = None;
         state::scan_runs(store, &mut |key, value| {
+            match self.suppression.restore_entry(key, value) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => {
+                    damaged.get_or_insert(error.to_string());
+                }
+            }
             for shard in &mut self.shards {
                 if let Err(error) = shard.restore(key, value) {
                     damaged.get_or_insert(error.to_string());
@@ -206,6 +215,7 @@ impl Task {
         for shard in &mut self.shards {
             shard.take_changes(&mut changes);
         }
+        self.suppression.take_changes(&mut changes);
         changes
     }
 
@@ -214,6 +224,7 @@ impl Task {
         for shard in &mut self.shards {
             shard.discard_changes();
         }
+        self.suppression.discard_changes();
     }
 
     /// A partition that ended holds nothing back any more.
@@ -246,6 +257,7 @@ impl Task {
         for shard in &self.shards {
             counters.add(shard.counters());
         }
+        self.suppression.count(&mut counters);
         counters
     }
 
@@ -337,6 +349,7 @@ impl Task {
             // Stable: within a pattern and key, which are one shard's, the order decided stays.
             matches[before..].sort_by(|a, b| a.order().cmp(&b.order()));
         }
+        self.suppression.apply(matches, before, watermark);
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use motif::automaton::{Automaton, Decided, Limits, Runs};
 use motif::event::{Event, EventTime, StreamId, Value};
+use motif::pattern::Moment;
 use motif::language::{Compiled, Severity, Source, compile};
 
 const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  ts: timestamp\n  time ts\n}\n\n";
@@ -78,7 +79,7 @@ impl Line {
         let event = Event { stream: StreamId(0), partition: 0, offset: self.count, time, fields: fields.into() };
         self.count += 1;
         self.runs.expire(&self.automaton, time, &mut self.decided);
-        self.runs.advance(&self.automaton, &self.limits, &Arc::new(event), &Cell::new(0), &mut self.decided);
+        self.runs.advance(&self.automaton, &self.limits, &Arc::new(event), Moment::plain(&Cell::new(0)), &mut self.decided);
     }
 
     fn encoded(&self) -> Vec<u8> {

@@ -1,21 +1,23 @@
 //! The conformance cases: a pattern as text, events as they arrive, and exactly what comes out (`tests/conformance/README.md`).
 //!
-//! Each case runs on the runs of the automaton alone, as they are and written and read again after every step. `MOTIF_CONFORMANCE` names another folder of
+//! Each case goes the way that a run goes: its text through the compiler into the engine. Event by event, in one batch, cut at every position with its state
+//! restored from stored bytes into a new engine, and with events in another order of arrival that the watermarks allow. `MOTIF_CONFORMANCE` names another folder of
 //! `*.jsonl` files to run instead of the project's own.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use motif::automaton::{Automaton, Decided, DecidedKind, Limits, Runs};
-use motif::event::{Event, EventTime, Value};
+use motif::automaton::DecidedKind;
+use motif::engine::{Change, Effect, Engine, EngineOptions, Input, Positions};
+use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Severity, Source, compile};
-use motif::pattern::Pattern;
+use motif::pattern::{Pattern, Program};
 use serde::Deserialize;
 
 use crate::oracle::brute;
+
+const STREAM: StreamId = StreamId(0);
 
 /// As the README of the cases gives it.
 const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  ts: timestamp\n  time ts\n}\n\n";
@@ -82,11 +84,13 @@ fn cases() -> Vec<Case> {
 fn check(case: &Case) -> Result<(), String> {
     let mut expected = case.expect.clone();
     expected.sort();
-    let pattern = pattern_of(case).map_err(|problem| failure(case, "compiled", &expected, &problem))?;
-    let ways: [(&str, &dyn Fn() -> Vec<Expected>); 3] = [
-        ("run", &|| run(&pattern, case, Cut::Never)),
-        ("cut and restored after every step", &|| run(&pattern, case, Cut::AfterEveryStep)),
-        ("read by brute force", &|| read_by_brute_force(&pattern, case)),
+    let program = program_of(case).map_err(|problem| failure(case, "compiled", &expected, &problem))?;
+    let ways: [(&str, &dyn Fn() -> Vec<Expected>); 5] = [
+        ("one by one", &|| run(&program, &arrivals(case))),
+        ("in one batch", &|| run_in_one_batch(&program, &arrivals(case))),
+        ("cut and restored at every position", &|| run_with_cuts(case)),
+        ("in another order that the watermarks allow", &|| run(&program, &reordered(case))),
+        ("read by brute force", &|| read_by_brute_force(&program.patterns[0], case)),
     ];
     for (way, run) in ways {
         let mut got = run();
@@ -98,12 +102,12 @@ fn check(case: &Case) -> Result<(), String> {
     Ok(())
 }
 
-fn pattern_of(case: &Case) -> Result<Arc<Pattern>, String> {
+fn program_of(case: &Case) -> Result<Program, String> {
     let compiled = compile(&[Source { path: format!("{}.motif", case.id), text: format!("{SCHEMA}{}", case.text) }]);
     if compiled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(format!("{:#?}\n", compiled.diagnostics));
     }
-    Ok(compiled.program.patterns[0].clone())
+    Ok(compiled.program)
 }
 
 fn failure(case: &Case, way: &str, expected: &[Expected], got: &str) -> String {
@@ -123,63 +127,100 @@ fn listed(expected: &[Expected]) -> String {
     expected.iter().map(|one| format!("  {one:?}\n")).collect()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cut {
-    Never,
-    AfterEveryStep,
+fn engine(program: &Program) -> Engine {
+    let mut engine = Engine::new(program, EngineOptions::default());
+    engine.apply(Input::Open { stream: STREAM, partition: 0 }, &mut Vec::new());
+    engine
 }
 
-/// One key: what arrives is held until the watermark, then stands in line.
-struct Key {
-    automaton: Automaton,
-    runs: Runs,
-    cut: Cut,
-    held: BTreeMap<i64, Vec<Arc<Event>>>,
-    decided: Vec<Decided>,
-}
-
-fn run(pattern: &Arc<Pattern>, case: &Case, cut: Cut) -> Vec<Expected> {
-    let automaton = Automaton::compile(pattern.clone());
-    let mut key = Key { automaton, runs: Runs::default(), cut, held: BTreeMap::new(), decided: Vec::new() };
-    let mut out = Vec::new();
-    arrivals(case, &mut out, |arrival| match arrival {
-        Ok(event) => key.held.entry(event.time.micros()).or_default().push(Arc::new(event)),
-        Err(watermark) => key.release(watermark),
-    });
-    key.release(EventTime::END);
-    assert!(key.runs.is_empty(), "at the end of time nothing is left");
-    out.extend(key.decided.iter().map(|decided| {
-        let chosen = decided.chosen.iter().map(|(step, event)| (pattern.step(*step).name.clone(), id(event)));
-        comes_out(decided.kind, decided.at, chosen)
-    }));
-    out
-}
-
-impl Key {
-    fn release(&mut self, watermark: EventTime) {
-        while let Some(entry) = self.held.first_entry().filter(|entry| *entry.key() <= watermark.micros()) {
-            for event in entry.remove() {
-                self.runs.expire(&self.automaton, event.time, &mut self.decided);
-                self.runs.advance(&self.automaton, &Limits { runs_max: 10_000 }, &event, &Cell::new(0), &mut self.decided);
-                self.cut();
-            }
-        }
-        self.runs.expire(&self.automaton, watermark, &mut self.decided);
-        self.cut();
+fn run(program: &Program, inputs: &[Input]) -> Vec<Expected> {
+    let (mut engine, mut effects) = (engine(program), Vec::new());
+    for input in inputs {
+        engine.apply(input.clone(), &mut effects);
     }
+    engine.apply(Input::End, &mut effects);
+    what_came_out(effects)
+}
 
-    fn cut(&mut self) {
-        if self.cut == Cut::AfterEveryStep {
-            let mut bytes = Vec::new();
-            self.runs.encode(&self.automaton, &mut bytes);
-            self.runs = Runs::decode(&self.automaton, &bytes).expect("what was just written");
+fn run_in_one_batch(program: &Program, inputs: &[Input]) -> Vec<Expected> {
+    let mut effects = Vec::new();
+    engine(program).apply_batch(inputs.iter().cloned().chain([Input::End]), &mut effects);
+    what_came_out(effects)
+}
+
+/// After every input all that is left is the store's bytes and the positions: a program compiled anew takes them up in a new engine, and the source is read again.
+fn run_with_cuts(case: &Case) -> Vec<Expected> {
+    let inputs = arrivals(case);
+    let (mut store, mut effects) = (BTreeMap::new(), Vec::new());
+    let mut positions = Positions::default();
+    for (place, input) in inputs.iter().enumerate() {
+        let program = program_of(case).expect("it compiled before");
+        let mut engine = engine(&program);
+        if place > 0 {
+            take_up(&mut engine, &store, &positions, &inputs[..place]);
+        }
+        engine.apply(input.clone(), &mut effects);
+        flush(&mut engine, &mut store);
+        positions = engine.positions();
+    }
+    let program = program_of(case).expect("it compiled before");
+    let mut engine = engine(&program);
+    take_up(&mut engine, &store, &positions, &inputs);
+    engine.apply(Input::End, &mut effects);
+    flush(&mut engine, &mut store);
+    assert!(store.is_empty(), "at the end of time nothing is left");
+    what_came_out(effects)
+}
+
+fn flush(engine: &mut Engine, store: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+    let mut changes = Vec::new();
+    engine.take_changes(&mut changes);
+    for Change { key, value } in changes {
+        match value {
+            Some(value) => drop(store.insert(key, value)),
+            None => drop(store.remove(&key)),
         }
     }
+}
+
+/// What was held is read again from the rewind place on; the watermarks said so far are said again.
+fn take_up(engine: &mut Engine, store: &BTreeMap<Vec<u8>, Vec<u8>>, positions: &Positions, before: &[Input]) {
+    let entries = store.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+    engine.restore(positions, entries).expect("what was written can be read");
+    let rewind = positions.partitions.iter().find_map(|position| position.rewind.map(|rewind| rewind.offset));
+    let mut effects = Vec::new();
+    for input in before {
+        match input {
+            Input::Arrive { event, .. } if rewind.is_none_or(|rewind| event.offset < rewind) => {}
+            input => engine.apply(input.clone(), &mut effects),
+        }
+    }
+    assert!(effects.is_empty(), "what was decided before comes out once");
+}
+
+fn what_came_out(effects: Vec<Effect>) -> Vec<Expected> {
+    let of = |effect| match effect {
+        Effect::Matched(found) => {
+            let chosen = found.chosen.iter().map(|(step, event)| (found.pattern.step(*step).name.clone(), id(event)));
+            comes_out(found.kind, found.at, chosen)
+        }
+        Effect::Late { event, .. } => Expected::Late { late: id(&event) },
+        other => panic!("no limit is reached: {other:?}"),
+    };
+    effects.into_iter().map(of).collect()
 }
 
 fn read_by_brute_force(pattern: &Pattern, case: &Case) -> Vec<Expected> {
-    let (mut out, mut line) = (Vec::new(), Vec::new());
-    arrivals(case, &mut out, |arrival| line.extend(arrival.ok()));
+    let (mut line, mut watermark) = (Vec::new(), EventTime::BEGINNING);
+    let mut out = Vec::new();
+    for input in arrivals(case) {
+        match input {
+            Input::Watermark { watermark: said, .. } => watermark = watermark.max(said),
+            Input::Arrive { event, .. } if event.time <= watermark => out.push(Expected::Late { late: id(&event) }),
+            Input::Arrive { event, .. } => line.push(event),
+            other => panic!("a case has events and watermarks: {other:?}"),
+        }
+    }
     line.sort_by_key(Event::place);
     let decisions = brute::decide(pattern, &line, usize::MAX).expect("the cases are small");
     out.extend(decisions.into_iter().map(|decision| {
@@ -189,25 +230,43 @@ fn read_by_brute_force(pattern: &Pattern, case: &Case) -> Vec<Expected> {
     out
 }
 
-/// Calls back with each event that is not late and each watermark, in order; late ones are added to what comes out.
-fn arrivals(case: &Case, out: &mut Vec<Expected>, mut arrive: impl FnMut(Result<Event, EventTime>)) {
+/// The case's lines. Without any watermark of its own the line has one before all events: so nothing is late, whatever the order of arrival.
+fn arrivals(case: &Case) -> Vec<Input> {
+    numbered(case.events.iter())
+}
+
+/// The events between two watermarks, the newest first; what is of equal time stays in its order.
+fn reordered(case: &Case) -> Vec<Input> {
+    let mut lines = Vec::new();
+    for part in case.events.split_inclusive(|line| matches!(line, Line::Watermark { .. })) {
+        let mut part: Vec<&Line> = part.iter().collect();
+        part.sort_by_key(|line| match line {
+            Line::Watermark { .. } => (1, 0),
+            Line::Event { ts, .. } => (0, -ts),
+        });
+        lines.extend(part);
+    }
+    numbered(lines.into_iter())
+}
+
+fn numbered<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<Input> {
     let millis = |millis| EventTime::from_millis(millis).expect("small");
-    let mut watermark = EventTime::BEGINNING;
-    for (offset, line) in (0..).zip(&case.events) {
-        match line {
-            Line::Watermark { wm } => {
-                watermark = watermark.max(millis(*wm));
-                arrive(Err(watermark));
-            }
-            Line::Event { id, ts, .. } if millis(*ts) <= watermark => out.push(Expected::Late { late: *id }),
+    let beginning = EventTime::from_micros(EventTime::BEGINNING.micros() + 1);
+    let mut inputs = vec![Input::Watermark { stream: STREAM, partition: 0, watermark: beginning }];
+    let mut offset = 0;
+    for line in lines {
+        inputs.push(match line {
+            Line::Watermark { wm } => Input::Watermark { stream: STREAM, partition: 0, watermark: millis(*wm) },
             Line::Event { id, ts, t, v } => {
                 let text = t.as_deref().map_or(Value::Null, Value::text);
                 let fields = [Value::Int(*id), text, v.map_or(Value::Null, Value::Int), Value::Timestamp(millis(*ts))];
-                let stream = motif::event::StreamId(0);
-                arrive(Ok(Event { stream, partition: 0, offset, time: millis(*ts), fields: fields.into() }));
+                let event = Event { stream: STREAM, partition: 0, offset, time: millis(*ts), fields: fields.into() };
+                offset += 1;
+                Input::Arrive { event, position: offset - 1, next_position: offset }
             }
-        }
+        });
     }
+    inputs
 }
 
 fn id(event: &Event) -> i64 {

@@ -128,6 +128,39 @@ pattern one_line {
   within 4s
 }
 
+pattern windows {
+  from clicks, orders by user
+  match a: clicks where count(clicks over 5s) >= 3 and sum(orders.v over 10s) > 5
+   then b: orders where distinct(clicks.v over tumbling 8s) > 1 or count(got over session 2s) > 2
+  within 10s
+  skip none
+  emit user, max(clicks.v over 20s) as most, avg(orders.v over session 4s) as middle
+}
+
+pattern windows_at_a_deadline {
+  from clicks by user
+  match a: clicks where v > 2
+   then not b: clicks where v > 7
+  within 4s
+  emit user, count(clicks over 6s) as n, collect(clicks.v over tumbling 5s) as values
+}
+
+pattern told_once {
+  from clicks, orders by user
+  match a: clicks where v > 3
+   then b: orders where v > 3
+  within 6s
+  skip none
+  suppress 20s by user
+}
+
+pattern told_once_across_keys {
+  from orders by user
+  match a: orders where v > 2 and count(orders over 3s) > 1
+  emit user, a.v as v
+  suppress 8s by a.v
+}
+
 pattern unbounded {
   from orders by user
   match a: orders where v == 0
@@ -258,9 +291,9 @@ impl Output {
 }
 
 fn line(found: &Match) -> String {
-    let Match { pattern, kind, key, key_values, at, chosen, fields, runs_dropped, id, .. } = found;
+    let Match { pattern, kind, key, key_values, at, chosen, fields, runs_dropped, suppressed, id, .. } = found;
     let chosen: Vec<_> = chosen.iter().map(|(step, event)| (&pattern.step(*step).name, event.stream.0, event.partition, event.offset)).collect();
-    format!("{} {kind:?} {key:?} {key_values:?} {at} {chosen:?} {fields:?} {runs_dropped} {id:032x}", pattern.name)
+    format!("{} {kind:?} {key:?} {key_values:?} {at} {chosen:?} {fields:?} {runs_dropped} {suppressed} {id:032x}", pattern.name)
 }
 
 /// What a store holds.

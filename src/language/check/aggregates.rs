@@ -42,7 +42,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         let name = &function.node;
         let message = format!("`{name}` of a stream needs a window");
         let diagnostic = Diagnostic::new(Code::StepAsValue, span, message, "a stream, not a step");
-        diagnostic.help(format!("name a step, `{}`; windows, as in `count({stream} over 10m)`, are not built yet", usage(name)))
+        diagnostic.help(format!("name a step, `{}`; or how far back to look, as in `{name}({stream}{} over 10m)`", usage(name), if name == "count" { "" } else { ".field" }))
     }
 
     fn no_step(&self, function: &Name, argument: &Ast) -> Diagnostic {
@@ -62,13 +62,7 @@ impl<'a> Lowering<'_, '_, 'a> {
     pub(super) fn aggregate(&mut self, aggregate: Aggregate, function: &Name, arguments: &'a [Ast], span: Span) -> Typed<'a> {
         let Some([argument]) = self.exactly(function, arguments) else { return Typed::unknown(span) };
         let Some(StepField { id, path, typed }) = self.step_argument(function, argument) else { return Typed::unknown(span) };
-        let calculates = typed.kind.is_number() || typed.kind == Kind::DURATION;
-        let (fits, takes) = match aggregate {
-            Aggregate::Sum | Aggregate::Average => (calculates, "a number or a duration"),
-            Aggregate::Least | Aggregate::Most => (typed.kind.has_order(), "what has an order"),
-            Aggregate::Distinct | Aggregate::Collect => (true, ""),
-        };
-        if !fits {
+        if let Some(takes) = fits_aggregate(aggregate, &typed.kind) {
             let diagnostic = self.unfit(function, &typed, takes);
             return self.wrong(span, diagnostic);
         }
@@ -122,6 +116,16 @@ impl<'a> Lowering<'_, '_, 'a> {
             }
         }
     }
+}
+
+/// `None`: it fits; else what the aggregate takes.
+pub(super) fn fits_aggregate(aggregate: Aggregate, kind: &Kind) -> Option<&'static str> {
+    let (fits, takes) = match aggregate {
+        Aggregate::Sum | Aggregate::Average => (kind.is_number() || *kind == Kind::DURATION, "a number or a duration"),
+        Aggregate::Least | Aggregate::Most => (kind.has_order(), "what has an order"),
+        Aggregate::Distinct | Aggregate::Collect => (true, ""),
+    };
+    (!fits).then_some(takes)
 }
 
 /// What a path of fields begins with.

@@ -13,7 +13,7 @@ use crate::language::check::literals::{Written, negated, number_kind};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
-use crate::pattern::{Arithmetic, Expression, NothingChosen, Scope};
+use crate::pattern::{Arithmetic, Expression, Moment, NothingChosen, Scope};
 
 impl<'a> Lowering<'_, '_, 'a> {
     pub(super) fn arithmetic(&mut self, operator: Spanned<Operator>, left: &'a Ast, right: &'a Ast, span: Span) -> Typed<'a> {
@@ -78,7 +78,7 @@ impl<'a> Lowering<'_, '_, 'a> {
 
     /// The result of a calculation that is written out altogether.
     fn calculated(&mut self, expression: &Expression, span: Span) -> Typed<'a> {
-        match expression.value(&Scope { event: None, chosen: &NothingChosen, faults: &Cell::new(0) }) {
+        match expression.value(&Scope { event: None, chosen: &NothingChosen, moment: Moment::plain(&Cell::new(0)) }) {
             Value::Decimal(value) => Typed::new(Expression::Constant(Value::Decimal(value)), number_kind(value), false, span),
             _ => self.wrong(span, Diagnostic::new(Code::NumberRange, span, "the calculation has no result", "divides by zero, or is too large")),
         }

@@ -3,11 +3,9 @@
 use crate::event::{TimeSpan, Value};
 use crate::language::ast::{self, ClauseKind, EmitField, EventSet, MetaField, Name};
 use crate::language::check::declarations::twice;
-use crate::language::check::expression::Lowering;
 use crate::language::check::findings::Findings;
 use crate::language::check::literals::{Items, written};
 use crate::language::check::names::listed;
-use crate::language::check::scope::Scope;
 use crate::language::check::size::events_max;
 use crate::language::check::steps::{Standing, StepRole, StepTable};
 use crate::language::codes::Code;
@@ -26,7 +24,7 @@ pub(super) struct Clauses<'a> {
     pub skip: Option<&'a ast::Skip>,
     pub emit: Option<&'a [EmitField]>,
     pub on_timeout: Option<(&'a [EmitField], Span)>,
-    pub suppress: Option<&'a [ast::Expression]>,
+    pub suppress: Option<(TimeSpan, &'a [ast::Expression])>,
     pub runs_max: Option<u64>,
     pub meta: &'a [MetaField],
 }
@@ -68,11 +66,7 @@ impl<'a> Clauses<'a> {
             ClauseKind::Skip(skip) => self.skip = Some(skip),
             ClauseKind::Emit(fields) => self.emit = Some(fields),
             ClauseKind::OnTimeout(fields) => self.on_timeout = Some((fields, clause.span)),
-            ClauseKind::Suppress { by, .. } => {
-                self.suppress = Some(by);
-                let diagnostic = Diagnostic::new(Code::NotBuilt, clause.span, "`suppress` is not built yet", "cannot be run by this version");
-                findings.add(diagnostic.help("leave it out; `skip` says which overlapping matches survive"));
-            }
+            ClauseKind::Suppress { span, by } => self.suppress = Some((span.node, by)),
             ClauseKind::LimitRuns(limit) if limit.node == 0 => {
                 let diagnostic = Diagnostic::new(Code::BadLimit, limit.span, "with no partial match there is no match", "at least 1");
                 findings.add(diagnostic.help("leave the clause out for the configured limit"));
@@ -178,11 +172,4 @@ pub(super) fn meta(fields: &[MetaField], findings: &mut Findings) -> Vec<(String
         meta.push((field.name.node.clone(), written(&field.value, Items::Free, findings).value));
     }
     meta
-}
-
-/// `suppress … by E`: not run yet, but what is wrong in it can be said.
-pub(super) fn suppress<'a>(by: Option<&'a [ast::Expression]>, scope: &Scope<'_, 'a>, findings: &mut Findings) {
-    for expression in by.unwrap_or_default() {
-        Lowering::new(scope, findings).value(expression);
-    }
 }

@@ -12,6 +12,7 @@ use crate::language::check::scope::{Around, AtHand, Scope};
 use crate::language::check::shape::{Demanded, Waiting};
 use crate::language::check::sources::all_of;
 use crate::language::check::steps::{Standing, StepRole, StepTable};
+use crate::language::check::windows::WindowTable;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
@@ -21,6 +22,7 @@ use crate::pattern::{Absence, Body, Condition, ConditionId, Element, Expression,
 pub(super) struct Conditions<'s, 'a> {
     declarations: &'s Declarations<'a>,
     table: &'s StepTable<'a>,
+    windows: &'s WindowTable<'s, 'a>,
     pub list: Vec<Condition>,
     /// By what they are, spelled out.
     ids: BTreeMap<String, ConditionId>,
@@ -38,8 +40,8 @@ struct Lowered {
 }
 
 impl<'s, 'a> Conditions<'s, 'a> {
-    pub(super) fn new(declarations: &'s Declarations<'a>, table: &'s StepTable<'a>) -> Self {
-        Self { declarations, table, list: Vec::new(), ids: BTreeMap::new(), lists: Vec::new() }
+    pub(super) fn new(declarations: &'s Declarations<'a>, table: &'s StepTable<'a>, windows: &'s WindowTable<'s, 'a>) -> Self {
+        Self { declarations, table, windows, list: Vec::new(), ids: BTreeMap::new(), lists: Vec::new() }
     }
 
     /// One that was put down when the pattern's shape was made.
@@ -73,7 +75,7 @@ impl<'s, 'a> Conditions<'s, 'a> {
     ) -> Lowered {
         let defined = events.and_then(|events| self.declarations.events.get(events.stream.node.as_str())).and_then(Option::as_ref);
         let mut parts = defined.map(|events| events.conditions.clone()).unwrap_or_default();
-        let scope = Scope { declarations: self.declarations, at_hand: stream.map_or(AtHand::Unknown, AtHand::Event), around };
+        let scope = Scope { declarations: self.declarations, at_hand: stream.map_or(AtHand::Unknown, AtHand::Event), around, windows: Some(self.windows) };
         let errors = findings.error_count();
         let mut lowering = Lowering::new(&scope, findings);
         if let Some(condition) = condition {

@@ -57,7 +57,7 @@ fn resolved<'a>(define: &'a ast::Define, declarations: &Declarations<'a>, findin
     }
     events.lineage.insert(0, &define.name.node);
     if let Some(condition) = &define.events.condition {
-        let scope = Scope { declarations, at_hand: AtHand::Event(events.stream), around: Around::Event };
+        let scope = Scope { declarations, at_hand: AtHand::Event(events.stream), around: Around::Event, windows: None };
         let condition = Lowering::new(&scope, findings).condition(condition);
         events.conditions.extend(conjuncts(condition));
     }

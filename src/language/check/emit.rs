@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::{TimeSpan, Type};
 use crate::language::ast::{self, ExpressionKind};
-use crate::language::check::declarations::{Declarations, twice};
+use crate::language::check::declarations::twice;
 use crate::language::check::expression::{Lowering, bare};
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
-use crate::language::check::scope::{Around, AtHand, Scope};
+use crate::language::check::scope::Scope;
 use crate::language::check::sources::{Key, path_name};
-use crate::language::check::steps::{StepRole, StepTable};
+use crate::language::check::steps::StepRole;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
-use crate::pattern::{EmitField, EmitValue, Expression, Occurrence, Source, Step, StepId};
+use crate::pattern::{Absence, EmitField, EmitValue, Expression, Occurrence, Part, Sequence, Source, Step, StepId, Suppress};
 
 /// A part of the key, as expressions of `emit` can name it.
 pub(super) struct KeyPart {
@@ -50,7 +51,7 @@ fn chosen_instead(expression: Expression, step: StepId) -> Expression {
     let several = |parts: Vec<Expression>| parts.into_iter().map(|part| chosen_instead(part, step)).collect();
     match expression {
         Expression::Field(path) => Expression::Chosen { step, occurrence: Occurrence::FromFirst(0), path },
-        Expression::Constant(_) | Expression::Chosen { .. } | Expression::Count(_) | Expression::Aggregate { .. } => expression,
+        Expression::Constant(_) | Expression::Chosen { .. } | Expression::Count(_) | Expression::Aggregate { .. } | Expression::Window(_) => expression,
         Expression::Not(operand) => Expression::Not(one(operand)),
         Expression::IsNull(operand) => Expression::IsNull(one(operand)),
         Expression::Negate(operand) => Expression::Negate(one(operand)),
@@ -73,27 +74,20 @@ fn chosen_instead(expression: Expression, step: StepId) -> Expression {
 }
 
 /// The fields in their order; what is wrong with one is said, and it is left out.
-pub(super) fn fields<'a>(
-    fields: &'a [ast::EmitField],
-    steps: &StepTable<'a>,
-    key: &[KeyPart],
-    declarations: &Declarations<'a>,
-    findings: &mut Findings,
-) -> Vec<EmitField> {
-    let scope = Scope { declarations, at_hand: AtHand::None, around: Around::Emit { steps, key } };
+pub(super) fn fields<'a>(fields: &'a [ast::EmitField], scope: &Scope<'_, 'a>, findings: &mut Findings) -> Vec<EmitField> {
     let mut names: BTreeMap<&str, Span> = BTreeMap::new();
     let mut emitted = Vec::new();
     for field in fields {
-        let value = value(field, &scope, findings);
+        let value = value(&field.value, scope, findings);
         let Some((name, span)) = name(field) else {
             let diagnostic = Diagnostic::new(Code::NeedsName, field.value.span, "what is calculated needs a name", "called what?");
-            findings.add(diagnostic.help(format!("write `{} as NAME`", declarations.quoted(field.value.span))));
+            findings.add(diagnostic.help(format!("write `{} as NAME`", scope.declarations.quoted(field.value.span))));
             continue;
         };
         if let Some(first) = names.insert(name, span) {
             let diagnostic = twice(name, span, first);
             findings.add(if field.name.is_none() {
-                diagnostic.help(format!("write `{} as OTHER`", declarations.quoted(field.value.span)))
+                diagnostic.help(format!("write `{} as OTHER`", scope.declarations.quoted(field.value.span)))
             } else {
                 diagnostic
             });
@@ -101,6 +95,50 @@ pub(super) fn fields<'a>(
         emitted.extend(value.map(|value| EmitField { name: name.to_owned(), value }));
     }
     emitted
+}
+
+/// A match that ends in `next not` is decided by an event that is not its own, when the windows of its last event are gone.
+pub(super) fn check_windows(fields: &[ast::EmitField], emitted: Option<&[EmitField]>, body: &Sequence, findings: &mut Findings) {
+    if !matches!(body.0.last(), Some(Part::Absence(Absence::NextNot { .. }))) {
+        return;
+    }
+    for field in emitted.unwrap_or_default() {
+        let mut asks = false;
+        if let EmitValue::Expression { expression, .. } = &field.value {
+            expression.visit(&mut |part| asks |= matches!(part, Expression::Window(_)));
+        }
+        let written = fields.iter().find(|written| name(written).is_some_and(|(name, _)| name == field.name));
+        if let (true, Some(written)) = (asks, written) {
+            let message = "windows in `emit` of a pattern that ends in `next not` are not built yet";
+            let diagnostic = Diagnostic::new(Code::NotBuilt, written.value.span, message, "cannot be run by this version");
+            findings.add(diagnostic.help("end in `not … for`, or ask in the condition of the last step"));
+        }
+    }
+}
+
+/// `suppress D by E, …`: what matches must have in common.
+pub(super) fn suppress<'a>(span: TimeSpan, by: &'a [ast::Expression], scope: &Scope<'_, 'a>, findings: &mut Findings) -> Suppress {
+    let mut parts = Vec::new();
+    for ast in by {
+        match value(ast, scope, findings) {
+            Some(EmitValue::Events(_)) => {
+                let diagnostic = Diagnostic::new(Code::StepAsValue, ast.span, "matches are compared by a value, and this is a step", "a step");
+                findings.add(diagnostic.help("say which field of it: `x.field`"));
+            }
+            Some(EmitValue::Expression { r#type: Type::List(_) | Type::Record(_), .. }) => {
+                let diagnostic = Diagnostic::new(Code::KeyType, ast.span, "matches are compared by one value", "a list or a record");
+                findings.add(diagnostic.help("write a field of it, or several with commas between"));
+            }
+            part => parts.extend(part),
+        }
+    }
+    let across = by.iter().zip(&parts).find(|(_, part)| !matches!(part, EmitValue::Key(_)));
+    if let (Some((ast, _)), false) = (across, parts.is_empty()) {
+        let message = "the key does not determine this, so it is compared across the keys of a task";
+        let diagnostic = Diagnostic::new(Code::SuppressAcrossKeys, ast.span, message, "not a part of the key");
+        findings.add(diagnostic.help("where a topic has several partitions, each suppresses for itself"));
+    }
+    Suppress { span, by: parts }
 }
 
 /// A path is called by its last part.
@@ -111,13 +149,13 @@ fn name(field: &ast::EmitField) -> Option<(&str, Span)> {
     }
 }
 
-fn value<'a>(field: &'a ast::EmitField, scope: &Scope<'_, 'a>, findings: &mut Findings) -> Option<EmitValue> {
-    if let ExpressionKind::Name(name) = &bare(&field.value).kind {
+fn value<'a>(ast: &'a ast::Expression, scope: &Scope<'_, 'a>, findings: &mut Findings) -> Option<EmitValue> {
+    if let ExpressionKind::Name(name) = &bare(ast).kind {
         let key = scope.key().iter().position(|part| part.name.as_deref() == Some(name));
         let step = scope.steps().zip(scope.step(name)).map(|(steps, step)| &steps.entries[step]);
         match (key, step) {
             (Some(_), Some(step)) => {
-                findings.add(key_like_step(name, field.value.span, step.name.span));
+                findings.add(key_like_step(name, ast.span, step.name.span));
                 return None;
             }
             (Some(place), None) => return Some(EmitValue::Key(place)),
@@ -126,13 +164,13 @@ fn value<'a>(field: &'a ast::EmitField, scope: &Scope<'_, 'a>, findings: &mut Fi
                     return Some(EmitValue::Events(id));
                 }
                 // Says why not.
-                Lowering::new(scope, findings).mention(scope.step(name)?, field.value.span, None);
+                Lowering::new(scope, findings).mention(scope.step(name)?, ast.span, None);
                 return None;
             }
             (None, None) => {}
         }
     }
-    let typed = Lowering::new(scope, findings).value(&field.value);
+    let typed = Lowering::new(scope, findings).value(ast);
     if typed.is_unknown() {
         return None;
     }

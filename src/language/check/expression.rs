@@ -91,7 +91,7 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
             ExpressionKind::Member { base, field } => self.member(base, field, ast.span),
             ExpressionKind::Index { base, place } => self.index(base, *place, ast.span),
             ExpressionKind::Call { function, arguments } => self.call(function, arguments, ast.span),
-            ExpressionKind::Window { .. } => self.window(ast.span),
+            ExpressionKind::Window { function, argument, window } => self.window(function, argument, window, ast.span),
             ExpressionKind::List(items) => self.list(items, ast.span),
             ExpressionKind::Not(operand) => self.not(operand, ast.span),
             ExpressionKind::Negate(operand) => self.negate(operand, ast.span),
@@ -112,12 +112,6 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
         let Written { value, kind } = written(ast, Items::Free, self.findings);
         let nullable = kind == Kind::Null;
         Typed::new(Expression::Constant(value), kind, nullable, ast.span)
-    }
-
-    fn window(&mut self, span: Span) -> Typed<'a> {
-        let diagnostic = Diagnostic::new(Code::NotBuilt, span, "windows (`over`) are not built yet", "cannot be run by this version")
-            .help("count the events of a step instead: `x{3,}: S` with `within D`, and `count(x)`");
-        self.wrong(span, diagnostic)
     }
 
     // Lists.

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 
 use crate::event::Value;
-use crate::pattern::{Aggregate, Expression, Function, NothingChosen, Scope, StepId};
+use crate::pattern::{Aggregate, Expression, Function, Moment, NothingChosen, Scope, StepId};
 
 /// Whether the condition is false whatever the event and the other steps are.
 pub(super) fn never_holds(condition: &Expression, step: StepId) -> bool {
@@ -28,7 +28,7 @@ fn truth(condition: &Expression, step: StepId) -> Option<bool> {
             Some(false)
         }
         other if is_null(other, step) => Some(false),
-        other if is_settled(other, step) => Some(other.holds(&Scope { event: None, chosen: &NothingChosen, faults: &Cell::new(0) })),
+        other if is_settled(other, step) => Some(other.holds(&Scope { event: None, chosen: &NothingChosen, moment: Moment::plain(&Cell::new(0)) })),
         _ => None,
     }
 }
@@ -72,7 +72,7 @@ fn is_settled(value: &Expression, step: StepId) -> bool {
     let mut settled = true;
     value.visit(&mut |part| {
         settled &= match part {
-            Expression::Field(_) => false,
+            Expression::Field(_) | Expression::Window(_) => false,
             Expression::Chosen { step: of, .. } | Expression::Count(of) | Expression::Aggregate { step: of, .. } => *of == step,
             _ => true,
         };

@@ -15,7 +15,7 @@
 //! | `pattern` | one pattern, in this order: `sources`, `shape` (with `quantifiers`), `size`, `conditions` (with `first_event`), `clauses`, `emit`, `warnings` |
 //! | `steps` | a pattern's steps by name, and how they stand to one another |
 //! | `scope`, `names` | what names mean where an expression stands |
-//! | `expression`, `comparison`, `arithmetic`, `calls`, `aggregates`, `written_arguments` | expressions: types and lowering |
+//! | `expression`, `comparison`, `arithmetic`, `calls`, `aggregates`, `windows`, `written_arguments` | expressions: types and lowering |
 //! | `kinds`, `literals` | types while they are checked; what is written out |
 //! | `test_blocks`, `test_values` | `test` |
 //! | `findings` | what is wrong, gathered |
@@ -50,6 +50,7 @@ mod streams;
 mod test_blocks;
 mod test_values;
 mod warnings;
+mod windows;
 mod written_arguments;
 
 use std::collections::BTreeSet;

@@ -16,6 +16,7 @@ use crate::language::check::size;
 use crate::language::check::sources::{self, Key, Sources};
 use crate::language::check::steps::{StepRole, StepTable};
 use crate::language::check::warnings;
+use crate::language::check::windows::WindowTable;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
@@ -59,7 +60,8 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
         size::check(&body, pattern.name.span, findings);
     }
 
-    let mut conditions = Conditions::new(declarations, &table);
+    let windows = WindowTable::new(&sources);
+    let mut conditions = Conditions::new(declarations, &table, &windows);
     let ids: Vec<_> = waiting.iter().map(|waiting| conditions.of_step(waiting, findings)).collect();
     conditions::put(&ids, &mut body);
     let without = clauses.withouts.iter().zip(without_streams).map(|(without, stream)| {
@@ -73,9 +75,10 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
 
     let typed_sources = sources.typed(&key);
     let parts = if key.parts.len() == sources.known.len() { emit::key_parts(&key, &typed_sources, &steps) } else { Vec::new() };
-    let scope = Scope { declarations, at_hand: AtHand::None, around: Around::Emit { steps: &table, key: &parts } };
-    clauses::suppress(clauses.suppress, &scope, findings);
-    let emitted = emitted(&clauses, &table, &parts, declarations, findings);
+    let scope = Scope { declarations, at_hand: AtHand::None, around: Around::Emit { steps: &table, key: &parts }, windows: Some(&windows) };
+    let suppress = clauses.suppress.map(|(span, by)| emit::suppress(span, by, &scope, findings));
+    let emitted = emitted(&clauses, &scope, findings);
+    emit::check_windows(clauses.emit.unwrap_or_default(), emitted.on_match.as_deref(), &body, findings);
     if emitted.whole_events {
         check_key_names(pattern, &parts, &table, findings);
     }
@@ -91,12 +94,14 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
         key_names: Vec::new(),
         steps,
         conditions,
+        windows: windows.into_windows(),
         body,
         without,
         within: clauses.within,
         skip,
         emit: emitted.on_match,
         on_timeout: emitted.on_timeout,
+        suppress,
         runs_max: clauses.runs_max,
         meta,
     };
@@ -111,12 +116,12 @@ struct Emitted {
     whole_events: bool,
 }
 
-fn emitted<'a>(clauses: &Clauses<'a>, table: &StepTable<'a>, key: &[KeyPart], declarations: &Declarations<'a>, findings: &mut Findings) -> Emitted {
-    let on_match = clauses.emit.map(|fields| emit::fields(fields, table, key, declarations, findings));
+fn emitted<'a>(clauses: &Clauses<'a>, scope: &Scope<'_, 'a>, findings: &mut Findings) -> Emitted {
+    let on_match = clauses.emit.map(|fields| emit::fields(fields, scope, findings));
     let on_timeout = match clauses.on_timeout {
         None => OnTimeout::Silent,
         Some(([], _)) => OnTimeout::EmitAsMatch,
-        Some((fields, _)) => OnTimeout::Emit(emit::fields(fields, table, key, declarations, findings)),
+        Some((fields, _)) => OnTimeout::Emit(emit::fields(fields, scope, findings)),
     };
     Emitted { whole_events: on_match.is_none(), on_match, on_timeout }
 }

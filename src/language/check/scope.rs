@@ -4,12 +4,15 @@ use crate::event::StreamId;
 use crate::language::check::declarations::Declarations;
 use crate::language::check::emit::KeyPart;
 use crate::language::check::steps::{StepTable, Turn};
+use crate::language::check::windows::WindowTable;
 
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'s, 'a> {
     pub declarations: &'s Declarations<'a>,
     pub at_hand: AtHand,
     pub around: Around<'s, 'a>,
+    /// `None`: no key's events are at hand, so windows have no meaning.
+    pub windows: Option<&'s WindowTable<'s, 'a>>,
 }
 
 /// The event that bare names are fields of.

@@ -77,7 +77,7 @@ pub(super) fn key<'a>(by: &'a [Ast], sources: &Sources<'a>, declarations: &Decla
     let Some(by_source) = parts_by_source(by, sources, findings) else { return Key::default() };
     let mut key = Key::default();
     for (place, ((name, events), parts)) in sources.known.iter().zip(&by_source).enumerate() {
-        let scope = Scope { declarations, at_hand: AtHand::Event(events.stream), around: Around::Key { source: Some(&name.node) } };
+        let scope = Scope { declarations, at_hand: AtHand::Event(events.stream), around: Around::Key { source: Some(&name.node) }, windows: None };
         let mut expressions = Vec::new();
         for (part, ast) in parts.iter().enumerate() {
             let typed = Lowering::new(&scope, findings).value(ast);

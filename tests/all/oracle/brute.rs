@@ -8,8 +8,8 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use motif::automaton::DecidedKind;
-use motif::event::{Event, EventTime, TimeSpan};
-use motif::pattern::{Chosen, ConditionId, Pattern, Skip, StepId};
+use motif::event::{Event, EventTime, TimeSpan, Value};
+use motif::pattern::{Chosen, ConditionId, Measure, Moment, NothingChosen, Pattern, Skip, StepId, WindowId, WindowSpan, Windows, at_path};
 
 use super::rest::{Choice, PassOver, Rest, RestKey, Take};
 
@@ -253,7 +253,43 @@ impl<'a> Oracle<'a> {
 
     fn fits(&self, condition: ConditionId, place: usize, chosen: &[(StepId, usize)]) -> bool {
         let view = View { line: self.line, chosen };
-        self.pattern.condition(condition).holds(&self.line[place], &view, &Cell::new(0))
+        let recent = Recent { pattern: self.pattern, line: &self.line[..=place], at: self.line[place].time };
+        self.pattern.condition(condition).holds(&self.line[place], &view, Moment { windows: &recent, faults: &Cell::new(0) })
+    }
+}
+
+/// The windows, read off the line up to the event at hand.
+struct Recent<'a> {
+    pattern: &'a Pattern,
+    line: &'a [Event],
+    at: EventTime,
+}
+
+impl Windows for Recent<'_> {
+    fn value(&self, id: WindowId, faults: &Cell<u64>) -> Value {
+        let window = self.pattern.window(id);
+        let counts = |event: &&Event| window.events.holds(event, &NothingChosen, Moment::plain(faults));
+        let counting: Vec<&Event> = self.line.iter().filter(counts).collect();
+        let is_in = |place: usize| {
+            let time = counting[place].time;
+            match window.span {
+                WindowSpan::Sliding(span) => time > self.at.minus(span),
+                WindowSpan::Tumbling(span) => time.micros().div_euclid(span.micros()) == self.at.micros().div_euclid(span.micros()),
+                WindowSpan::Session(span) => {
+                    let after = counting[place + 1..].iter().map(|event| event.time).chain([self.at]);
+                    let gaps = counting[place..].iter().zip(after).map(|(event, next)| next.since(event.time));
+                    gaps.into_iter().all(|gap| gap < span)
+                }
+            }
+        };
+        let values: Vec<Value> = (0..counting.len())
+            .filter(|place| is_in(*place))
+            .map(|place| match &window.measure {
+                Measure::Count => Value::Null,
+                Measure::Aggregate { path, .. } => at_path(counting[place], path).clone(),
+            })
+            .collect();
+        window.measure.of(values.into_iter(), faults)
     }
 }
 

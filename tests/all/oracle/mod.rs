@@ -1,4 +1,4 @@
-//! Random patterns on random streams: the runs of the automaton, cut and restored after every step, against a brute-force reading of the language.
+//! Random patterns on random streams: the engine, its state written and read again after every event, against a brute-force reading of the language.
 //!
 //! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many cases to try. What fails is shrunk and printed as a pattern file
 //! with its events.
@@ -8,15 +8,14 @@ mod random;
 mod rest;
 mod sketch;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
 
-use motif::automaton::{Automaton, Decided, DecidedKind, Limits, Runs};
-use motif::event::{Event, EventTime, Value};
+use motif::automaton::DecidedKind;
+use motif::engine::{Change, Effect, Engine, EngineOptions, Input, Positions};
+use motif::event::{Event, StreamId, Value};
 use motif::language::{Severity, Source, compile};
-use motif::pattern::{OnTimeout, Pattern};
+use motif::pattern::{OnTimeout, Program};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -28,7 +27,7 @@ const CASES: u64 = 2_000;
 const CHOICES_MAX: usize = 4_000;
 
 #[test]
-fn runs_decide_what_the_brute_force_reading_decides() {
+fn the_engine_decides_what_the_brute_force_reading_decides() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
     let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
@@ -83,59 +82,69 @@ impl Tally {
 }
 
 fn judge(sketch: &Sketch, events: &[Event]) -> Verdict {
-    let Some(pattern) = pattern_of(sketch) else { return Verdict::Refused };
-    let Some(mut expected) = brute::decide(&pattern, events, CHOICES_MAX) else { return Verdict::TooMuch };
+    let Some(program) = program_of(sketch) else { return Verdict::Refused };
+    let pattern = &program.patterns[0];
+    let Some(mut expected) = brute::decide(pattern, events, CHOICES_MAX) else { return Verdict::TooMuch };
     if matches!(pattern.on_timeout, OnTimeout::Silent) {
         expected.retain(|decision| decision.kind == DecidedKind::Match);
     }
-    let got = decide(pattern, events);
+    let got = decide(&program, events);
     if got == expected { Verdict::Same(expected) } else { Verdict::Differs { expected, got } }
 }
 
-fn pattern_of(sketch: &Sketch) -> Option<Arc<Pattern>> {
+fn program_of(sketch: &Sketch) -> Option<Program> {
     let source = Source { path: "p.motif".to_owned(), text: format!("{SCHEMA}{sketch}") };
     let compiled = compile(&[source]);
     let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    (!refused).then(|| compiled.program.patterns[0].clone())
+    (!refused).then_some(compiled.program)
 }
 
-/// What the automaton decides on a line of events; its runs are written and read again after every step.
-pub fn decide(pattern: Arc<Pattern>, line: &[Event]) -> Vec<Decision> {
-    let automaton = Automaton::compile(pattern);
+/// What the engine decides on a line of events; its state is written and read again by a new engine after every event.
+fn decide(program: &Program, line: &[Event]) -> Vec<Decision> {
     let places: BTreeMap<u64, usize> = line.iter().enumerate().map(|(place, event)| (event.offset, place)).collect();
-    let (limits, faults) = (Limits { runs_max: u64::MAX }, Cell::new(0));
-    let (mut runs, mut decided) = (Runs::default(), Vec::new());
-    for event in line {
-        runs.expire(&automaton, event.time, &mut decided);
-        runs = cut(&automaton, &runs);
-        let event = Arc::new(event.clone());
-        let idle = runs.is_empty() && !automaton.starts(&event, &faults);
-        runs.advance(&automaton, &limits, &event, &faults, &mut decided);
-        assert!(!idle || runs.is_empty(), "what cannot start a run starts none");
-        runs = cut(&automaton, &runs);
+    let (mut store, mut positions, mut effects) = (BTreeMap::new(), Positions::default(), Vec::new());
+    for (place, event) in line.iter().enumerate() {
+        let mut engine = engine(program, &store, &positions);
+        // What is held at the watermark, of equal time, is read again.
+        let rewind = positions.partitions.iter().find_map(|position| position.rewind.map(|rewind| rewind.offset));
+        for before in line[..place].iter().filter(|before| rewind.is_some_and(|rewind| rewind <= before.offset)) {
+            engine.apply(arrive(before), &mut effects);
+        }
+        engine.apply(arrive(event), &mut effects);
+        if place + 1 == line.len() {
+            engine.apply(Input::End, &mut effects);
+        }
+        let mut changes = Vec::new();
+        engine.take_changes(&mut changes);
+        for Change { key, value } in changes {
+            match value {
+                Some(value) => drop(store.insert(key, value)),
+                None => drop(store.remove(&key)),
+            }
+        }
+        positions = engine.positions();
     }
-    // What is due is known beforehand, and nothing comes out between two deadlines.
-    while let Some(deadline) = runs.next_deadline() {
-        let before = decided.len();
-        runs.expire(&automaton, EventTime::from_micros(deadline.micros() - 1), &mut decided);
-        assert_eq!(decided.len(), before, "nothing is decided before its deadline");
-        runs.expire(&automaton, deadline, &mut decided);
-    }
-    runs.expire(&automaton, EventTime::END, &mut decided);
-    assert!(runs.is_empty(), "at the end of time nothing is left");
-    let chosen = |decided: &Decided| decided.chosen.iter().map(|(step, event)| (*step, places[&event.offset])).collect();
-    decided.iter().map(|decided| Decision { kind: decided.kind, at: decided.at, chosen: chosen(decided) }).collect()
+    assert!(store.is_empty(), "at the end of time nothing is left");
+    let decision = |effect| {
+        let Effect::Matched(found) = effect else { panic!("nothing is set aside") };
+        let chosen = found.chosen.iter().map(|(step, event)| (*step, places[&event.offset])).collect();
+        Decision { kind: found.kind, at: found.at, chosen }
+    };
+    effects.into_iter().map(decision).collect()
 }
 
-/// The runs, written and read again; which writes the same bytes.
-fn cut(automaton: &Automaton, runs: &Runs) -> Runs {
-    let (mut once, mut again) = (Vec::new(), Vec::new());
-    runs.encode(automaton, &mut once);
-    let restored = Runs::decode(automaton, &once).expect("what was just written");
-    restored.encode(automaton, &mut again);
-    assert_eq!(once, again, "runs that were read are those that were written");
-    assert_eq!(restored.next_deadline(), runs.next_deadline());
-    restored
+fn engine(program: &Program, store: &BTreeMap<Vec<u8>, Vec<u8>>, positions: &Positions) -> Engine {
+    let mut engine = Engine::new(program, EngineOptions { runs_per_key_max: u64::MAX, ..EngineOptions::default() });
+    engine.apply(Input::Open { stream: StreamId(0), partition: 0 }, &mut Vec::new());
+    if !positions.partitions.is_empty() {
+        let entries = store.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+        engine.restore(positions, entries).expect("what was written can be read");
+    }
+    engine
+}
+
+fn arrive(event: &Event) -> Input {
+    Input::Arrive { event: event.clone(), position: event.offset, next_position: event.offset + 1 }
 }
 
 /// Takes away whatever the difference does not need.
@@ -155,7 +164,8 @@ fn shrunk(mut sketch: Sketch, mut events: Vec<Event>) -> (Sketch, Vec<Event>) {
 
 fn report(sketch: &Sketch, events: &[Event]) -> String {
     let Verdict::Differs { expected, got } = judge(sketch, events) else { return "a difference that did not come again".to_owned() };
-    let pattern = pattern_of(sketch).expect("it compiled before");
+    let program = program_of(sketch).expect("it compiled before");
+    let pattern = &program.patterns[0];
     let mut out = format!("\n{sketch}\n");
     for (place, event) in events.iter().enumerate() {
         let [_, Value::Text(kind), Value::Int(v), _] = &*event.fields else { unreachable!("events of `ev`") };

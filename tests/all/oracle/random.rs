@@ -187,6 +187,16 @@ impl Maker<'_> {
         if let (true, Some(own)) = (self.maybe(0.15), own) {
             parts.push(format!("count({own}) == 0 or v {sign} {own}.v"));
         }
+        if self.maybe(0.1) {
+            let span = *["", "", "tumbling ", "session "].choose(self.random).expect("not empty");
+            let millis = self.random.random_range(1..9);
+            let of = *["ev", "bs"].choose(self.random).expect("not empty");
+            parts.push(match self.random.random_range(0..4) {
+                0 | 1 => format!("count({of} over {span}{millis}ms) {sign} {}", number / 2),
+                2 => format!("sum({of}.v over {span}{millis}ms) {sign} {number}"),
+                _ => format!("distinct({of}.v over {span}{millis}ms) {sign} {}", number / 2),
+            });
+        }
         if self.maybe(0.15) && !self.names.is_empty() {
             let name = self.names.choose(self.random).expect("not empty").clone();
             parts.push(match self.random.random_range(0..5) {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-pub const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  ts: timestamp\n  time ts\n}\n\n";
+pub const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  ts: timestamp\n  time ts\n}\n\ndefine bs = ev where t == \"B\"\n\n";
 
 #[derive(Clone, Debug)]
 pub struct Sketch {
