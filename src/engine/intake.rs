@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::engine::counters::Counters;
 use crate::engine::partition::{Partition, Reading};
-use crate::engine::position::{Positions, Rewind};
+use crate::engine::position::{Positions, RefusedBy, Rewind};
 use crate::engine::reorder::{Held, Reorder};
 use crate::engine::watermark::{StreamClock, StreamTiming};
 use crate::event::{Event, EventTime, ProcessingTime, Schema, StreamId, TimeSpan};
@@ -210,13 +210,21 @@ impl Intake {
     fn judge(&mut self, event: Event, place: usize, reading: Reading, position: u64, next_position: u64) -> Arrival {
         let clock = &mut self.clocks[usize::from(event.stream.0)];
         let partition = &mut self.partitions[place];
-        if event.time > self.limits.reference.plus(self.limits.ahead_max) {
+        // What was decided when it came first stays so, whatever the limits are by now.
+        let refused = if reading == Reading::Again { partition.was_refused(event.offset) } else { None };
+        let is_ahead = match reading {
+            Reading::First => event.time > self.limits.reference.plus(self.limits.ahead_max),
+            Reading::Again => refused == Some(RefusedBy::AheadMax),
+        };
+        if is_ahead {
             partition.end(event.offset, next_position);
+            if reading == Reading::First {
+                partition.refuse(event.offset, RefusedBy::AheadMax);
+            }
             return Arrival::TooFarAhead { event };
         }
         let watermark = clock.own(partition).max(self.watermark);
         let newest = partition.newest;
-        let was_refused = reading == Reading::Again && partition.was_refused(event.offset);
         partition.newest = newest.max(event.time);
         if reading == Reading::First {
             partition.idle = false;
@@ -229,11 +237,11 @@ impl Intake {
             return Arrival::Late { event, watermark };
         }
         assert!(event.time > self.watermark, "an event that is not late is after the watermark");
-        if was_refused {
+        if refused == Some(RefusedBy::HeldMax) {
             return Arrival::HeldFull { event };
         }
         if reading == Reading::First && self.reorder.len() >= self.limits.held_events_max {
-            self.partitions[place].refuse(event.offset);
+            self.partitions[place].refuse(event.offset, RefusedBy::HeldMax);
             return Arrival::HeldFull { event };
         }
         let number = self.partitions[place].hold(Rewind { offset: event.offset, position, newest_us: newest.micros() });

@@ -49,7 +49,7 @@ pub use compiled::Compiled;
 pub use counters::Counters;
 pub use intake::{Arrival, Intake, IntakeLimits};
 pub use matched::{Match, MatchField, OutputOrder};
-pub use position::{PartitionPosition, Positions, RefusedRange, Rewind};
+pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind};
 pub use shard::Shard;
 pub use snapshot::{Change, DamagedState, Restored};
 pub use suppression::Suppression;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::position::{PartitionPosition, RefusedRange, Rewind};
+use crate::engine::position::{PartitionPosition, RefusedBy, RefusedRange, Rewind};
 use crate::event::{EventTime, ProcessingTime, StreamId};
 
 #[derive(Debug)]
@@ -109,18 +109,21 @@ impl Partition {
     }
 
     /// Notes a record that was kept out.
-    pub(super) fn refuse(&mut self, offset: u64) {
+    pub(super) fn refuse(&mut self, offset: u64, by: RefusedBy) {
+        // What came since and was not held takes no part either way, so that the ranges are no more than the held records.
+        let last_held = self.waiting.back().map_or(0, |waiting| waiting.at.offset);
         match self.refused.back_mut() {
-            Some(range) if range.last_offset + 1 == offset => range.last_offset = offset,
-            _ => self.refused.push_back(RefusedRange { first_offset: offset, last_offset: offset }),
+            Some(range) if range.by == by && range.last_offset >= last_held => range.last_offset = offset,
+            _ => self.refused.push_back(RefusedRange { first_offset: offset, last_offset: offset, by }),
         }
         self.forget_refused();
     }
 
-    /// Whether the record was kept out when it came first.
-    pub(super) fn was_refused(&self, offset: u64) -> bool {
+    /// What kept the record out when it came first.
+    pub(super) fn was_refused(&self, offset: u64) -> Option<RefusedBy> {
         let after = self.refused.partition_point(|range| range.first_offset <= offset);
-        after > 0 && self.refused[after - 1].last_offset >= offset
+        let range = self.refused.get(after.checked_sub(1)?)?;
+        (range.last_offset >= offset).then_some(range.by)
     }
 
     pub(super) fn position(&self, stream: &str) -> PartitionPosition {

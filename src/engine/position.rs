@@ -15,6 +15,13 @@ pub struct Positions {
     pub partitions: Vec<PartitionPosition>,
 }
 
+impl Positions {
+    /// Of one partition, if it is known.
+    pub fn of(&self, stream: &str, partition: u32) -> Option<&PartitionPosition> {
+        self.partitions.iter().find(|position| position.stream == stream && position.partition == partition)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct PartitionPosition {
     pub stream: String,
@@ -28,7 +35,8 @@ pub struct PartitionPosition {
     pub idle: bool,
     /// The oldest event that is still held; `None`: none is.
     pub rewind: Option<Rewind>,
-    /// Records from the rewind place on that the bound on held events kept out: they stay out when they are read again.
+    /// Records from the rewind place on that were kept out: they stay out when they are read again, whatever the bounds are by then. A record that
+    /// took no part for another reason may be among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedRange>,
 }
@@ -46,4 +54,17 @@ pub struct Rewind {
 pub struct RefusedRange {
     pub first_offset: u64,
     pub last_offset: u64,
+    #[serde(default)]
+    pub by: RefusedBy,
+}
+
+/// The bound that has kept a record out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedBy {
+    /// On events that are held back. The record's time counted.
+    #[default]
+    HeldMax,
+    /// On times ahead of the reference instant. The record's time did not count.
+    AheadMax,
 }

@@ -1,6 +1,6 @@
 //! Lateness, idleness and positions, said as what must come of each arrival.
 
-use crate::engine::position::RefusedRange;
+use crate::engine::position::{RefusedBy, RefusedRange};
 use crate::engine::{Arrival, Intake, IntakeLimits, PartitionPosition, Rewind, StreamTiming};
 use crate::event::{Event, EventTime, ProcessingTime, Schema, Stream, StreamId, TimeSpan};
 
@@ -223,6 +223,30 @@ fn a_full_buffer_keeps_events_out_but_lets_time_go_on() {
     assert!(full(arrive(&mut intake, A, 3, seconds(14))));
     assert!(!full(arrive(&mut intake, A, 4, seconds(16))), "the event at 10 s has made room");
     assert_eq!(released(&mut intake), [10]);
-    assert_eq!(intake.positions().partitions[0].refused, [RefusedRange { first_offset: 2, last_offset: 3 }]);
+    assert_eq!(intake.positions().partitions[0].refused, [RefusedRange { first_offset: 2, last_offset: 3, by: RefusedBy::HeldMax }]);
     assert_eq!((intake.counters().held_full, intake.counters().held_events), (2, 2));
+}
+
+/// A restart may be told another reference instant.
+#[test]
+fn what_was_kept_out_or_taken_stays_so_when_it_is_read_again_under_other_limits() {
+    let arrivals = [(0, 1_090), (1, 2_000), (2, 1_050), (3, 2_000), (4, 1_095)];
+    let mut before = intake(late_after(5), 9);
+    for (offset, time) in arrivals {
+        arrive(&mut before, A, offset, seconds(time));
+    }
+    released(&mut before);
+    assert_eq!((before.counters().too_far_ahead, before.counters().late, before.counters().held_events), (2, 1, 2));
+    let positions = before.positions();
+    assert_eq!(positions.partitions[0].refused, [RefusedRange { first_offset: 1, last_offset: 3, by: RefusedBy::AheadMax }]);
+    for (reference_s, held_events_max) in [(0, 9), (5_000, 9), (5_000, 1)] {
+        let mut after = intake(late_after(5), held_events_max);
+        after.limits.reference = seconds(reference_s);
+        after.open(A, 0);
+        after.restore(&positions);
+        let again = arrivals.map(|(offset, time)| arrive(&mut after, A, offset, seconds(time)));
+        assert_eq!(again, [Arrival::Held, Arrival::Passed, Arrival::Passed, Arrival::Passed, Arrival::Held]);
+        assert_eq!(after.positions(), positions);
+        assert_eq!(after.newest(A, 0), seconds(1_095));
+    }
 }
