@@ -212,22 +212,19 @@ impl Source for FileSource {
             let is_there = self.lines.read_position() == 0 && (position, offset) == (0, 0);
             return if is_there { Ok(()) } else { Err(SourceError::NotSeekable { path: self.name.clone() }) };
         };
-        let length = self.metadata(file)?.len();
-        if length < position {
-            let what = format!("{position} bytes of it were read before, but it has only {length} now");
-            return Err(self.changed(format!("{what}; give the file that was read, or start with a new state folder")));
-        }
+        refuse_if_shorter(&self.name, self.metadata(file)?.len(), position)?;
         self.lines.seek(position, offset);
         self.last_line = LastLine::NotReached;
         Ok(())
     }
 
-    fn fingerprint(&mut self) -> Result<Vec<u8>, SourceError> {
+    fn fingerprint(&mut self, read: u64) -> Result<Vec<u8>, SourceError> {
         let Some(file) = self.file() else { return Ok(Vec::new()) };
         if let Some(fingerprint) = &self.fingerprint {
             return Ok(fingerprint.clone());
         }
-        let fingerprint = self.fingerprint_of(file, FINGERPRINT_BYTES)?;
+        let bytes = usize::try_from(read).map_or(FINGERPRINT_BYTES, |read| read.min(FINGERPRINT_BYTES));
+        let fingerprint = self.fingerprint_of(file, bytes)?;
         if covered_bytes(&fingerprint) == Some(FINGERPRINT_BYTES) {
             self.fingerprint = Some(fingerprint.clone());
         }
@@ -241,6 +238,7 @@ impl Source for FileSource {
         let Some(covered) = covered_bytes(fingerprint) else {
             return Err(self.changed("a pipe was read before, not a file; start with a new state folder".to_owned()));
         };
+        refuse_if_shorter(&self.name, self.metadata(file)?.len(), covered as u64)?;
         if self.fingerprint_of(file, covered)? == fingerprint {
             return Ok(());
         }
@@ -250,6 +248,14 @@ impl Source for FileSource {
     fn is_past_unterminated_end(&self) -> bool {
         self.last_line == LastLine::HandedOut
     }
+}
+
+fn refuse_if_shorter(name: &str, length: u64, read: u64) -> Result<(), SourceError> {
+    if length >= read {
+        return Ok(());
+    }
+    let what = format!("{read} bytes of it were read before, but it has only {length} now; give the file that was read, or start with a new state folder");
+    Err(SourceError::Changed { path: name.to_owned(), what })
 }
 
 /// What reading on has given.
@@ -381,7 +387,7 @@ mod tests {
     fn a_fingerprint_holds_while_the_file_grows_and_not_for_another() {
         for length in [0, 10, FINGERPRINT_BYTES - 1, FINGERPRINT_BYTES, FINGERPRINT_BYTES + 1] {
             let fixture = Fixture::new(&"x".repeat(length));
-            let fingerprint = fixture.open(AtEnd::Follow).fingerprint().expect("taken");
+            let fingerprint = fixture.open(AtEnd::Follow).fingerprint(1 << 20).expect("taken");
             fixture.append(&"y".repeat(100_000));
             assert!(fixture.open(AtEnd::Follow).verify(&fingerprint).is_ok(), "{length} bytes");
             if length > 0 {
@@ -409,7 +415,7 @@ mod tests {
         let (reader, mut writer) = io::pipe().expect("a pipe");
         let file = File::from(std::os::fd::OwnedFd::from(reader));
         let mut source = FileSource::of(file, "pipe".to_owned(), AtEnd::Follow, 1 << 20).expect("readable");
-        assert!(source.fingerprint().expect("none").is_empty());
+        assert!(source.fingerprint(0).expect("none").is_empty());
         source.seek(0, 0).expect("already there");
         assert_eq!(read(&mut source, 1000), (Read::Pending, vec![]), "nobody waits for a pipe");
         writer.write_all(b"a\nb\nc").expect("written");

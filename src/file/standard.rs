@@ -37,8 +37,8 @@ impl Source for StdinSource {
         self.0.seek(position, offset)
     }
 
-    fn fingerprint(&mut self) -> Result<Vec<u8>, SourceError> {
-        self.0.fingerprint()
+    fn fingerprint(&mut self, read: u64) -> Result<Vec<u8>, SourceError> {
+        self.0.fingerprint(read)
     }
 
     fn verify(&mut self, fingerprint: &[u8]) -> Result<(), SourceError> {

@@ -11,8 +11,9 @@ pub trait Source: Send {
     /// Goes on from a place that an earlier run has stored: the byte and the record's number.
     fn seek(&mut self, position: u64, offset: u64) -> Result<(), SourceError>;
 
-    /// Bytes that tell the source from another of the same name (the beginning of a file); stored with the position and compared at the next start.
-    fn fingerprint(&mut self) -> Result<Vec<u8>, SourceError>;
+    /// Bytes that tell the source from another of the same name: of the beginning of what was read, up to the byte `read`. Stored with that position and
+    /// compared at the next start.
+    fn fingerprint(&mut self, read: u64) -> Result<Vec<u8>, SourceError>;
 
     /// Refuses to go on where this is not the source that the fingerprint was taken of. One that has only grown since is the same.
     fn verify(&mut self, fingerprint: &[u8]) -> Result<(), SourceError>;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::{AtEnd, Config, Origin};
+use crate::engine::Positions;
 use crate::event::{Schema, StreamId};
 use crate::file::{AtEnd as FileAtEnd, FileSource, StdinSource};
 use crate::pattern::Program;
@@ -77,10 +78,12 @@ impl Inputs {
     pub(super) fn seek(&mut self, meta: &Meta) -> Result<(), SourceError> {
         for input in &mut self.inputs {
             let name = &self.schema.stream(input.stream).name;
-            let Some(position) = meta.positions.partitions.iter().find(|position| position.stream == *name) else { continue };
+            let Some(position) = meta.positions.of(name, 0).filter(|position| position.next_offset > 0) else { continue };
             if let Some(fingerprint) = meta.fingerprints.get(name) {
                 input.source.verify(fingerprint)?;
             }
+            // All of what was read is still there, also what needs no reading again.
+            input.source.seek(position.next_position, position.next_offset)?;
             let (byte, offset) = position.rewind.map_or((position.next_position, position.next_offset), |rewind| (rewind.position, rewind.offset));
             input.source.seek(byte, offset)?;
         }
@@ -151,11 +154,13 @@ impl Inputs {
         std::mem::take(&mut self.unterminated)
     }
 
-    /// By stream: what tells its source from another.
-    pub(super) fn fingerprints(&mut self) -> Result<BTreeMap<String, Vec<u8>>, SourceError> {
+    /// By stream: what tells its source from another, as far as it was read.
+    pub(super) fn fingerprints(&mut self, positions: &Positions) -> Result<BTreeMap<String, Vec<u8>>, SourceError> {
         let mut fingerprints = BTreeMap::new();
         for input in &mut self.inputs {
-            fingerprints.insert(self.schema.stream(input.stream).name.clone(), input.source.fingerprint()?);
+            let name = &self.schema.stream(input.stream).name;
+            let read = positions.of(name, 0).map_or(0, |position| position.next_position);
+            fingerprints.insert(name.clone(), input.source.fingerprint(read)?);
         }
         Ok(fingerprints)
     }

@@ -282,7 +282,7 @@ impl Loop {
                     None => batch.deletes.push(key),
                 }
             }
-            self.meta.fingerprints = self.inputs.fingerprints()?;
+            self.meta.fingerprints = self.inputs.fingerprints(&self.meta.positions)?;
             self.meta.write(&mut batch);
         } else {
             self.task.discard_changes();
