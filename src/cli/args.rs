@@ -10,10 +10,16 @@ use crate::event::{EventTime, TimeSpan};
 
 /// Finds patterns in event streams: rules as text, on event time, each match once.
 #[derive(Debug, Parser)]
-#[command(name = "motif", version, about, max_term_width = 110, after_help = "Exit status: 0 fine, 1 what you gave is wrong, 2 it could not be done.")]
+#[command(name = "motif", version, about, max_term_width = 110)]
+#[command(after_help = "Examples:
+  motif run patterns/web --input requests.jsonl
+  motif check patterns
+  motif help run
+
+Exit status: 0 fine, 1 what you gave is wrong, 2 it could not be done.")]
 pub struct Arguments {
     /// What to log to standard error: error, warn, info, debug, or a filter like motif=debug
-    #[arg(long, global = true, env = "MOTIF_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, global = true, env = "MOTIF_LOG", default_value = "warn", value_name = "FILTER", display_order = 900)]
     pub log: String,
     #[command(subcommand)]
     pub command: Command,
@@ -46,7 +52,8 @@ pub enum Format {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   motif run patterns/web --input requests.jsonl
-  motif run patterns/fraud --input payments=payments.jsonl --input logins=logins.jsonl --output matches.jsonl --state state
+  motif run patterns/fraud --input payments=payments.jsonl --input logins=logins.jsonl \\
+    --output matches.jsonl --state state
   tail -F app.log | motif run rule.motif --input -
   motif run --config motif.toml")]
 pub struct RunArguments {
@@ -99,10 +106,10 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE", env = "MOTIF_CONFIG", conflicts_with_all = ["patterns", "input", "output", "state", "late", "rejected", "grpc"])]
     pub config: Option<PathBuf>,
     /// With --config: take what the inputs hold now as all there is, close all windows and exit
-    #[arg(long, env = "MOTIF_UNTIL_END", requires = "config", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "MOTIF_UNTIL_END", requires = "config", conflicts_with = "patterns", value_parser = FalseyValueParser::new())]
     pub until_end: bool,
     /// With --config: take this slot of the state folder [default: the lowest that is free]
-    #[arg(long, value_name = "N", env = "MOTIF_SLOT", requires = "config")]
+    #[arg(long, value_name = "N", env = "MOTIF_SLOT", requires = "config", conflicts_with = "patterns")]
     pub slot: Option<u32>,
     /// How matches look on standard output [default: text on a terminal, json elsewhere]
     #[arg(long, value_enum, env = "MOTIF_FORMAT")]
@@ -124,6 +131,7 @@ pub struct CheckArguments {
     /// Pattern files or folders; all together are one program. - is standard input
     #[arg(required = true)]
     pub patterns: Vec<PathBuf>,
+    /// How findings are shown: for people, or one JSON object a line
     #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -140,6 +148,7 @@ pub struct TestArguments {
     /// Only tests whose name, or whose pattern's name, contains this
     #[arg(long, value_name = "TEXT", env = "MOTIF_FILTER")]
     pub filter: Option<String>,
+    /// How results are shown: for people, or one JSON object a line
     #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -159,10 +168,11 @@ pub struct FmtArguments {
     pub check: bool,
 }
 
-/// Show the automaton of a pattern
+/// Show what a pattern does: in words, as its automaton, or as a diagram
 #[derive(Debug, Args)]
-#[command(after_long_help = "Example:
-  motif explain patterns/fraud --pattern card_testing")]
+#[command(after_long_help = "Examples:
+  motif explain patterns/fraud --pattern card_testing
+  motif explain rule.motif --as graphviz | dot -Tsvg > rule.svg")]
 pub struct ExplainArguments {
     /// Pattern files or folders
     #[arg(required = true)]
@@ -170,6 +180,21 @@ pub struct ExplainArguments {
     /// Only this pattern
     #[arg(long, value_name = "NAME", env = "MOTIF_PATTERN")]
     pub pattern: Option<String>,
+    /// How it is shown
+    #[arg(long = "as", value_enum, env = "MOTIF_AS", default_value = "words")]
+    pub view: View,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum View {
+    /// What it does, a line for each fact
+    Words,
+    /// Its automaton: nodes, ways and what each demands
+    Dump,
+    /// The automaton for Graphviz
+    Graphviz,
+    /// The automaton for Mermaid
+    Mermaid,
 }
 
 /// Receive matches from a running service
@@ -198,7 +223,7 @@ pub struct SubscribeArguments {
     /// Try this long to reach a service that does not answer
     #[arg(long, value_name = "DURATION", env = "MOTIF_RETRY", default_value = "30s", value_parser = parse_span)]
     pub retry: TimeSpan,
-    /// [default: text on a terminal, json elsewhere]
+    /// How matches look [default: text on a terminal, json elsewhere]
     #[arg(long, value_enum, env = "MOTIF_FORMAT")]
     pub format: Option<Format>,
 }

@@ -37,6 +37,5 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Outcome> {
 pub(super) fn standard_input() -> anyhow::Result<Source> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;
-    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("standard input: not UTF-8 text"))?;
-    Ok(Source { path: "<stdin>".to_owned(), text })
+    Ok(program::source("<stdin>".to_owned(), bytes)?)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::ports::SinkError;
+use crate::service::program::NotText;
 use crate::service::task::StrictViolation;
 
 /// How a command ended that could do its work.
@@ -32,6 +33,7 @@ pub(super) fn code(outcome: anyhow::Result<Outcome>) -> ExitCode {
         Err(error) => {
             say(&format!("motif: {error:#}"));
             let users = error.is::<UserFault>()
+                || error.is::<NotText>()
                 || matches!(error.downcast_ref(), Some(ConfigError::Wrong(_)))
                 || error.chain().any(|cause| cause.is::<StrictViolation>());
             ExitCode::from(if users { 1 } else { 2 })

@@ -38,6 +38,7 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         check_bindings(&config, &program)?;
     } else {
         config.streams = inputs::bind(&arguments.input, &program)?;
+        refuse_open_address(arguments.grpc)?;
     }
     apply_options(&mut config, &arguments);
     files::refuse_shared(&config, if is_service { Spelling::Configuration } else { Spelling::Options })?;
@@ -95,6 +96,17 @@ fn apply_options(config: &mut Config, arguments: &RunArguments) {
     }
 }
 
+/// As the configuration check does, which knows a way to say that it is meant.
+fn refuse_open_address(address: Option<std::net::SocketAddr>) -> Result<(), UserFault> {
+    match address.filter(|address| !address.ip().is_loopback()) {
+        None => Ok(()),
+        Some(address) => Err(UserFault(format!(
+            "--grpc {address} is reachable from other machines without encryption; listen on 127.0.0.1, or use a configuration file that says \
+             `allow_plaintext_beyond_loopback = true`"
+        ))),
+    }
+}
+
 /// The configuration binds streams that the patterns know, and all that they read.
 fn check_bindings(config: &Config, program: &Program) -> Result<(), UserFault> {
     let names: Vec<&str> = program.schema.streams.iter().map(|stream| stream.name.as_str()).collect();
@@ -143,15 +155,17 @@ fn listen_for_signals(stop: StopSignal) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `3 rejected (2 not_json, 1 too_long)`
+fn rejected(summary: &Summary) -> String {
+    let reasons: Vec<String> = summary.rejected.iter().map(|(code, number)| format!("{number} {code}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    format!("{} rejected{reasons}", summary.rejected_total())
+}
+
 fn describe(summary: &Summary) -> String {
     let counters = &summary.counters;
-    let mut parts = vec![
-        counted(counters.events, "event", "events"),
-        counted(counters.matches, "match", "matches"),
-        format!("{} late", counters.late),
-        format!("{} rejected", summary.rejected_total()),
-    ];
-    parts.extend(summary.rejected.iter().map(|(code, number)| format!("{number} {code}")));
+    let mut parts =
+        vec![counted(counters.events, "event", "events"), counted(counters.matches, "match", "matches"), format!("{} late", counters.late), rejected(summary)];
     for (number, what) in [
         (counters.timeouts, "timed out"),
         (counters.suppressed, "suppressed"),

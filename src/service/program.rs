@@ -50,8 +50,22 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A pattern file that is not text: what the user gave is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: not UTF-8 text")]
+pub struct NotText {
+    pub path: String,
+}
+
+/// A file's bytes as a source.
+pub fn source(path: String, bytes: Vec<u8>) -> Result<Source, NotText> {
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source { path, text }),
+        Err(_) => Err(NotText { path }),
+    }
+}
+
 fn read_source(path: &Path) -> anyhow::Result<Source> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{}: not UTF-8 text", path.display()))?;
-    Ok(Source { path: path.display().to_string(), text })
+    Ok(source(path.display().to_string(), bytes)?)
 }
