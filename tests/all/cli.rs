@@ -1,0 +1,374 @@
+//! The command line as its users see it: what every command says and answers, in full. The texts are in `snapshots/`; `INSTA_UPDATE=always` makes
+//! them anew, and every line of the difference is to be read.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use clap::CommandFactory;
+use motif::cli::CommandLine;
+
+use crate::workplace::{Ended, Workplace, start};
+
+const GOOD: &str = r#"# Three small payments, then a large one.
+stream payments {
+  card:   string
+  amount: decimal
+  at:     timestamp
+  time at, late after 5s
+}
+
+pattern card_testing {
+  from payments by card
+  match probe{3,}: payments where amount < 2
+   then cash_out:  payments where amount > 100
+  within 10m
+  emit card, count(probe) as probes, cash_out.amount as amount
+  meta { severity: "high" }
+}
+
+test "three small, then large" of card_testing {
+  0s payments { card: "1", amount: 1 }
+  5s payments { card: "1", amount: 1 }
+  9s payments { card: "1", amount: 1.5 }
+  1m payments { card: "1", amount: 500 }
+  expect match at 1m { probes: 3, amount: 500 }
+  expect none
+}
+
+test "two are too few" of card_testing {
+  0s payments { card: "1", amount: 1 }
+  5s payments { card: "1", amount: 1 }
+  1m payments { card: "1", amount: 500 }
+  expect none
+}
+"#;
+
+const WRONG: &str = r#"stream payments {
+  card:   string
+  amount: decimal
+  at:     timestamp
+  time at
+}
+
+pattern large {
+  from payment by card
+  match p: payments where amout > 100
+  within 10m
+}
+
+pattern small {
+  from payments by card
+  match p: payments where amout < 2 then q: payments where card > 5
+  within 10m
+}
+"#;
+
+const UGLY: &str = "stream s { a: int\n at: timestamp\n time at } # the only one\npattern p { from s match x: s where a==1 then y: s within 60s }\n";
+
+const FAILING: &str = r#"stream clicks {
+  user: string
+  page: int
+  at:   timestamp
+  time at
+}
+
+pattern pairs {
+  from clicks by user
+  match a: clicks then b: clicks
+  within 1m
+  emit user, b.page as page
+}
+
+test "another page, and one more" of pairs {
+  0s clicks { user: "u", page: 1 }
+  5s clicks { user: "u", page: 2 }
+  expect match at 5s { page: 3 }
+  expect match at 9s
+}
+
+test "it is alone" of pairs {
+  0s clicks { user: "u", page: 1 }
+  expect none
+}
+"#;
+
+const LINES: &str = r#"{"card":"1","amount":1,"at":"2026-11-24T10:00:00Z"}
+{"card":"1","amount":1.5,"at":"2026-11-24T10:00:05Z"}
+{"card":"2","amount":1,"at":"2026-11-24T10:00:07Z"}
+{"card":"1","amount":1,"at":"2026-11-24T10:00:09Z"}
+{"card":"1","amount":"500.00","at":"2026-11-24T10:01:00Z"}
+"#;
+
+fn place() -> Workplace {
+    let work = Workplace::new();
+    for (name, text) in [("good.motif", GOOD), ("wrong.motif", WRONG), ("ugly.motif", UGLY), ("failing.motif", FAILING), ("payments.jsonl", LINES)] {
+        work.write(name, text);
+    }
+    work
+}
+
+/// What was typed, answered and said.
+fn shown(words: &str, ended: &Ended) -> String {
+    let code = ended.code.map_or("a signal".to_owned(), |code| code.to_string());
+    let part = |name: &str, text: &str| if text.is_empty() { String::new() } else { format!("--- {name}\n{text}") };
+    format!("$ motif {words}\n{}{}--- exit status {code}\n", part("standard output", &ended.out()), part("standard error", &ended.stderr))
+}
+
+fn hold(name: &str, shown: &str) {
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, shown) });
+}
+
+/// A session of several commands, one after the other, in the same folder.
+fn session(work: &Workplace, commands: &[&str]) -> String {
+    let shown: Vec<String> = commands.iter().map(|words| shown(words, &work.run(words))).collect();
+    shown.join("\n")
+}
+
+#[test]
+fn help_is_everywhere_with_an_example() {
+    let work = Workplace::new();
+    let commands: Vec<String> = CommandLine::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    assert!(commands.len() >= 7, "{commands:?}");
+    hold("help", &session(&work, &["", "-h", "--help", "--version", "help"]));
+    for command in commands {
+        let shown = session(&work, &[&format!("{command} -h"), &format!("{command} --help")]);
+        assert!(shown.contains("Example"), "{shown}");
+        assert!(shown.matches("exit status 0").count() == 2, "{shown}");
+        hold(&format!("help_{command}"), &shown);
+    }
+}
+
+/// `MOTIF_` and the option's name.
+#[test]
+fn every_option_has_its_environment_variable() {
+    let root = CommandLine::command();
+    let commands = std::iter::once(&root).chain(root.get_subcommands());
+    let mut options = 0;
+    for command in commands {
+        for option in command.get_arguments() {
+            let Some(long) = option.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };
+            let variable = option.get_env().map(|name| name.to_string_lossy().into_owned());
+            let expected = format!("MOTIF_{}", long.to_uppercase().replace('-', "_"));
+            assert_eq!(variable, Some(expected), "motif {} --{long}", command.get_name());
+            assert!(option.get_help().is_some(), "motif {} --{long} has no help", command.get_name());
+            options += 1;
+        }
+    }
+    assert!(options > 30, "{options} options are found");
+}
+
+#[test]
+fn environment_variables_say_what_options_say() {
+    let work = place();
+    let by_options = work.run("run good.motif --input payments.jsonl --keep-open");
+    for yes in ["1", "true", "yes"] {
+        let mut command = work.motif("run");
+        command.env("MOTIF_PATTERNS", "good.motif").env("MOTIF_INPUT", "payments=payments.jsonl").env("MOTIF_KEEP_OPEN", yes);
+        let ended = start(&mut command).end();
+        assert_eq!((ended.code, &ended.stderr, &ended.stdout), (Some(0), &by_options.stderr, &by_options.stdout), "MOTIF_KEEP_OPEN={yes}");
+    }
+    for no in ["0", "false", "no", ""] {
+        let ended = start(work.motif("run good.motif --input payments.jsonl").env("MOTIF_KEEP_OPEN", no)).end();
+        assert_eq!((ended.code, ended.out().lines().count()), (Some(0), 1), "MOTIF_KEEP_OPEN={no}: {}", ended.stderr);
+    }
+    let ended = start(work.motif("run good.motif --input payments.jsonl").env("MOTIF_OUTPUT", "o.jsonl").env("MOTIF_WORKERS", "2")).end();
+    assert_eq!((ended.code, ended.out().as_str()), (Some(0), ""), "{}", ended.stderr);
+    assert_eq!(work.text("o.jsonl").lines().count(), 1);
+    // What is typed wins.
+    let ended = start(work.motif("run good.motif --input payments.jsonl --output p.jsonl").env("MOTIF_OUTPUT", "o.jsonl")).end();
+    assert_eq!((ended.code, work.text("p.jsonl").lines().count()), (Some(0), 1), "{}", ended.stderr);
+    let ended = start(work.motif("run good.motif --input payments.jsonl").env("MOTIF_WORKERS", "many")).end();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+}
+
+#[test]
+fn a_run_says_what_it_did_on_standard_error() {
+    let work = place();
+    work.write("none.jsonl", "");
+    work.write("other.jsonl", LINES.replace("\"500.00\"", "3"));
+    work.write("mixed.jsonl", format!("{LINES}bad\n{{\"card\":\"1\"}}\n{}", LINES.lines().next().expect("a line")));
+    hold(
+        "run",
+        &session(
+            &work,
+            &[
+                "run good.motif --input payments.jsonl",
+                "run good.motif --input payments=payments.jsonl --format text",
+                "run good.motif --input other.jsonl",
+                "run good.motif --input none.jsonl",
+                "run good.motif --input mixed.jsonl --output matches.jsonl",
+                "run good.motif --input mixed.jsonl --output matches.jsonl",
+                "run good.motif --input mixed.jsonl --strict",
+                "run . --input payments.jsonl",
+            ],
+        ),
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_command_is_said_with_what_to_write() {
+    let work = place();
+    std::fs::create_dir(work.path("empty")).expect("a folder");
+    work.write("only_streams.motif", "stream s {\n  at: timestamp\n  time at\n}\n");
+    work.write("latin1.motif", b"# caf\xe9\n");
+    work.write("motif.toml", "[service]\npattern = [\"good.motif\"]\n");
+    work.write("unbound.toml", "[service]\npatterns = [\"good.motif\"]\n[streams.payment]\nfile = \"payments.jsonl\"\n");
+    hold(
+        "errors",
+        &session(
+            &work,
+            &[
+                "ran",
+                "run",
+                "run --input payments.jsonl",
+                "run good.motif",
+                "run good.motif --input none.jsonl",
+                "run none.motif --input payments.jsonl",
+                "run empty --input payments.jsonl",
+                "run only_streams.motif --input payments.jsonl",
+                "run latin1.motif --input payments.jsonl",
+                "run wrong.motif --input payments.jsonl",
+                "run good.motif --input payment=payments.jsonl",
+                "run good.motif --inputs payments.jsonl",
+                "run good.motif --input payments.jsonl --input payments.jsonl",
+                "run good.motif --input payments.jsonl --workers 0",
+                "run good.motif --input payments.jsonl --workers two",
+                "run good.motif --input payments.jsonl --ahead-max 5",
+                "run good.motif --input payments.jsonl --now today",
+                "run good.motif --input payments.jsonl --grpc nowhere",
+                "run good.motif --input payments.jsonl --grpc 0.0.0.0:0",
+                "run good.motif --input payments.jsonl --format xml",
+                "run good.motif --input payments.jsonl --until-end",
+                "run --config none.toml",
+                "run --config motif.toml",
+                "run --config unbound.toml",
+                "run good.motif --config unbound.toml",
+                "check none.motif",
+                "fmt none.motif",
+                "test none.motif",
+                "explain none.motif",
+                "explain good.motif --pattern card_testin",
+                "subscribe --key card",
+            ],
+        ),
+    );
+}
+
+#[test]
+fn a_port_in_use_is_said() {
+    let work = place();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let sentence = work.refusal(&format!("run good.motif --input payments.jsonl --grpc {address}"), 2);
+    let said = format!("cannot listen on {address}: Address already in use (os error 98); is another process using the port? choose another address");
+    assert_eq!(sentence, said);
+}
+
+#[test]
+fn check_shows_everything_at_once() {
+    let work = place();
+    hold(
+        "check",
+        &session(&work, &["check good.motif", "check wrong.motif", "check --format json wrong.motif", "check --format json good.motif", "check ugly.motif"]),
+    );
+    let ended = work.run_with_input("check -", WRONG.as_bytes());
+    hold("check_standard_input", &shown("check - < wrong.motif", &ended));
+    for line in work.run("check --format json wrong.motif").out().lines() {
+        let json: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+        assert!(json["message"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn fmt_writes_the_one_form_and_changes_nothing_the_second_time() {
+    let work = place();
+    hold(
+        "fmt",
+        &session(
+            &work,
+            &["fmt --check ugly.motif good.motif", "fmt ugly.motif", "fmt --check ugly.motif", "fmt ugly.motif", "fmt wrong.motif", "fmt --check good.motif"],
+        ),
+    );
+    let formatted = work.text("ugly.motif");
+    assert_ne!(formatted, UGLY);
+    assert_eq!(work.text("good.motif"), GOOD, "it was in the one form");
+    let left: Vec<_> = std::fs::read_dir(work.path("")).expect("the folder").map(|entry| entry.expect("readable").file_name()).collect();
+    assert_eq!(left.len(), 5, "nothing is left beside: {left:?}");
+    let piped = work.run_with_input("fmt -", UGLY.as_bytes());
+    assert_eq!((piped.code, piped.out(), piped.stderr.as_str()), (Some(0), formatted.clone(), ""));
+    for (text, code) in [(UGLY, 1), (formatted.as_str(), 0)] {
+        let checked = work.run_with_input("fmt --check -", text.as_bytes());
+        assert_eq!((checked.code, checked.out().as_str()), (Some(code), ""));
+    }
+    let broken = work.run_with_input("fmt -", b"pattern p {\n  from s by\n");
+    hold("fmt_standard_input_broken", &shown("fmt - < broken.motif", &broken));
+    work.write("broken.motif", "pattern p {\n  from s by\n");
+    assert_eq!(work.run("fmt broken.motif").code, Some(1));
+    assert_eq!(work.text("broken.motif"), "pattern p {\n  from s by\n", "a text with errors is left alone");
+}
+
+#[test]
+fn test_runs_what_stands_beside_the_patterns() {
+    let work = place();
+    hold(
+        "test",
+        &session(
+            &work,
+            &[
+                "test good.motif",
+                "test failing.motif",
+                "test --format json good.motif",
+                "test --format json failing.motif",
+                "test --filter alone failing.motif",
+                "test --filter nothing failing.motif",
+                "test wrong.motif",
+                "test ugly.motif",
+            ],
+        ),
+    );
+}
+
+#[test]
+fn explain_shows_the_automaton() {
+    let work = place();
+    hold("explain", &session(&work, &["explain good.motif", "explain good.motif --pattern card_testing"]));
+}
+
+/// Progress is for a terminal, matches are for whoever reads.
+#[test]
+fn nothing_but_results_is_on_standard_output_and_no_progress_on_a_pipe() {
+    let work = place();
+    work.write("long.jsonl", LINES.repeat(20_000));
+    let ended = work.run("run good.motif --input long.jsonl --format json");
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.out().lines().all(|line| line.starts_with("{\"id\":") && line.ends_with('}')));
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert!(!ended.stderr.contains(['\r', '\x1b']));
+}
+
+/// By `script`, which makes a terminal for a program to run on.
+#[test]
+fn on_a_terminal_a_long_run_says_how_far_it_is() {
+    let work = place();
+    assert!(Command::new("mkfifo").arg(work.path("pipe")).status().expect("mkfifo runs").success());
+    let mut command = Command::new("script");
+    let run = format!("{} run good.motif --input pipe --output matches.jsonl", env!("CARGO_BIN_EXE_motif"));
+    command.args(["-q", "-e", "-f", "-c", &run, "/dev/null"]).current_dir(work.path(""));
+    let mut running = start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut terminal = running.take_stdout();
+    let mut pipe = std::fs::File::options().read(true).write(true).open(work.path("pipe")).expect("a pipe");
+    pipe.write_all(LINES.as_bytes()).expect("read");
+    // A run that goes on shows a line again and again.
+    let mut shown = String::new();
+    while !shown.contains("\r\x1b[K5 events, 0 matches") {
+        let mut some = [0; 100];
+        let length = terminal.read(&mut some).expect("a terminal");
+        assert!(length > 0, "ended: {shown}");
+        shown.push_str(std::str::from_utf8(&some[..length]).expect("text"));
+    }
+    drop(pipe);
+    terminal.read_to_string(&mut shown).expect("text");
+    assert!(shown.ends_with("\r\x1b[K5 events, 1 match, 0 late, 0 rejected\r\n"), "the line is gone at the end: {shown:?}");
+    assert_eq!(running.end().code, Some(0));
+}
