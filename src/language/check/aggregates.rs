@@ -30,8 +30,8 @@ impl<'a> Lowering<'_, '_, 'a> {
         }
         let diagnostic = match &bare(argument).kind {
             ExpressionKind::Name(name) if self.scope.declarations.events.contains_key(name.as_str()) => self.over_nothing(function, name, argument.span),
-            ExpressionKind::Name(name) if self.scope.declarations.is_unread(name) => return Typed::unknown(span),
-            ExpressionKind::Name(name) if self.scope.steps().is_some() => self.unknown_step(name, argument.span),
+            ExpressionKind::Name(name) if self.may_be_unread(name) => return Typed::unknown(span),
+            ExpressionKind::Name(name) if self.scope.steps().is_some() && !self.names_field(name) => self.unknown_step(name, argument.span),
             _ => self.no_step(function, argument),
         };
         self.wrong(span, diagnostic)
@@ -42,14 +42,25 @@ impl<'a> Lowering<'_, '_, 'a> {
         let name = &function.node;
         let message = format!("`{name}` of a stream needs a window");
         let diagnostic = Diagnostic::new(Code::StepAsValue, span, message, "a stream, not a step");
-        diagnostic.help(format!("name a step, `{}`; or how far back to look, as in `{name}({stream}{} over 10m)`", usage(name), if name == "count" { "" } else { ".field" }))
+        diagnostic.help(format!(
+            "name a step, `{}`; or how far back to look, as in `{name}({stream}{} over 10m)`",
+            usage(name),
+            if name == "count" { "" } else { ".field" }
+        ))
     }
 
     fn no_step(&self, function: &Name, argument: &Ast) -> Diagnostic {
         let name = &function.node;
         let what = if name == "count" { "the events of a step" } else { "a field of a step" };
-        let diagnostic = Diagnostic::new(Code::StepAsValue, argument.span, format!("`{name}` is of {what}"), "not of a step");
-        diagnostic.help(format!("write `{}`, where `x` is a step", usage(name)))
+        let diagnostic = Diagnostic::new(Code::StepAsValue, argument.span, format!("`{name}` is of {what}"), format!("not {what}"));
+        let (root, field) = root(argument);
+        let step = if let ExpressionKind::Name(root) = &root.kind { self.scope.step(root).map(|_| root) } else { None };
+        diagnostic.help(match (step, name.as_str(), field) {
+            (Some(step), "count", _) => format!("write `count({step})`"),
+            (Some(step), _, Some(field)) => format!("write `{name}({step}.{field})`"),
+            (Some(step), _, None) => format!("say which field: `{name}({step}.field)`"),
+            (None, ..) => format!("write `{}`, where `x` is a step", usage(name)),
+        })
     }
 
     pub(super) fn first_or_last(&mut self, function: &Name, arguments: &'a [Ast], span: Span) -> Typed<'a> {
@@ -80,15 +91,15 @@ impl<'a> Lowering<'_, '_, 'a> {
 
     /// The argument `x.f`, which is a field of a step x as such, not of one of its events.
     fn step_argument(&mut self, function: &Name, argument: &'a Ast) -> Option<StepField<'a>> {
-        let root = root(argument);
+        let (root, _) = root(argument);
         match &root.kind {
-            ExpressionKind::Name(name) if self.names_step(name) && !matches!(bare(argument).kind, ExpressionKind::Name(_)) => {}
+            ExpressionKind::Name(name) if self.names_step(name) && is_path(argument) => {}
             ExpressionKind::Name(name) if self.scope.declarations.events.contains_key(name.as_str()) => {
                 let diagnostic = self.over_nothing(function, name, argument.span);
                 self.add(diagnostic);
                 return None;
             }
-            ExpressionKind::Name(name) if self.scope.step(name).is_none() && !matches!(bare(argument).kind, ExpressionKind::Name(_)) => {
+            ExpressionKind::Name(name) if self.scope.step(name).is_none() && is_path(argument) => {
                 // A record of the event at hand, or a step that there is not.
                 let typed = self.lower(argument);
                 if !typed.is_unknown() {
@@ -128,13 +139,25 @@ pub(super) fn fits_aggregate(aggregate: Aggregate, kind: &Kind) -> Option<&'stat
     (!fits).then_some(takes)
 }
 
-/// What a path of fields begins with.
-fn root(argument: &Ast) -> &Ast {
+/// What a path of fields and places begins with, and the first field after it.
+fn root(argument: &Ast) -> (&Ast, Option<&str>) {
+    let (mut at, mut field) = (bare(argument), None);
+    loop {
+        match &at.kind {
+            ExpressionKind::Member { base, field: name } => (at, field) = (bare(base), Some(name.node.as_str())),
+            ExpressionKind::Index { base, .. } => at = bare(base),
+            _ => return (at, field),
+        }
+    }
+}
+
+/// `x.f`, `x.f.g`: fields only, at least one.
+fn is_path(argument: &Ast) -> bool {
     let mut at = bare(argument);
     while let ExpressionKind::Member { base, .. } = &at.kind {
         at = bare(base);
     }
-    at
+    matches!(at.kind, ExpressionKind::Name(_)) && !matches!(bare(argument).kind, ExpressionKind::Name(_))
 }
 
 /// Of nothing it is a duration of nothing.

@@ -4,10 +4,10 @@
 
 use std::cell::Cell;
 
-use crate::event::{Type, Value};
-use crate::language::ast::{Expression as Ast, Operator};
-use crate::language::check::comparison::{missing_unit, time_literal};
-use crate::language::check::expression::{Lowering, Typed, settled};
+use crate::event::{TimeSpan, Type, Value};
+use crate::language::ast::{Expression as Ast, ExpressionKind, Operator};
+use crate::language::check::comparison::missing_unit;
+use crate::language::check::expression::{Lowering, Typed, bare, settled};
 use crate::language::check::kinds::{Clash, Kind};
 use crate::language::check::literals::{Written, negated, number_kind};
 use crate::language::codes::Code;
@@ -71,13 +71,12 @@ impl<'a> Lowering<'_, '_, 'a> {
             None if scales(one, other) && operation != Arithmetic::Remainder => Err(missing_unit(other, right_ast)),
             None if scales(other, one) && matches!(operation, Arithmetic::Add | Arithmetic::Subtract) => Err(missing_unit(one, left_ast)),
             None if one.kind == Kind::TIMESTAMP && other.kind.is_number() => Err(missing_unit(other, right_ast)),
-            None if one.kind == Kind::TIMESTAMP && other.kind == Kind::STRING => Err(time_literal(other)),
-            None => Err(no_result(operation, one, other)),
+            None => Err(no_result(operation, (left_ast, one), (right_ast, other))),
         }
     }
 
     /// The result of a calculation that is written out altogether.
-    fn calculated(&mut self, expression: &Expression, span: Span) -> Typed<'a> {
+    pub(super) fn calculated(&mut self, expression: &Expression, span: Span) -> Typed<'a> {
         match expression.value(&Scope { event: None, chosen: &NothingChosen, moment: Moment::plain(&Cell::new(0)) }) {
             Value::Decimal(value) => Typed::new(Expression::Constant(Value::Decimal(value)), number_kind(value), false, span),
             _ => self.wrong(span, Diagnostic::new(Code::NumberRange, span, "the calculation has no result", "divides by zero, or is too large")),
@@ -122,7 +121,7 @@ fn timely(operation: Arithmetic, left: &Type, right: &Type) -> Option<Kind> {
     }
 }
 
-fn no_result(operation: Arithmetic, one: &Typed<'_>, other: &Typed<'_>) -> Diagnostic {
+fn no_result(operation: Arithmetic, left: (&Ast, &Typed<'_>), right: (&Ast, &Typed<'_>)) -> Diagnostic {
     let sign = match operation {
         Arithmetic::Add => "+",
         Arithmetic::Subtract => "-",
@@ -130,8 +129,13 @@ fn no_result(operation: Arithmetic, one: &Typed<'_>, other: &Typed<'_>) -> Diagn
         Arithmetic::Divide => "/",
         Arithmetic::Remainder => "%",
     };
+    let ((_, one), (_, other)) = (left, right);
     let message = format!("`{sign}` does not go with {} and {}", one.kind, other.kind);
     let diagnostic = Diagnostic::new(Code::TypeMismatch, other.span, message, other.kind.to_string()).also(one.span, one.kind.to_string());
-    let text = [one, other].into_iter().any(|typed| typed.kind == Kind::STRING);
-    if text { diagnostic.help("calculate with numbers, durations and times; texts are compared, and not joined") } else { diagnostic }
+    let text = [left, right].into_iter().find(|(_, typed)| typed.kind == Kind::STRING);
+    match text.map(|(ast, _)| &bare(ast).kind) {
+        Some(ExpressionKind::Text(text)) if TimeSpan::parse(text).is_some() => diagnostic.help(format!("a duration is written without quotes: `{text}`")),
+        Some(_) => diagnostic.help("calculate with numbers, durations and times; texts are compared, and not joined"),
+        None => diagnostic,
+    }
 }

@@ -7,6 +7,7 @@ use crate::language::check::expression::{Lowering, Typed, converted, settled};
 use crate::language::check::kinds::{Clash, Kind};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
+use crate::language::nearest;
 use crate::language::span::Span;
 use crate::pattern::{Aggregate, Expression, Function};
 
@@ -105,11 +106,12 @@ impl<'a> Lowering<'_, '_, 'a> {
         let help = match small.as_str() {
             "now" => Some("conditions know event time only: the time of the event at hand is its own field".to_owned()),
             "concat" => Some("texts are not joined; emit the fields one by one".to_owned()),
-            _ => FOREIGN.iter().find(|(theirs, _)| *theirs == small).map(|(_, ours)| format!("write `{}`", usage(ours))),
+            _ => foreign(&small),
         };
         let diagnostic = match help {
             Some(help) => diagnostic.help(help),
-            None => diagnostic.help_nearest(name, FUNCTIONS.iter().map(|(name, _)| *name), || None),
+            None => diagnostic
+                .help_nearest(name, FUNCTIONS.iter().map(|(name, _)| *name), || nearest(&small, FOREIGN.iter().map(|(theirs, _)| *theirs)).and_then(foreign)),
         };
         self.wrong(span, diagnostic)
     }
@@ -169,8 +171,9 @@ impl<'a> Lowering<'_, '_, 'a> {
         let Some([argument]) = self.exactly(name, arguments) else { return Typed::unknown(span) };
         let Some(typed) = self.argument(name, argument, types) else { return Typed::unknown(span) };
         let kind = Kind::of(&typed.kind.settled());
+        let written = typed.kind.is_written_number() && matches!(typed.expression, Expression::Constant(_));
         let expression = Expression::Call { function, arguments: vec![typed.expression] };
-        Typed::new(expression, kind, typed.nullable, span)
+        if written { self.calculated(&expression, span) } else { Typed::new(expression, kind, typed.nullable, span) }
     }
 
     fn conversion(&mut self, function: Function, to: Kind, name: &Name, arguments: &'a [Ast], span: Span) -> Typed<'a> {
@@ -273,6 +276,11 @@ impl<'a> Lowering<'_, '_, 'a> {
         }
         (!kind.is_unknown()).then_some(kind)
     }
+}
+
+/// What to write instead of another language's name.
+fn foreign(name: &str) -> Option<String> {
+    FOREIGN.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| format!("write `{}`", usage(ours)))
 }
 
 /// How a function is called.

@@ -13,6 +13,7 @@ use crate::language::check::lists::{self, List};
 use crate::language::check::streams::{self, Stream};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
+use crate::language::nearest;
 use crate::language::span::{Source, Span};
 use crate::pattern::Expression;
 
@@ -29,8 +30,8 @@ pub(super) struct Declarations<'a> {
     pub events: BTreeMap<&'a str, Option<Events<'a>>>,
     /// Of these names nothing is said: what declares them could not be read.
     unread: BTreeSet<&'a str>,
-    /// Nor of any other: a whole text could not be read.
-    text_unread: bool,
+    /// Something could not be read so far that its name is not known.
+    names_lost: bool,
 }
 
 /// A stream, or a define of one.
@@ -62,9 +63,9 @@ impl<'a> Sort<'a> {
 }
 
 impl<'a> Declarations<'a> {
-    pub(super) fn of(sources: &'a [Source], files: &'a [File], text_unread: bool, findings: &mut Findings) -> Self {
+    pub(super) fn of(sources: &'a [Source], files: &'a [File], names_lost: bool, findings: &mut Findings) -> Self {
         let unread = files.iter().flat_map(|file| &file.unread).map(|name| name.node.as_str()).collect();
-        let mut declarations = Self { sources, unread, text_unread, ..Self::default() };
+        let mut declarations = Self { sources, unread, names_lost, ..Self::default() };
         let first = first_of_each_name(files, findings);
         let mut streams: Vec<&ast::Stream> = Vec::new();
         for sort in first.values() {
@@ -104,15 +105,15 @@ impl<'a> Declarations<'a> {
             let message = format!("`{}` is a list, not a stream", name.node);
             let diagnostic = Diagnostic::new(Code::WrongSort, name.span, message, "a stream or define is meant here");
             findings.add(diagnostic.also(list.span, "the list is declared here"));
-        } else if !self.is_unread(&name.node) {
+        } else if !self.may_be_unread(&name.node, self.event_names()) {
             findings.missing_stream(&name.node, name.span);
         }
         None
     }
 
-    /// Whether the name may be declared in what could not be read.
-    pub(super) fn is_unread(&self, name: &str) -> bool {
-        self.text_unread || self.unread.contains(name)
+    /// Whether the name may be declared in what could not be read, and is no misspelling of one that is known.
+    pub(super) fn may_be_unread<'n>(&self, name: &str, known: impl IntoIterator<Item = &'n str>) -> bool {
+        self.unread.contains(name) || (self.names_lost && nearest(name, known).is_none())
     }
 
     /// Names of streams and defines.

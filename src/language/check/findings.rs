@@ -60,10 +60,6 @@ impl Findings {
         self.missing.entry(name.to_owned()).or_default().push(span);
     }
 
-    pub(super) fn has(&self, code: Code) -> bool {
-        self.diagnostics.iter().any(|diagnostic| diagnostic.code == code)
-    }
-
     /// To tell whether something was found wrong since.
     pub(super) fn error_count(&self) -> usize {
         self.errors

@@ -71,9 +71,8 @@ use test_blocks::Patterns;
 /// Parses and checks all texts of a program together.
 pub fn compile(sources: &[Source]) -> Compiled {
     let mut findings = Findings::default();
-    let files = parsed(sources, &mut findings);
-    let text_unread = findings.has(Code::TextTooLarge) || findings.has(Code::TooMany);
-    let declarations = Declarations::of(sources, &files, text_unread, &mut findings);
+    let (files, names_lost) = parsed(sources, &mut findings);
+    let declarations = Declarations::of(sources, &files, names_lost, &mut findings);
     let schema = declarations.schema();
     let mut patterns = Patterns::new();
     for pattern in items(&files).filter_map(|item| if let Item::Pattern(pattern) = item { Some(pattern) } else { None }) {
@@ -98,19 +97,46 @@ pub fn compile(sources: &[Source]) -> Compiled {
     Compiled { program, tests, diagnostics }
 }
 
-fn parsed(sources: &[Source], findings: &mut Findings) -> Vec<File> {
-    let mut files = Vec::new();
+/// The trees, and whether something could not be read so far that its name is not known.
+fn parsed(sources: &[Source], findings: &mut Findings) -> (Vec<File>, bool) {
+    let (mut files, mut names_lost) = (Vec::new(), false);
     for (number, source) in sources.iter().enumerate() {
         let Ok(id) = u16::try_from(number) else {
             let message = format!("more than {} texts in one program", usize::from(u16::MAX) + 1);
             findings.add(Diagnostic::new(Code::TooMany, Span::default(), message, "the texts behind these are not read"));
-            break;
+            return (files, true);
         };
         let parsed = parse(source, SourceId(id));
+        names_lost |= parsed.diagnostics.iter().any(|diagnostic| is_nameless(diagnostic, &parsed.file, source));
         parsed.diagnostics.into_iter().for_each(|diagnostic| findings.add(diagnostic));
         files.push(parsed.file);
     }
-    files
+    (files, names_lost)
+}
+
+/// Whether an error is in an item whose name was not read. Tests have none that matters.
+fn is_nameless(error: &Diagnostic, file: &File, source: &Source) -> bool {
+    let at = error.primary.span.start;
+    let named = file.unread.iter().map(|name| (name.span.start, true));
+    let whole = file.items.iter().map(|item| (span(item).end, false));
+    let before = named.chain(whole).filter(|(place, _)| *place <= at).max();
+    if let Some((_, true)) = before {
+        return false;
+    }
+    let from = before.map_or(0, |(place, _)| place as usize);
+    let between = source.text.get(from..at as usize).unwrap_or_default();
+    let first_word = between.lines().map(str::trim_start).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    !first_word.starts_with("test ")
+}
+
+fn span(item: &Item) -> Span {
+    match item {
+        Item::Stream(stream) => stream.span,
+        Item::List(list) => list.span,
+        Item::Define(define) => define.span,
+        Item::Pattern(pattern) => pattern.span,
+        Item::Test(test) => test.span,
+    }
 }
 
 fn items(files: &[File]) -> impl Iterator<Item = &Item> {

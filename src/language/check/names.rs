@@ -35,11 +35,23 @@ impl<'a> Lowering<'_, '_, 'a> {
             self.lists.push((name, span));
             return Typed::new(Expression::Constant(list.value.clone()), list.kind.clone(), false, span);
         }
-        if self.scope.at_hand == AtHand::Unknown || self.scope.declarations.is_unread(name) {
+        if self.scope.at_hand == AtHand::Unknown || self.may_be_unread(name) {
             return Typed::unknown(span);
         }
         let diagnostic = self.no_value(name, span);
         self.wrong(span, diagnostic)
+    }
+
+    /// Whether the name may be declared in what could not be read.
+    pub(super) fn may_be_unread(&self, name: &str) -> bool {
+        let declarations = self.scope.declarations;
+        let AtHand::Event(stream) = self.scope.at_hand else { return declarations.may_be_unread(name, declarations.event_names()) };
+        let fields = declarations.stream(stream).fields.iter().map(|field| field.name.node.as_str());
+        declarations.may_be_unread(name, fields.chain(declarations.lists.keys().copied()))
+    }
+
+    pub(super) fn names_field(&self, name: &str) -> bool {
+        matches!(self.scope.at_hand, AtHand::Event(stream) if self.scope.declarations.stream(stream).field(name).is_some())
     }
 
     fn field_at_hand(&mut self, name: &str, span: Span) -> Option<Typed<'a>> {
@@ -71,7 +83,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         }
         if self.scope.declarations.events.contains_key(name) {
             let diagnostic = Diagnostic::new(Code::WrongSort, span, format!("`{name}` is a stream, not a value"), "a value is meant here");
-            return diagnostic.help("bare names are fields of the event at hand");
+            return if self.scope.at_hand == AtHand::None { diagnostic } else { diagnostic.help("bare names are fields of the event at hand") };
         }
         match self.scope.at_hand {
             AtHand::Event(stream) => {
@@ -178,7 +190,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         if is_value {
             return Some(Base::Value(self.bare_name(name, span)));
         }
-        if self.scope.at_hand == AtHand::Unknown || declarations.is_unread(name) {
+        if self.scope.at_hand == AtHand::Unknown || self.may_be_unread(name) {
             return None;
         }
         let diagnostic = if declarations.events.contains_key(name) { self.stream_field(name, span) } else { self.unknown_step(name, span) };
@@ -200,6 +212,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         let diagnostic = Diagnostic::new(Code::WrongSort, span, format!("`{name}` is a stream, whose events are many"), "of which event?");
         let step = self.scope.steps().and_then(|steps| steps.choosing().next());
         match step {
+            Some(step) if self.scope.at_hand == AtHand::None => diagnostic.help(format!("name a step, as in `{step}.field`")),
             Some(step) => diagnostic.help(format!("name a step, as in `{step}.field`; a bare name is a field of the event at hand")),
             None => diagnostic.help("a bare name is a field of the event at hand"),
         }
@@ -307,8 +320,10 @@ impl<'a> Lowering<'_, '_, 'a> {
                 }
                 Standing::Own => {
                     let diagnostic = Diagnostic::new(Code::OwnStep, span, format!("`{name}` takes one event, the one at hand"), "has chosen nothing yet");
-                    let bare = field.map(|field| format!("its fields are written bare: `{}`", field.node));
-                    Some(Diagnostic { help: bare, ..diagnostic })
+                    Some(match field {
+                        Some(field) => diagnostic.help(format!("its fields are written bare: `{}`", field.node)),
+                        None => diagnostic.help(format!("leave it out; with `{name}+` there are events before this one")),
+                    })
                 }
                 Standing::Later => {
                     let here = own.map(|own| format!("`{}`", steps.entries[own].name.node)).unwrap_or_else(|| "it".to_owned());

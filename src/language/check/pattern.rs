@@ -74,7 +74,11 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     check_names(pattern, &table, &sources, &lists, declarations, findings);
 
     let typed_sources = sources.typed(&key);
-    let parts = if key.parts.len() == sources.known.len() { emit::key_parts(&key, &typed_sources, &steps) } else { Vec::new() };
+    let mut parts = emit::key_parts(&key, &typed_sources, &steps);
+    if findings.error_count() > errors {
+        // Why it is not the same of all steps has been said.
+        parts.iter_mut().filter(|part| part.as_chosen.is_none()).for_each(|part| part.kind = Kind::Unknown);
+    }
     let scope = Scope { declarations, at_hand: AtHand::None, around: Around::Emit { steps: &table, key: &parts }, windows: Some(&windows) };
     let suppress = clauses.suppress.map(|(span, by)| emit::suppress(span, by, &scope, findings));
     let emitted = emitted(&clauses, &scope, findings);

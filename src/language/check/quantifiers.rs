@@ -68,7 +68,8 @@ fn check(quantifier: &ast::Quantifier, most: Option<u32>, least: u32, on: On<'_>
     if quantifier.count == Count::Unsaid {
         for (word, span) in words {
             let diagnostic = Diagnostic::new(Code::MisplacedLoopWord, span, format!("`{word}` is about loops, and here one event is taken"), "no loop");
-            let example = if let On::Step { name, .. } = on { format!("{}+ {word}", name.node) } else { format!("( … )+ {word}") };
+            let words = if word == "each within" { "each within 5m" } else { word };
+            let example = if let On::Step { name, .. } = on { format!("{}+ {words}", name.node) } else { format!("( … )+ {words}") };
             findings.add(diagnostic.help(format!("say how often, as in `{example}`")));
         }
         return;

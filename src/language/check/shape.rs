@@ -104,7 +104,9 @@ impl<'s, 'a> Shaper<'s, 'a> {
         if !firm {
             let diagnostic = Diagnostic::new(Code::NotWithoutStep, name.span, "before `not` stands a step that cannot be left out", "absent since when?");
             self.findings
-                .add(diagnostic.help("begin with a step that is always taken; what must not have come before the first event is a window, and not built yet"));
+                .add(diagnostic.help(
+                    "begin with a step that is always taken; what must not have come before the first event is a window: `where count(S over 30s) == 0`",
+                ));
         }
         if !whole && trailing {
             let diagnostic = Diagnostic::new(Code::EndsInNot, name.span, "a group or branch does not end in `not`", "absent until when?");

@@ -28,6 +28,14 @@ pub(super) struct Key {
     pub parts: Vec<Vec<Expression>>,
 }
 
+impl Key {
+    /// One of which only the names are known.
+    fn unknown(by: &[Ast]) -> Self {
+        let names = by.iter().map(|part| path_name(part).map(str::to_owned)).collect();
+        Self { names, kinds: vec![Kind::Unknown; by.len()], parts: Vec::new() }
+    }
+}
+
 impl<'a> Sources<'a> {
     pub(super) fn of(pattern: &'a ast::Pattern, declarations: &Declarations<'a>, findings: &mut Findings) -> Self {
         let mut sources = Self { known: Vec::new(), any_unknown: false };
@@ -74,7 +82,10 @@ pub(super) fn all_of(mut conditions: Vec<Expression>) -> Option<Expression> {
 
 /// The key of each source. What it cannot be is said.
 pub(super) fn key<'a>(by: &'a [Ast], sources: &Sources<'a>, declarations: &Declarations<'a>, findings: &mut Findings) -> Key {
-    let Some(by_source) = parts_by_source(by, sources, findings) else { return Key::default() };
+    let by_source = match parts_by_source(by, sources, findings) {
+        Some(by_source) if !by_source.is_empty() => by_source,
+        _ => return Key::unknown(by),
+    };
     let mut key = Key::default();
     for (place, ((name, events), parts)) in sources.known.iter().zip(&by_source).enumerate() {
         let scope = Scope { declarations, at_hand: AtHand::Event(events.stream), around: Around::Key { source: Some(&name.node) }, windows: None };

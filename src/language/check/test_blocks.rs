@@ -7,7 +7,7 @@ use crate::language::ast::{self, Expected, Name, RecordLiteral, TestLineKind};
 use crate::language::check::declarations::{Declarations, twice};
 use crate::language::check::findings::Findings;
 use crate::language::check::pattern::Checked;
-use crate::language::check::test_values::{of_type, record};
+use crate::language::check::test_values::{For, of_type, record};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
@@ -26,7 +26,7 @@ struct Emitted {
     r#type: Type,
 }
 
-/// Resolves one test; whether it is of use only the findings tell. `place` gives the pattern's place in the program.
+/// Resolves one test; whether it is of use the findings tell.
 pub(super) fn resolve<'a>(
     test: &'a ast::Test,
     patterns: &Patterns<'a>,
@@ -36,7 +36,7 @@ pub(super) fn resolve<'a>(
 ) -> Option<Test> {
     let start = start(test, findings);
     let found = patterns.get(test.pattern.node.as_str());
-    if found.is_none() && !declarations.is_unread(&test.pattern.node) {
+    if found.is_none() && !declarations.may_be_unread(&test.pattern.node, patterns.keys().copied()) {
         let message = format!("unknown pattern `{}`", test.pattern.node);
         let diagnostic = Diagnostic::new(Code::UnknownPattern, test.pattern.span, message, "no pattern of this name");
         findings.add(diagnostic.help_nearest(&test.pattern.node, patterns.keys().copied(), || None));
@@ -122,7 +122,7 @@ impl<'a> Lines<'_, 'a> {
         let time_field = stream.time_field();
         let owner = format!("`{}`", stream.name.node);
         let errors = self.findings.error_count();
-        let mut values = record(fields, &self.schema.stream(id).fields, &owner, time_field, self.findings);
+        let mut values = record(fields, &self.schema.stream(id).fields, &owner, time_field, For::Arrival, self.findings);
         let mut time = self.start.plus(at);
         if let Some(value) = time_field.and_then(|field| values.get_mut(field)) {
             match value {
@@ -169,7 +169,7 @@ impl<'a> Lines<'_, 'a> {
                 continue;
             }
             match emitted.iter().find(|emitted| emitted.name == name.node) {
-                Some(field) => expected.push((name.node.clone(), of_type(value, &name.node, &field.r#type, self.findings))),
+                Some(field) => expected.push((name.node.clone(), of_type(value, &format!("`{}`", name.node), &field.r#type, For::Expectation, self.findings))),
                 None => {
                     let diagnostic = not_emitted(name, &checked.pattern, &emitted);
                     self.findings.add(diagnostic);

@@ -62,7 +62,11 @@ impl<'a> Lowering<'_, '_, 'a> {
             ast::Window::Tumbling(span) => WindowSpan::Tumbling(span.node),
             ast::Window::Session(span) => WindowSpan::Session(span.node),
         };
-        let make = |events: &Events<'a>, measure| Window { events: Condition { stream: events.stream, expression: all_of(events.conditions.clone()) }, measure, span: over };
+        let make = |events: &Events<'a>, measure| Window {
+            events: Condition { stream: events.stream, expression: all_of(events.conditions.clone()) },
+            measure,
+            span: over,
+        };
         if function.node == "count" {
             let Some(events) = self.windowed(argument, function) else { return Typed::unknown(span) };
             return self.asked(table, make(&events, Measure::Count), Kind::INT, false, span);
@@ -128,7 +132,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             self.add(diagnostic.help(format!("a window is over {}, or a define that narrows it; add `{name}` to `from` if that is meant", listed(&names))));
             return None;
         }
-        if declarations.is_unread(name) {
+        if self.may_be_unread(name) {
             return None;
         }
         if self.scope.step(name).is_some() {

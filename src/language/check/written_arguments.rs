@@ -43,14 +43,14 @@ impl<'a> Lowering<'_, '_, 'a> {
                 // The reason stands on the last line, below the expression with marks.
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-                (format!("the regular expression cannot be read: {reason}"), reason)
+                (format!("the regular expression cannot be read: {reason}"), "cannot be read".to_owned())
             }
         };
         let diagnostic = Diagnostic::new(Code::BadRegex, span, message, label);
         let backslash = source.contains('\u{8}');
         let around = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|sign| source.contains(sign));
         self.add(if around {
-            diagnostic.help("look-around is not supported: regular expressions take time in proportion to the text")
+            diagnostic.help("say it in two conditions: `matches(…) and not matches(…)`")
         } else if backslash {
             diagnostic.help("backslashes are written twice in a text: `\"\\\\d+\"`")
         } else {
