@@ -65,8 +65,8 @@ fn lines(matches: &[Match]) -> Vec<String> {
 fn an_event_stands_in_the_line_of_every_distinct_key_that_it_has() {
     let program = program(
         "define out = sent where v > 0
-         define in = sent where v > 0
-         pattern p { from out, in by out.from_account, in.to_account  match a: sent where v == 1 then b: sent where v == 2 within 10s skip none }",
+         define back = sent where v > 0
+         pattern p { from out, back by out.from_account, back.to_account  match a: out where v == 1 then b: back where v == 2 within 10s skip none }",
     );
     let transfers = [("x", "y", 1, 0), ("y", "x", 2, 1), ("z", "z", 1, 2), ("z", "z", 2, 3), ("", "w", 1, 4), ("w", "", 2, 5), ("x", "x", 0, 6)];
     for shards in [1, 2, 3] {
