@@ -109,14 +109,22 @@ pub struct Clause {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a pattern has a handful of clauses")]
 pub enum ClauseKind {
-    Without { name: Name, events: EventSet, between: Option<(Name, Name)> },
+    Without {
+        name: Name,
+        events: EventSet,
+        between: Option<(Name, Name)>,
+    },
     Within(Spanned<TimeSpan>),
     Skip(Skip),
     Emit(Vec<EmitField>),
     /// Empty: `on timeout emit` alone, the same fields as a match.
     OnTimeout(Vec<EmitField>),
-    Suppress { span: Spanned<TimeSpan>, by: Vec<Expression> },
+    Suppress {
+        span: Spanned<TimeSpan>,
+        by: Vec<Expression>,
+    },
     LimitRuns(Spanned<u64>),
     Meta(Vec<MetaField>),
 }
@@ -238,17 +246,37 @@ pub enum ExpressionKind {
     List(Vec<Expression>),
     Name(String),
     /// `base.field`.
-    Member { base: Box<Expression>, field: Name },
+    Member {
+        base: Box<Expression>,
+        field: Name,
+    },
     /// `base[place]`.
-    Index { base: Box<Expression>, place: Spanned<i64> },
-    Call { function: Name, arguments: Vec<Expression> },
+    Index {
+        base: Box<Expression>,
+        place: Spanned<i64>,
+    },
+    Call {
+        function: Name,
+        arguments: Vec<Expression>,
+    },
     /// `count(payments over 10m)`, `sum(payments.amount over tumbling 1h)`.
-    Window { function: Name, argument: Box<Expression>, window: Window },
+    Window {
+        function: Name,
+        argument: Box<Expression>,
+        window: Window,
+    },
     Not(Box<Expression>),
     Negate(Box<Expression>),
-    Binary { operator: Spanned<Operator>, left: Box<Expression>, right: Box<Expression> },
+    Binary {
+        operator: Spanned<Operator>,
+        left: Box<Expression>,
+        right: Box<Expression>,
+    },
     /// `is null`, `is not null`.
-    IsNull { operand: Box<Expression>, negated: bool },
+    IsNull {
+        operand: Box<Expression>,
+        negated: bool,
+    },
     /// `( E )`: kept so that printing gives back what was written.
     Parenthesized(Box<Expression>),
 }

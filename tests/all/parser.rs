@@ -255,7 +255,8 @@ fn what_the_tree_says_stands_in_its_place() {
 #[test]
 fn what_is_too_deep_or_too_large_is_refused_and_what_is_not_is_read() {
     let nested = |open: &str, close: &str, depth: usize| format!("{}{}{}", open.repeat(depth), "1", close.repeat(depth));
-    let cases: [(&str, &dyn Fn(usize) -> String, usize); 8] = [
+    type Case<'a> = (&'a str, &'a dyn Fn(usize) -> String, usize);
+    let cases: [Case<'_>; 8] = [
         ("parentheses", &|n| format!("define x = s where {}", nested("(", ")", n)), 64),
         ("lists", &|n| format!("list x = {}", nested("[", "]", n)), 64),
         ("groups", &|n| format!("pattern p {{ from s match {} a: s {} }}", "( ".repeat(n), " )".repeat(n)), 63),
@@ -269,7 +270,7 @@ fn what_is_too_deep_or_too_large_is_refused_and_what_is_not_is_read() {
         check_format(&text(most));
         let diagnostics = parsed(&text(most + 1)).diagnostics;
         assert_eq!(codes(&diagnostics), [Code::TooDeep], "{case}: {diagnostics:#?}");
-        assert!(!diagnostics.is_empty() && !parsed(&text(50_000)).diagnostics.is_empty(), "{case}");
+        assert!(!parsed(&text(50_000)).diagnostics.is_empty(), "{case}");
     }
 }
 
@@ -358,7 +359,7 @@ fn any_text_is_read_and_printed_in_time_proportional_to_its_length() {
         let text = |bytes: usize| Source { path: String::new(), text: repeated.repeat(bytes / repeated.len() + 1) };
         let (short, long) = (text(BYTES), text(TIMES * BYTES));
         // What is quadratic takes 16 times as long again, however fast the machine; what is disturbed is measured again.
-        let is_linear = (0..10).any(|_| time(&long) < 5 * u32::try_from(TIMES).expect("small") * time(&short).max(Duration::from_micros(20)));
+        let is_linear = (0..5).any(|_| time(&long) < 5 * u32::try_from(TIMES).expect("small") * time(&short).max(Duration::from_micros(20)));
         assert!(is_linear, "{repeated:?}: {:?}, and {TIMES} times as much {:?}", time(&short), time(&long));
     }
 }
@@ -445,7 +446,7 @@ fn change(text: &mut String, random: &mut ChaCha8Rng) {
     let to = text.floor_char_boundary((at + random.random_range(0..80)).min(text.len())).max(at);
     match random.random_range(0..5) {
         0 => text.replace_range(at..to, ""),
-        1 => text.replace_range(at..at, &text[at..to].to_owned()),
+        1 => text.replace_range(at..to, &text[at..to].repeat(2)),
         2 => text.truncate(if random.random_bool(0.1) { at } else { text.len() }),
         3 => text.insert(at, char::from_u32(random.random_range(0..0x250)).unwrap_or('\u{1f600}')),
         _ => text.insert_str(at, BITS.choose(random).expect("not empty")),

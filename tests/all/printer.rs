@@ -154,3 +154,10 @@ fn every_conformance_text_is_kept() {
         }
     }
 }
+
+#[test]
+fn texts_are_formatted_as_expected() {
+    table::check("printer.expected", check_format);
+    assert_eq!(check_format(" \n\t\r\n"), "");
+    assert_eq!(check_format("\u{feff}list a = []\r\n\r\n# b  \r\n"), "list a = []\n\n# b\n");
+}

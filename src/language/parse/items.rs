@@ -1,9 +1,7 @@
 //! A file's items, except for patterns and tests.
 
 use crate::language::ast::{Define, EventSet, Field, File, Item, List, Name, Stream, TimeClause, Type, TypeKind};
-use crate::language::codes::Code;
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
-use crate::language::parse::fault::Fault;
 use crate::language::parse::token::TokenKind;
 
 impl Parser<'_> {

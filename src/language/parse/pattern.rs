@@ -63,9 +63,8 @@ impl Parser<'_> {
     /// Whether a clause begins here. `within` has other places too.
     pub(super) fn at_clause(&self) -> bool {
         if self.at_word("within") {
-            let (before, first) = (&self.previous().kind, &self.before_previous().kind);
-            let goes_on = ["each", "then", "any"].into_iter().any(|word| *before == TokenKind::Word(word));
-            return !goes_on && !(*first == TokenKind::Word("then") && *before == TokenKind::Word("next"));
+            let before = (&self.before_previous().kind, &self.previous().kind);
+            return !matches!(before, (TokenKind::Word("then"), TokenKind::Word("next")) | (_, TokenKind::Word("each" | "then" | "any")));
         }
         self.at_any_word(&CLAUSE_WORDS)
     }
