@@ -1,10 +1,14 @@
-//! `motif explain`: what became of a pattern.
+//! `motif explain`: what a pattern does, in words, as its automaton, or as a diagram.
 
-use crate::automaton::Automaton;
-use crate::cli::args::ExplainArguments;
+use std::sync::Arc;
+
+use crate::automaton::{Automaton, DiagramFormat};
+use crate::cli::args::{ExplainArguments, View};
 use crate::cli::exit::{Outcome, UserFault};
 use crate::cli::text::{print, say_diagnostics};
+use crate::event::Schema;
 use crate::language::nearest;
+use crate::pattern::Pattern;
 use crate::service::program;
 
 pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Outcome> {
@@ -23,9 +27,18 @@ pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Outcome> {
     }
     for pattern in &program.patterns {
         if arguments.pattern.as_ref().is_none_or(|wanted| *wanted == pattern.name) {
-            let automaton = Automaton::compile(pattern.clone());
-            print(&format!("pattern {}\n{}\n", pattern.name, automaton.dump(&program.schema)))?;
+            print(&shown(pattern, &program.schema, arguments.view))?;
         }
     }
     Ok(Outcome::Fine)
+}
+
+fn shown(pattern: &Arc<Pattern>, schema: &Schema, view: View) -> String {
+    let automaton = || Automaton::compile(pattern.clone());
+    match view {
+        View::Words => format!("{}\n", pattern.words(schema)),
+        View::Dump => format!("pattern {}\n{}\n", pattern.name, automaton().dump(schema)),
+        View::Graphviz => automaton().diagram(schema, DiagramFormat::Graphviz),
+        View::Mermaid => automaton().diagram(schema, DiagramFormat::Mermaid),
+    }
 }

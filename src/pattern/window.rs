@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_window_holds_its_end_and_not_its_beginning() {
-        let [second, at] = [TimeSpan::from_secs(1), EventTime::from_micros(-1_500_000)];
+        let (second, at) = (TimeSpan::from_secs(1), EventTime::from_micros(-1_500_000));
         let table = [
             (WindowSpan::Sliding(second), -2_499_999, -500_000),
             (WindowSpan::Tumbling(second), -2_000_000, -1_000_000),

@@ -187,7 +187,7 @@ impl Writer<'_> {
         let growth = growth(&self.pattern.body);
         let held = match growth {
             Growth::PerStart => "one partial match for each event that begins one",
-            Growth::PerEvent => "one partial match for each event that begins one and each end its loop may have; `greedy` would leave one for each beginning",
+            Growth::PerEvent => "one partial match for each event that begins one and each end its loop may have; (`greedy` would leave one for each beginning)",
             Growth::Exponential => "up to twice as many partial matches with each event that fits (`combinations`, `any` in a loop)",
         };
         let long = match self.horizon() {
@@ -205,11 +205,19 @@ impl Writer<'_> {
 
     /// How long a partial match can live.
     fn horizon(&self) -> Option<TimeSpan> {
-        let hold = self.pattern.body.0.iter().filter_map(|part| match part {
+        let holds = self.pattern.body.0.iter().filter_map(|part| match part {
             Part::Absence(Absence::Not { hold, .. }) => *hold,
             _ => None,
         });
-        self.pattern.within.map(|within| within.plus(hold.max().unwrap_or(TimeSpan::ZERO)))
+        let hold = holds.max();
+        match self.pattern.within {
+            Some(within) => Some(within.plus(hold.unwrap_or(TimeSpan::ZERO))),
+            // One event, and then a time of quiet.
+            None if self.pattern.body.0.iter().filter(|part| matches!(part, Part::Element(element) if element.quantifier == Quantifier::ONCE)).count() == 1 => {
+                hold.filter(|_| self.pattern.body.0.iter().skip(1).all(|part| matches!(part, Part::Absence(Absence::Not { hold: Some(_), .. }))))
+            }
+            None => None,
+        }
     }
 
     fn step(&self, step: StepId) -> &str {
@@ -248,11 +256,12 @@ fn growth(sequence: &Sequence) -> Growth {
 }
 
 fn growth_of(element: &Element) -> Growth {
-    let Quantifier { most, greedy, inside, .. } = &element.quantifier;
+    let Quantifier { least, most, greedy, inside, .. } = &element.quantifier;
     let repeats = *most != Some(1);
     let own = match inside {
         ContinuityInside::Combinations if repeats => Growth::Exponential,
-        _ if repeats && !greedy => Growth::PerEvent,
+        // A loop of a fixed number has one end.
+        _ if repeats && !greedy && *most != Some(*least) => Growth::PerEvent,
         _ => Growth::PerStart,
     };
     let any = if element.connective == Connective::ThenAny { Growth::PerEvent } else { Growth::PerStart };
