@@ -95,7 +95,7 @@ pub enum Code {
     ArgumentType,
     /// An argument that must be written out.
     ArgumentNotLiteral,
-    /// A regular expression that cannot be read, or is too large.
+    /// A regular expression that cannot be read.
     BadRegex,
     /// A text that is no network.
     BadNetwork,
@@ -111,6 +111,8 @@ pub enum Code {
     StepAsValue,
     /// `time f` where `f` is no timestamp, or may be null.
     TimeField,
+    /// A regular expression that takes more room than one may.
+    RegexTooLarge,
 
     /// A clause that stands twice.
     RepeatedClause,
@@ -150,6 +152,10 @@ pub enum Code {
     WhichEvent,
     /// A limit of no partial matches.
     BadLimit,
+    /// A pattern whose text is longer than one may be.
+    PatternTooLong,
+    /// A pattern of more steps than one may have.
+    TooManySteps,
 
     /// An event of a test without a field that it must have.
     MissingField,
@@ -186,6 +192,8 @@ pub enum Code {
     NotRead,
     /// `suppress … by` something that the key does not determine: it is remembered per task.
     SuppressAcrossKeys,
+    /// Conditions joined by `and` that can never all hold.
+    Contradiction,
 }
 
 impl Code {
@@ -244,6 +252,7 @@ impl Code {
             Self::KeyType => "E0215",
             Self::StepAsValue => "E0216",
             Self::TimeField => "E0217",
+            Self::RegexTooLarge => "E0218",
 
             Self::RepeatedClause => "E0301",
             Self::LaterStep => "E0302",
@@ -264,6 +273,8 @@ impl Code {
             Self::NeedsName => "E0317",
             Self::WhichEvent => "E0318",
             Self::BadLimit => "E0319",
+            Self::PatternTooLong => "E0320",
+            Self::TooManySteps => "E0321",
 
             Self::MissingField => "E0401",
             Self::FieldValue => "E0402",
@@ -283,6 +294,7 @@ impl Code {
             Self::SaysNothing => "W0010",
             Self::NotRead => "W0011",
             Self::SuppressAcrossKeys => "W0012",
+            Self::Contradiction => "W0013",
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::event::StreamId;
 use crate::language::ast::{EventSet, Expression as Ast};
+use crate::language::check::contradictions;
 use crate::language::check::declarations::Declarations;
 use crate::language::check::expression::{Lowering, conjuncts};
 use crate::language::check::findings::Findings;
@@ -79,7 +80,11 @@ impl<'s, 'a> Conditions<'s, 'a> {
         let errors = findings.error_count();
         let mut lowering = Lowering::new(&scope, findings);
         if let Some(condition) = condition {
-            parts.extend(conjuncts(lowering.condition(condition)));
+            let own = conjuncts(lowering.condition(condition));
+            if let (Some(events), true) = (events, lowering.findings.error_count() == errors) {
+                contradictions::check_defined(&events.stream.node, &parts, &own, condition, lowering.findings);
+            }
+            parts.extend(own);
         }
         self.lists.append(&mut lowering.lists);
         let mentioned = std::mem::take(&mut lowering.mentioned);

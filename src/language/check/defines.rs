@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::language::ast;
+use crate::language::check::contradictions;
 use crate::language::check::declarations::{Declarations, Events};
 use crate::language::check::expression::{Lowering, conjuncts};
 use crate::language::check::findings::Findings;
@@ -58,8 +59,12 @@ fn resolved<'a>(define: &'a ast::Define, declarations: &Declarations<'a>, findin
     events.lineage.insert(0, &define.name.node);
     if let Some(condition) = &define.events.condition {
         let scope = Scope { declarations, at_hand: AtHand::Event(events.stream), around: Around::Event, windows: None };
-        let condition = Lowering::new(&scope, findings).condition(condition);
-        events.conditions.extend(conjuncts(condition));
+        let errors = findings.error_count();
+        let parts = conjuncts(Lowering::new(&scope, findings).condition(condition));
+        if findings.error_count() == errors {
+            contradictions::check_defined(&define.events.stream.node, &events.conditions, &parts, condition, findings);
+        }
+        events.conditions.extend(parts);
     }
     Some(events)
 }

@@ -5,6 +5,7 @@
 
 use crate::event::Value;
 use crate::language::ast::{Expression as Ast, ExpressionKind, Operator};
+use crate::language::check::contradictions;
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
 use crate::language::check::literals::{Items, Written, fitted, joined_item, written};
@@ -152,7 +153,8 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
     /// `and` and `or` with all that they join.
     fn logic(&mut self, operator: Operator, ast: &'a Ast) -> Typed<'a> {
         let word = if operator == Operator::And { "each side of `and`" } else { "each side of `or`" };
-        let (mut parts, mut false_if_absent) = (Vec::new(), None);
+        let errors = self.findings.error_count();
+        let (mut parts, mut places, mut false_if_absent) = (Vec::new(), Vec::new(), None);
         for operand in joined_by(operator, ast) {
             let typed = self.lower(operand);
             let typed = self.truth(typed, word);
@@ -161,6 +163,10 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
                 (Operator::And, Expression::And(inner)) | (Operator::Or, Expression::Or(inner)) => parts.extend(inner),
                 (_, expression) => parts.push(expression),
             }
+            places.resize(parts.len(), operand.span);
+        }
+        if operator == Operator::And && self.findings.error_count() == errors {
+            contradictions::check(&parts, &places, self.findings);
         }
         let expression = if operator == Operator::And { Expression::And(parts) } else { Expression::Or(parts) };
         Typed { false_if_absent, ..Typed::new(expression, Kind::BOOL, false, ast.span) }
@@ -235,7 +241,8 @@ pub(super) fn settled(expression: Expression, from: &Kind, to: &Kind) -> Express
         Kind::List(item) => item.is_written_number(),
         kind => kind.is_written_number(),
     };
-    if !written {
+    // Among several values one is no int: none becomes one.
+    if !written || (*from == Kind::Fraction && *to == Kind::INT) {
         return expression;
     }
     match expression {

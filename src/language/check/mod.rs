@@ -16,6 +16,7 @@
 //! | `steps` | a pattern's steps by name, and how they stand to one another |
 //! | `scope`, `names` | what names mean where an expression stands |
 //! | `expression`, `comparison`, `arithmetic`, `calls`, `aggregates`, `windows`, `written_arguments` | expressions: types and lowering |
+//! | `contradictions` | what cannot hold together |
 //! | `kinds`, `literals` | types while they are checked; what is written out |
 //! | `test_blocks`, `test_values` | `test` |
 //! | `findings` | what is wrong, gathered |
@@ -29,6 +30,7 @@ mod calls;
 mod clauses;
 mod comparison;
 mod conditions;
+mod contradictions;
 mod declarations;
 mod defines;
 mod emit;

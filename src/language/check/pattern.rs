@@ -22,8 +22,11 @@ use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
 use crate::pattern::{EmitField, Names, OnTimeout, Pattern, Without, version};
 
-/// Steps and absences of one pattern: numbered by 16 bits, and each compared with each name.
-const STEPS_MAX: usize = 4_096;
+/// Bytes from `pattern` to the closing brace.
+const TEXT_BYTES_MAX: u32 = 64 << 10;
+
+/// Steps and absences of one pattern, in groups too.
+const STEPS_MAX: usize = 64;
 
 /// A pattern that is sound, and what tests of it need to know.
 pub(super) struct Checked {
@@ -34,10 +37,7 @@ pub(super) struct Checked {
 /// `None` if something is wrong with it, which is then said.
 pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations<'a>, schema: &Schema, findings: &mut Findings) -> Option<Checked> {
     let errors = findings.error_count();
-    let steps = shape::count(&pattern.body);
-    if steps > STEPS_MAX {
-        let diagnostic =
-            Diagnostic::new(Code::PatternTooLarge, pattern.name.span, format!("the pattern has more than {STEPS_MAX} steps"), format!("has {steps}"));
+    if let Some(diagnostic) = too_large(pattern) {
         findings.add(diagnostic);
         return None;
     }
@@ -88,7 +88,8 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     }
     let skip = clauses::skip(clauses.skip, &table, findings);
     let meta = clauses::meta(clauses.meta, findings);
-    if findings.error_count() > errors {
+    // What is not known was said elsewhere.
+    if findings.error_count() > errors || sources.any_unknown || table.entries.iter().any(|entry| entry.stream.is_none()) {
         return None;
     }
     let lowered = Pattern {
@@ -111,6 +112,23 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     };
     warnings::check(pattern, &lowered, &table, clauses.on_timeout.map(|(_, span)| span), findings);
     Some(finished(lowered, &key, schema))
+}
+
+/// What is larger than a pattern may be is not looked at.
+fn too_large(pattern: &ast::Pattern) -> Option<Diagnostic> {
+    let bytes = pattern.span.end - pattern.span.start;
+    if bytes > TEXT_BYTES_MAX {
+        let message = format!("the text of the pattern is longer than {} KB", TEXT_BYTES_MAX >> 10);
+        let diagnostic = Diagnostic::new(Code::PatternTooLong, pattern.name.span, message, format!("takes {bytes} bytes"));
+        return Some(diagnostic.help("put long lists of values into a `list`, and conditions into a `define`"));
+    }
+    let steps = shape::count(&pattern.body);
+    if steps > STEPS_MAX {
+        let message = format!("the pattern has more than {STEPS_MAX} steps");
+        let diagnostic = Diagnostic::new(Code::TooManySteps, pattern.name.span, message, format!("has {steps}, with those that must not come"));
+        return Some(diagnostic.help("write what repeats once, as in `x{5}: S` or `( a: S then b: S ){5}`, or split the pattern"));
+    }
+    None
 }
 
 struct Emitted {

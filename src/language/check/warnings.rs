@@ -2,6 +2,7 @@
 
 use crate::language::ast::{self, StepKind};
 use crate::language::check::findings::Findings;
+use crate::language::check::size;
 use crate::language::check::steps::{StepRole, StepTable};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
@@ -15,7 +16,8 @@ pub(super) fn check(written: &ast::Pattern, pattern: &Pattern, table: &StepTable
     let body = &pattern.body;
     if pattern.within.is_none() && !is_bounded(body) {
         let message = format!("partial matches of `{}` can wait for ever", pattern.name);
-        warner.warn(Code::UnboundedState, written.name.span, message, "nothing ends them", "bound the whole pattern, as in `within 10m`");
+        let label = format!("nothing ends them: {}", held_for_ever(pattern));
+        warner.warn(Code::UnboundedState, written.name.span, message, &label, "bound the whole pattern, as in `within 10m`");
     }
     if let (Some(span), None, false) = (on_timeout, pattern.within, has_deadline(body)) {
         let help = "say how long, as in `within 10m` or `then within 30s b: S`";
@@ -26,6 +28,24 @@ pub(super) fn check(written: &ast::Pattern, pattern: &Pattern, table: &StepTable
         warner.warn(Code::TrailingNextNot, name.span, "if no event follows, this is never decided", "waits for the next event of the key", help);
     }
     warner.sequence(body, false);
+}
+
+/// How much of a pattern without a bound may be kept.
+fn held_for_ever(pattern: &Pattern) -> String {
+    let whose = if pattern.sources.first().is_some_and(|source| source.key.is_empty()) { "the pattern" } else { "each key" };
+    let runs = match pattern.runs_max {
+        Some(1) => "1 of them".to_owned(),
+        Some(most) => format!("{most} of them"),
+        None => "as many of them as configured (10,000 if nothing else is said)".to_owned(),
+    };
+    // What ends in an absence has chosen all of its events while it waits.
+    let chosen = u64::from(matches!(pattern.body.0.last(), Some(Part::Element(_))));
+    let events = match size::events_max(&pattern.body).map(|most| most.saturating_sub(chosen)) {
+        Some(1) => "1 event".to_owned(),
+        Some(most) => format!("up to {most} events"),
+        None => "any number of events".to_owned(),
+    };
+    format!("{whose} may hold {runs}, with {events} each")
 }
 
 struct Warner<'w> {

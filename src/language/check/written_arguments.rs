@@ -37,16 +37,17 @@ impl<'a> Lowering<'_, '_, 'a> {
             Ok(regex) => return Some(regex),
             Err(error) => error,
         };
-        let (message, label) = match &error {
-            regex::Error::CompiledTooBig(_) => ("the regular expression is too large".to_owned(), format!("takes more than {} MB", REGEX_BYTES_MAX >> 20)),
-            _ => {
-                // The reason stands on the last line, below the expression with marks.
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-                (format!("the regular expression cannot be read: {reason}"), "cannot be read".to_owned())
-            }
-        };
-        let diagnostic = Diagnostic::new(Code::BadRegex, span, message, label);
+        if let regex::Error::CompiledTooBig(_) = error {
+            let label = format!("takes more than {} MB", REGEX_BYTES_MAX >> 20);
+            let diagnostic = Diagnostic::new(Code::RegexTooLarge, span, "the regular expression is too large", label);
+            self.add(diagnostic.help("repeat less: `x{1,1000}` is written out as a thousand `x`; `x+` is not"));
+            return None;
+        }
+        // The reason stands on the last line, below the expression with marks.
+        let text = error.to_string();
+        let reason = text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
+        let message = format!("the regular expression cannot be read: {reason}");
+        let diagnostic = Diagnostic::new(Code::BadRegex, span, message, "cannot be read");
         let backslash = source.contains('\u{8}');
         let around = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|sign| source.contains(sign));
         self.add(if around {

@@ -47,8 +47,23 @@ const LIKELY: [(&str, &str); 17] = [
 
 /// A word from elsewhere right before or at the place where something else was expected, and what to write.
 pub(super) fn recognise(previous: &Token<'_>, found: &Token<'_>, next: &Token<'_>) -> Option<(Span, Fault)> {
-    if found.kind == TokenKind::Word("and") && matches!(next.kind, TokenKind::Word("not")) {
+    if let (TokenKind::Word(one), TokenKind::Word(other)) = (&found.kind, &next.kind)
+        && one.eq_ignore_ascii_case("and")
+        && other.eq_ignore_ascii_case("not")
+    {
         return Some((found.span.to(next.span), foreign("and not", "between steps write `then not`")));
+    }
+    if let (TokenKind::Word(before), TokenKind::Word(word)) = (&previous.kind, &found.kind)
+        && !is_reserved(before)
+    {
+        let help = match word.to_ascii_lowercase().as_str() {
+            "and" => Some("between steps write `then`, or `all ( a: S, b: S )` where any order will do; between names a comma"),
+            "or" => Some("branches stand in parentheses with `|` between: `( a: S | b: S )`"),
+            _ => None,
+        };
+        if let Some(help) = help {
+            return Some((found.span, foreign(word, help)));
+        }
     }
     if found.kind == TokenKind::Sign("=") {
         return Some((found.span, foreign("=", "write `==` to compare, `:` after a name")));
