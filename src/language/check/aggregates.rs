@@ -8,7 +8,7 @@ use crate::language::check::kinds::Kind;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
-use crate::pattern::{Aggregate, Expression, FieldPath, Occurrence, StepId};
+use crate::pattern::{Aggregate, Expression, FieldPath, Function, Occurrence, StepId};
 
 /// A field of a step.
 struct StepField<'a> {
@@ -81,7 +81,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         let nullable = typed.nullable;
         match aggregate {
             Aggregate::Sum if typed.kind == Kind::DURATION => Typed::new(sum_of_durations(expression, id, path), Kind::DURATION, false, span),
-            Aggregate::Sum => Typed::new(expression, typed.kind, false, span),
+            Aggregate::Sum => Typed::new(of_nothing_too(expression, &typed.kind), typed.kind, false, span),
             Aggregate::Average if typed.kind == Kind::INT => Typed::new(expression, Kind::DECIMAL, nullable, span),
             Aggregate::Average | Aggregate::Least | Aggregate::Most => Typed::new(expression, typed.kind, nullable, span),
             Aggregate::Distinct => Typed::new(expression, Kind::INT, false, span),
@@ -158,6 +158,11 @@ fn is_path(argument: &Ast) -> bool {
         at = bare(base);
     }
     matches!(at.kind, ExpressionKind::Name(_)) && !matches!(bare(argument).kind, ExpressionKind::Name(_))
+}
+
+/// A sum of nothing is the int 0, which only floats do not hold as it is.
+pub(super) fn of_nothing_too(sum: Expression, kind: &Kind) -> Expression {
+    if *kind == Kind::FLOAT { Expression::Call { function: Function::Float, arguments: vec![sum] } } else { sum }
 }
 
 /// Of nothing it is a duration of nothing.

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use crate::event::{TimeSpan, Value};
 use crate::language::ast::{self, Expression as Ast, ExpressionKind, Name};
-use crate::language::check::aggregates::fits_aggregate;
+use crate::language::check::aggregates::{fits_aggregate, of_nothing_too};
 use crate::language::check::declarations::Events;
 use crate::language::check::expression::{Lowering, Typed, bare};
 use crate::language::check::kinds::Kind;
@@ -89,7 +89,10 @@ impl<'a> Lowering<'_, '_, 'a> {
                 let sum = self.asked(table, window, Kind::DURATION, false, span);
                 Typed::new(nothing_if_null(least.expression, sum.expression), Kind::DURATION, false, span)
             }
-            Aggregate::Sum => self.asked(table, window, typed.kind, false, span),
+            Aggregate::Sum => {
+                let sum = self.asked(table, window, typed.kind.clone(), false, span);
+                Typed { expression: of_nothing_too(sum.expression, &typed.kind), ..sum }
+            }
             Aggregate::Average if typed.kind == Kind::INT => self.asked(table, window, Kind::DECIMAL, true, span),
             Aggregate::Average | Aggregate::Least | Aggregate::Most => self.asked(table, window, typed.kind, true, span),
             Aggregate::Distinct => self.asked(table, window, Kind::INT, false, span),
