@@ -13,6 +13,7 @@
 //! | `print/` | tree to canonical text, comments kept |
 //! | `resolve`, `check/`, `lower` | names, types, and the typed pattern |
 //! | `diagnostic`, `codes`, `render` | what is wrong, its number, how it is shown |
+//! | `pages` | what there is to say of each number |
 //! | `nearest` | what a misspelt name was meant to be |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
@@ -21,6 +22,7 @@ mod check;
 mod codes;
 mod diagnostic;
 mod nearest;
+mod pages;
 mod parse;
 mod print;
 mod render;
@@ -33,6 +35,7 @@ pub use check::compile;
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use nearest::nearest;
+pub use pages::page;
 pub use parse::{Comment, Parsed, SOURCE_BYTES_MAX, parse};
 pub use print::{format, print};
 pub use render::{RenderStyle, render};

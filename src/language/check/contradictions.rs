@@ -106,28 +106,36 @@ fn demands_of<'e>(part: &'e Expression, demands: &mut Vec<(String, Demand<'e>)>)
         Expression::Not(operand) => (&**operand, true),
         other => (other, false),
     };
-    demands.push((spelled(bare), Demand::Compared { comparison: Comparison::Equal, with: TRUE, negated }));
-    match bare {
+    match with_constant(bare, negated) {
+        Some((worth, demand)) => demands.push((spelled(worth), demand)),
+        None => demands.push((spelled(bare), Demand::Compared { comparison: Comparison::Equal, with: TRUE, negated })),
+    }
+    let never_null: &[&Expression] = match bare {
+        _ if negated => &[],
+        Expression::Compare { left, right, .. } => &[left, right],
+        Expression::In { item, .. } => &[item],
+        Expression::Matches { text: operand, .. } | Expression::InNetwork { address: operand, .. } => &[operand],
+        _ => &[],
+    };
+    let compared = never_null.iter().filter(|worth| !matches!(worth, Expression::Constant(_)));
+    demands.extend(compared.map(|worth| (spelled(worth), Demand::Null { negated: true })));
+}
+
+/// The worth that is compared with what is written out.
+fn with_constant(part: &Expression, negated: bool) -> Option<(&Expression, Demand<'_>)> {
+    match part {
         Expression::Compare { comparison, left, right } => match (&**left, &**right) {
-            (Expression::Constant(_), Expression::Constant(_)) => {}
-            (worth, Expression::Constant(with)) => demands.push((spelled(worth), Demand::Compared { comparison: *comparison, with, negated })),
-            (Expression::Constant(with), worth) => {
-                demands.push((spelled(worth), Demand::Compared { comparison: turned(*comparison), with, negated }));
-            }
-            // True of nothing that is null.
-            (left, right) if !negated => demands.extend([left, right].map(|worth| (spelled(worth), Demand::Null { negated: true }))),
-            _ => {}
+            (Expression::Constant(_), Expression::Constant(_)) => None,
+            (worth, Expression::Constant(with)) => Some((worth, Demand::Compared { comparison: *comparison, with, negated })),
+            (Expression::Constant(with), worth) => Some((worth, Demand::Compared { comparison: turned(*comparison), with, negated })),
+            _ => None,
         },
         Expression::In { item, list } => match &**list {
-            Expression::Constant(Value::List(values)) => demands.push((spelled(item), Demand::Among { values, negated })),
-            _ if !negated => demands.push((spelled(item), Demand::Null { negated: true })),
-            _ => {}
+            Expression::Constant(Value::List(values)) => Some((item, Demand::Among { values, negated })),
+            _ => None,
         },
-        Expression::IsNull(operand) => demands.push((spelled(operand), Demand::Null { negated })),
-        Expression::Matches { text: operand, .. } | Expression::InNetwork { address: operand, .. } if !negated => {
-            demands.push((spelled(operand), Demand::Null { negated: true }));
-        }
-        _ => {}
+        Expression::IsNull(operand) => Some((operand, Demand::Null { negated })),
+        _ => None,
     }
 }
 
