@@ -8,6 +8,7 @@ mod checker;
 mod cli;
 mod codec;
 mod conformance;
+mod diagnostics;
 mod file_run;
 mod grammar;
 mod kafka;
