@@ -131,11 +131,6 @@ impl Suppression {
             self.changed.extend(std::mem::take(&mut self.open).into_keys());
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn is_bare(&self) -> bool {
-        self.open.is_empty() && self.ends.is_empty() && self.changed.is_empty()
-    }
 }
 
 fn read(value: &[u8]) -> Result<Open, Malformed> {

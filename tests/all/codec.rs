@@ -463,6 +463,8 @@ fn program() -> Program {
         within: Some(TimeSpan::from_secs(60)),
         skip: Skip::None,
         emit: None,
+        suppress: None,
+        windows: Vec::new(),
         on_timeout: OnTimeout::Silent,
         runs_max: None,
         meta: vec![],
