@@ -12,9 +12,9 @@
 //! | file | holds |
 //! |---|---|
 //! | `declarations`, `streams`, `lists`, `defines` | what the texts declare |
-//! | `pattern` | one pattern, in this order: `sources`, `shape` (with `quantifiers`), `size`, `conditions` (with `first_event`), `clauses`, `emit`, `warnings` |
+//! | `pattern` | one pattern, in this order: `sources`, `shape` (with `quantifiers`), `size`, `conditions` (with `first_event`), `clashes`, `emit`, `clauses`, `warnings` |
 //! | `steps` | a pattern's steps by name, and how they stand to one another |
-//! | `scope`, `names` | what names mean where an expression stands |
+//! | `scope`, `names`, `step_fields` | what names mean where an expression stands |
 //! | `expression`, `comparison`, `arithmetic`, `calls`, `aggregates`, `windows`, `written_arguments` | expressions: types and lowering |
 //! | `contradictions` | what cannot hold together |
 //! | `kinds`, `literals` | types while they are checked; what is written out |
@@ -27,6 +27,7 @@
 mod aggregates;
 mod arithmetic;
 mod calls;
+mod clashes;
 mod clauses;
 mod comparison;
 mod conditions;
@@ -47,6 +48,7 @@ mod scope;
 mod shape;
 mod size;
 mod sources;
+mod step_fields;
 mod steps;
 mod streams;
 mod test_blocks;

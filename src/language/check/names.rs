@@ -6,12 +6,12 @@ use crate::language::check::emit::KeyPart;
 use crate::language::check::expression::{Lowering, Typed, bare};
 use crate::language::check::kinds::Kind;
 use crate::language::check::scope::{Around, AtHand};
-use crate::language::check::steps::{Standing, StepRole};
+use crate::language::check::steps::StepRole;
 use crate::language::check::streams::unknown_field;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
-use crate::pattern::{Expression, Occurrence, StepId};
+use crate::pattern::{Expression, Occurrence};
 
 /// What stands before a `.` or `[`.
 enum Base<'a> {
@@ -257,101 +257,6 @@ impl<'a> Lowering<'_, '_, 'a> {
             other => Expression::Part { record: Box::new(other), place },
         };
         Typed::new(expression, kind, nullable, span)
-    }
-
-    // Steps.
-
-    /// A field of an event that a step has chosen.
-    fn step_field(&mut self, step: usize, occurrence: Occurrence, field: &Name, step_span: Span, span: Span) -> Typed<'a> {
-        let Some(id) = self.mention(step, step_span, Some(field)) else { return Typed::unknown(span) };
-        let Some(entry) = self.scope.steps().map(|steps| &steps.entries[step]) else { return Typed::unknown(span) };
-        let Some(stream) = entry.stream else { return Typed::unknown(span) };
-        let stream = self.scope.declarations.stream(stream);
-        let Some((place, known)) = stream.field(&field.node) else {
-            let diagnostic = unknown_field(stream, field);
-            return self.wrong(span, diagnostic);
-        };
-        let certain = matches!(occurrence, Occurrence::FromFirst(0) | Occurrence::FromLast(0));
-        let nullable = known.nullable || !certain || self.may_be_empty(step);
-        let expression = Expression::Chosen { step: id, occurrence, path: [place].into() };
-        Typed::new(expression, known.kind.clone(), nullable, span)
-    }
-
-    /// Whether the step may have chosen nothing where the expression is evaluated.
-    pub(super) fn may_be_empty(&self, step: usize) -> bool {
-        match self.scope.around {
-            Around::Event | Around::Key { .. } | Around::Without { .. } => true,
-            Around::Step { steps, path, .. } => steps.entries[step].may_be_empty(Some(path)),
-            Around::Emit { steps, .. } => steps.entries[step].may_be_empty(None),
-        }
-    }
-
-    fn occurrence(&mut self, place: Spanned<i64>) -> Option<Occurrence> {
-        let (counted, occurrence): (i64, fn(u32) -> Occurrence) =
-            if place.node < 0 { (-1 - place.node, Occurrence::FromLast) } else { (place.node, Occurrence::FromFirst) };
-        let Ok(counted) = u32::try_from(counted) else {
-            self.add(Diagnostic::new(Code::NumberRange, place.span, "no step takes so many events", format!("at most {}", u32::MAX)));
-            return None;
-        };
-        Some(occurrence(counted))
-    }
-
-    /// Names a step whose events are looked at; says why not if it cannot be.
-    pub(super) fn mention(&mut self, step: usize, span: Span, field: Option<&Name>) -> Option<StepId> {
-        let steps = self.scope.steps()?;
-        let entry = &steps.entries[step];
-        let name = &entry.name.node;
-        let StepRole::Chooses(id) = entry.role else {
-            let diagnostic = Diagnostic::new(Code::AbsentStep, span, format!("`{name}` must not come, so it has no events"), "never chosen");
-            self.add(diagnostic.also(entry.name.span, "the `not` or `without`").help("name a step that chooses events"));
-            return None;
-        };
-        let diagnostic = match self.scope.around {
-            Around::Event | Around::Key { .. } | Around::Emit { .. } => None,
-            Around::Step { path, own, .. } => match entry.standing(path) {
-                Standing::Before => None,
-                Standing::Beside => {
-                    self.mentioned.push(step);
-                    None
-                }
-                Standing::Own if entry.loops() => {
-                    self.mentioned.push(step);
-                    None
-                }
-                Standing::Own => {
-                    let diagnostic = Diagnostic::new(Code::OwnStep, span, format!("`{name}` takes one event, the one at hand"), "has chosen nothing yet");
-                    Some(match field {
-                        Some(field) => diagnostic.help(format!("its fields are written bare: `{}`", field.node)),
-                        None => diagnostic.help(format!("leave it out; with `{name}+` there are events before this one")),
-                    })
-                }
-                Standing::Later => {
-                    let here = own.map(|own| format!("`{}`", steps.entries[own].name.node)).unwrap_or_else(|| "it".to_owned());
-                    let diagnostic = Diagnostic::new(Code::LaterStep, span, format!("`{name}` stands after {here}"), "has chosen nothing yet");
-                    Some(
-                        diagnostic
-                            .also(entry.name.span, "the later step")
-                            .help(format!("write the condition at `{name}`, which sees what was chosen before it")),
-                    )
-                }
-                Standing::OtherBranch => {
-                    let diagnostic =
-                        Diagnostic::new(Code::OtherBranch, span, format!("`{name}` stands in another branch"), "chosen only if this branch is not");
-                    Some(diagnostic.also(entry.name.span, "in the other branch"))
-                }
-            },
-            Around::Without { to, .. } => to.map(|to| &steps.entries[to]).filter(|to| !to.loops() && !entry.loops()).and_then(|to| {
-                let late = matches!(entry.standing(&to.path), Standing::Later | Standing::Own);
-                let message = format!("`{name}` is chosen only when the span is over");
-                let diagnostic = Diagnostic::new(Code::LaterStep, span, message, "has chosen nothing yet").also(to.name.span, "the span ends here");
-                late.then(|| diagnostic.help(format!("name a step that stands before `{}`", to.name.node)))
-            }),
-        };
-        if let Some(diagnostic) = diagnostic {
-            self.add(diagnostic);
-            return None;
-        }
-        Some(id)
     }
 }
 

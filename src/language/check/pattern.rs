@@ -1,17 +1,16 @@
 //! One pattern, from tree to typed: sources and key, then the shape with all steps, then conditions, then the other clauses.
 
-use std::collections::BTreeSet;
-
-use crate::event::{Schema, Type};
+use crate::event::{Schema, StreamId, Type};
 use crate::language::ast;
+use crate::language::check::clashes;
 use crate::language::check::clauses::{self, Clauses};
 use crate::language::check::conditions::{self, Conditions};
 use crate::language::check::declarations::Declarations;
-use crate::language::check::emit::{self, KeyPart, key_like_step};
+use crate::language::check::emit;
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
 use crate::language::check::scope::{Around, AtHand, Scope};
-use crate::language::check::shape::{self, Shaper};
+use crate::language::check::shape::{self, Shaper, Waiting};
 use crate::language::check::size;
 use crate::language::check::sources::{self, Key, Sources};
 use crate::language::check::steps::{StepRole, StepTable};
@@ -19,8 +18,7 @@ use crate::language::check::warnings;
 use crate::language::check::windows::WindowTable;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
-use crate::language::span::Span;
-use crate::pattern::{EmitField, Names, OnTimeout, Pattern, Without, version};
+use crate::pattern::{EmitField, Names, OnTimeout, Pattern, Sequence, Step, Without, version};
 
 /// Bytes from `pattern` to the closing brace.
 const TEXT_BYTES_MAX: u32 = 64 << 10;
@@ -44,18 +42,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     let clauses = Clauses::of(pattern, findings);
     let sources = Sources::of(pattern, declarations, findings);
     let key = sources::key(&pattern.by, &sources, declarations, findings);
-    let mut shaper = Shaper::new(declarations, &sources, clauses.within.is_some(), findings);
-    let mut body = shaper.whole(&pattern.body);
-    let without_streams: Vec<_> = clauses
-        .withouts
-        .iter()
-        .map(|without| {
-            let stream = shaper.stream_of(without.events);
-            shaper.name(without.name, StepRole::Without, stream);
-            stream
-        })
-        .collect();
-    let Shaper { table, steps, waiting, .. } = shaper;
+    let Steps { table, steps, waiting, mut body, without_streams } = steps(pattern, &clauses, &sources, declarations, findings);
     if findings.error_count() == errors {
         size::check(&body, pattern.name.span, findings);
     }
@@ -71,7 +58,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     });
     let without = without.collect();
     let Conditions { list: conditions, lists, .. } = conditions;
-    check_names(pattern, &table, &sources, &lists, declarations, findings);
+    clashes::check(pattern, &table, &sources, &lists, declarations, findings);
 
     let typed_sources = sources.typed(&key);
     let mut parts = emit::key_parts(&key, &typed_sources, &steps);
@@ -84,7 +71,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     let emitted = emitted(&clauses, &scope, findings);
     emit::check_windows(clauses.emit.unwrap_or_default(), emitted.on_match.as_deref(), &body, findings);
     if emitted.whole_events {
-        check_key_names(pattern, &parts, &table, findings);
+        clashes::check_key(pattern, &parts, &table, findings);
     }
     let skip = clauses::skip(clauses.skip, &table, findings);
     let meta = clauses::meta(clauses.meta, findings);
@@ -131,6 +118,29 @@ fn too_large(pattern: &ast::Pattern) -> Option<Diagnostic> {
     None
 }
 
+/// What `match` and the `without`s name, before their conditions are lowered.
+struct Steps<'a> {
+    table: StepTable<'a>,
+    steps: Vec<Step>,
+    waiting: Vec<Waiting<'a>>,
+    body: Sequence,
+    /// By `without`.
+    without_streams: Vec<Option<StreamId>>,
+}
+
+fn steps<'a>(pattern: &'a ast::Pattern, clauses: &Clauses<'a>, sources: &Sources<'a>, declarations: &Declarations<'a>, findings: &mut Findings) -> Steps<'a> {
+    let mut shaper = Shaper::new(declarations, sources, clauses.within.is_some(), findings);
+    let body = shaper.whole(&pattern.body);
+    let mut without_streams = Vec::new();
+    for without in &clauses.withouts {
+        let stream = shaper.stream_of(without.events);
+        shaper.name(without.name, StepRole::Without, stream);
+        without_streams.push(stream);
+    }
+    let Shaper { table, steps, waiting, .. } = shaper;
+    Steps { table, steps, waiting, body, without_streams }
+}
+
 struct Emitted {
     on_match: Option<Vec<EmitField>>,
     on_timeout: OnTimeout,
@@ -158,62 +168,4 @@ fn finished(mut pattern: Pattern, key: &Key, schema: &Schema) -> Checked {
     pattern.key_names = names.collect();
     pattern.version = version(&pattern, schema);
     Checked { pattern, key_types: key.kinds.iter().map(Kind::settled).collect() }
-}
-
-/// Steps, streams, defines and lists of a pattern share one space of names, and none is like a record field of its streams.
-fn check_names<'a>(
-    pattern: &'a ast::Pattern,
-    table: &StepTable<'a>,
-    sources: &Sources<'a>,
-    lists: &[(&'a str, Span)],
-    declarations: &Declarations<'a>,
-    findings: &mut Findings,
-) {
-    let mut used: BTreeSet<&str> = pattern.from.iter().map(|name| name.node.as_str()).collect();
-    used.extend(sources.known.iter().flat_map(|(_, events)| events.lineage.iter().copied()));
-    used.extend(table.entries.iter().filter_map(|entry| entry.stream).map(|stream| declarations.stream(stream).name.node.as_str()));
-    used.extend(shape::stream_names(&pattern.body));
-    let records: BTreeSet<(&str, &str)> = sources
-        .known
-        .iter()
-        .flat_map(|(_, events)| {
-            let stream = declarations.stream(events.stream);
-            stream
-                .fields
-                .iter()
-                .filter(|field| matches!(field.kind, Kind::Of(Type::Record(_))))
-                .map(|field| (field.name.node.as_str(), stream.name.node.as_str()))
-        })
-        .collect();
-    let record = |name: &str| records.iter().find(|(field, _)| *field == name).map(|(_, stream)| *stream);
-    let like_record = |name: &str, span: Span, stream: &str| {
-        Diagnostic::new(Code::NameClash, span, format!("`{name}` is a record field of `{stream}` too"), format!("`{name}.f` could mean either"))
-            .help("give it another name")
-    };
-    for entry in &table.entries {
-        let (name, span) = (entry.name.node.as_str(), entry.name.span);
-        let other = if used.contains(name) { Some("a stream") } else { lists.iter().any(|(list, _)| *list == name).then_some("a list") };
-        if let Some(other) = other {
-            let diagnostic = Diagnostic::new(Code::DuplicateName, span, format!("`{name}` is the name of {other} of this pattern"), "a step of the same name");
-            findings.add(diagnostic.help("give the step another name"));
-        } else if let Some(stream) = record(name) {
-            findings.add(like_record(name, span, stream));
-        }
-    }
-    for (name, _) in &sources.known {
-        if let Some(stream) = record(&name.node) {
-            findings.add(like_record(&name.node, name.span, stream));
-        }
-    }
-}
-
-/// Without `emit` the key and every step stand side by side.
-fn check_key_names(pattern: &ast::Pattern, key: &[KeyPart], table: &StepTable<'_>, findings: &mut Findings) {
-    for (part, by) in key.iter().zip(&pattern.by) {
-        let Some(name) = &part.name else { continue };
-        let step = table.find(name).map(|place| &table.entries[place]);
-        if let Some(step) = step.filter(|step| matches!(step.role, StepRole::Chooses(_))) {
-            findings.add(key_like_step(name, by.span, step.name.span));
-        }
-    }
 }
