@@ -24,6 +24,7 @@ pub enum Item {
     Define(Define),
     Pattern(Pattern),
     Test(Test),
+    Table(Table),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -328,6 +329,8 @@ pub struct TestLine {
 pub enum TestLineKind {
     /// `5s payments { field: value, … }`; values are literals, lists, or records.
     Event { at: Spanned<TimeSpan>, stream: Name, fields: RecordLiteral },
+    /// `30s watermark payments`.
+    Watermark { at: Spanned<TimeSpan>, stream: Name },
     /// `expect match|timeout [at D] [{ … }]`.
     Expect { what: Expected, at: Option<Spanned<TimeSpan>>, fields: Option<RecordLiteral> },
     /// `expect late at D`.
@@ -342,6 +345,54 @@ pub enum Expected {
     Timeout,
 }
 
+/// `table "…" of p [from "…"] { columns … }`: what arrives in every case, with columns in the place of times and values; then the cases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub span: Span,
+    pub name: Spanned<String>,
+    pub pattern: Name,
+    /// An RFC 3339 time.
+    pub from: Option<Spanned<String>>,
+    /// Where `columns` stands.
+    pub columns_span: Span,
+    pub columns: Vec<Name>,
+    pub lines: Vec<TableLine>,
+    pub cases: Vec<Case>,
+}
+
+/// `5s payments { amount: large }`, `soon payments { … }`, `soon watermark payments`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableLine {
+    pub span: Span,
+    pub at: When,
+    pub stream: Name,
+    /// `None`: the line is about the stream's watermark.
+    pub fields: Option<RecordLiteral>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum When {
+    Said(Spanned<TimeSpan>),
+    Column(Name),
+}
+
+/// `case "…": value, … expect …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    pub span: Span,
+    pub name: Spanned<String>,
+    pub cells: Vec<Cell>,
+    /// Lines that expect something, one at least.
+    pub expected: Vec<TestLine>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// `none`: the line whose time it is does not come.
+    None(Span),
+    Value(RecordValue),
+}
+
 /// `{ name: value, … }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordLiteral {
@@ -354,4 +405,26 @@ pub enum RecordValue {
     Expression(Expression),
     Record(RecordLiteral),
     List(Span, Vec<RecordValue>),
+    /// What a case has in the column of this name; in tables only.
+    Column(Name),
+}
+
+impl RecordValue {
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Expression(expression) => expression.span,
+            Self::Record(record) => record.span,
+            Self::List(span, _) => *span,
+            Self::Column(name) => name.span,
+        }
+    }
+}
+
+impl Cell {
+    pub fn span(&self) -> Span {
+        match self {
+            Self::None(span) => *span,
+            Self::Value(value) => value.span(),
+        }
+    }
 }

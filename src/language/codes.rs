@@ -167,6 +167,8 @@ pub enum Code {
     NoTimeouts,
     /// Something expected after `expect none`.
     AfterExpectNone,
+    /// A case of a table with more or fewer values than the table has columns.
+    CaseLength,
 
     /// Partial matches of a key can wait for ever.
     UnboundedState,
@@ -281,6 +283,7 @@ impl Code {
             Self::BadStart => "E0403",
             Self::NoTimeouts => "E0404",
             Self::AfterExpectNone => "E0405",
+            Self::CaseLength => "E0406",
 
             Self::UnboundedState => "W0001",
             Self::NoDeadline => "W0002",

@@ -28,7 +28,7 @@ mod print;
 mod render;
 mod span;
 
-use crate::event::{Event, EventTime, TimeSpan, Value};
+use crate::event::{Event, EventTime, StreamId, TimeSpan, Value};
 use crate::pattern::Program;
 
 pub use check::compile;
@@ -56,7 +56,7 @@ impl Compiled {
     }
 }
 
-/// A `test` block, resolved.
+/// A `test` block, or a case of a `table`, resolved.
 #[derive(Clone, Debug)]
 pub struct Test {
     pub name: String,
@@ -65,11 +65,19 @@ pub struct Test {
     pub pattern: usize,
     /// The instant that the lines' durations count from.
     pub start: EventTime,
-    /// In the order of arrival; offsets count from 0 in each stream, partition 0.
-    pub arrivals: Vec<Event>,
+    pub arrivals: Vec<Arrival>,
     pub expectations: Vec<Expectation>,
     /// `expect none`: nothing else may come out.
     pub nothing_else: bool,
+}
+
+/// What a test lets arrive, in this order.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// Offsets count from 0 in each stream, partition 0.
+    Event(Event),
+    /// How far the stream is: nothing at or before it is still to come. Of a stream with such a line no other watermark counts, from the test's start on.
+    Watermark { stream: StreamId, watermark: EventTime },
 }
 
 /// One `expect` line.

@@ -104,6 +104,7 @@ pages! {
     BadStart "E0403"
     NoTimeouts "E0404"
     AfterExpectNone "E0405"
+    CaseLength "E0406"
 
     UnboundedState "W0001"
     NoDeadline "W0002"

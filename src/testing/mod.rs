@@ -5,8 +5,8 @@
 //! | `compare` | which result answers which `expect` line |
 //! | `report` | what a test found, and how it is shown |
 //!
-//! Each stream is one partition, 0. A stream without arrivals is not open, so it holds nothing back; the end closes all windows. Limits are the
-//! defaults; what the configuration says does not matter.
+//! Each stream is one partition. A stream without arrivals is not open, so it holds nothing back; the end closes all windows. Of a stream whose watermark a
+//! line says, only what lines say counts. Limits are the defaults; what the configuration says does not matter.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 mod compare;
@@ -15,10 +15,14 @@ mod report;
 use std::sync::Arc;
 
 use crate::engine::{Effect, Engine, EngineOptions, Input};
-use crate::language::Test;
+use crate::event::{Event, EventTime};
+use crate::language::{Arrival, Test};
 use crate::pattern::Program;
 
 pub use report::{Failure, TestReport};
+
+/// The one of each stream.
+const PARTITION: u32 = 0;
 
 /// Runs the test on its pattern alone.
 pub fn run(program: &Program, test: &Test) -> TestReport {
@@ -26,19 +30,28 @@ pub fn run(program: &Program, test: &Test) -> TestReport {
     let alone = Program { schema: program.schema.clone(), patterns: vec![Arc::clone(pattern)] };
     let mut engine = Engine::new(&alone, EngineOptions::default());
     let mut effects = Vec::new();
-    // Opened before anything arrives: or else the first event of a stream could be late by another stream's.
-    let open = test.arrivals.iter().map(|event| Input::Open { stream: event.stream, partition: event.partition });
-    let arrive = test.arrivals.iter().map(|event| {
-        let (position, event) = (event.offset, event.clone());
-        Input::Arrive { event, position, next_position: position + 1 }
-    });
-    engine.apply_batch(open.collect::<Vec<_>>(), &mut effects);
-    for input in arrive.chain([Input::End]) {
+    // Before anything arrives: or else the first event of a stream could be late by another stream's, and by a watermark that lines say themselves.
+    engine.apply_batch(test.arrivals.iter().map(opening), &mut effects);
+    for input in test.arrivals.iter().map(input).chain([Input::End]) {
         engine.apply(input, &mut effects);
     }
     let results: Vec<compare::Outcome> = effects.into_iter().filter_map(outcome).collect();
     let failures = compare::failures(test, &results, &program.schema);
     TestReport { name: test.name.clone(), pattern: pattern.name.clone(), span: test.span, passed: failures.is_empty(), failures }
+}
+
+fn opening(arrival: &Arrival) -> Input {
+    match *arrival {
+        Arrival::Event(Event { stream, partition, .. }) => Input::Open { stream, partition },
+        Arrival::Watermark { stream, .. } => Input::Watermark { stream, partition: PARTITION, watermark: EventTime::BEGINNING },
+    }
+}
+
+fn input(arrival: &Arrival) -> Input {
+    match arrival {
+        Arrival::Event(event) => Input::Arrive { position: event.offset, next_position: event.offset + 1, event: event.clone() },
+        Arrival::Watermark { stream, watermark } => Input::Watermark { stream: *stream, partition: PARTITION, watermark: *watermark },
+    }
 }
 
 fn outcome(effect: Effect) -> Option<compare::Outcome> {

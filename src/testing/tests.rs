@@ -27,11 +27,15 @@ pattern raised {
 }
 "#;
 
-fn report(lines: &str) -> TestReport {
-    let text = format!("{PATTERN}\ntest \"it\" of raised {{\n{lines}\n}}\n");
+fn reports(tests: &str) -> Vec<TestReport> {
+    let text = format!("{PATTERN}\n{tests}");
     let compiled = compile(&[Source { path: "it.motif".to_owned(), text }]);
-    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
-    run(&compiled.program, &compiled.tests[0])
+    assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
+    compiled.tests.iter().map(|test| run(&compiled.program, test)).collect()
+}
+
+fn report(lines: &str) -> TestReport {
+    reports(&format!("test \"it\" of raised {{\n{lines}\n}}\n")).remove(0)
 }
 
 const RAISED: &str = r#"
@@ -88,4 +92,58 @@ fn a_line_is_answered_by_one_result_and_a_result_answers_one_line() {
     let more = self::report(&format!("{two}expect match {{ n: 2 }} expect match {{ n: 2 }}"));
     assert_eq!(more.failures.len(), 2, "{more}");
     assert!(more.to_string().contains("came out as well"), "{more}");
+}
+
+/// Without a line about it the watermark is 5 s behind the newest payment.
+#[test]
+fn a_said_watermark_takes_the_place_of_the_one_that_follows_from_events() {
+    let cases = [
+        // Not late by the newest payment any more, from the start of the test on.
+        r#"9s payments { card: "1", amount: 1 } 0s payments { card: "1", amount: 1 } 20s payments { card: "1", amount: 500 }
+           20s watermark payments expect match at 20s { n: 2 } expect none"#,
+        // At the watermark is late, a microsecond behind it is not.
+        r#"9s watermark payments 9s payments { card: "1", amount: 1 } 9s1us payments { card: "1", amount: 1 } expect late at 9s expect timeout expect none"#,
+        // The other stream goes on by itself, and the watermark that counts is the least.
+        r#"0s payments { card: "1", amount: 1 } 1s payments { card: "1", amount: 1 } 30s refunds { card: "1" } 5s refunds { card: "1" }
+           9s payments { card: "1", amount: 500 } 10s watermark payments 9s payments { card: "2", amount: 1 }
+           expect match at 9s expect late at 5s expect late at 9s expect none"#,
+        // A watermark alone opens its stream, and holds everything back.
+        r#"30s refunds { card: "1" } 0s watermark payments 31s refunds { card: "1" } 30s1us payments { card: "1", amount: 1 } expect timeout expect none"#,
+    ];
+    for lines in cases {
+        let report = report(lines);
+        assert!(report.passed, "{lines}\n{report}");
+    }
+}
+
+#[test]
+fn every_case_of_a_table_is_a_test_of_its_own() {
+    let table = r#"
+table "how large, and how soon" of raised from "2026-01-31T08:00:00Z" {
+  columns first, large, soon, refund
+  0s     payments { card: "1", amount: first }
+  1s     payments { card: "1", amount: 1 }
+  refund refunds  { card: "1" }
+  soon   payments { card: "1", amount: large }
+  soon   watermark payments
+
+  case "as it should be":   1.99, 100.01, 59s,  2s   expect match at 59s { n: 2, amount: 100.01 } expect none
+  case "at the same time":  0,    101,    1s,   0s   expect match at 1s expect none
+  case "not small":         2,    101,    59s,  none expect timeout expect none
+  case "nothing large":     1,    101,    none, none expect timeout at 1m expect timeout at 1m1s expect none
+  case "said wrongly":      1,    101,    60s,  none expect match
+}
+"#;
+    let reports = reports(table);
+    let told: Vec<(&str, bool)> = reports.iter().map(|report| (report.name.as_str(), report.passed)).collect();
+    let name = |case: &str| format!("how large, and how soon: {case}");
+    let expected = [("as it should be", true), ("at the same time", true), ("not small", true), ("nothing large", true), ("said wrongly", false)];
+    let expected: Vec<(String, bool)> = expected.map(|(case, passed)| (name(case), passed)).into();
+    assert_eq!(told, expected.iter().map(|(name, passed)| (name.as_str(), *passed)).collect::<Vec<_>>(), "{reports:#?}");
+    let lines = PATTERN.lines().count() as u32;
+    let text = format!("{PATTERN}\n{table}");
+    for (report, line) in reports.iter().zip(lines + 10..) {
+        let before = &text[..report.span.start as usize];
+        assert_eq!(before.matches('\n').count() as u32, line, "{}", report.name);
+    }
 }

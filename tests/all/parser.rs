@@ -41,6 +41,7 @@ fn declared(item: &Item) -> String {
         Item::Define(define) => format!("define {}", define.name.node),
         Item::Pattern(pattern) => format!("pattern {}", pattern.name.node),
         Item::Test(test) => format!("test {:?}", test.name.node),
+        Item::Table(table) => format!("table {:?}", table.name.node),
     }
 }
 

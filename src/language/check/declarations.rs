@@ -142,7 +142,7 @@ fn first_of_each_name<'a>(files: &'a [File], findings: &mut Findings) -> BTreeMa
             Item::Stream(stream) => Sort::Stream(stream),
             Item::List(list) => Sort::List(list),
             Item::Define(define) => Sort::Define(define),
-            Item::Pattern(_) | Item::Test(_) => continue,
+            Item::Pattern(_) | Item::Test(_) | Item::Table(_) => continue,
         };
         let name = sort.name();
         match first.get(name.node.as_str()) {

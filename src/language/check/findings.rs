@@ -69,6 +69,7 @@ impl Findings {
     pub(super) fn into_diagnostics(mut self, declared: &BTreeSet<&str>) -> Vec<Diagnostic> {
         for (name, mut spans) in std::mem::take(&mut self.missing) {
             spans.sort_by_key(|span| place(*span));
+            spans.dedup_by_key(|span| place(*span));
             let message = format!("unknown stream `{name}`");
             let mut diagnostic = Diagnostic::new(Code::UnknownStream, spans[0], message, "no stream or define of this name");
             diagnostic = diagnostic.help_nearest(&name, declared.iter().copied(), || Some(declared_streams(declared)));
@@ -78,6 +79,9 @@ impl Findings {
             self.diagnostics.push(diagnostic);
         }
         self.diagnostics.sort_by_key(|diagnostic| (place(diagnostic.primary.span), diagnostic.code));
+        // A line of a table is looked at for every case.
+        let said = |diagnostic: &Diagnostic| (place(diagnostic.primary.span), diagnostic.code);
+        self.diagnostics.dedup_by(|next, before| said(next) == said(before) && next.message == before.message);
         bounded(self.diagnostics)
     }
 }

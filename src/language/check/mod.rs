@@ -18,7 +18,7 @@
 //! | `expression`, `comparison`, `arithmetic`, `calls`, `aggregates`, `windows`, `written_arguments` | expressions: types and lowering |
 //! | `contradictions` | what cannot hold together |
 //! | `kinds`, `literals` | types while they are checked; what is written out |
-//! | `test_blocks`, `test_values` | `test` |
+//! | `test_blocks`, `test_values`, `tables` | `test`; the cases of a `table` as tests |
 //! | `findings` | what is wrong, gathered |
 //!
 //! Invariants: no text makes the checker panic; everything that is wrong is found in one go, and nothing is said that only follows from something else:
@@ -51,6 +51,7 @@ mod sources;
 mod step_fields;
 mod steps;
 mod streams;
+mod tables;
 mod test_blocks;
 mod test_values;
 mod warnings;
@@ -61,7 +62,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::language::Compiled;
-use crate::language::ast::{File, Item};
+use crate::language::ast::{File, Item, Test};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::parse::parse;
@@ -87,8 +88,18 @@ pub fn compile(sources: &[Source]) -> Compiled {
             patterns.insert(&pattern.name.node, (pattern.name.span, checked));
         }
     }
-    let tests = items(&files).filter_map(|item| if let Item::Test(test) = item { Some(test) } else { None });
-    let tests: Vec<_> = tests.filter_map(|test| test_blocks::resolve(test, &patterns, &declarations, &schema, &mut findings)).collect();
+    let mut tests = Vec::new();
+    for item in items(&files) {
+        let resolve = |test: &Test, findings: &mut Findings| test_blocks::resolve(test, &patterns, &declarations, &schema, findings);
+        match item {
+            Item::Test(test) => tests.extend(resolve(test, &mut findings)),
+            Item::Table(table) => {
+                let cases = tables::cases(table, &mut findings);
+                tests.extend(cases.iter().filter_map(|case| resolve(case, &mut findings)));
+            }
+            _ => {}
+        }
+    }
 
     let declared: BTreeSet<&str> = declarations.event_names().collect();
     let sound = findings.error_count() == 0;
@@ -130,7 +141,7 @@ fn is_nameless(error: &Diagnostic, file: &File, source: &Source) -> bool {
     let from = before.map_or(0, |(place, _)| place as usize);
     let between = source.text.get(from..at as usize).unwrap_or_default();
     let first_word = between.lines().map(str::trim_start).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
-    !first_word.starts_with("test ")
+    !first_word.starts_with("test ") && !first_word.starts_with("table ")
 }
 
 fn span(item: &Item) -> Span {
@@ -140,6 +151,7 @@ fn span(item: &Item) -> Span {
         Item::Define(define) => define.span,
         Item::Pattern(pattern) => pattern.span,
         Item::Test(test) => test.span,
+        Item::Table(table) => table.span,
     }
 }
 

@@ -10,8 +10,8 @@ use crate::language::check::pattern::Checked;
 use crate::language::check::test_values::{For, of_type, record};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
-use crate::language::span::Span;
-use crate::language::{Expectation, ExpectationKind, Test};
+use crate::language::span::{Span, Spanned};
+use crate::language::{Arrival, Expectation, ExpectationKind, Test};
 use crate::pattern::{EmitField, EmitValue, OnTimeout, Pattern};
 
 /// Where a test starts that does not say.
@@ -27,13 +27,7 @@ struct Emitted {
 }
 
 /// Resolves one test; whether it is of use the findings tell.
-pub(super) fn resolve<'a>(
-    test: &'a ast::Test,
-    patterns: &Patterns<'a>,
-    declarations: &Declarations<'a>,
-    schema: &Schema,
-    findings: &mut Findings,
-) -> Option<Test> {
+pub(super) fn resolve(test: &ast::Test, patterns: &Patterns<'_>, declarations: &Declarations<'_>, schema: &Schema, findings: &mut Findings) -> Option<Test> {
     let start = start(test, findings);
     let found = patterns.get(test.pattern.node.as_str());
     if found.is_none() && !declarations.may_be_unread(&test.pattern.node, patterns.keys().copied()) {
@@ -42,8 +36,18 @@ pub(super) fn resolve<'a>(
         findings.add(diagnostic.help_nearest(&test.pattern.node, patterns.keys().copied(), || None));
     }
     let checked = found.and_then(|(_, checked)| checked.as_ref());
-    let mut lines =
-        Lines { start, checked, declarations, schema, findings, offsets: BTreeMap::new(), arrivals: Vec::new(), expectations: Vec::new(), nothing_else: None };
+    let mut lines = Lines {
+        start,
+        checked,
+        declarations,
+        schema,
+        findings,
+        offsets: BTreeMap::new(),
+        watermarks: BTreeMap::new(),
+        arrivals: Vec::new(),
+        expectations: Vec::new(),
+        nothing_else: None,
+    };
     for line in &test.lines {
         lines.line(line);
     }
@@ -71,16 +75,19 @@ struct Lines<'l, 'a> {
     findings: &'l mut Findings,
     /// By stream: the offset of its next event.
     offsets: BTreeMap<StreamId, u64>,
-    arrivals: Vec<Event>,
+    /// By stream: the watermark that a line said last, and where.
+    watermarks: BTreeMap<StreamId, (EventTime, Span)>,
+    arrivals: Vec<Arrival>,
     expectations: Vec<Expectation>,
     /// The place of `expect none`.
     nothing_else: Option<Span>,
 }
 
-impl<'a> Lines<'_, 'a> {
-    fn line(&mut self, line: &'a ast::TestLine) {
+impl Lines<'_, '_> {
+    fn line(&mut self, line: &ast::TestLine) {
         match &line.kind {
-            TestLineKind::Event { at, stream, fields } => self.arrival(at.node, stream, fields),
+            TestLineKind::Event { at, stream, fields } => self.event(at.node, stream, fields),
+            TestLineKind::Watermark { at, stream } => self.watermark(at, stream),
             TestLineKind::Expect { what, at, fields } => {
                 self.expected_after_none(line.span);
                 self.expected(*what, at.map(|at| at.node), fields.as_ref(), line.span);
@@ -107,18 +114,38 @@ impl<'a> Lines<'_, 'a> {
 
     // What arrives.
 
-    fn arrival(&mut self, at: TimeSpan, name: &'a Name, fields: &RecordLiteral) {
-        let Some(events) = self.declarations.events(name, self.findings) else { return };
+    /// The stream that something arrives in.
+    fn stream(&mut self, name: &Name) -> Option<StreamId> {
+        let events = self.declarations.events(name, self.findings)?;
         let stream = self.declarations.stream(events.stream);
         if events.lineage.len() > 1 {
             let message = format!("`{}` is a define: events arrive in a stream", name.node);
             let diagnostic = Diagnostic::new(Code::WrongSort, name.span, message, "not a stream");
             self.findings.add(diagnostic.help(format!("write `{}`", stream.name.node)));
         }
+        Some(events.stream)
+    }
+
+    fn watermark(&mut self, at: &Spanned<TimeSpan>, name: &Name) {
+        let Some(stream) = self.stream(name) else { return };
+        self.warn_if_not_read(stream, name);
+        let watermark = self.start.plus(at.node);
+        if let Some((before, span)) = self.watermarks.get(&stream).filter(|(before, _)| *before >= watermark) {
+            let message = format!("the watermark of `{}` is at {} already", name.node, before.since(self.start));
+            let diagnostic = Diagnostic::new(Code::SaysNothing, at.span, message, "changes nothing").also(*span, "said here");
+            self.findings.add(diagnostic.help("a watermark never goes back: move the line up, or leave it out"));
+            return;
+        }
+        self.watermarks.insert(stream, (watermark, at.span));
+        self.arrivals.push(Arrival::Watermark { stream, watermark });
+    }
+
+    fn event(&mut self, at: TimeSpan, name: &Name, fields: &RecordLiteral) {
+        let Some(id) = self.stream(name) else { return };
+        let stream = self.declarations.stream(id);
         if stream.has_unknown_type() {
             return;
         }
-        let id = events.stream;
         let time_field = stream.time_field();
         let owner = format!("`{}`", stream.name.node);
         let errors = self.findings.error_count();
@@ -135,13 +162,13 @@ impl<'a> Lines<'_, 'a> {
         }
         self.warn_if_not_read(id, name);
         let offset = self.offsets.entry(id).or_default();
-        self.arrivals.push(Event { stream: id, partition: 0, offset: *offset, time, fields: values.into() });
+        self.arrivals.push(Arrival::Event(Event { stream: id, partition: 0, offset: *offset, time, fields: values.into() }));
         *offset += 1;
     }
 
     fn warn_if_not_read(&mut self, stream: StreamId, name: &Name) {
         let Some(Checked { pattern, .. }) = self.checked else { return };
-        if !pattern.sources.iter().any(|source| source.stream == stream) && !self.offsets.contains_key(&stream) {
+        if !pattern.sources.iter().any(|source| source.stream == stream) && !self.offsets.contains_key(&stream) && !self.watermarks.contains_key(&stream) {
             let message = format!("`{}` does not read `{}`", pattern.name, name.node);
             self.findings.add(Diagnostic::new(Code::NotRead, name.span, message, "not in its `from`"));
         }

@@ -75,6 +75,7 @@ pub(super) fn of_type(value: &RecordValue, what: &str, r#type: &Type, what_for: 
             let what = if what.starts_with("an item") { what.to_owned() } else { format!("an item of {what}") };
             Value::List(items.iter().map(|item| of_type(item, &what, element, what_for, findings)).collect())
         }
+        (RecordValue::Column(_), _) => unreachable!("a case has values in the place of its columns"),
         (RecordValue::Expression(expression), r#type) => scalar(expression, what, r#type, findings),
         (RecordValue::Record(literal), r#type) => unfit(literal.span, what, r#type, "a record", findings),
         (RecordValue::List(span, _), r#type) => unfit(*span, what, r#type, "a list", findings),

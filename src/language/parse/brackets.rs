@@ -90,7 +90,7 @@ pub(super) fn begins_item(tokens: &[Token<'_>]) -> bool {
     match word {
         "stream" | "pattern" => named_before("{"),
         "list" | "define" => named_before("="),
-        "test" => matches!(tokens.get(1).map(|token| &token.kind), Some(TokenKind::Text(_))),
+        "test" | "table" => matches!(tokens.get(1).map(|token| &token.kind), Some(TokenKind::Text(_))),
         _ => false,
     }
 }

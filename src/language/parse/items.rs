@@ -1,4 +1,4 @@
-//! A file's items, except for patterns and tests.
+//! A file's items, except for patterns, tests and tables.
 
 use crate::language::ast::{Define, EventSet, Field, File, Item, List, Name, Stream, TimeClause, Type, TypeKind};
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
@@ -7,7 +7,7 @@ use crate::language::parse::token::TokenKind;
 impl Parser<'_> {
     /// ```ebnf
     /// file = { item } ;
-    /// item = stream | list | define | pattern | test ;
+    /// item = stream | list | define | pattern | test | table ;
     /// ```
     pub(super) fn file(&mut self) -> File {
         let mut file = File::default();
@@ -39,8 +39,9 @@ impl Parser<'_> {
             Some("define") => Ok(Item::Define(self.define()?)),
             Some("pattern") => Ok(Item::Pattern(self.pattern()?)),
             Some("test") => Ok(Item::Test(self.test()?)),
+            Some("table") => Ok(Item::Table(self.table()?)),
             _ if self.at_any(&["}", ")", "]"]) => Err(self.closes_nothing()),
-            _ => Err(self.unexpected("`stream`, `list`, `define`, `pattern` or `test`")),
+            _ => Err(self.unexpected("`stream`, `list`, `define`, `pattern`, `test` or `table`")),
         }
     }
 
@@ -182,7 +183,7 @@ impl Parser<'_> {
         let name = self.declared_name("the name of what is defined")?;
         self.expect("=", "`=` after the name")?;
         let events = self.events("a stream, or something defined from one")?;
-        if !self.at_end() && !self.at_any_word(&["stream", "list", "define", "pattern", "test"]) {
+        if !self.at_end() && !self.at_any_word(&["stream", "list", "define", "pattern", "test", "table"]) {
             return Err(self.unexpected(if events.condition.is_some() { "an operator or the next item" } else { "`where` or the next item" }));
         }
         Ok(Define { span: self.since(start), name, events })

@@ -24,6 +24,7 @@ mod lexer;
 mod literals;
 mod pattern;
 mod steps;
+mod table;
 mod test;
 mod token;
 mod values;

@@ -1,9 +1,23 @@
-//! A `test` block.
+//! A `test` block, and the lines that tests and tables share.
 
 use crate::language::ast::{Expected, Name, RecordLiteral, RecordValue, Test, TestLine, TestLineKind};
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
-use crate::language::parse::token::TokenKind;
+use crate::language::parse::token::{TokenKind, is_reserved};
 use crate::language::span::Spanned;
+
+/// What a test or table begins with.
+pub(super) struct Head {
+    pub(super) name: Spanned<String>,
+    pub(super) pattern: Name,
+    pub(super) from: Option<Spanned<String>>,
+}
+
+/// Whether the name of a column may stand for a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    Written,
+    OrColumns,
+}
 
 impl Parser<'_> {
     /// ```ebnf
@@ -11,11 +25,7 @@ impl Parser<'_> {
     /// ```
     pub(super) fn test(&mut self) -> Parse<Test> {
         let start = self.advance();
-        let name = self.text("what is tested, a text in double quotes")?;
-        self.expect_word("of", "`of` and the name of the pattern")?;
-        let pattern = self.name(Words::Free, "the name of the pattern")?;
-        let from = if self.eat_word("from").is_some() { Some(self.text("a time, as in `from \"2026-01-31T08:00:00Z\"`")?) } else { None };
-        self.open("{", "`{` before the lines of the test")?;
+        let Head { name, pattern, from } = self.test_head("test")?;
         let mut lines = Vec::new();
         while !self.at_block_end() {
             let place = self.place();
@@ -33,7 +43,17 @@ impl Parser<'_> {
         Ok(Test { span: self.since(start), name, pattern, from, lines })
     }
 
-    fn text(&mut self, role: &str) -> Parse<Spanned<String>> {
+    /// From the name to the brace before the lines.
+    pub(super) fn test_head(&mut self, what: &str) -> Parse<Head> {
+        let name = self.text("what is tested, a text in double quotes")?;
+        self.expect_word("of", "`of` and the name of the pattern")?;
+        let pattern = self.name(Words::Free, "the name of the pattern")?;
+        let from = if self.eat_word("from").is_some() { Some(self.text("a time, as in `from \"2026-01-31T08:00:00Z\"`")?) } else { None };
+        self.open("{", &format!("`{{` before the lines of the {what}"))?;
+        Ok(Head { name, pattern, from })
+    }
+
+    pub(super) fn text(&mut self, role: &str) -> Parse<Spanned<String>> {
         let TokenKind::Text(node) = &self.peek().kind else { return Err(self.unexpected(role)) };
         Ok(Spanned { node: node.clone(), span: self.advance() })
     }
@@ -52,17 +72,35 @@ impl Parser<'_> {
 
     /// ```ebnf
     /// line = arrival | expect ;
-    /// arrival = duration free_name record ;
+    /// arrival = duration ( free_name record | "watermark" free_name ) ;
     /// ```
     fn line(&mut self) -> Parse<TestLine> {
+        if self.at_word("expect") {
+            return self.expect_line();
+        }
         let start = self.peek().span;
-        let kind = if self.eat_word("expect").is_some() {
-            self.expectation()?
-        } else {
-            let at = self.offset("an event, as in `5s payments { amount: 1 }`, or `expect`")?;
-            let stream = self.name(Words::Free, "the stream of the event")?;
-            TestLineKind::Event { at, stream, fields: self.record()? }
+        let at = self.offset("an event, as in `5s payments { amount: 1 }`, or `expect`")?;
+        let kind = match self.arriving(Values::Written)? {
+            (stream, Some(fields)) => TestLineKind::Event { at, stream, fields },
+            (stream, None) => TestLineKind::Watermark { at, stream },
         };
+        Ok(TestLine { span: self.since(start), kind })
+    }
+
+    /// What follows the time: an event's stream and fields, or the stream whose watermark it is.
+    pub(super) fn arriving(&mut self, values: Values) -> Parse<(Name, Option<RecordLiteral>)> {
+        if self.at_word("watermark") && self.ahead(1).kind != TokenKind::Sign("{") {
+            self.advance();
+            return Ok((self.name(Words::Free, "the stream whose watermark it is")?, None));
+        }
+        let stream = self.name(Words::Free, "the stream of the event")?;
+        Ok((stream, Some(self.record(values)?)))
+    }
+
+    /// A line that begins with `expect`.
+    pub(super) fn expect_line(&mut self) -> Parse<TestLine> {
+        let start = self.expect_word("expect", "`expect` and what comes out")?;
+        let kind = self.expectation()?;
         Ok(TestLine { span: self.since(start), kind })
     }
 
@@ -88,18 +126,19 @@ impl Parser<'_> {
         };
         self.advance();
         let at = if self.eat_word("at").is_some() { Some(self.offset(AT)?) } else { None };
-        let fields = if self.at("{") { Some(self.record()?) } else { None };
+        let fields = if self.at("{") { Some(self.record(Values::Written)?) } else { None };
         Ok(TestLineKind::Expect { what, at, fields })
     }
 
     /// ```ebnf
     /// record = "{" [ entry { "," entry } [ "," ] ] "}" ;
+    /// outline = "{" [ slot { "," slot } [ "," ] ] "}" ;
     /// ```
-    fn record(&mut self) -> Parse<RecordLiteral> {
+    fn record(&mut self, values: Values) -> Parse<RecordLiteral> {
         let start = self.open("{", "`{` and the fields")?;
         let mut fields = Vec::new();
         while !self.at("}") {
-            fields.push(self.entry()?);
+            fields.push(self.entry(values)?);
             if self.eat(",").is_none() {
                 break;
             }
@@ -110,32 +149,46 @@ impl Parser<'_> {
 
     /// ```ebnf
     /// entry = free_name ":" value ;
+    /// slot = free_name ":" filling ;
     /// ```
-    fn entry(&mut self) -> Parse<(Name, RecordValue)> {
+    fn entry(&mut self, values: Values) -> Parse<(Name, RecordValue)> {
         let name = self.name(Words::Free, "the name of a field, or `}`")?;
         self.expect(":", "`:` after the name of the field")?;
-        Ok((name, self.value()?))
+        Ok((name, self.value(values, "the value of the field")?))
     }
 
     /// ```ebnf
     /// value = literal | record | "[" [ value { "," value } [ "," ] ] "]" ;
+    /// filling = name | literal | outline | "[" [ filling { "," filling } [ "," ] ] "]" ;
     /// ```
-    fn value(&mut self) -> Parse<RecordValue> {
+    pub(super) fn value(&mut self, values: Values, role: &str) -> Parse<RecordValue> {
         if self.at("{") {
-            return Ok(RecordValue::Record(self.record()?));
+            return Ok(RecordValue::Record(self.record(values)?));
+        }
+        if values == Values::OrColumns && self.at_column() {
+            return Ok(RecordValue::Column(self.name(Words::Reserved, "the name of a column")?));
         }
         if !self.at("[") {
-            return Ok(RecordValue::Expression(self.literal("the value of the field")?));
+            return Ok(RecordValue::Expression(self.literal(role)?));
         }
         let start = self.open("[", "`[`")?;
-        let mut values = Vec::new();
+        let mut items = Vec::new();
         while !self.at("]") {
-            values.push(self.value()?);
+            items.push(self.value(values, role)?);
             if self.eat(",").is_none() {
                 break;
             }
         }
         self.close("]", "`,` or `]`")?;
-        Ok(RecordValue::List(self.since(start), values))
+        Ok(RecordValue::List(self.since(start), items))
+    }
+
+    /// At a name that is no word of the language.
+    pub(super) fn at_column(&self) -> bool {
+        match self.peek().kind {
+            TokenKind::Quoted(_) => true,
+            TokenKind::Word(word) => !is_reserved(word) && !self.at_item(),
+            _ => false,
+        }
     }
 }

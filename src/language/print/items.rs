@@ -1,4 +1,4 @@
-//! A file's items, except for patterns and tests.
+//! A file's items, except for patterns, tests and tables.
 
 use crate::language::ast::{Define, EventSet, Field, File, Item, List, Stream, TimeClause, Type, TypeKind};
 use crate::language::print::layout::{Piece, render};
@@ -38,6 +38,7 @@ impl Printer<'_> {
             Item::Define(define) => self.define(define),
             Item::Pattern(pattern) => self.pattern(pattern),
             Item::Test(test) => self.test(test),
+            Item::Table(table) => self.table(table),
         }
     }
 
@@ -147,10 +148,11 @@ fn span(item: &Item) -> Span {
         Item::Define(define) => define.span,
         Item::Pattern(pattern) => pattern.span,
         Item::Test(test) => test.span,
+        Item::Table(table) => table.span,
     }
 }
 
 /// Whether an item is a block of lines, set off by blank lines.
 fn is_block(item: &Item) -> bool {
-    matches!(item, Item::Stream(_) | Item::Pattern(_) | Item::Test(_))
+    matches!(item, Item::Stream(_) | Item::Pattern(_) | Item::Test(_) | Item::Table(_))
 }

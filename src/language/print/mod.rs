@@ -13,6 +13,7 @@ mod items;
 mod layout;
 mod pattern;
 mod printer;
+mod table;
 mod test;
 
 use crate::language::ast::File;

@@ -1,22 +1,21 @@
 //! A `test` block, one line a line.
 
-use crate::language::ast::{Expected, RecordLiteral, RecordValue, Test, TestLine, TestLineKind};
+use crate::language::ast::{Expected, Name, RecordLiteral, RecordValue, Test, TestLine, TestLineKind};
 use crate::language::print::items::{aligned_column, padded};
 use crate::language::print::layout::Piece;
 use crate::language::print::printer::{Blank, Printer, Words};
+use crate::language::span::Spanned;
 
 const BREAK: Piece = Piece::Line { flat: " " };
 
 impl Printer<'_> {
     pub(super) fn test(&mut self, test: &Test) {
-        let (name, pattern) = (self.text_literal(&test.name.node, test.name.span), self.name(&test.pattern.node, Words::Free));
-        let from = test.from.as_ref().map(|from| format!("from {} ", self.text_literal(&from.node, from.span)));
-        self.text(format!("test {name} of {pattern} {}{{", from.unwrap_or_default()));
+        self.test_head("test", &test.name, &test.pattern, test.from.as_ref());
         if test.lines.is_empty() && !self.comments_wait(test.span.end) {
             return self.text("}");
         }
         let column = aligned_column(test.lines.iter().filter_map(|line| match &line.kind {
-            TestLineKind::Event { at, .. } => Some(self.duration(at).len()),
+            TestLineKind::Event { at, .. } | TestLineKind::Watermark { at, .. } => Some(self.duration(at).len()),
             _ => None,
         }));
         self.nest(2, |printer| {
@@ -30,14 +29,17 @@ impl Printer<'_> {
         self.text("}");
     }
 
-    fn line(&mut self, line: &TestLine, column: usize) {
+    /// To the brace before the lines.
+    pub(super) fn test_head(&mut self, what: &str, name: &Spanned<String>, pattern: &Name, from: Option<&Spanned<String>>) {
+        let (name, pattern) = (self.text_literal(&name.node, name.span), self.name(&pattern.node, Words::Free));
+        let from = from.map(|from| format!("from {} ", self.text_literal(&from.node, from.span)));
+        self.text(format!("{what} {name} of {pattern} {}{{", from.unwrap_or_default()));
+    }
+
+    pub(super) fn line(&mut self, line: &TestLine, column: usize) {
         match &line.kind {
-            TestLineKind::Event { at, stream, fields } => {
-                let at = padded(self.duration(at), column);
-                let stream = self.name(&stream.node, Words::Free);
-                self.text(format!("{at}{stream} "));
-                self.record(fields);
-            }
+            TestLineKind::Event { at, stream, fields } => self.arriving(padded(self.duration(at), column), stream, Some(fields)),
+            TestLineKind::Watermark { at, stream } => self.arriving(padded(self.duration(at), column), stream, None),
             TestLineKind::Expect { what, at, fields } => {
                 self.text(match what {
                     Expected::Match => "expect match",
@@ -53,6 +55,18 @@ impl Printer<'_> {
             }
             TestLineKind::ExpectLate { at } => self.text(format!("expect late at {}", self.duration(at))),
             TestLineKind::ExpectNone => self.text("expect none"),
+        }
+    }
+
+    /// An event, or where the stream's watermark is.
+    pub(super) fn arriving(&mut self, at: String, stream: &Name, fields: Option<&RecordLiteral>) {
+        let stream = self.name(&stream.node, Words::Free);
+        match fields {
+            Some(fields) => {
+                self.text(format!("{at}{stream} "));
+                self.record(fields);
+            }
+            None => self.text(format!("{at}watermark {stream}")),
         }
     }
 
@@ -73,8 +87,9 @@ impl Printer<'_> {
         });
     }
 
-    fn value(&mut self, value: &RecordValue) {
+    pub(super) fn value(&mut self, value: &RecordValue) {
         match value {
+            RecordValue::Column(name) => self.text(self.name(&name.node, Words::Reserved)),
             RecordValue::Expression(expression) => self.expression(expression),
             RecordValue::Record(record) => self.record(record),
             RecordValue::List(_, values) if values.is_empty() => self.text("[]"),

@@ -2,7 +2,8 @@
 
 use motif::language::Span;
 use motif::language::ast::{
-    ClauseKind, EventSet, Expression, ExpressionKind, File, Item, Name, Pattern, RecordLiteral, RecordValue, Sequence, StepKind, TestLineKind,
+    Cell, ClauseKind, EventSet, Expression, ExpressionKind, File, Item, Name, Pattern, RecordLiteral, RecordValue, Sequence, StepKind, Table, TestLine,
+    TestLineKind, When,
 };
 
 pub trait Visit {
@@ -29,18 +30,42 @@ pub fn file(file: &File, visit: &mut impl Visit) {
             Item::Pattern(written) => pattern(written, visit),
             Item::Test(test) => {
                 name(&test.pattern, visit);
-                for line in &test.lines {
-                    match &line.kind {
-                        TestLineKind::Event { stream, fields, .. } => {
-                            name(stream, visit);
-                            record(fields, visit);
-                        }
-                        TestLineKind::Expect { fields, .. } => fields.iter().for_each(|fields| record(fields, visit)),
-                        TestLineKind::ExpectLate { .. } | TestLineKind::ExpectNone => {}
-                    }
-                }
+                test.lines.iter().for_each(|line| test_line(line, visit));
+            }
+            Item::Table(written) => table(written, visit),
+        }
+    }
+}
+
+fn table(table: &Table, visit: &mut impl Visit) {
+    name(&table.pattern, visit);
+    table.columns.iter().for_each(|column| name(column, visit));
+    for line in &table.lines {
+        if let When::Column(column) = &line.at {
+            name(column, visit);
+        }
+        name(&line.stream, visit);
+        line.fields.iter().for_each(|fields| record(fields, visit));
+    }
+    for case in &table.cases {
+        for cell in &case.cells {
+            if let Cell::Value(held) = cell {
+                value(held, visit);
             }
         }
+        case.expected.iter().for_each(|line| test_line(line, visit));
+    }
+}
+
+fn test_line(line: &TestLine, visit: &mut impl Visit) {
+    match &line.kind {
+        TestLineKind::Event { stream, fields, .. } => {
+            name(stream, visit);
+            record(fields, visit);
+        }
+        TestLineKind::Watermark { stream, .. } => name(stream, visit),
+        TestLineKind::Expect { fields, .. } => fields.iter().for_each(|fields| record(fields, visit)),
+        TestLineKind::ExpectLate { .. } | TestLineKind::ExpectNone => {}
     }
 }
 
@@ -112,6 +137,7 @@ fn value(held: &RecordValue, visit: &mut impl Visit) {
     match held {
         RecordValue::Expression(literal) => expression(literal, visit),
         RecordValue::Record(fields) => record(fields, visit),
+        RecordValue::Column(column) => name(column, visit),
         RecordValue::List(_, values) => values.iter().for_each(|held| value(held, visit)),
     }
 }

@@ -2,16 +2,16 @@
 
 use motif::event::TimeSpan;
 use motif::language::ast::{
-    Clause, ClauseKind, Connective, Count, Define, EmitField, EventSet, Expected, Expression, ExpressionKind, Field, File, How, Inside, Item, List, MetaField,
-    Name, Operator, Pattern, Quantifier, RecordLiteral, RecordValue, Sequence, Skip, Step, StepKind, Stream, Test, TestLine, TestLineKind, TimeClause, Type,
-    TypeKind, Window,
+    Case, Cell, Clause, ClauseKind, Connective, Count, Define, EmitField, EventSet, Expected, Expression, ExpressionKind, Field, File, How, Inside, Item, List,
+    MetaField, Name, Operator, Pattern, Quantifier, RecordLiteral, RecordValue, Sequence, Skip, Step, StepKind, Stream, Table, TableLine, Test, TestLine,
+    TestLineKind, TimeClause, Type, TypeKind, When, Window,
 };
 use motif::language::{DURATION_MAX, Span, Spanned};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 20] = [
     "a",
     "b",
     "payments",
@@ -26,6 +26,8 @@ const NAMES: [&str; 18] = [
     "time",
     "late",
     "stream",
+    "watermark",
+    "case",
     "a b",
     "@time",
     "日本",
@@ -106,11 +108,12 @@ impl Trees<'_> {
     // Items.
 
     fn item(&mut self) -> Item {
-        match self.below(6) {
+        match self.below(7) {
             0 => Item::Define(Define { span: Span::default(), name: self.name(), events: self.events() }),
             1 => Item::Stream(self.stream()),
             2 => Item::List(List { span: Span::default(), name: self.name(), items: self.some(0, Self::literal) }),
             3 => Item::Test(self.test()),
+            4 => Item::Table(self.table()),
             _ => Item::Pattern(self.pattern()),
         }
     }
@@ -322,37 +325,80 @@ impl Trees<'_> {
     // Tests.
 
     fn test(&mut self) -> Test {
-        let line = |trees: &mut Self| TestLine { span: Span::default(), kind: trees.test_line() };
         Test {
             span: Span::default(),
             name: spanned(self.text()),
             pattern: self.name(),
             from: self.optional(|trees| spanned(trees.text())),
-            lines: self.some(0, line),
+            lines: self.some(0, |trees| if trees.below(2) == 0 { trees.expect_line() } else { trees.arrival() }),
         }
     }
 
-    fn test_line(&mut self) -> TestLineKind {
-        match self.below(5) {
+    fn arrival(&mut self) -> TestLine {
+        let (at, stream) = (self.offset(), self.name());
+        let kind = if self.below(4) == 1 {
+            TestLineKind::Watermark { at, stream }
+        } else {
+            TestLineKind::Event { at, stream, fields: self.record(2, Self::signed_value) }
+        };
+        TestLine { span: Span::default(), kind }
+    }
+
+    fn expect_line(&mut self) -> TestLine {
+        let kind = match self.below(4) {
             0 => TestLineKind::ExpectNone,
             1 => TestLineKind::ExpectLate { at: self.offset() },
-            2 => {
+            _ => {
                 let what = *[Expected::Match, Expected::Timeout].choose(self.random).expect("not empty");
-                TestLineKind::Expect { what, at: self.optional(Self::offset), fields: self.optional(|trees| trees.record(2)) }
+                TestLineKind::Expect { what, at: self.optional(Self::offset), fields: self.optional(|trees| trees.record(2, Self::signed_value)) }
             }
-            _ => TestLineKind::Event { at: self.offset(), stream: self.name(), fields: self.record(2) },
+        };
+        TestLine { span: Span::default(), kind }
+    }
+
+    fn table(&mut self) -> Table {
+        let case = |trees: &mut Self| Case {
+            span: Span::default(),
+            name: spanned(trees.text()),
+            cells: trees.some(1, |trees| if trees.maybe(0.2) { Cell::None(Span::default()) } else { Cell::Value(trees.value(2, Self::signed_value)) }),
+            expected: trees.some(1, Self::expect_line),
+        };
+        Table {
+            span: Span::default(),
+            name: spanned(self.text()),
+            pattern: self.name(),
+            from: self.optional(|trees| spanned(trees.text())),
+            columns_span: Span::default(),
+            columns: self.some(1, Self::name),
+            lines: self.some(0, Self::table_line),
+            cases: self.some(1, case),
         }
     }
 
-    fn record(&mut self, depth: usize) -> RecordLiteral {
-        RecordLiteral { span: Span::default(), fields: self.some(0, |trees| (trees.name(), trees.value(depth))) }
+    fn table_line(&mut self) -> TableLine {
+        let at = if self.maybe(0.3) { When::Column(self.name()) } else { When::Said(self.offset()) };
+        let stream = self.name();
+        let fields = if self.maybe(0.2) { None } else { Some(self.record(2, Self::signed_or_column)) };
+        TableLine { span: Span::default(), at, stream, fields }
     }
 
-    fn value(&mut self, depth: usize) -> RecordValue {
+    fn record(&mut self, depth: usize, scalar: fn(&mut Self) -> RecordValue) -> RecordLiteral {
+        RecordLiteral { span: Span::default(), fields: self.some(0, |trees| (trees.name(), trees.value(depth, scalar))) }
+    }
+
+    fn value(&mut self, depth: usize, scalar: fn(&mut Self) -> RecordValue) -> RecordValue {
         match self.below(4) {
-            1 if depth > 0 => RecordValue::Record(self.record(depth - 1)),
-            2 if depth > 0 => RecordValue::List(Span::default(), self.some(0, |trees| trees.value(depth - 1))),
-            _ => RecordValue::Expression(self.signed()),
+            1 if depth > 0 => RecordValue::Record(self.record(depth - 1, scalar)),
+            2 if depth > 0 => RecordValue::List(Span::default(), self.some(0, |trees| trees.value(depth - 1, scalar))),
+            _ => scalar(self),
         }
+    }
+
+    fn signed_value(&mut self) -> RecordValue {
+        RecordValue::Expression(self.signed())
+    }
+
+    fn signed_or_column(&mut self) -> RecordValue {
+        if self.maybe(0.3) { RecordValue::Column(self.name()) } else { self.signed_value() }
     }
 }
