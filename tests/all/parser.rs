@@ -1,14 +1,13 @@
 //! What the parser says of texts, written out (`parser.expected`; `UPDATE_EXPECT=1` writes it anew: read the difference); and what holds of
-//! any text: it is read without panic, in time proportional to its length, every place is in the text, and an error in one item leaves the
-//! others.
+//! any text: it is read without panic, every place is in the text, and an error in one item leaves the others. (That the work is proportional to the
+//! length is counted in the parser's own tests.)
 //!
 //! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many random texts to try.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
 
 use motif::language::ast::{Expression, ExpressionKind, Item, Operator};
-use motif::language::{Code, Diagnostic, Parsed, RenderStyle, SOURCE_BYTES_MAX, Source, SourceId, Span, format, parse, print, render};
+use motif::language::{Code, Diagnostic, Parsed, RenderStyle, SOURCE_BYTES_MAX, Source, SourceId, Span, parse, print, render};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -296,79 +295,6 @@ fn the_first_hundred_errors_are_shown_and_the_others_counted() {
     assert_eq!(codes(&diagnostics[..100]).len(), 100, "by place: those of the lexer and those of the parser in turn");
     let last = &diagnostics[100];
     assert_eq!((last.code, last.message.as_str()), (Code::TooManyErrors, "500 more errors are not shown"));
-}
-
-/// What a text may be made of again and again.
-const REPEATED: [&str; 50] = [
-    "(",
-    "[",
-    "{",
-    ")",
-    "}",
-    "([{",
-    "\"",
-    "`",
-    "`\n",
-    "\"\n",
-    "#\n",
-    "not ",
-    "-",
-    "a.",
-    "list of ",
-    "1h",
-    "x\n",
-    "/*",
-    "//\n",
-    "=>",
-    "then ",
-    "pattern p {\n",
-    "pattern p { from a match (",
-    "stream s {",
-    "test \"a\" of p {",
-    "define x = a where ",
-    "a and ",
-    "1 == ",
-    "{3,",
-    "é",
-    "\u{0}",
-    "“",
-    "match a: s then ",
-    "( a: s | ",
-    "all ( ",
-    "x(",
-    "[1,",
-    "{a:",
-    "meta {",
-    "1.",
-    "in ",
-    "5s p {",
-    "a: b ",
-    "emit ",
-    "||",
-    ";",
-    "define x = a\n",
-    "list a = [1]\n",
-    "pattern p { from a match a: b }\n",
-    "# c\n\ndefine x = a where (b > 1) or c in [1, 2] # c\n",
-];
-
-#[test]
-fn any_text_is_read_and_printed_in_time_proportional_to_its_length() {
-    const BYTES: usize = 4 << 10;
-    const TIMES: usize = 16;
-    for repeated in REPEATED {
-        let text = |bytes: usize| Source { path: String::new(), text: repeated.repeat(bytes / repeated.len() + 1) };
-        let (short, long) = (text(BYTES), text(TIMES * BYTES));
-        // What is quadratic takes 16 times as long again, however fast the machine; what is disturbed is measured again.
-        let is_linear = (0..5).any(|_| time(&long) < 5 * u32::try_from(TIMES).expect("small") * time(&short).max(Duration::from_micros(20)));
-        assert!(is_linear, "{repeated:?}: {:?}, and {TIMES} times as much {:?}", time(&short), time(&long));
-    }
-}
-
-fn time(source: &Source) -> Duration {
-    let start = Instant::now();
-    drop(std::hint::black_box(format(source)));
-    start.elapsed()
 }
 
 // Any text.

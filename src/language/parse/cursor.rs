@@ -32,6 +32,9 @@ pub(super) struct Parser<'a> {
     /// Errors before the item at hand.
     pub(super) errors_before_item: usize,
     findings: Findings,
+    /// How often a token was looked at: what the parser's work is measured by.
+    #[cfg(test)]
+    pub(super) looks: std::cell::Cell<usize>,
 }
 
 /// A diagnostic has been made; what was being read is given up.
@@ -61,6 +64,8 @@ impl<'a> Parser<'a> {
             unexpected_at: None,
             errors_before_item: 0,
             findings,
+            #[cfg(test)]
+            looks: std::cell::Cell::default(),
         }
     }
 
@@ -75,6 +80,8 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn ahead(&self, distance: usize) -> &'a Token<'a> {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
         &self.tokens[(self.place + distance).min(self.tokens.len() - 1)]
     }
 

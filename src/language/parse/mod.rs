@@ -71,3 +71,6 @@ pub fn parse(source: &Source, id: SourceId) -> Parsed {
     let file = parser.file();
     Parsed { file, comments: lexed.comments, diagnostics: parser.into_findings().into_diagnostics() }
 }
+
+#[cfg(test)]
+mod tests;
