@@ -81,6 +81,15 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+impl Drop for FileSink {
+    fn drop(&mut self) {
+        if self.is_regular {
+            // By name, as a process that was just started here may still have a copy of the file. Where that fails, closing it does it.
+            drop(self.file.unlock());
+        }
+    }
+}
+
 impl LineSink for FileSink {
     fn append(&mut self, lines: &[u8]) -> Result<(), SinkError> {
         let written =

@@ -46,8 +46,19 @@ pub struct RocksOptions {
 pub struct Rocks {
     /// Before the marker: the database is closed while the folder is still locked.
     database: DB,
-    _marker: File,
+    _marker: Marker,
     write: WriteOptions,
+}
+
+/// Holds the lock. It is given back by name: a process that was just started here has a copy of the file until it runs its own program, and would
+/// hold the lock as well.
+struct Marker(File);
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        // Where that fails, closing the file does it.
+        drop(self.0.unlock());
+    }
 }
 
 impl Rocks {
@@ -65,7 +76,7 @@ impl Rocks {
         let database = DB::open(&tuning(), path.join(DATABASE)).map_err(|error| unusable(error.to_string()))?;
         let mut write = WriteOptions::default();
         write.set_sync(options.durability == Durability::Power);
-        Ok(Self { database, _marker: marker, write })
+        Ok(Self { database, _marker: Marker(marker), write })
     }
 }
 

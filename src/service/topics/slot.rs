@@ -17,7 +17,14 @@ const SLOTS_MAX: u32 = 256;
 pub(super) struct Slot {
     pub number: u32,
     pub folder: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // By name, as a process that was just started here may still have a copy of the file. Where that fails, closing it does it.
+        drop(self.lock.unlock());
+    }
 }
 
 impl Slot {
@@ -43,7 +50,7 @@ impl Slot {
         std::fs::create_dir_all(&folder).with_context(unusable)?;
         let lock = File::create(folder.join("slot.lock")).with_context(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { number, folder, _lock: lock })),
+            Ok(()) => Ok(Some(Self { number, folder, lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error).with_context(unusable),
         }

@@ -114,7 +114,8 @@ fn a_stream_that_ends_early_without_a_line_feed_loses_nothing() {
     let orders = order(3, "u1") + &order(6, "u2") + order(9, "u4").trim_end();
     let mut all = Vec::new();
     for more in ["", "--state state", "--state state --keep-open", "--state state"] {
-        let work = place(&clicks(0..2_000));
+        // More than is read at a time.
+        let work = place(&clicks(0..15_000));
         work.write("clicks.motif", &patterns);
         work.write("orders.jsonl", &orders);
         let command = format!(
