@@ -11,7 +11,7 @@
 //! | `span`, `ast` | places; the faithful tree |
 //! | `parse/` | text to tree, going on after an error |
 //! | `print/` | tree to canonical text, comments kept |
-//! | `resolve`, `check/`, `lower` | names, types, and the typed pattern |
+//! | `check/` | names, types, and the typed pattern |
 //! | `diagnostic`, `codes`, `render` | what is wrong, its number, how it is shown |
 //! | `pages` | what there is to say of each number |
 //! | `nearest` | what a misspelt name was meant to be |

@@ -187,7 +187,7 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
         Typed::new(expression, Kind::BOOL, false, span)
     }
 
-    /// A negation that is true of what is absent, or that is asked for in the condition too.
+    /// Takes note of a negation that is true where `absent` is null.
     pub(super) fn doubt(&mut self, absent: &'a Ast, span: Span) {
         self.doubts.push((absent, span));
     }
@@ -196,7 +196,7 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
         let tested = std::mem::take(&mut self.tested);
         for (absent, span) in std::mem::take(&mut self.doubts) {
             let absent = bare(absent);
-            if tested.iter().any(|tested| *tested == absent) {
+            if tested.contains(&absent) {
                 continue;
             }
             let name = self.scope.declarations.quoted(absent.span);
