@@ -5,6 +5,7 @@
 //! | `settings` | what the client library is told, and why |
 //! | `group` | the rebalance callback: one topic leads, the others follow it partition by partition |
 //! | `transport` | [`Member`]: a worker's part in the group and its transactions |
+//! | `bystander` | consumers that take part in no group |
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
 //! | `failure` | which error leaves what behind |
@@ -13,6 +14,7 @@
 //! Never used, for the reasons that `settings` and the measurements behind it give: `flush` before a commit (it polls 100 ms at a time), partition
 //! queues (they stall), subscriptions to more than one topic (the assignors tear tasks apart).
 
+mod bystander;
 mod failure;
 mod ffi;
 mod group;

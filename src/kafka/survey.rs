@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::metadata::Metadata;
@@ -12,6 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::event::StreamId;
+use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
 use crate::kafka::{Link, failure};
 use crate::ports::{InputPartition, TopicSurvey, TransportError};
@@ -33,7 +34,7 @@ pub struct Topics {
 pub struct Survey {
     link: Link,
     topics: Topics,
-    client: BaseConsumer,
+    client: BystanderConsumer,
     metadata: Metadata,
 }
 
@@ -68,7 +69,7 @@ impl Topics {
 impl Survey {
     /// Connects and takes stock. An error where no broker answers.
     pub fn open(link: &Link, topics: Topics) -> Result<Self, TransportError> {
-        let client: BaseConsumer = link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
+        let client: BystanderConsumer = link.consumer().map_err(|error| failure::of_call("settings", &error))?;
         let metadata = client.fetch_metadata(None, START_TIMEOUT).map_err(|_| {
             let seconds = START_TIMEOUT.as_secs();
             TransportError::fatal(format!("no Kafka broker answers at {} (waited {seconds} s); check the address, and that the broker runs", link.brokers))
@@ -118,7 +119,7 @@ impl Survey {
         if retained.is_empty() {
             return Ok(retained.start);
         }
-        let reader: BaseConsumer = self.link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
+        let reader: BystanderConsumer = self.link.consumer().map_err(|error| failure::of_call("settings", &error))?;
         let mut back = 1;
         loop {
             let start = retained.end.saturating_sub(back).max(retained.start);
@@ -178,7 +179,7 @@ impl TopicSurvey for Survey {
 }
 
 /// The last committed record among these offsets, found by reading them.
-fn last_record(reader: &BaseConsumer, topic: &str, task: u32, range: Range<u64>) -> KafkaResult<Option<u64>> {
+fn last_record(reader: &BystanderConsumer, topic: &str, task: u32, range: Range<u64>) -> KafkaResult<Option<u64>> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition(task), Offset::Offset(range.start.cast_signed()))?;
     reader.assign(&list)?;

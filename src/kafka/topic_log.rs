@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 
+use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
 use crate::kafka::{Link, Survey, failure};
 use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, TransportError};
@@ -73,7 +74,7 @@ struct RingEntry {
 
 /// A consumer that stands somewhere before the ring; the next read of the same subscriber goes on with it.
 struct OlderReader {
-    consumer: BaseConsumer,
+    consumer: BystanderConsumer,
     at: LogPosition,
 }
 
@@ -81,7 +82,7 @@ impl TopicLog {
     /// Starts the reading thread. Up to `entries_max` recent entries are kept in memory.
     pub fn open(link: &Link, survey: Arc<Survey>, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
         let partitions = survey.partitions(topic)?;
-        let consumer: BaseConsumer = link.bystander().create().map_err(|error| failure::of_call("settings", &error))?;
+        let consumer: BystanderConsumer = link.consumer().map_err(|error| failure::of_call("settings", &error))?;
         let mut ring = Ring { entries_max, entries: 0, sequence: 0, partitions: Vec::new() };
         let mut from = Vec::new();
         for task in 0..partitions {
@@ -131,7 +132,7 @@ impl TopicLog {
     }
 
     fn reader_at(&self, from: &LogPosition) -> KafkaResult<OlderReader> {
-        let consumer: BaseConsumer = self.link.bystander().create()?;
+        let consumer: BystanderConsumer = self.link.consumer()?;
         assign(&consumer, &self.topic, &from.0)?;
         Ok(OlderReader { consumer, at: from.clone() })
     }
@@ -204,7 +205,7 @@ impl Shared {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tail(&self, consumer: &BaseConsumer) {
+    fn tail(&self, consumer: &BystanderConsumer) {
         while !self.stopped.load(Ordering::Relaxed) {
             match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
@@ -274,7 +275,7 @@ impl Ring {
     }
 }
 
-fn assign(consumer: &BaseConsumer, topic: &str, from: &[u64]) -> KafkaResult<()> {
+fn assign(consumer: &BystanderConsumer, topic: &str, from: &[u64]) -> KafkaResult<()> {
     let mut list = TopicPartitionList::new();
     for (task, offset) in (0..).zip(from) {
         list.add_partition_offset(topic, partition(task), Offset::Offset(offset.cast_signed()))?;

@@ -1,0 +1,29 @@
+//! Consumers that take part in no group: they ask, and read topics to their ends.
+
+use rdkafka::ClientContext;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::kafka::Link;
+
+pub(super) type BystanderConsumer = BaseConsumer<Bystander>;
+
+pub(super) struct Bystander;
+
+impl ClientContext for Bystander {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Reported as an error, and what was asked for: the end of a partition.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, reason, "the Kafka client reports");
+        }
+    }
+}
+
+impl ConsumerContext for Bystander {}
+
+impl Link {
+    pub(super) fn consumer(&self) -> KafkaResult<BystanderConsumer> {
+        self.bystander().create_with_context(Bystander)
+    }
+}
