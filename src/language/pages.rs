@@ -119,6 +119,7 @@ pages! {
     NotRead "W0011"
     SuppressAcrossKeys "W0012"
     Contradiction "W0013"
+    EitherKey "W0014"
 }
 
 impl Code {
