@@ -168,13 +168,14 @@ pub struct FmtArguments {
     pub check: bool,
 }
 
-/// Show what a pattern does: in words, as its automaton, or as a diagram
+/// Show what a pattern does, in words, as its automaton, or as a diagram; or what a code means
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   motif explain patterns/fraud --pattern card_testing
-  motif explain rule.motif --as graphviz | dot -Tsvg > rule.svg")]
+  motif explain rule.motif --as graphviz | dot -Tsvg > rule.svg
+  motif explain E0101")]
 pub struct ExplainArguments {
-    /// Pattern files or folders
+    /// Pattern files or folders; or the code of an error or warning, such as E0101
     #[arg(required = true)]
     pub patterns: Vec<PathBuf>,
     /// Only this pattern

@@ -22,7 +22,9 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Outcome> {
     print(&render(&compiled.diagnostics, &sources, style))?;
     let errors = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count() as u64;
     let warnings = compiled.diagnostics.len() as u64 - errors;
-    let found = format!("{}, {}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"));
+    let more = compiled.diagnostics.first().filter(|_| arguments.format == Format::Text);
+    let more = more.map(|diagnostic| format!("; `motif explain {}` says more", diagnostic.code)).unwrap_or_default();
+    let found = format!("{}, {}{more}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"));
     if errors > 0 {
         say(&found);
         return Ok(Outcome::Wrong);

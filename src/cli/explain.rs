@@ -1,5 +1,6 @@
-//! `motif explain`: what a pattern does, in words, as its automaton, or as a diagram.
+//! `motif explain`: what a pattern does, in words, as its automaton, or as a diagram; or what a finding's code means.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::automaton::{Automaton, DiagramFormat};
@@ -7,11 +8,14 @@ use crate::cli::args::{ExplainArguments, View};
 use crate::cli::exit::{Outcome, UserFault};
 use crate::cli::text::{print, say_diagnostics};
 use crate::event::Schema;
-use crate::language::nearest;
+use crate::language::{Code, nearest, page};
 use crate::pattern::Pattern;
 use crate::service::program;
 
 pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Outcome> {
+    if let Some(codes) = arguments.patterns.iter().map(|path| code_like(path)).collect::<Option<Vec<&str>>>() {
+        return explain_codes(&codes, arguments);
+    }
     let loaded = program::load(&arguments.patterns)?;
     say_diagnostics(&loaded.compiled.diagnostics, &loaded.sources);
     if loaded.compiled.has_errors() {
@@ -41,4 +45,52 @@ fn shown(pattern: &Arc<Pattern>, schema: &Schema, view: View) -> String {
         View::Graphviz => automaton().diagram(schema, DiagramFormat::Graphviz),
         View::Mermaid => automaton().diagram(schema, DiagramFormat::Mermaid),
     }
+}
+
+/// What looks like a code, and is no file.
+fn code_like(path: &Path) -> Option<&str> {
+    let text = path.to_str()?;
+    let digits = text.strip_prefix(['E', 'e', 'W', 'w'])?;
+    let is_code = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_code && !path.exists()).then_some(text)
+}
+
+fn explain_codes(codes: &[&str], arguments: &ExplainArguments) -> anyhow::Result<Outcome> {
+    let known: Result<Vec<Code>, UserFault> = codes.iter().map(|text| Code::parse(text).ok_or_else(|| unknown(text))).collect();
+    let known = known?;
+    if arguments.pattern.is_some() || arguments.view != View::Words {
+        return Err(UserFault(format!("--pattern and --as are about patterns, and {} is a code", known[0])).into());
+    }
+    let pages: Vec<String> = known.into_iter().map(|code| readable(page(code))).collect();
+    print(&pages.join("\n"))?;
+    Ok(Outcome::Fine)
+}
+
+fn unknown(text: &str) -> UserFault {
+    let hint = nearest(text, Code::ALL.iter().map(|code| code.text())).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    UserFault(format!("no code {text}, and no such file{hint}"))
+}
+
+/// A page without its marks: examples stand to the right, below what they are.
+fn readable(page: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    for line in page.lines() {
+        match line.strip_prefix("```") {
+            Some(mark) => {
+                inside = !inside;
+                text.push_str(match mark {
+                    "motif wrong" => "Wrong:\n\n",
+                    "motif" => "Right:\n\n",
+                    _ => "",
+                });
+            }
+            None => {
+                text.push_str(if inside && !line.is_empty() { "    " } else { "" });
+                text.push_str(line.strip_prefix("# ").filter(|_| !inside).unwrap_or(line));
+                text.push('\n');
+            }
+        }
+    }
+    text
 }

@@ -335,6 +335,13 @@ fn explain_shows_the_automaton() {
     hold("explain", &session(&work, &["explain good.motif", "explain good.motif --pattern card_testing"]));
 }
 
+#[test]
+fn explain_tells_what_a_code_means() {
+    let work = place();
+    let commands = ["explain e0101", "explain W0013 E0317", "explain E0199", "explain E99999", "explain E0101 --as dump", "explain E0101 good.motif"];
+    hold("explain_code", &session(&work, &commands));
+}
+
 /// Progress is for a terminal, matches are for whoever reads.
 #[test]
 fn nothing_but_results_is_on_standard_output_and_no_progress_on_a_pipe() {
