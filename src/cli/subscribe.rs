@@ -68,7 +68,7 @@ fn start(text: &str) -> Result<SubscriptionStart, UserFault> {
     match text {
         "latest" => Ok(SubscriptionStart::Latest),
         "earliest" => Ok(SubscriptionStart::Earliest),
-        token => match nearest(token, ["latest", "earliest"].into_iter()) {
+        token => match nearest(token, ["latest", "earliest"]) {
             Some(near) => Err(UserFault(format!("--from {token}: did you mean `{near}`?"))),
             None => Ok(SubscriptionStart::Token(token.to_owned())),
         },

@@ -23,7 +23,7 @@ pub use publication::{Durable, PUBLICATIONS_MAX, Publication, Publisher};
 pub use record::{Record, RecordBatch};
 pub use sink::{LineSink, SinkError};
 pub use source::{Read, Source, SourceError};
-pub use state_store::{StateStore, StoreError, WriteBatch};
+pub use state_store::{EntryVisitor, StateStore, StoreError, WriteBatch};
 pub use transport::{
     Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, TopicSurvey, Transport, TransportError,
 };

@@ -11,12 +11,15 @@ pub trait StateStore: Send + Sync {
         &self,
         start: &[u8],
         end: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut EntryVisitor<'_>,
     ) -> Result<(), StoreError>;
 
     /// Writes a batch. Survives the process; whether also a loss of power is the store's configuration.
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError>;
 }
+
+/// Is shown a key and its value, and says whether to go on.
+pub type EntryVisitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// Changes that belong together, applied in the order: ranges deleted, keys deleted, keys put.
 #[derive(Clone, Debug, Default)]

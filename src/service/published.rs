@@ -97,7 +97,7 @@ impl PublishedStreams {
     }
 
     /// The next publication that is there already.
-    pub fn next(&mut self) -> Option<Publication> {
+    pub fn take_next(&mut self) -> Option<Publication> {
         self.queue.try_recv().ok()
     }
 

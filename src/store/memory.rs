@@ -1,10 +1,10 @@
 //! A store in memory: gone with the process.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
-use crate::ports::{StateStore, StoreError, WriteBatch};
+use crate::ports::{EntryVisitor, StateStore, StoreError, WriteBatch};
 
 /// Entries that are copied out at a time while a scan goes on, so that what visits them may use the store.
 const SCAN_PAGE_ENTRIES: usize = 256;
@@ -19,7 +19,7 @@ impl StateStore for Memory {
         Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
     }
 
-    fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<(), StoreError> {
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut EntryVisitor<'_>) -> Result<(), StoreError> {
         let mut from = Bound::Included(start.to_vec());
         while let Some(page) = self.page(&from, end) {
             for (key, value) in &page {

@@ -6,14 +6,13 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Direction, IteratorMode, Options, ReadOptions, WriteOptions,
 };
 
-use crate::ports::{StateStore, StoreError, WriteBatch};
+use crate::ports::{EntryVisitor, StateStore, StoreError, WriteBatch};
 
 const MARKER: &str = "MOTIF-STATE";
 const DATABASE: &str = "db";
@@ -160,7 +159,7 @@ impl StateStore for Rocks {
         self.database.get(key).map_err(failed)
     }
 
-    fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<(), StoreError> {
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut EntryVisitor<'_>) -> Result<(), StoreError> {
         if start >= end {
             return Ok(());
         }

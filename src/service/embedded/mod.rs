@@ -230,7 +230,7 @@ impl Loop {
         let mut any = false;
         let mut bytes = 0;
         while bytes < self.batch_bytes {
-            let Some(publication) = published.next() else { break };
+            let Some(publication) = published.take_next() else { break };
             let batch = published.take(publication);
             bytes += batch.bytes();
             any = true;

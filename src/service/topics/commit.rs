@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn the_groups_offsets_tell_how_a_transaction_ended() {
-        let table: &[(&[Option<u64>], &[Option<u64>], Resolved)] = &[
+        type Row<'a> = (&'a [Option<u64>], &'a [Option<u64>], Resolved);
+        let table: &[Row<'_>] = &[
             (&[Some(3), None], &[Some(5), Some(2)], Resolved::Committed),
             (&[Some(3), None], &[Some(3), None], Resolved::Aborted),
             (&[Some(3), None], &[Some(5), None], Resolved::Foreign),
@@ -281,7 +282,8 @@ mod tests {
     #[test]
     fn a_transaction_takes_its_steps_in_order_and_answers_each_failure() {
         let all = "begin send drain guard offsets commit";
-        let table: &[(&[(&'static str, Failure)], i32, &str, &str)] = &[
+        type Row<'a> = (&'a [(&'static str, Failure)], i32, &'a str, &'a str);
+        let table: &[Row<'_>] = &[
             (&[], 1, all, "Committed"),
             (&[("begin", Failure::Fatal)], 1, "begin", "Failed"),
             (&[("drain", Failure::Abortable)], 1, "begin send drain abort", "Aborted"),

@@ -13,6 +13,9 @@ use motif::pattern::{Chosen, ConditionId, Measure, Moment, NothingChosen, Patter
 
 use super::rest::{Choice, PassOver, Rest, RestKey, Take};
 
+/// An event that comes by a choice is a meeting; with many more of these than choices the case is given up as well.
+const MEETINGS_PER_CHOICE: usize = 100;
+
 /// Something that comes out; events by their places in the line.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Decision {
@@ -23,7 +26,7 @@ pub struct Decision {
 
 /// Everything that comes out of a line that is complete; in the order of delivery. `None`: there are more than `choices_max` partial choices to follow.
 pub fn decide(pattern: &Pattern, line: &[Event], choices_max: usize) -> Option<Vec<Decision>> {
-    let mut oracle = Oracle { pattern, line, choices_max, outcomes: Vec::new(), followed: BTreeSet::new() };
+    let mut oracle = Oracle { pattern, line, choices_max, meetings: 0, outcomes: Vec::new(), followed: BTreeSet::new() };
     for place in 0..line.len() {
         oracle.begin_at(place)?;
     }
@@ -65,6 +68,7 @@ struct Oracle<'a> {
     pattern: &'a Pattern,
     line: &'a [Event],
     choices_max: usize,
+    meetings: usize,
     outcomes: Vec<Outcome>,
     /// Choices with what is left of the pattern: several ways may lead to the same.
     followed: BTreeSet<(Vec<(StepId, usize)>, RestKey)>,
@@ -130,6 +134,10 @@ impl<'a> Oracle<'a> {
 
     /// One event comes by one way on; true if the way ends with it.
     fn meet(&mut self, chosen: &[(StepId, usize)], choice: &Choice<'a>, place: usize, very_next: bool) -> Option<bool> {
+        self.meetings += 1;
+        if self.meetings > self.choices_max.saturating_mul(MEETINGS_PER_CHOICE) {
+            return None;
+        }
         let path = &choice.path;
         let since = self.line[place].time.since(self.line[chosen.last().expect("something was chosen").1].time);
         let fits = |condition: ConditionId| self.fits(condition, place, chosen);
