@@ -83,7 +83,10 @@ pub enum TimestampUnit {
 /// Where a stream's records come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
-    File { path: PathBuf, at_end: AtEnd },
+    File {
+        path: PathBuf,
+        at_end: AtEnd,
+    },
     StandardInput,
     Topic(String),
     /// Fed through `Events.Publish`.

@@ -25,9 +25,7 @@ impl WaySet {
     /// Of numbers that ascend.
     pub(super) fn of_sorted(ways: Vec<WayId>) -> Self {
         match (ways.first(), ways.last()) {
-            (Some(&base), Some(&last)) if last - base < 64 => {
-                Self::Near { base, bits: ways.iter().fold(0, |bits, way| bits | 1 << (way - base)) }
-            }
+            (Some(&base), Some(&last)) if last - base < 64 => Self::Near { base, bits: ways.iter().fold(0, |bits, way| bits | 1 << (way - base)) },
             (Some(_), _) => Self::Far(ways),
             (None, _) => Self::Near { base: 0, bits: 0 },
         }

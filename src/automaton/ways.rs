@@ -172,8 +172,7 @@ impl Automaton {
 }
 
 impl Demand {
-    pub(super) const NOTHING: Self =
-        Self { how: How::Begin, gap: None, no: Vec::new(), no_next: Vec::new(), greedy: Vec::new(), until: Vec::new() };
+    pub(super) const NOTHING: Self = Self { how: How::Begin, gap: None, no: Vec::new(), no_next: Vec::new(), greedy: Vec::new(), until: Vec::new() };
 
     /// Both, one after the other on a way: what `next` says of `how` counts where it says anything.
     pub(super) fn and(&self, next: &Self) -> Self {

@@ -5,8 +5,8 @@
 
 mod args;
 mod check;
-mod explain;
 mod exit;
+mod explain;
 mod files;
 mod fmt;
 mod inputs;

@@ -91,7 +91,8 @@ mod tests {
         let expected = r#"2026-11-24T10:01:00Z card_testing card_id="1": probes=3 amount=500.00 [probe 0:0 0:1, cash_out 0:3]"#;
         assert_eq!(readable_match(with_emit), expected);
 
-        let whole = br#"{"id":"00","pattern":"silent","kind":"timeout","key":{},"at":"2026-11-24T10:01:00Z","fields":{"a":{"v":1},"b":[]},"events":{"a":["0:0"]}}"#;
+        let whole =
+            br#"{"id":"00","pattern":"silent","kind":"timeout","key":{},"at":"2026-11-24T10:01:00Z","fields":{"a":{"v":1},"b":[]},"events":{"a":["0:0"]}}"#;
         assert_eq!(readable_match(whole), "2026-11-24T10:01:00Z silent timeout: b=[] [a 0:0]");
 
         assert_eq!(readable_match(b"something else\n"), "something else");

@@ -29,10 +29,17 @@ pub enum Arrival {
     /// Waits for the watermark.
     Held,
     /// At or before the watermark of its own partition as it stood, or (after idleness) of the task.
-    Late { event: Event, watermark: EventTime },
-    TooFarAhead { event: Event },
+    Late {
+        event: Event,
+        watermark: EventTime,
+    },
+    TooFarAhead {
+        event: Event,
+    },
     /// As many are held as may be.
-    HeldFull { event: Event },
+    HeldFull {
+        event: Event,
+    },
     /// Read again after a restart, and decided before it.
     Passed,
 }

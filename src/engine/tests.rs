@@ -35,9 +35,8 @@ fn event(program: &Program, offset: u64, (from, to, v, seconds): Transfer<'_>) -
 
 fn run(program: &Program, shards: usize, transfers: &[Transfer<'_>]) -> (Vec<Match>, Counters) {
     let mut engine = Engine::new(program, EngineOptions { shards, ..EngineOptions::default() });
-    let arrive = |(offset, transfer): (u64, &Transfer<'_>)| {
-        Input::Arrive { event: event(program, offset, *transfer), position: offset, next_position: offset + 1 }
-    };
+    let arrive =
+        |(offset, transfer): (u64, &Transfer<'_>)| Input::Arrive { event: event(program, offset, *transfer), position: offset, next_position: offset + 1 };
     let mut effects = Vec::new();
     engine.apply_batch((0..).zip(transfers).map(arrive).chain([Input::End]), &mut effects);
     let matches = effects.into_iter().map(|effect| match effect {
@@ -108,11 +107,8 @@ fn a_match_says_what_emit_says_or_else_the_key_and_every_step() {
     );
     let (matches, counters) = run(&program, 1, &[("x", "", 1, 0), ("x", "", 2, 1), ("y", "", 1, 9)]);
     let shown: BTreeMap<String, Vec<String>> = matches.iter().map(|found| (format!("{} {:?}", found.pattern.name, found.kind), shown(found))).collect();
-    let expected = [
-        ("plain Match", vec!["from_account=x", "a=[0]", "b=[1]"]),
-        ("said Match", vec!["v=2", "from_account=x", "a=[0]"]),
-        ("said Timeout", vec!["n=1"]),
-    ];
+    let expected =
+        [("plain Match", vec!["from_account=x", "a=[0]", "b=[1]"]), ("said Match", vec!["v=2", "from_account=x", "a=[0]"]), ("said Timeout", vec!["n=1"])];
     let expected: BTreeMap<String, Vec<String>> =
         expected.into_iter().map(|(name, fields)| (name.to_owned(), fields.into_iter().map(str::to_owned).collect())).collect();
     assert_eq!(shown, expected);

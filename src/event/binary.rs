@@ -258,9 +258,10 @@ mod tests {
         let mut values = vec![Value::Null, Value::Bool(false), Value::Bool(true), Value::text(""), Value::text("ä\0b")];
         values.extend([0, -1, 1, 63, 64, -64, -65, i64::MAX, i64::MIN].map(Value::Int));
         values.extend([0.0, -0.0, 1.5, f64::MIN_POSITIVE, f64::MAX].map(Value::Float));
-        values.extend(["0", "-0.5", "1.00", "-79228162514264337593543950335", "0.0000000000000000000000000001"].map(|text| {
-            Value::Decimal(Decimal::from_str(text).expect(text))
-        }));
+        values.extend(
+            ["0", "-0.5", "1.00", "-79228162514264337593543950335", "0.0000000000000000000000000001"]
+                .map(|text| Value::Decimal(Decimal::from_str(text).expect(text))),
+        );
         values.push(Value::Timestamp(EventTime::from_micros(-5)));
         values.push(Value::Duration(TimeSpan::from_secs(90)));
         values.push(Value::List(values.clone().into()));

@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn bytes_compare_like_the_numbers() {
-        let texts = ["-79228162514264337593543950335", "-10", "-1.5", "-1", "-0.0000001", "0", "0.1", "0.11", "1", "1.5", "2", "10", "79228162514264337593543950335"];
+        let texts =
+            ["-79228162514264337593543950335", "-10", "-1.5", "-1", "-0.0000001", "0", "0.1", "0.11", "1", "1.5", "2", "10", "79228162514264337593543950335"];
         for pair in texts.windows(2) {
             let [low, high] = [pair[0], pair[1]].map(|text| bytes(Value::Decimal(Decimal::from_str(text).expect(text))));
             assert!(low < high, "{pair:?}");

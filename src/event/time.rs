@@ -126,8 +126,7 @@ impl TimeSpan {
     }
 }
 
-const UNITS: [(&str, i64); 6] =
-    [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+const UNITS: [(&str, i64); 6] = [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
 /// As the language writes it: `1h30m`, `500ms`; `0s` for none; a minus sign before what is negative.
 impl fmt::Display for TimeSpan {

@@ -92,8 +92,7 @@ impl Drop for FileSink {
 
 impl LineSink for FileSink {
     fn append(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        let written =
-            if self.is_regular { self.file.write_all_at(lines, self.length) } else { io::Write::write_all(&mut self.file, lines) };
+        let written = if self.is_regular { self.file.write_all_at(lines, self.length) } else { io::Write::write_all(&mut self.file, lines) };
         written.map_err(|error| self.failed(error))?;
         self.length += lines.len() as u64;
         Ok(())

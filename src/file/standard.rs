@@ -80,11 +80,7 @@ impl LineSink for StdoutSink {
     }
 
     fn cut(&mut self, length: u64) -> Result<(), SinkError> {
-        if length == self.length {
-            Ok(())
-        } else {
-            Err(failed(io::Error::other("what was written cannot be taken back; give a file with --output")))
-        }
+        if length == self.length { Ok(()) } else { Err(failed(io::Error::other("what was written cannot be taken back; give a file with --output"))) }
     }
 }
 

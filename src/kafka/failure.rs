@@ -8,12 +8,9 @@ use crate::ports::{Failure, TransportError};
 /// A failed call of the producer's transaction.
 pub(super) fn of_transaction(call: &str, error: &KafkaError) -> TransportError {
     let failure = match error {
-        KafkaError::Transaction(inner) => classify(&Flags {
-            code: inner.code(),
-            fatal: inner.is_fatal(),
-            requires_abort: inner.txn_requires_abort(),
-            retriable: inner.is_retriable(),
-        }),
+        KafkaError::Transaction(inner) => {
+            classify(&Flags { code: inner.code(), fatal: inner.is_fatal(), requires_abort: inner.txn_requires_abort(), retriable: inner.is_retriable() })
+        }
         KafkaError::Flush(Code::OperationTimedOut) => Failure::Unknown,
         _ => Failure::Fatal,
     };

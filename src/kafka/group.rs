@@ -63,7 +63,11 @@ impl Group {
         let list = self.of_tasks(&tasks)?;
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         self.cooperative.store(cooperative, Ordering::Relaxed);
-        if cooperative { consumer.incremental_assign(&list)? } else { consumer.assign(&list)? }
+        if cooperative {
+            consumer.incremental_assign(&list)?
+        } else {
+            consumer.assign(&list)?
+        }
         if !tasks.is_empty() {
             consumer.pause(&list)?;
         }

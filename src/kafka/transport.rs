@@ -71,7 +71,16 @@ impl Member {
         let group = Group::new(topics.names().map(str::to_owned).collect());
         let consumer: GroupConsumer = link.member(identity).create_with_context(group).map_err(|error| failure::of_call("settings", &error))?;
         consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
-        Ok(Self { link: link.clone(), identity, topics: topics.clone(), consumer, producer, transaction: 0, started: BTreeSet::new(), waiting: BTreeSet::new() })
+        Ok(Self {
+            link: link.clone(),
+            identity,
+            topics: topics.clone(),
+            consumer,
+            producer,
+            transaction: 0,
+            started: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+        })
     }
 
     fn take(&self, message: &BorrowedMessage<'_>, fetched: &mut Fetched) {

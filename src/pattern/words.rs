@@ -187,7 +187,9 @@ impl Writer<'_> {
         let growth = growth(&self.pattern.body);
         let held = match growth {
             Growth::PerStart => "one partial match for each event that begins one",
-            Growth::PerEvent => "one partial match for each event that begins one and each end its loop may have; (`greedy` would leave one for each beginning)",
+            Growth::PerEvent => {
+                "one partial match for each event that begins one and each end its loop may have; (`greedy` would leave one for each beginning)"
+            }
             Growth::Exponential => "up to twice as many partial matches with each event that fits (`combinations`, `any` in a loop)",
         };
         let long = match self.horizon() {

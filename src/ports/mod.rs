@@ -24,6 +24,4 @@ pub use record::{Record, RecordBatch};
 pub use sink::{LineSink, SinkError};
 pub use source::{Read, Source, SourceError};
 pub use state_store::{EntryVisitor, StateStore, StoreError, WriteBatch};
-pub use transport::{
-    Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, TopicSurvey, Transport, TransportError,
-};
+pub use transport::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, TopicSurvey, Transport, TransportError};

@@ -7,12 +7,7 @@ pub trait StateStore: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Visits the entries with `start <= key < end` in order of their keys, until told to break. Batches written meanwhile may or may not be seen.
-    fn scan(
-        &self,
-        start: &[u8],
-        end: &[u8],
-        visit: &mut EntryVisitor<'_>,
-    ) -> Result<(), StoreError>;
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut EntryVisitor<'_>) -> Result<(), StoreError>;
 
     /// Writes a batch. Survives the process; whether also a loss of power is the store's configuration.
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError>;

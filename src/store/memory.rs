@@ -37,10 +37,8 @@ impl StateStore for Memory {
         // Nothing below can panic half way: a poisoned lock still guards whole batches.
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for (start, end) in batch.delete_ranges.iter().filter(|(start, end)| start < end) {
-            let doomed: Vec<Vec<u8>> = entries
-                .range::<[u8], _>((Bound::Included(start.as_slice()), Bound::Excluded(end.as_slice())))
-                .map(|(key, _)| key.clone())
-                .collect();
+            let doomed: Vec<Vec<u8>> =
+                entries.range::<[u8], _>((Bound::Included(start.as_slice()), Bound::Excluded(end.as_slice()))).map(|(key, _)| key.clone()).collect();
             for key in doomed {
                 entries.remove(&key);
             }

@@ -8,9 +8,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Direction, IteratorMode, Options, ReadOptions, WriteOptions,
-};
+use rocksdb::{BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Direction, IteratorMode, Options, ReadOptions, WriteOptions};
 
 use crate::ports::{EntryVisitor, StateStore, StoreError, WriteBatch};
 

@@ -22,8 +22,7 @@ pub(super) enum Outcome {
 pub(super) fn failures(test: &Test, outcomes: &[Outcome], schema: &Schema) -> Vec<Failure> {
     let answers = assign(&test.expectations, outcomes);
     let missing = test.expectations.iter().enumerate().filter(|(line, _)| !answers.contains(&Some(*line)));
-    let mut failures: Vec<Failure> =
-        missing.map(|(_, line)| Failure::Missing { span: line.span, expected: shown_expectation(test, line) }).collect();
+    let mut failures: Vec<Failure> = missing.map(|(_, line)| Failure::Missing { span: line.span, expected: shown_expectation(test, line) }).collect();
     let spare = outcomes.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
     let spare: Vec<String> = spare.map(|(outcome, _)| shown_outcome(test, outcome, schema)).collect();
     if test.nothing_else {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use motif::automaton::{Automaton, Decided, Limits, Runs};
 use motif::event::{Event, EventTime, StreamId, Value};
-use motif::pattern::Moment;
 use motif::language::{Compiled, Severity, Source, compile};
+use motif::pattern::Moment;
 
 const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  ts: timestamp\n  time ts\n}\n\n";
 
@@ -23,11 +23,17 @@ const SHAPES: [(&str, &str); 13] = [
     ("greedy, and what closes the loop", r#"match a{1,2} greedy each within 5s: ev where t == "A" until v > 3 then b: ev"#),
     ("a group is unrolled whole", r#"match ( a: ev where t == "A" then next b: ev where t == "B" ){2} then c: ev where t == "C""#),
     ("either", r#"match a: ev then ( b: ev where t == "B" | c: ev where t == "C" then d: ev )"#),
-    ("all, in any order: a node for each step and what is taken already", r#"match a: ev then all ( b: ev where t == "B", c: ev where t == "C", d: ev where t == "D" )"#),
+    (
+        "all, in any order: a node for each step and what is taken already",
+        r#"match a: ev then all ( b: ev where t == "B", c: ev where t == "C", d: ev where t == "D" )"#,
+    ),
     ("absences in between", r#"match a: ev then not n: ev where t == "N" then next not m: ev where t == "M" then within 30s b: ev"#),
     ("absences at the end", r#"match a: ev then not n: ev where t == "N" for 5m then not m: ev where t == "M" within 1h"#),
     ("only the very next event is awaited", r#"match a: ev then next not n: ev where t == "N" within 10s"#),
-    ("without: whatever is sure to reach its second end goes", r#"match a: ev then b?: ev where t == "B" then c: ev where t == "C" without n: ev where t == "N" between a and b without m: ev where v > 5"#),
+    (
+        "without: whatever is sure to reach its second end goes",
+        r#"match a: ev then b?: ev where t == "B" then c: ev where t == "C" without n: ev where t == "N" between a and b without m: ev where v > 5"#,
+    ),
 ];
 
 #[test]
@@ -131,7 +137,8 @@ fn a_chain_of_many_events_is_kept_written_and_let_go() {
 
 #[test]
 fn changed_bytes_are_refused_or_read_but_never_panic() {
-    let mut line = Line::of(r#"match a{2,4}: ev where t == "A" then b?: ev where t == "B" then not n: ev where t == "N" for 1h without m: ev where t == "M" skip none"#);
+    let mut line =
+        Line::of(r#"match a{2,4}: ev where t == "A" then b?: ev where t == "B" then not n: ev where t == "N" for 1h without m: ev where t == "M" skip none"#);
     for kind in ["A", "A", "B", "A", "A"] {
         line.comes(kind);
     }

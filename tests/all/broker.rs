@@ -94,7 +94,8 @@ impl Broker {
         let consumer: BaseConsumer = self.config().create().expect("a client");
         let is_there = || {
             let metadata = consumer.fetch_metadata(Some(name), LIMIT).expect("metadata");
-            metadata.topics()[0].partitions().len() == usize::try_from(partitions).expect("few") && metadata.topics()[0].partitions().iter().all(|p| p.leader() >= 0)
+            metadata.topics()[0].partitions().len() == usize::try_from(partitions).expect("few")
+                && metadata.topics()[0].partitions().iter().all(|p| p.leader() >= 0)
         };
         while !is_there() {
             assert!(Instant::now() < deadline, "topic {name} does not appear");

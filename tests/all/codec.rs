@@ -11,9 +11,7 @@ use motif::automaton::DecidedKind;
 use motif::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, readable_match, write_key, write_match};
 use motif::engine::{Effect, Engine, EngineOptions, Input, Match, MatchField};
 use motif::event::{Event, EventTime, Field, Schema, Stream, StreamId, TimeSpan, Type, Value};
-use motif::pattern::{
-    Body, Condition, ConditionId, Connective, Element, OnTimeout, Part, Pattern, Program, Quantifier, Sequence, Skip, Source, Step, StepId,
-};
+use motif::pattern::{Body, Condition, ConditionId, Connective, Element, OnTimeout, Part, Pattern, Program, Quantifier, Sequence, Skip, Source, Step, StepId};
 use motif::ports::Record;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -105,11 +103,7 @@ fn every_refusal_names_what_is_wrong() {
         (with(r#""note":NaN"#), "not_json", ""),
         (with(r#""other":"\u12g4""#), "not_json", ""),
         (with(r#""\udc00":1"#), "not_json", "not JSON: the name of a member holds half of a surrogate pair"),
-        (
-            with(r#""note":"\udc00\ud800""#),
-            "invalid_utf8",
-            r#"field `note`: "\udc00\ud800" holds half of a surrogate pair, which is no text"#,
-        ),
+        (with(r#""note":"\udc00\ud800""#), "invalid_utf8", r#"field `note`: "\udc00\ud800" holds half of a surrogate pair, which is no text"#),
         ("[1]".to_owned(), "not_object", "expected a JSON object, found [1]"),
         (" null".to_owned(), "not_object", "expected a JSON object, found null"),
         ("{}".to_owned(), "missing_field", "field `at` is missing"),
@@ -127,11 +121,7 @@ fn every_refusal_names_what_is_wrong() {
         ),
         (with(r#""amount":"1,5""#), "wrong_type", "field `amount`: expected a number, or text that is one (decimal), found \"1,5\""),
         (with(r#""amount":true"#), "wrong_type", "field `amount`: expected a number, or text that is one (decimal), found true"),
-        (
-            with(r#""at":"yesterday""#),
-            "bad_timestamp",
-            "field `at`: \"yesterday\" is neither an RFC 3339 time nor a whole number of milliseconds since 1970",
-        ),
+        (with(r#""at":"yesterday""#), "bad_timestamp", "field `at`: \"yesterday\" is neither an RFC 3339 time nor a whole number of milliseconds since 1970"),
         (with(r#""at":0.5"#), "bad_timestamp", "field `at`: 0.5 is neither an RFC 3339 time nor a whole number of milliseconds since 1970"),
         (with(r#""at":99999999999999999"#), "bad_timestamp", "field `at`: 99999999999999999 lies outside of the years 0 to 9999"),
         (with(r#""at":[]"#), "wrong_type", "field `at`: expected an RFC 3339 time or a whole number (timestamp), found []"),
@@ -160,10 +150,7 @@ fn every_refusal_names_what_is_wrong() {
     assert_eq!((rejection.code.text(), rejection.reason.as_str()), ("invalid_utf8", "the record is not UTF-8 from byte 7 on"));
     let cut_off = Record { full_bytes: 20_000_000, ..record(b"{\"a\":") };
     let rejection = decoder().decode(&cut_off, 0).expect_err("too long");
-    assert_eq!(
-        (rejection.code.text(), rejection.reason.as_str()),
-        ("too_long", "the record is 20000000 bytes long, more than `record_bytes_max` allows")
-    );
+    assert_eq!((rejection.code.text(), rejection.reason.as_str()), ("too_long", "the record is 20000000 bytes long, more than `record_bytes_max` allows"));
 }
 
 #[test]
@@ -241,9 +228,7 @@ mod plain {
             Type::Bool => serde_json::from_str(text).map(Value::Bool).map_err(|_| RejectionCode::WrongType),
             Type::Int => whole(RejectionCode::NumberTooLarge).map(Value::Int),
             Type::Float if !is_number => Err(RejectionCode::WrongType),
-            Type::Float => {
-                text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float).ok_or(RejectionCode::NumberTooLarge)
-            }
+            Type::Float => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float).ok_or(RejectionCode::NumberTooLarge),
             Type::Decimal => decimal(string.as_deref().unwrap_or(text)).map(Value::Decimal),
             Type::String if !text.starts_with('"') => Err(RejectionCode::WrongType),
             Type::String => string.map(|text| Value::text(&text)).ok_or(RejectionCode::InvalidUtf8),
@@ -266,10 +251,8 @@ mod plain {
             },
             Type::List(element) => {
                 let elements: Vec<Box<RawValue>> = serde_json::from_str(text).map_err(|_| RejectionCode::WrongType)?;
-                let elements: Outcome<Vec<Value>> = elements
-                    .iter()
-                    .map(|raw| if raw.get() == "null" { Err(RejectionCode::NullField) } else { value(raw.get(), element) })
-                    .collect();
+                let elements: Outcome<Vec<Value>> =
+                    elements.iter().map(|raw| if raw.get() == "null" { Err(RejectionCode::NullField) } else { value(raw.get(), element) }).collect();
                 elements.map(|elements| Value::List(elements.into()))
             }
             Type::Record(fields) if text.starts_with('{') => object(text, fields).map(|values| Value::Record(values.into())),
@@ -433,12 +416,7 @@ fn records_read_as_serde_json_has_them() {
 /// Two streams; `step` of the first, then some of the second.
 fn program() -> Program {
     let streams = vec![
-        Stream {
-            name: "logins".to_owned(),
-            fields: vec![field("at", Type::Timestamp), field("user", Type::String)],
-            time_field: Some(0),
-            lateness: None,
-        },
+        Stream { name: "logins".to_owned(), fields: vec![field("at", Type::Timestamp), field("user", Type::String)], time_field: Some(0), lateness: None },
         payments().streams[0].clone(),
     ];
     let step = |name: &str, stream, repeats| Step { name: name.to_owned(), stream: StreamId(stream), repeats };

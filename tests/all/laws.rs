@@ -396,10 +396,8 @@ fn the_arrival_order_within_the_lateness_does_not_show() {
         let expected = plain(&program, &in_line, usize::MAX);
         assert!(expected.late.is_empty(), "in line order nothing is late");
         for _ in 0..3 {
-            let mut delayed: Vec<(i64, Event)> = in_line
-                .iter()
-                .map(|event| (event.time.micros() + random.random_range(0..=lateness_us(event.stream)), event.clone()))
-                .collect();
+            let mut delayed: Vec<(i64, Event)> =
+                in_line.iter().map(|event| (event.time.micros() + random.random_range(0..=lateness_us(event.stream)), event.clone())).collect();
             delayed.sort_by_key(|(arrives_us, _)| *arrives_us);
             let arrivals: Vec<Event> = delayed.into_iter().map(|(_, event)| event).collect();
             assert_eq!(plain(&program, &arrivals, usize::MAX), expected);

@@ -85,7 +85,11 @@ fn an_open_partition_holds_the_watermark_back_until_it_is_idle_or_closed() {
         assert_eq!(intake.watermark(), EventTime::BEGINNING);
         tick(&mut intake, 130);
         assert_eq!(released(&mut intake), [] as [i64; 0], "not yet longer than the time-out");
-        if close { intake.close(B, 0) } else { tick(&mut intake, 131) }
+        if close {
+            intake.close(B, 0)
+        } else {
+            tick(&mut intake, 131)
+        }
         assert_eq!(released(&mut intake), [1]);
     }
 }

@@ -91,12 +91,8 @@ impl Loop {
             adopt_program(&mut meta, program, &*store)?;
         }
         meta.remember_patterns(program);
-        let partitions: Vec<(StreamId, u32)> = program
-            .schema
-            .ids()
-            .filter(|&id| config.streams.contains_key(&program.schema.stream(id).name))
-            .map(|id| (id, 0))
-            .collect();
+        let partitions: Vec<(StreamId, u32)> =
+            program.schema.ids().filter(|&id| config.streams.contains_key(&program.schema.stream(id).name)).map(|id| (id, 0)).collect();
         let mut task = Task::new(program, &TaskOptions::new(config, EventTime::from_micros(meta.reference_us)), &partitions);
         let (publisher, mut published) = published_streams(program, config);
         if known {

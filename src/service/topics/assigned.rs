@@ -13,12 +13,12 @@ use anyhow::{Context, bail};
 use crate::engine::Positions;
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::ports::{InputPartition, Record, RecordBatch, StateStore, StoreError, WriteBatch};
+use crate::service::embedded::{adopt_program, new_meta};
+use crate::service::rocks_options;
 use crate::service::state::{self, Meta};
 use crate::service::task::{Epoch, StrictViolation, Task, TaskOptions};
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::start::{InputFacts, Start, StartFacts, StoredPlace, decide};
-use crate::service::embedded::{adopt_program, new_meta};
-use crate::service::rocks_options;
 use crate::store::Rocks;
 
 /// Another worker of this process may be about to close the store.

@@ -306,5 +306,4 @@ mod tests {
             assert!(format!("{delivered:?}").starts_with(end), "{delivered:?}");
         }
     }
-
 }

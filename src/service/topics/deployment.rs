@@ -74,8 +74,7 @@ impl Deployment {
             UntilEnd::Yes => Some(ends(&*survey, &inputs, tasks)?),
             UntilEnd::No => None,
         };
-        let deployment =
-            Self { program, config: config.clone(), slot, survey: survey.clone(), inputs, outputs, ends, stop: stop.clone() };
+        let deployment = Self { program, config: config.clone(), slot, survey: survey.clone(), inputs, outputs, ends, stop: stop.clone() };
         Ok(Opened { deployment, link, topics, survey })
     }
 

@@ -23,9 +23,9 @@ mod balance;
 mod commit;
 mod deployment;
 mod outgoing;
-mod slot;
 #[cfg(test)]
 mod simulation;
+mod slot;
 mod start;
 mod worker;
 

@@ -229,8 +229,7 @@ fn deployment(cluster: &Shared, state: &Path) -> Arc<Deployment> {
     config.streams = ["clicks", "orders"].map(|name| (name.to_owned(), StreamConfig::from_origin(Origin::Topic(name.to_owned())))).into();
     // An epoch as often as the loop goes round.
     let (brokers, group, output_topic) = (String::new(), String::new(), "out".to_owned());
-    config.kafka =
-        Some(KafkaConfig { brokers, group, output_topic, late_topic: None, rejected_topic: None, epoch_ms: 0, properties: BTreeMap::new() });
+    config.kafka = Some(KafkaConfig { brokers, group, output_topic, late_topic: None, rejected_topic: None, epoch_ms: 0, properties: BTreeMap::new() });
     let ends = cluster.lock().inputs.iter().map(|(input, records)| (*input, records.len() as u64)).collect();
     Arc::new(Deployment {
         inputs: program.schema.ids().map(|id| (id, program.schema.stream(id).name.clone())).collect(),

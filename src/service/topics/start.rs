@@ -108,9 +108,7 @@ fn contradiction(input: &InputFacts) -> Option<Refusal> {
         (None, None) => None,
         (None, Some(committed)) => Some(Refusal::StateElsewhere { topic, partition, committed }),
         (Some(StoredPlace { next, .. }), None) => Some(Refusal::OffsetsGone { topic, partition, stored: next }),
-        (Some(StoredPlace { next, .. }), Some(committed)) if next != committed => {
-            Some(Refusal::OffsetsDiffer { topic, partition, stored: next, committed })
-        }
+        (Some(StoredPlace { next, .. }), Some(committed)) if next != committed => Some(Refusal::OffsetsDiffer { topic, partition, stored: next, committed }),
         (Some(StoredPlace { next, .. }), Some(_)) if next > input.kept.end => {
             Some(Refusal::InputShrunk { topic, partition, stored: next, end: input.kept.end })
         }

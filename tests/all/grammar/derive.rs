@@ -10,8 +10,14 @@ use super::notation::{Grammar, Rule};
 
 /// What stands for the productions that are made of characters.
 const SAMPLES: [(&str, &[&str]); 7] = [
-    ("name", &["a", "b", "payments", "count", "amount", "match_", "`from`", "`@time`", "late", "time", "list", "test", "stream", "first", "watermark", "case", "_1"]),
-    ("free_name", &["a", "payments", "amount", "from", "where", "`a b`", "match", "time", "late", "list", "stream", "expect", "none", "at", "true", "watermark", "case"]),
+    (
+        "name",
+        &["a", "b", "payments", "count", "amount", "match_", "`from`", "`@time`", "late", "time", "list", "test", "stream", "first", "watermark", "case", "_1"],
+    ),
+    (
+        "free_name",
+        &["a", "payments", "amount", "from", "where", "`a b`", "match", "time", "late", "list", "stream", "expect", "none", "at", "true", "watermark", "case"],
+    ),
     ("text", &["\"\"", "\"a\"", "\"# no comment\"", r#""\" \\ \/ \b \u00e9 \n""#, "\"日本\"", "\"'\""]),
     ("number", &["0", "1", "12", "1.5", "0.00", "99999999999999999999"]),
     ("whole", &["2"]),

@@ -215,13 +215,8 @@ fn subscribers_read_the_output_topic_from_anywhere() {
     let topic = unique("matches");
     broker.create_topic(&topic, 2);
     let value = |number: usize| format!("{{\"id\":\"{number}\",\"pattern\":\"p{}\"}}", number % 3);
-    let record = |number: usize| Produced {
-        topic: topic.clone(),
-        partition: i32::try_from(number % 2).expect("few"),
-        key: None,
-        value: value(number),
-        timestamp: None,
-    };
+    let record =
+        |number: usize| Produced { topic: topic.clone(), partition: i32::try_from(number % 2).expect("few"), key: None, value: value(number), timestamp: None };
     broker.produce(&(0..10).map(record).collect::<Vec<_>>());
     let link = link(broker, &unique("group"));
     let survey = Arc::new(Survey::open(&link, topics(&[&topic])).expect("opens"));

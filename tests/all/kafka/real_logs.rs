@@ -47,7 +47,8 @@ impl Log {
         let addresses = events.as_object().expect("by step").values().flat_map(|step| step.as_array().expect("a list"));
         let mut chosen: Vec<(String, usize, i64)> = addresses
             .map(|address| {
-                let (partition, offset) = address.as_str().and_then(|address| address.rsplit('/').next()).and_then(|place| place.split_once(':')).expect("partition:offset");
+                let (partition, offset) =
+                    address.as_str().and_then(|address| address.rsplit('/').next()).and_then(|place| place.split_once(':')).expect("partition:offset");
                 let place = self.places[&(partition.parse().expect("a number"), offset.parse().expect("a number"))];
                 let event: serde_json::Value = serde_json::from_str(&self.lines[place]).expect("JSON");
                 (event["at"].to_string(), place, event["id"].as_i64().expect("an id"))

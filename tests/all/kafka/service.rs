@@ -306,7 +306,9 @@ fn two_processes_of_a_group_share_the_partitions() {
         assert!(output.status.success(), "{}", said(&output));
     }
     for slot in ["0", "1"] {
-        let tasks = std::fs::read_dir(service.folder.path().join("state").join(slot)).expect("a slot").filter(|entry| entry.as_ref().expect("readable").path().is_dir());
+        let tasks = std::fs::read_dir(service.folder.path().join("state").join(slot))
+            .expect("a slot")
+            .filter(|entry| entry.as_ref().expect("readable").path().is_dir());
         // Whoever joined first may have held all for a moment, before there was data.
         assert!(tasks.count() >= 2, "slot {slot} has its share");
     }

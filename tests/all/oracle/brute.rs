@@ -142,9 +142,10 @@ impl<'a> Oracle<'a> {
         let since = self.line[place].time.since(self.line[chosen.last().expect("something was chosen").1].time);
         let fits = |condition: ConditionId| self.fits(condition, place, chosen);
         let in_time = |span: Option<TimeSpan>| span.is_none_or(|span| since < span);
-        let hungry = path.greedy.iter().any(|(condition, until, next_only, gap)| {
-            (very_next || !next_only) && in_time(*gap) && fits(*condition) && !until.is_some_and(fits)
-        });
+        let hungry = path
+            .greedy
+            .iter()
+            .any(|(condition, until, next_only, gap)| (very_next || !next_only) && in_time(*gap) && fits(*condition) && !until.is_some_and(fits));
         if hungry || (very_next && path.not_next.iter().copied().any(fits)) {
             return Some(true);
         }

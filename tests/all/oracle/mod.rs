@@ -61,7 +61,10 @@ enum Verdict {
     Refused,
     TooMuch,
     Same(Vec<Decision>),
-    Differs { expected: Vec<Decision>, got: Vec<Decision> },
+    Differs {
+        expected: Vec<Decision>,
+        got: Vec<Decision>,
+    },
 }
 
 impl Tally {

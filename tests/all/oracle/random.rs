@@ -67,7 +67,13 @@ impl Maker<'_> {
     /// A number from 0, by these chances.
     fn count(&mut self, chances: &[f64]) -> usize {
         let mut left: f64 = self.random.random();
-        chances.iter().position(|chance| { left -= chance; left < 0.0 }).unwrap_or(0)
+        chances
+            .iter()
+            .position(|chance| {
+                left -= chance;
+                left < 0.0
+            })
+            .unwrap_or(0)
     }
 
     fn name(&mut self) -> String {
@@ -238,7 +244,9 @@ impl Maker<'_> {
 
 fn leaves_out(element: &Element) -> bool {
     let times = element.loops.times.as_str();
-    times.ends_with('?') || times == "*" || matches!(&element.body, Body::Group(items) if items.iter().all(all_out))
+    times.ends_with('?')
+        || times == "*"
+        || matches!(&element.body, Body::Group(items) if items.iter().all(all_out))
         || matches!(&element.body, Body::Either(branches) if branches.iter().any(|items| items.iter().all(all_out)))
 }
 
