@@ -2,7 +2,7 @@
 //!
 //! What is compared (a field, a count, a calculation) is told by how it is spelled out; whatever it is worth, within one condition it is worth the same
 //! everywhere. Each part of the condition demands something of that worth, compared as at run time. Whether some worth satisfies all is decided exactly but for
-//! this: between two different bounds something is taken to lie, though no whole number may.
+//! this: between two different bounds something is taken to lie, though no whole number may, and long lists are not looked into.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -37,6 +37,9 @@ enum Demand<'e> {
 
 /// A demand, and the place of its part.
 type Placed<'e, 'a> = (Demand<'e>, Place<'a>);
+
+/// Values of a list that are compared one by one; of longer ones nothing is said.
+const VALUES_MAX: usize = 64;
 
 const TRUE: &Value = &Value::Bool(true);
 
@@ -131,7 +134,7 @@ fn with_constant(part: &Expression, negated: bool) -> Option<(&Expression, Deman
             _ => None,
         },
         Expression::In { item, list } => match &**list {
-            Expression::Constant(Value::List(values)) => Some((item, Demand::Among { values, negated })),
+            Expression::Constant(Value::List(values)) if values.len() <= VALUES_MAX => Some((item, Demand::Among { values, negated })),
             _ => None,
         },
         Expression::IsNull(operand) => Some((operand, Demand::Null { negated })),
@@ -154,9 +157,10 @@ fn turned(comparison: Comparison) -> Comparison {
     }
 }
 
-/// What does not hold where this does, null aside.
-fn opposite(comparison: Comparison) -> Comparison {
+/// The comparison that holds of what is not null.
+fn held(comparison: Comparison, negated: bool) -> Comparison {
     match comparison {
+        _ if !negated => comparison,
         Comparison::Equal => Comparison::NotEqual,
         Comparison::NotEqual => Comparison::Equal,
         Comparison::Less => Comparison::GreaterOrEqual,
@@ -201,21 +205,16 @@ impl<'e> Demand<'e> {
     fn only(&self) -> Option<Vec<&'e Value>> {
         match self {
             Self::Among { values, negated: false } => Some(values.iter().collect()),
-            Self::Compared { comparison, with, negated } => (self.of(*comparison, *negated) == Comparison::Equal).then(|| vec![*with]),
+            Self::Compared { comparison, with, negated } => (held(*comparison, *negated) == Comparison::Equal).then(|| vec![*with]),
             _ => None,
         }
     }
 
     fn bound(&self) -> Option<(Comparison, &'e Value)> {
         match self {
-            Self::Compared { comparison, with, negated } => Some((self.of(*comparison, *negated), with)),
+            Self::Compared { comparison, with, negated } => Some((held(*comparison, *negated), with)),
             _ => None,
         }
-    }
-
-    /// Of what is not null.
-    fn of(&self, comparison: Comparison, negated: bool) -> Comparison {
-        if negated { opposite(comparison) } else { comparison }
     }
 }
 
