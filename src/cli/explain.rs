@@ -71,7 +71,10 @@ fn unknown(text: &str) -> UserFault {
     UserFault(format!("no code {text}, and no such file{hint}"))
 }
 
-/// A page without its marks: examples stand to the right, below what they are.
+/// Columns of a page's text.
+const COLUMNS: usize = 100;
+
+/// A page without its marks, in lines that can be read: examples stand to the right, below what they are.
 fn readable(page: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
@@ -85,12 +88,27 @@ fn readable(page: &str) -> String {
                     _ => "",
                 });
             }
-            None => {
-                text.push_str(if inside && !line.is_empty() { "    " } else { "" });
-                text.push_str(line.strip_prefix("# ").filter(|_| !inside).unwrap_or(line));
-                text.push('\n');
-            }
+            None if inside && !line.is_empty() => text.extend(["    ", line, "\n"]),
+            None => wrap(line.strip_prefix("# ").unwrap_or(line), &mut text),
         }
     }
     text
+}
+
+/// In lines of whole words.
+fn wrap(paragraph: &str, text: &mut String) {
+    let mut column = 0;
+    for word in paragraph.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > COLUMNS {
+            text.push('\n');
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text.push('\n');
 }
