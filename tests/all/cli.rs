@@ -268,9 +268,21 @@ fn a_port_in_use_is_said() {
 #[test]
 fn check_shows_everything_at_once() {
     let work = place();
+    work.write("loose.motif", GOOD.replacen("  within 10m\n", "", 1).split("test ").next().expect("a pattern"));
     hold(
         "check",
-        &session(&work, &["check good.motif", "check wrong.motif", "check --format json wrong.motif", "check --format json good.motif", "check ugly.motif"]),
+        &session(
+            &work,
+            &[
+                "check good.motif",
+                "check wrong.motif",
+                "check --format json wrong.motif",
+                "check --format json good.motif",
+                "check ugly.motif",
+                "check loose.motif",
+                "check --format json loose.motif",
+            ],
+        ),
     );
     let ended = work.run_with_input("check -", WRONG.as_bytes());
     hold("check_standard_input", &shown("check - < wrong.motif", &ended));
