@@ -5,6 +5,7 @@
 
 use crate::automaton::runs::{Run, Runs};
 use crate::automaton::skip::{Complete, Instant, deliver, deliver_timeouts};
+use crate::automaton::watch::{Deadline, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, NodeId, Way};
 use crate::automaton::{Decided, DecidedBy};
@@ -29,6 +30,19 @@ impl Automaton {
         least
     }
 
+    /// Which deadline the way has missed, or waited for.
+    fn tell<W: Watch + ?Sized>(&self, way: &Way, first: EventTime, last: EventTime, watch: &W) {
+        let demand = self.demand(way.demand);
+        match (way.from, way.to) {
+            (Some(from), Some(to)) => match demand.gap.filter(|gap| last.plus(*gap) <= after(first, self.pattern.within)) {
+                Some(span) => watch.ran_out(Deadline::Gap { from: self.node(from).step, to: self.node(to).step, span }),
+                None => watch.ran_out(Deadline::Within),
+            },
+            (_, None) => demand.no.iter().for_each(|none_of| watch.ran_out(Deadline::Absence(none_of.condition))),
+            (None, Some(_)) => {}
+        }
+    }
+
     fn way_deadline(&self, way: &Way, first: EventTime, last: EventTime) -> EventTime {
         let demand = self.demand(way.demand);
         let window = after(first, self.pattern.within);
@@ -48,10 +62,15 @@ fn after(time: EventTime, span: Option<TimeSpan>) -> EventTime {
 impl Runs {
     /// Decides all deadlines at or before `instant`, in their order; what comes out is added to `decided`. At the end of time nothing is left.
     pub fn expire(&mut self, automaton: &Automaton, instant: EventTime, decided: &mut Vec<Decided>) {
+        self.expire_watched(automaton, instant, decided, &());
+    }
+
+    /// The same, watched.
+    pub fn expire_watched<W: Watch + ?Sized>(&mut self, automaton: &Automaton, instant: EventTime, decided: &mut Vec<Decided>, watch: &W) {
         while self.next <= instant && self.next < EventTime::END {
             let at = if automaton.timing.decides { self.next } else { instant };
             let mut due = Due::default();
-            self.alive.retain_mut(|run| run.deadline > at || expire_run(automaton, run, at, &mut due));
+            self.alive.retain_mut(|run| run.deadline > at || expire_run(automaton, run, at, &mut due, watch));
 
             let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: self.dropped };
             let floor = deliver(automaton, &instant, due.complete, decided);
@@ -70,7 +89,7 @@ impl Runs {
 }
 
 /// Takes from the run the ways whose time is up; false if none is left.
-fn expire_run(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due) -> bool {
+fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due, watch: &W) -> bool {
     let (first, last) = (run.start.time, run.chain.event.time);
     let mut left: Vec<Option<NodeId>> = Vec::new();
     let mut absent = false;
@@ -78,6 +97,7 @@ fn expire_run(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due
         let way = automaton.way(id);
         let stays = automaton.way_deadline(way, first, last) > at;
         if !stays {
+            automaton.tell(way, first, last, watch);
             left.push(way.from);
             absent |= way.to.is_none();
         }

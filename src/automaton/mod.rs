@@ -26,6 +26,7 @@
 //! | `deadline` | what time does to it |
 //! | `skip` | which matches of an instant are delivered, in which order, and what they remove |
 //! | `snapshot` | runs as bytes |
+//! | `watch` | what can be seen of runs at work |
 //!
 //! Invariants: within one key no two runs have chosen the same events under the same steps; what came out once never comes out again.
 //!
@@ -42,6 +43,7 @@ mod moves;
 mod runs;
 mod skip;
 mod snapshot;
+mod watch;
 mod way_set;
 mod ways;
 
@@ -52,6 +54,7 @@ use crate::pattern::StepId;
 
 pub use diagram::DiagramFormat;
 pub use runs::{Limits, Runs};
+pub use watch::{Deadline, Role, Watch};
 pub use ways::Automaton;
 
 /// A decided choice of events: a match, or a partial match that ran out of time.

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use crate::automaton::chain::Link;
 use crate::automaton::runs::Run;
 use crate::automaton::skip::Complete;
+use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
 use crate::event::{Event, Place};
-use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, StepId};
+use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
-pub(super) struct Hand<'a> {
+pub(super) struct Hand<'a, W: Watch + ?Sized> {
     automaton: &'a Automaton,
     event: &'a Arc<Event>,
     place: Place,
     moment: Moment<'a>,
+    watch: &'a W,
     /// The class: for each of the first conditions a bit that says whether it was evaluated, and one whether it holds. Conditions that look back
     /// differ between runs and are not kept; nor are those beyond, of which hardly a pattern has any.
     known: [Cell<u64>; CLASS_WORDS],
@@ -81,9 +83,9 @@ impl Fate {
 
 const AT_START: Stand<'static> = Stand { chosen: &NothingChosen, last: None, fresh: true };
 
-impl<'a> Hand<'a> {
-    pub(super) fn new(automaton: &'a Automaton, event: &'a Arc<Event>, moment: Moment<'a>) -> Self {
-        Self { automaton, event, place: event.place(), moment, known: Default::default(), holds: Default::default() }
+impl<'a, W: Watch + ?Sized> Hand<'a, W> {
+    pub(super) fn new(automaton: &'a Automaton, event: &'a Arc<Event>, moment: Moment<'a>, watch: &'a W) -> Self {
+        Self { automaton, event, place: event.place(), moment, watch, known: Default::default(), holds: Default::default() }
     }
 
     /// Whether the event can be the first of a run.
@@ -137,7 +139,7 @@ impl<'a> Hand<'a> {
         let mut shut = 0;
         if run.inside != 0 && !run.ways.is_empty() {
             for (bit, condition) in self.automaton.withouts() {
-                if run.inside & bit != 0 && self.fits(condition, &*run.chain) {
+                if run.inside & bit != 0 && self.fits(Role::Without, condition, &*run.chain) {
                     shut |= bit;
                 }
             }
@@ -177,6 +179,7 @@ impl<'a> Hand<'a> {
         born: &mut Vec<Run>,
         complete: &mut Vec<Complete>,
     ) {
+        self.watch.took(step, taker.chain.map_or(&NothingChosen as &dyn Chosen, |chain| &**chain));
         let chain = Link::new(step, self.event.clone(), taker.chain.cloned());
         let completes = nodes.clone().any(|node| node.completes);
         if completes {
@@ -202,12 +205,12 @@ impl<'a> Hand<'a> {
     fn meet(&self, way: WayId, stand: &Stand<'_>) -> Fate {
         let way = self.automaton.way(way);
         let demand = self.automaton.demand(way.demand);
-        let fit = |condition: &ConditionId| self.fits(*condition, stand.chosen);
-        if demand.greedy.iter().any(|hunger| self.still_takes(hunger, stand)) || (stand.fresh && demand.no_next.iter().any(fit)) {
+        let comes = |condition: ConditionId| self.fits(Role::Absent, condition, stand.chosen);
+        if demand.greedy.iter().any(|hunger| self.still_takes(hunger, stand)) || (stand.fresh && demand.no_next.iter().any(|id| comes(*id))) {
             return Fate::GONE;
         }
         let Some(node) = way.to else { return self.meet_at_acceptance(demand, stand) };
-        if demand.until.iter().any(fit) {
+        if demand.until.iter().any(|until| self.fits(Role::Until, *until, stand.chosen)) {
             return Fate::GONE;
         }
         let taken = self.takes(self.automaton.node(node), stand.chosen);
@@ -216,13 +219,13 @@ impl<'a> Hand<'a> {
             How::Then => !taken,
             How::Any => true,
         };
-        let stays = passes && !demand.no.iter().any(|none_of| fit(&none_of.condition));
+        let stays = passes && !demand.no.iter().any(|none_of| comes(none_of.condition));
         Fate { stays, outcome: if taken { Outcome::Taken(node) } else { Outcome::Nothing } }
     }
 
     fn meet_at_acceptance(&self, demand: &Demand, stand: &Stand<'_>) -> Fate {
         let watched = |hold| stand.last.zip(hold).is_none_or(|(last, hold)| self.event.time < last.time.plus(hold));
-        if demand.no.iter().any(|none_of| watched(none_of.hold) && self.fits(none_of.condition, stand.chosen)) {
+        if demand.no.iter().any(|none_of| watched(none_of.hold) && self.fits(Role::Absent, none_of.condition, stand.chosen)) {
             return Fate::GONE;
         }
         let decided = demand.no.is_empty();
@@ -230,7 +233,7 @@ impl<'a> Hand<'a> {
     }
 
     fn takes(&self, node: &Node, chosen: &dyn Chosen) -> bool {
-        self.fits(node.condition, chosen) && !node.until.is_some_and(|until| self.fits(until, chosen))
+        self.fits(Role::Step(node.step), node.condition, chosen) && !node.until.is_some_and(|until| self.fits(Role::Until, until, chosen))
     }
 
     /// A greedy loop that was left could take the event.
@@ -238,11 +241,17 @@ impl<'a> Hand<'a> {
         let soon_enough = stand.last.zip(hunger.gap).is_none_or(|(last, gap)| self.event.time < last.time.plus(gap));
         (stand.fresh || !hunger.next_only)
             && soon_enough
-            && self.fits(hunger.condition, stand.chosen)
-            && !hunger.unless.is_some_and(|unless| self.fits(unless, stand.chosen))
+            && self.fits(Role::Hunger, hunger.condition, stand.chosen)
+            && !hunger.unless.is_some_and(|unless| self.fits(Role::Hunger, unless, stand.chosen))
     }
 
-    fn fits(&self, id: ConditionId, chosen: &dyn Chosen) -> bool {
+    fn fits(&self, role: Role, id: ConditionId, chosen: &dyn Chosen) -> bool {
+        let fits = self.is_met(id, chosen);
+        self.watch.asked(role, id, &Scope { event: Some(self.event), chosen, moment: self.moment }, fits);
+        fits
+    }
+
+    fn is_met(&self, id: ConditionId, chosen: &dyn Chosen) -> bool {
         let evaluate = || self.automaton.pattern.condition(id).holds(self.event, chosen, self.moment);
         let (word, bit) = (usize::from(id.0 / 64), 1 << (id.0 % 64));
         if word >= CLASS_WORDS || self.automaton.looks_back[usize::from(id.0)] {

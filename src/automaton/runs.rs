@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::automaton::chain::Link;
 use crate::automaton::moves::{Hand, Passed, Yield};
 use crate::automaton::skip::{Instant, deliver};
+use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::Automaton;
 use crate::automaton::{Decided, DecidedBy};
@@ -61,8 +62,21 @@ impl Runs {
     ///
     /// Deadlines at or before its time have been expired before. Cost: one look at each run.
     pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, event: &Arc<Event>, moment: Moment<'_>, decided: &mut Vec<Decided>) {
+        self.advance_watched(automaton, limits, event, moment, decided, &());
+    }
+
+    /// The same, watched.
+    pub fn advance_watched<W: Watch + ?Sized>(
+        &mut self,
+        automaton: &Automaton,
+        limits: &Limits,
+        event: &Arc<Event>,
+        moment: Moment<'_>,
+        decided: &mut Vec<Decided>,
+        watch: &W,
+    ) {
         assert!(event.time < self.next || self.next == EventTime::END, "deadlines at an instant come before its events");
-        let hand = Hand::new(automaton, event, moment);
+        let hand = Hand::new(automaton, event, moment, watch);
         let mut out = Yield::default();
         self.alive.retain_mut(|run| {
             let born_before = out.born.len();

@@ -141,7 +141,7 @@ impl Automaton {
     /// Faults are counted only where it cannot: [`Runs::advance`](crate::automaton::Runs::advance) counts them otherwise.
     pub fn starts(&self, event: &Arc<Event>, moment: Moment<'_>) -> bool {
         let counted = Cell::new(0);
-        let starts = Hand::new(self, event, Moment { faults: &counted, ..moment }).begins();
+        let starts = Hand::new(self, event, Moment { faults: &counted, ..moment }, &()).begins();
         if !starts {
             moment.faults.set(moment.faults.get() + counted.get());
         }

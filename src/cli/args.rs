@@ -136,11 +136,13 @@ pub struct CheckArguments {
     pub format: Format,
 }
 
-/// Run the `test` blocks that stand beside the patterns
+/// Run the tests that stand beside the patterns: `test` blocks, and the cases of `table`s
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   motif test patterns
-  motif test patterns/fraud --filter card_testing")]
+  motif test patterns/fraud --filter card_testing
+  motif test patterns --coverage
+  motif test patterns --format junit > tests.xml")]
 pub struct TestArguments {
     /// Pattern files or folders; each folder is one program
     #[arg(required = true)]
@@ -148,9 +150,22 @@ pub struct TestArguments {
     /// Only tests whose name, or whose pattern's name, contains this
     #[arg(long, value_name = "TEXT", env = "MOTIF_FILTER")]
     pub filter: Option<String>,
-    /// How results are shown: for people, or one JSON object a line
+    /// Also say what no test has reached: steps, conditions, absences, deadlines
+    #[arg(long, env = "MOTIF_COVERAGE", value_parser = FalseyValueParser::new())]
+    pub coverage: bool,
+    /// How results are shown
     #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
-    pub format: Format,
+    pub format: TestFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum TestFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
+    /// XML for build servers
+    Junit,
 }
 
 /// Print pattern files in their canonical form, in place

@@ -1,37 +1,51 @@
-//! `motif test`: runs the tests that stand beside the patterns, each folder as one program, and shows what differs.
+//! `motif test`: runs the tests that stand beside the patterns, each folder as one program, and shows what differs, and what none of them has reached.
+
+mod json;
+mod junit;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
-use crate::cli::args::{Format, TestArguments};
+use crate::cli::args::{TestArguments, TestFormat};
 use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::text::{counted, print, say_diagnostics};
-use crate::language::{Source, Span, Test, compile};
+use crate::language::{RenderStyle, Source, Span, Test, compile, render};
 use crate::pattern::Program;
 use crate::service::program;
-use crate::testing::{self, Failure, TestReport};
+use crate::testing::{self, Coverage, CoverageReport, TestReport};
 
 pub(super) fn test(arguments: &TestArguments) -> anyhow::Result<Outcome> {
-    let mut counts = Counts::default();
-    for sources in programs(&arguments.patterns)? {
+    let filter = arguments.filter.as_deref();
+    let (mut counts, mut shown) = (Counts::default(), Shown::of(arguments.format));
+    for (folder, sources) in programs(&arguments.patterns)? {
         let compiled = compile(&sources);
         if compiled.has_errors() {
             say_diagnostics(&compiled.diagnostics, &sources);
+            shown.broken(&folder, &render(&compiled.diagnostics, &sources, RenderStyle::Plain));
             counts.broken += 1;
             continue;
         }
+        shown.folder(&folder);
+        let coverage = arguments.coverage.then(|| Coverage::new(&compiled.program, &sources));
         for test in &compiled.tests {
             counts.seen += 1;
-            if is_wanted(test, &compiled.program, arguments.filter.as_deref()) {
-                let report = testing::run(&compiled.program, test);
-                print(&shown(&report, &sources, arguments.format))?;
+            if is_wanted(test, &compiled.program, filter) {
+                let report = match &coverage {
+                    Some(coverage) => testing::run_covered(&compiled.program, test, coverage),
+                    None => testing::run(&compiled.program, test),
+                };
+                shown.report(&report, &sources)?;
                 if report.passed { counts.passed += 1 } else { counts.failed += 1 }
             }
         }
+        for report in coverage.iter().flat_map(Coverage::reports).filter(|report| report.tests > 0 || filter.is_none()) {
+            shown.coverage(&report, &sources)?;
+            counts.points += report.points;
+            counts.missed += report.missed.len();
+        }
     }
-    counts.outcome(arguments.filter.as_deref())
+    shown.end()?;
+    counts.outcome(filter, arguments.coverage)
 }
 
 #[derive(Default)]
@@ -42,11 +56,14 @@ struct Counts {
     failed: u64,
     /// Programs with errors, of which no test was run.
     broken: u64,
+    /// What there was to be reached, where that was looked at.
+    points: usize,
+    missed: usize,
 }
 
 impl Counts {
-    fn outcome(&self, filter: Option<&str>) -> anyhow::Result<Outcome> {
-        let Self { seen, passed, failed, broken } = *self;
+    fn outcome(&self, filter: Option<&str>, coverage: bool) -> anyhow::Result<Outcome> {
+        let Self { seen, passed, failed, broken, points, missed } = *self;
         match filter {
             Some(filter) if seen > 0 && passed + failed == 0 => {
                 return Err(UserFault(format!("none of {} has `{filter}` in its name or its pattern's", counted(seen, "test", "tests"))).into());
@@ -54,68 +71,111 @@ impl Counts {
             _ if seen == 0 && broken == 0 => say("there are no tests in these files"),
             _ => {
                 let broken = if broken > 0 { format!(", {} not run for errors", counted(broken, "folder", "folders")) } else { String::new() };
-                say(&format!("{passed} passed, {failed} failed{broken}"));
+                let reached = if coverage { format!("; {} of {points} points reached", points - missed) } else { String::new() };
+                say(&format!("{passed} passed, {failed} failed{broken}{reached}"));
             }
         }
         Ok(if failed + broken > 0 { Outcome::Wrong } else { Outcome::Fine })
     }
 }
 
-/// The files by folder, in order of the folders' paths.
-fn programs(paths: &[PathBuf]) -> anyhow::Result<Vec<Vec<Source>>> {
+/// Folders by name, each with its files.
+fn programs(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Vec<Source>)>> {
     let mut folders: BTreeMap<PathBuf, Vec<Source>> = BTreeMap::new();
     for source in program::read_sources(paths)? {
         let folder = Path::new(&source.path).parent().map(Path::to_owned).unwrap_or_default();
         folders.entry(folder).or_default().push(source);
     }
-    Ok(folders.into_values().collect())
+    let named = |(folder, sources): (PathBuf, Vec<Source>)| {
+        let name = folder.display().to_string();
+        (if name.is_empty() { ".".to_owned() } else { name }, sources)
+    };
+    Ok(folders.into_iter().map(named).collect())
 }
 
 fn is_wanted(test: &Test, program: &Program, filter: Option<&str>) -> bool {
     filter.is_none_or(|filter| test.name.contains(filter) || program.patterns[test.pattern].name.contains(filter))
 }
 
-fn shown(report: &TestReport, sources: &[Source], format: Format) -> String {
+/// How results are put out: one by one, or all together at the end.
+enum Shown {
+    Text,
+    Json,
+    Junit(junit::Document),
+}
+
+impl Shown {
+    fn of(format: TestFormat) -> Self {
+        match format {
+            TestFormat::Text => Self::Text,
+            TestFormat::Json => Self::Json,
+            TestFormat::Junit => Self::Junit(junit::Document::default()),
+        }
+    }
+
+    fn folder(&mut self, name: &str) {
+        if let Self::Junit(document) = self {
+            document.begin_suite(name);
+        }
+    }
+
+    /// The folder's tests are not run.
+    fn broken(&mut self, folder: &str, diagnostics: &str) {
+        if let Self::Junit(document) = self {
+            document.begin_suite(folder);
+            document.error(diagnostics);
+        }
+    }
+
+    fn report(&mut self, report: &TestReport, sources: &[Source]) -> std::io::Result<()> {
+        let (path, line) = place(report.span, sources);
+        match self {
+            Self::Text if report.passed => print(&format!("{report}\n")),
+            Self::Text => print(&format!("{report}\n      {path}:{line}\n")),
+            Self::Json => print(&json::report(report, sources)),
+            Self::Junit(document) => {
+                document.test(report, path, line);
+                Ok(())
+            }
+        }
+    }
+
+    fn coverage(&mut self, report: &CoverageReport, sources: &[Source]) -> std::io::Result<()> {
+        match self {
+            Self::Text => print(&coverage_text(report, sources)),
+            Self::Json => print(&json::coverage(report, sources)),
+            Self::Junit(document) => {
+                document.note(&coverage_text(report, sources));
+                Ok(())
+            }
+        }
+    }
+
+    fn end(self) -> std::io::Result<()> {
+        match self {
+            Self::Text | Self::Json => Ok(()),
+            Self::Junit(document) => print(&document.finish()),
+        }
+    }
+}
+
+/// A line for the pattern, and one for each place that no test has reached.
+fn coverage_text(report: &CoverageReport, sources: &[Source]) -> String {
+    let CoverageReport { pattern, tests, points, missed, .. } = report;
     let (path, line) = place(report.span, sources);
-    match format {
-        Format::Text if report.passed => format!("{report}\n"),
-        Format::Text => format!("{report}\n      {path}:{line}\n"),
-        Format::Json => {
-            let result = if report.passed { "ok" } else { "failed" };
-            let failures = report.failures.iter().map(|failure| JsonFailure::of(failure, sources)).collect();
-            let shown = JsonReport { pattern: &report.pattern, test: &report.name, path, line, result, failures };
-            serde_json::to_string(&shown).expect("text and numbers are JSON") + "\n"
-        }
+    if *tests == 0 {
+        return format!("{path}:{line} {pattern}: no tests\n");
     }
-}
-
-#[derive(Serialize)]
-struct JsonReport<'a> {
-    pattern: &'a str,
-    test: &'a str,
-    path: &'a str,
-    line: usize,
-    result: &'static str,
-    failures: Vec<JsonFailure<'a>>,
-}
-
-/// `missing`: a line of the test that nothing answers; `unexpected`: came out against `expect none`; `also_found`: came out and may be what was meant.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum JsonFailure<'a> {
-    Missing { line: usize, expected: &'a str },
-    Unexpected { found: &'a str },
-    AlsoFound { found: &'a str },
-}
-
-impl<'a> JsonFailure<'a> {
-    fn of(failure: &'a Failure, sources: &[Source]) -> Self {
-        match failure {
-            Failure::Missing { span, expected } => Self::Missing { line: place(*span, sources).1, expected },
-            Failure::Unexpected(found) => Self::Unexpected { found },
-            Failure::AlsoFound(found) => Self::AlsoFound { found },
-        }
+    let by = counted(*tests as u64, "test", "tests");
+    let mut text = match missed.len() {
+        0 => format!("{path}:{line} {pattern}: all of {points} points reached by {by}\n"),
+        missed => format!("{path}:{line} {pattern}: {} of {points} points reached by {by}\n", points - missed),
+    };
+    for missed in missed {
+        let (path, line) = place(missed.span, sources);
+        text += &format!("      {path}:{line} {}\n", missed.what);
     }
+    text
 }
 
 /// The file, and the line from 1.

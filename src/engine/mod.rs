@@ -41,7 +41,7 @@ mod windowed;
 
 use std::sync::Arc;
 
-use crate::automaton::Limits;
+use crate::automaton::{Limits, Watch};
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
 
@@ -142,6 +142,11 @@ impl Engine {
             released: Vec::new(),
             matches: Vec::new(),
         }
+    }
+
+    /// Tells what events and time do to runs from now on: for tests of patterns. What comes out is the same.
+    pub fn watch(&mut self, watch: &Arc<dyn Watch>) {
+        self.shards.iter_mut().for_each(|shard| shard.watch(watch.clone()));
     }
 
     /// Takes one input, and decides everything that the watermark then allows.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::automaton::{Decided, DecidedKind, Limits, Runs};
+use crate::automaton::{Decided, DecidedKind, Limits, Runs, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern, Keying, RouteSource, of_event};
 use crate::engine::counters::Counters;
 use crate::engine::keys::{Keys, SlotId};
@@ -45,6 +45,8 @@ struct Hand {
 struct Lines {
     part: Part,
     limits: Limits,
+    /// Whoever watches the runs of all patterns.
+    watch: Option<Arc<dyn Watch>>,
     /// By pattern.
     keys: Vec<Keys>,
     decided: Vec<Decided>,
@@ -91,6 +93,7 @@ impl Shard {
             lines: Lines {
                 part,
                 limits,
+                watch: None,
                 keys,
                 decided: Vec::new(),
                 counting: Vec::new(),
@@ -127,6 +130,11 @@ impl Shard {
 
     pub fn counters(&self) -> &Counters {
         &self.lines.counters
+    }
+
+    /// Tells what events and time do to runs from now on.
+    pub(super) fn watch(&mut self, watch: Arc<dyn Watch>) {
+        self.lines.watch = Some(watch);
     }
 
     /// Adds what changed since the last call, one entry for each key of a pattern, in order of the entries' keys. A key that came and went
@@ -235,7 +243,7 @@ impl Lines {
         let keys = &mut self.keys[place];
         let known = keys.find(key);
         let has_runs = known.is_some_and(|id| !keys.at(id).runs.is_empty());
-        if !has_runs && !counts {
+        if !has_runs && !counts && self.watch.is_none() {
             let windowed = known.and_then(|id| keys.at(id).windowed.as_deref());
             let as_of = AsOf::new(windows, windowed, event.time, &self.answers);
             if !compiled.automaton.starts(event, Moment { windows: &as_of, faults: &self.faults }) {
@@ -250,7 +258,10 @@ impl Lines {
         }
         let as_of = AsOf::new(windows, slot.windowed.as_deref(), event.time, &self.answers);
         let moment = Moment { windows: &as_of, faults: &self.faults };
-        slot.runs.advance(&compiled.automaton, &self.limits, event, moment, &mut self.decided);
+        match self.watch.as_deref() {
+            None => slot.runs.advance(&compiled.automaton, &self.limits, event, moment, &mut self.decided),
+            Some(watch) => slot.runs.advance_watched(&compiled.automaton, &self.limits, event, moment, &mut self.decided, watch),
+        }
         self.deliver(place, compiled, id, Some(event), matches);
         self.keys[place].settle(id, before, &mut self.counters);
     }
@@ -260,7 +271,10 @@ impl Lines {
         while let Some(id) = self.keys[place].next_due(instant) {
             let slot = self.keys[place].slot(id);
             let before = slot.before();
-            slot.runs.expire(&compiled.automaton, instant, &mut self.decided);
+            match self.watch.as_deref() {
+                None => slot.runs.expire(&compiled.automaton, instant, &mut self.decided),
+                Some(watch) => slot.runs.expire_watched(&compiled.automaton, instant, &mut self.decided, watch),
+            }
             self.deliver(place, compiled, id, None, matches);
             if let Some(windowed) = &mut self.keys[place].slot(id).windowed {
                 windowed.expire(instant);

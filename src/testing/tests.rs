@@ -1,7 +1,7 @@
 //! Of the runner itself: what passes, what fails, and what a failure says.
 
 use crate::language::{Source, compile};
-use crate::testing::{TestReport, run};
+use crate::testing::{Coverage, TestReport, run, run_covered};
 
 const PATTERN: &str = r#"
 stream payments {
@@ -145,5 +145,125 @@ table "how large, and how soon" of raised from "2026-01-31T08:00:00Z" {
     for (report, line) in reports.iter().zip(lines + 10..) {
         let before = &text[..report.span.start as usize];
         assert_eq!(before.matches('\n').count() as u32, line, "{}", report.name);
+    }
+}
+
+const EVERY_POINT: &str = r#"
+define small = payments where amount < 2
+pattern every {
+  from payments, refunds by card
+  match a+ each within 30s: small until amount == 0
+   then not r: refunds
+   then within 20s b?: payments where amount > 100 and amount < 200
+   then c: payments where amount > 500 or amount == 300
+   then not n: refunds for 5s
+  without w: refunds between a and c
+  within 10m
+  suppress 1h by card
+  emit card
+}
+"#;
+
+/// The numbers are lines.
+const ALL_POINTS: [&str; 26] = [
+    "4 `a` never took an event",
+    "4 a: `amount < 2` was never true",
+    "4 a: `amount < 2` was never false",
+    "4 `a` never took two events in one match",
+    "4 `each within 30s` of `a` was never over",
+    "4 `until` never closed the loop of `a`",
+    "4 a: `amount == 0` was never true",
+    "4 a: `amount == 0` was never false",
+    "5 `r` never came",
+    "6 `b` was never left out of a match",
+    "6 `within 20s` before `b` was never over",
+    "6 `b` never took an event",
+    "6 b: `amount > 100` was never true",
+    "6 b: `amount > 100` was never false",
+    "6 b: `amount < 200` was never true",
+    "6 b: `amount < 200` was never false",
+    "7 `c` never took an event",
+    "7 c: `amount > 500` was never true",
+    "7 c: `amount > 500` was never false",
+    "7 c: `amount == 300` was never true",
+    "7 c: `amount == 300` was never false",
+    "8 `n` never came",
+    "8 time never passed without `n`",
+    "9 `w` never came",
+    "10 `within 10m` was never over",
+    "11 `suppress 1h` never held a match back",
+];
+
+/// What the tests have not reached, with the lines of [`EVERY_POINT`].
+fn missed(tests: &str) -> Vec<String> {
+    let text = format!("{PATTERN}{EVERY_POINT}{tests}");
+    let sources = [Source { path: "it.motif".to_owned(), text }];
+    let compiled = compile(&sources);
+    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+    let coverage = Coverage::new(&compiled.program, &sources);
+    for test in &compiled.tests {
+        let [plain, covered] = [run(&compiled.program, test), run_covered(&compiled.program, test, &coverage)];
+        assert_eq!((plain.failures, covered.passed), (covered.failures, true), "{tests}");
+    }
+    let report = coverage.reports().into_iter().find(|report| report.pattern == "every").expect("the pattern");
+    assert_eq!(report.tests, compiled.tests.len());
+    assert!(report.missed.len() <= report.points);
+    let line = |start: u32| sources[0].text[PATTERN.len()..start as usize].matches('\n').count();
+    report.missed.iter().map(|missed| format!("{} {}", line(missed.span.start), missed.what)).collect()
+}
+
+#[test]
+fn coverage_tells_what_no_test_has_reached() {
+    let test = |lines: &str| format!("test \"t\" of every {{ {lines} expect none }}\n");
+    let all = missed("");
+    assert_eq!(all, ALL_POINTS);
+    let cases: [(&str, &[&str]); 8] = [
+        (r#"0s payments { card: "1", amount: 5 }"#, &["a: `amount < 2` was never false"]),
+        // Two small ones; time runs out on the way to each next.
+        (
+            r#"0s payments { card: "1", amount: 1 } 1s payments { card: "1", amount: 1 }"#,
+            &[
+                "`a` never took an event",
+                "a: `amount < 2` was never true",
+                "`a` never took two events in one match",
+                "a: `amount == 0` was never false",
+                "`each within 30s` of `a` was never over",
+                "`within 20s` before `b` was never over",
+                "`within 10m` was never over",
+            ],
+        ),
+        (
+            r#"0s payments { card: "1", amount: 1 } 1s payments { card: "1", amount: 0 }"#,
+            &["`until` never closed the loop of `a`", "a: `amount == 0` was never true"],
+        ),
+        (r#"0s payments { card: "1", amount: 1 } 1s refunds { card: "1" }"#, &["`r` never came", "`w` never came"]),
+        (
+            r#"0s payments { card: "1", amount: 1 } 1s payments { card: "1", amount: 150 } 2s payments { card: "1", amount: 300 } expect match at 7s"#,
+            &[
+                "`b` never took an event",
+                "b: `amount > 100` was never true",
+                "b: `amount < 200` was never true",
+                "`c` never took an event",
+                "c: `amount == 300` was never true",
+                "time never passed without `n`",
+            ],
+        ),
+        (
+            r#"0s payments { card: "1", amount: 1 } 2s payments { card: "1", amount: 600 } 3s refunds { card: "1" }"#,
+            &["c: `amount > 500` was never true", "`n` never came"],
+        ),
+        (r#"0s payments { card: "1", amount: 1 } 2s payments { card: "1", amount: 600 } expect match at 7s"#, &["`b` was never left out of a match"]),
+        (
+            r#"0s payments { card: "1", amount: 1 } 2s payments { card: "1", amount: 600 } 30s payments { card: "1", amount: 1 }
+               32s payments { card: "1", amount: 600 } expect match at 7s"#,
+            &["`suppress 1h` never held a match back"],
+        ),
+    ];
+    for (lines, expected) in cases {
+        let left = missed(&test(lines));
+        let reached: Vec<&String> = all.iter().filter(|point| !left.contains(point)).collect();
+        for point in expected {
+            assert!(reached.iter().any(|reached| reached.ends_with(point)), "{lines}: {point} is among {reached:#?}");
+        }
     }
 }

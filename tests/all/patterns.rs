@@ -39,7 +39,7 @@ fn folders() -> Vec<(String, Folder)> {
     let listed = std::fs::read_dir(project("patterns")).expect("the folder of patterns");
     let mut names: Vec<String> = listed.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    assert!(["fraud", "sensors", "ssh", "web"].iter().all(|wanted| names.iter().any(|name| name == wanted)), "{names:?}");
+    assert!(["access", "fraud", "sensors", "ssh", "web"].iter().all(|wanted| names.iter().any(|name| name == wanted)), "{names:?}");
     names.into_iter().map(|name| (name.clone(), folder(&name))).collect()
 }
 
