@@ -21,4 +21,5 @@ mod printer;
 mod sample;
 mod sample_command;
 mod store;
+mod test_command;
 mod workplace;
