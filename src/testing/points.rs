@@ -3,7 +3,7 @@
 use crate::automaton::{Deadline, Role};
 use crate::event::{Schema, StreamId, TimeSpan};
 use crate::language::ast::{self, ClauseKind, Item, StepKind};
-use crate::language::{Source, SourceId, Span, parse};
+use crate::language::{Source, SourceId, Span, Spanned, parse};
 use crate::pattern::{Absence, Body, ConditionId, Element, Names, Part, Pattern, Quantifier, Sequence, StepId};
 use crate::testing::coverage::{Fact, part_text, parts};
 
@@ -165,7 +165,7 @@ impl List<'_> {
     }
 
     /// A pattern of one event that ends with it is complete before its time is over.
-    fn within(&mut self, span: crate::language::Spanned<TimeSpan>, place: Span) {
+    fn within(&mut self, span: Spanned<TimeSpan>, place: Span) {
         let trailing = self.pattern.body.0.iter().rev().map_while(|part| if let Part::Absence(absence) = part { Some(absence) } else { None });
         let waits = trailing.filter_map(|absence| match absence {
             Absence::Not { condition, hold: None } => Some(Fact::RanOut(Deadline::Absence(*condition))),
