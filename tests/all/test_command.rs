@@ -235,3 +235,17 @@ fn junit_is_well_formed_and_counts_what_it_holds() {
     let doors = document.children.iter().find(|suite| suite.attributes["name"] == "doors").expect("the suite");
     assert!(doors.find("system-out").expect("coverage").text.contains("left_open: all of"), "{doors:?}");
 }
+
+#[test]
+fn the_page_about_tests_is_right() {
+    let page = include_str!("../../grammar/tests.md");
+    let program: String = page.split("```motif\n").skip(1).map(|block| block.split("```").next().expect("a block").to_owned() + "\n").collect();
+    let work = Workplace::new();
+    work.write("page.motif", &program);
+    let ended = work.run("test page.motif");
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "7 passed, 0 failed\n"), "{}", ended.out());
+    let checked = work.run("check page.motif");
+    assert!(checked.code == Some(0) && !checked.stderr.contains("warning"), "{}", checked.stderr);
+    let formatted = work.run_with_input("fmt -", program.as_bytes());
+    assert_eq!(formatted.out(), program.trim_end().to_owned() + "\n");
+}
