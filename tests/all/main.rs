@@ -3,6 +3,7 @@
 
 mod automaton;
 mod bad_input;
+mod benches;
 mod broker;
 mod checker;
 mod cli;
@@ -11,6 +12,7 @@ mod conformance;
 mod diagnostics;
 mod file_run;
 mod grammar;
+mod grpc;
 mod kafka;
 mod laws;
 mod layers;
