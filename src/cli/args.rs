@@ -136,7 +136,9 @@ pub struct CheckArguments {
     pub format: Format,
 }
 
-/// Run the tests that stand beside the patterns: `test` blocks, and the cases of `table`s
+/// Run the tests that stand beside the patterns
+///
+/// Those are `test` blocks, and the cases of `table`s.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   motif test patterns

@@ -67,7 +67,7 @@ impl Document {
         let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
         push(&mut out, format_args!("<testsuites name=\"motif\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\">\n"));
         for Suite { name, tests, failures, errors, cases, notes } in &self.suites {
-            let name = escaped(name);
+            let name = attribute(name);
             push(&mut out, format_args!("  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"0\">\n{cases}"));
             if !notes.is_empty() {
                 push(&mut out, format_args!("    <system-out>{}</system-out>\n", escaped(notes)));
@@ -81,7 +81,7 @@ impl Document {
 
 impl Suite {
     fn open_case(&mut self, class: &str, name: &str, path: &str, line: Option<usize>) {
-        let [class, name, path] = [class, name, path].map(escaped);
+        let [class, name, path] = [class, name, path].map(attribute);
         push(&mut self.cases, format_args!("    <testcase classname=\"{class}\" name=\"{name}\" file=\"{path}\""));
         if let Some(line) = line {
             push(&mut self.cases, format_args!(" line=\"{line}\""));
@@ -89,12 +89,17 @@ impl Suite {
     }
 
     fn close_case(&mut self, element: &str, message: &str, text: &str) {
-        let [message, text] = [message, text].map(escaped);
+        let (message, text) = (attribute(message), escaped(text));
         push(&mut self.cases, format_args!(">\n      <{element} message=\"{message}\">{text}</{element}>\n    </testcase>\n"));
     }
 }
 
-/// For texts and attributes: line ends and tabs are kept in both; what XML cannot say at all is replaced.
+/// Line ends and tabs would be read as blanks.
+fn attribute(text: &str) -> String {
+    escaped(text).replace('\n', "&#10;").replace('\t', "&#9;")
+}
+
+/// For texts; what XML cannot say at all is replaced.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -103,7 +108,8 @@ fn escaped(text: &str) -> String {
             '<' => out += "&lt;",
             '>' => out += "&gt;",
             '"' => out += "&quot;",
-            '\n' | '\r' | '\t' => push(&mut out, format_args!("&#{};", u32::from(character))),
+            '\r' => out += "&#13;",
+            '\n' | '\t' => out.push(character),
             '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push(char::REPLACEMENT_CHARACTER),
             character => out.push(character),
         }
