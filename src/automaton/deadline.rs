@@ -7,7 +7,7 @@ use crate::automaton::runs::{Run, Runs};
 use crate::automaton::skip::{Complete, Instant, deliver, deliver_timeouts};
 use crate::automaton::watch::{Deadline, Watch};
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, NodeId, Way};
+use crate::automaton::ways::{Automaton, Way};
 use crate::automaton::{Decided, DecidedBy};
 use crate::event::{EventTime, TimeSpan};
 use crate::pattern::OnTimeout;
@@ -16,6 +16,7 @@ use crate::pattern::OnTimeout;
 #[derive(Default)]
 struct Due {
     complete: Vec<Complete>,
+    /// Told only where the pattern asks for it.
     timed_out: Vec<Complete>,
 }
 
@@ -73,13 +74,11 @@ impl Runs {
             self.alive.retain_mut(|run| run.deadline > at || expire_run(automaton, run, at, &mut due, watch));
 
             let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: self.dropped };
-            let floor = deliver(automaton, &instant, due.complete, decided);
+            let floor = deliver(automaton, &instant, &mut due.complete, decided);
             if let Some(floor) = floor {
                 self.alive.retain(|run| floor.spares(run.start));
             }
-            if !matches!(automaton.pattern.on_timeout, OnTimeout::Silent) {
-                deliver_timeouts(automaton, &instant, floor, due.timed_out, decided);
-            }
+            deliver_timeouts(automaton, &instant, floor, due.timed_out, decided);
             self.find_next();
         }
         if instant == EventTime::END {
@@ -91,14 +90,13 @@ impl Runs {
 /// Takes from the run the ways whose time is up; false if none is left.
 fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due, watch: &W) -> bool {
     let (first, last) = (run.start.time, run.chain.event.time);
-    let mut left: Vec<Option<NodeId>> = Vec::new();
+    let before = run.ways.clone();
     let mut absent = false;
     run.ways.retain(|id| {
         let way = automaton.way(id);
         let stays = automaton.way_deadline(way, first, last) > at;
         if !stays {
             automaton.tell(way, first, last, watch);
-            left.push(way.from);
             absent |= way.to.is_none();
         }
         stays
@@ -112,9 +110,12 @@ fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: Event
         due.complete.push(complete());
     }
     // A node that time has left without a way: what was chosen by way of it has run out of time, even where other nodes go on.
-    let node_is_out = || left.iter().any(|from| !run.ways.any(|way| automaton.way(way).from == *from));
+    let from = |way| automaton.way(way).from;
+    let node_is_out = || before.any(|gone| !run.ways.any(|way| way == gone || from(way) == from(gone)));
     if !absent && !came_out && node_is_out() {
-        due.timed_out.push(complete());
+        if !matches!(automaton.pattern.on_timeout, OnTimeout::Silent) {
+            due.timed_out.push(complete());
+        }
         run.timed_out = true;
     }
     run.matched |= absent;

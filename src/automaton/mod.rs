@@ -53,7 +53,7 @@ use crate::event::{Event, EventTime};
 use crate::pattern::StepId;
 
 pub use diagram::DiagramFormat;
-pub use runs::{Limits, Runs};
+pub use runs::{Limits, Runs, Stepped};
 pub use watch::{Deadline, Role, Watch};
 pub use ways::Automaton;
 

@@ -28,7 +28,7 @@ pub(super) struct Hand<'a, W: Watch + ?Sized> {
 const CLASS_WORDS: usize = 2;
 
 /// What comes of an event; put together over all runs of the key.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Yield {
     pub born: Vec<Run>,
     pub complete: Vec<Complete>,

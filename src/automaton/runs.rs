@@ -12,6 +12,9 @@ use crate::automaton::{Decided, DecidedBy};
 use crate::event::{Event, EventTime, Place};
 use crate::pattern::Moment;
 
+/// For so many runs memory is kept where there is none any more.
+const KEPT_RUNS: usize = 16;
+
 /// What bounds the state of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -51,6 +54,15 @@ pub struct Runs {
     pub(super) dropped: u64,
 }
 
+/// What stepping brings out, and memory that it uses again.
+#[derive(Debug, Default)]
+pub struct Stepped {
+    /// In the order of delivery; for the caller to take out.
+    pub decided: Vec<Decided>,
+    /// Empty between two steps.
+    events: Yield,
+}
+
 impl Default for Runs {
     fn default() -> Self {
         Self { alive: Vec::new(), next: EventTime::END, dropped: 0 }
@@ -58,11 +70,11 @@ impl Default for Runs {
 }
 
 impl Runs {
-    /// The event comes in the key's line. Whatever it completes is added to `decided`, in the order of delivery.
+    /// The event comes in the key's line. Whatever it completes is added to what was decided, in the order of delivery.
     ///
     /// Deadlines at or before its time have been expired before. Cost: one look at each run.
-    pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, event: &Arc<Event>, moment: Moment<'_>, decided: &mut Vec<Decided>) {
-        self.advance_watched(automaton, limits, event, moment, decided, &());
+    pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, event: &Arc<Event>, moment: Moment<'_>, stepped: &mut Stepped) {
+        self.advance_watched(automaton, limits, event, moment, stepped, &());
     }
 
     /// The same, watched.
@@ -72,15 +84,15 @@ impl Runs {
         limits: &Limits,
         event: &Arc<Event>,
         moment: Moment<'_>,
-        decided: &mut Vec<Decided>,
+        stepped: &mut Stepped,
         watch: &W,
     ) {
         assert!(event.time < self.next || self.next == EventTime::END, "deadlines at an instant come before its events");
         let hand = Hand::new(automaton, event, moment, watch);
-        let mut out = Yield::default();
+        let Stepped { decided, events: out } = stepped;
         self.alive.retain_mut(|run| {
             let born_before = out.born.len();
-            let passed = hand.come_by(run, &mut out);
+            let passed = hand.come_by(run, out);
             // A run that moves on keeps its place, so that the order by start lasts where each run has one successor.
             if passed == Passed::Over && out.born.len() > born_before {
                 *run = out.born.swap_remove(born_before);
@@ -88,13 +100,14 @@ impl Runs {
             }
             passed == Passed::On
         });
-        hand.begin(&mut out);
+        hand.begin(out);
         self.alive.append(&mut out.born);
 
         let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped };
-        if let Some(floor) = deliver(automaton, &instant, out.complete, decided) {
+        if let Some(floor) = deliver(automaton, &instant, &mut out.complete, decided) {
             self.alive.retain(|run| floor.spares(run.start));
         }
+        out.complete.clear();
         self.hold_to(automaton.pattern.runs_max.unwrap_or(limits.runs_max));
         self.find_next();
     }
@@ -102,6 +115,14 @@ impl Runs {
     /// When time next decides or removes something; `None` if only events can.
     pub fn next_deadline(&self) -> Option<EventTime> {
         (self.next < EventTime::END).then_some(self.next)
+    }
+
+    /// Forgets everything, but keeps the memory of a few runs for the next ones.
+    pub fn clear(&mut self) {
+        self.alive.clear();
+        self.alive.shrink_to(KEPT_RUNS);
+        self.next = EventTime::END;
+        self.dropped = 0;
     }
 
     pub fn is_empty(&self) -> bool {

@@ -58,7 +58,7 @@ impl Floor {
 }
 
 /// Delivers the matches of one instant, one by one in order; each may remove later ones. Returns the floor that they raised.
-pub(super) fn deliver(automaton: &Automaton, instant: &Instant, mut complete: Vec<Complete>, decided: &mut Vec<Decided>) -> Option<Floor> {
+pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [Complete], decided: &mut Vec<Decided>) -> Option<Floor> {
     let mut floor = None;
     complete.sort_by_key(|complete| complete.start);
     // What starts together is listed in full only if nothing before it has removed it.

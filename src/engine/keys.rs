@@ -107,7 +107,7 @@ impl Keys {
         counters.runs_dropped += slot.runs.runs_dropped().saturating_sub(before.dropped);
         if slot.is_empty() {
             // Forgets what the limit dropped as well: whether the store still has the key must not show.
-            slot.runs = Runs::default();
+            slot.runs.clear();
             slot.windowed = None;
             if !slot.is_stored {
                 self.vacate(id, counters);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::automaton::{Decided, DecidedKind, Limits, Runs, Watch};
+use crate::automaton::{DecidedKind, Limits, Runs, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern, Keying, RouteSource, of_event};
 use crate::engine::counters::Counters;
 use crate::engine::keys::{Keys, SlotId};
@@ -49,7 +49,7 @@ struct Lines {
     watch: Option<Arc<dyn Watch>>,
     /// By pattern.
     keys: Vec<Keys>,
-    decided: Vec<Decided>,
+    stepped: Stepped,
     /// Memory that is used again: the windows that count the event at hand, and what was asked of them.
     counting: Vec<usize>,
     answers: RefCell<Answers>,
@@ -95,7 +95,7 @@ impl Shard {
                 limits,
                 watch: None,
                 keys,
-                decided: Vec::new(),
+                stepped: Stepped::default(),
                 counting: Vec::new(),
                 answers: RefCell::default(),
                 counters: Counters::default(),
@@ -259,8 +259,8 @@ impl Lines {
         let as_of = AsOf::new(windows, slot.windowed.as_deref(), event.time, &self.answers);
         let moment = Moment { windows: &as_of, faults: &self.faults };
         match self.watch.as_deref() {
-            None => slot.runs.advance(&compiled.automaton, &self.limits, event, moment, &mut self.decided),
-            Some(watch) => slot.runs.advance_watched(&compiled.automaton, &self.limits, event, moment, &mut self.decided, watch),
+            None => slot.runs.advance(&compiled.automaton, &self.limits, event, moment, &mut self.stepped),
+            Some(watch) => slot.runs.advance_watched(&compiled.automaton, &self.limits, event, moment, &mut self.stepped, watch),
         }
         self.deliver(place, compiled, id, Some(event), matches);
         self.keys[place].settle(id, before, &mut self.counters);
@@ -272,8 +272,8 @@ impl Lines {
             let slot = self.keys[place].slot(id);
             let before = slot.before();
             match self.watch.as_deref() {
-                None => slot.runs.expire(&compiled.automaton, instant, &mut self.decided),
-                Some(watch) => slot.runs.expire_watched(&compiled.automaton, instant, &mut self.decided, watch),
+                None => slot.runs.expire(&compiled.automaton, instant, &mut self.stepped.decided),
+                Some(watch) => slot.runs.expire_watched(&compiled.automaton, instant, &mut self.stepped.decided, watch),
             }
             self.deliver(place, compiled, id, None, matches);
             if let Some(windowed) = &mut self.keys[place].slot(id).windowed {
@@ -284,11 +284,11 @@ impl Lines {
     }
 
     fn deliver(&mut self, place: usize, compiled: &CompiledPattern, id: SlotId, event: Option<&Event>, matches: &mut Vec<Match>) {
-        if self.decided.is_empty() {
+        if self.stepped.decided.is_empty() {
             return;
         }
         let slot = self.keys[place].at(id);
-        for decided in self.decided.drain(..) {
+        for decided in self.stepped.decided.drain(..) {
             match decided.kind {
                 DecidedKind::Match => self.counters.matches += 1,
                 DecidedKind::Timeout => self.counters.timeouts += 1,

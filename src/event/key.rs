@@ -49,7 +49,7 @@ pub(super) fn push(value: &Value, out: &mut Vec<u8>) -> bool {
     match value {
         Value::Null => return false,
         Value::Bool(value) => out.extend([1, u8::from(*value)]),
-        Value::Int(value) => push_number(Decimal::from(*value), out),
+        Value::Int(value) => push_parts(i128::from(*value), 0, out),
         Value::Decimal(value) => push_number(*value, out),
         Value::Float(value) => {
             out.push(3);
@@ -60,12 +60,7 @@ pub(super) fn push(value: &Value, out: &mut Vec<u8>) -> bool {
         }
         Value::Text(text) => {
             out.push(4);
-            for &byte in text.as_bytes() {
-                out.push(byte);
-                if byte == 0 {
-                    out.push(1);
-                }
-            }
+            push_escaped(text.as_bytes(), out);
             out.extend([0, 0]);
         }
         Value::Timestamp(time) => push_i64(5, time.micros(), out),
@@ -84,19 +79,33 @@ pub(super) fn push(value: &Value, out: &mut Vec<u8>) -> bool {
     true
 }
 
+fn push_escaped(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
+        out.extend_from_slice(&rest[..=zero]);
+        out.push(1);
+        rest = &rest[zero + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
 fn push_i64(tag: u8, value: i64, out: &mut Vec<u8>) {
     out.push(tag);
     out.extend(value.cast_unsigned().wrapping_add(1 << 63).to_be_bytes());
 }
 
-/// Whole part and fraction are written apart: the floor as 16 bytes, then the fraction's 28 digits as 16 bytes.
 fn push_number(value: Decimal, out: &mut Vec<u8>) {
-    out.push(2);
     let floor = value.floor();
     let whole = floor.trunc().mantissa() / 10_i128.pow(floor.scale());
-    out.extend(whole.cast_unsigned().wrapping_add(1 << 127).to_be_bytes());
     let fraction = value - floor;
-    out.extend((fraction.mantissa() * 10_i128.pow(28 - fraction.scale())).to_be_bytes());
+    push_parts(whole, fraction.mantissa() * 10_i128.pow(28 - fraction.scale()), out);
+}
+
+/// Whole part and fraction are written apart: the floor as 16 bytes, then the fraction's 28 digits as 16 bytes.
+fn push_parts(floor: i128, fraction: i128, out: &mut Vec<u8>) {
+    out.push(2);
+    out.extend(floor.cast_unsigned().wrapping_add(1 << 127).to_be_bytes());
+    out.extend(fraction.to_be_bytes());
 }
 
 #[cfg(test)]

@@ -177,10 +177,17 @@ impl Task {
     /// Applies records, in the order given, and brings out everything that the watermark then allows.
     pub fn apply(&mut self, batch: &RecordBatch, now: ProcessingTime) -> Result<(), StrictViolation> {
         self.intake.tick(now);
-        let decoder = &self.decoders[usize::from(batch.stream.0)];
-        let decoded = decode(decoder, batch, self.shards.len());
-        for (place, decoded) in decoded.into_iter().enumerate() {
-            self.arrive(batch, batch.get(place), decoded)?;
+        let stream = usize::from(batch.stream.0);
+        if self.shards.len() < 2 || batch.len() < PARALLEL_RECORDS_MIN {
+            for record in batch.iter() {
+                let decoded = self.decoders[stream].decode(&record, batch.partition);
+                self.arrive(batch, record, decoded)?;
+            }
+        } else {
+            let decoded = decode(&self.decoders[stream], batch, self.shards.len());
+            for (record, decoded) in batch.iter().zip(decoded) {
+                self.arrive(batch, record, decoded)?;
+            }
         }
         self.epoch.records += batch.len() as u64;
         self.release();
@@ -355,9 +362,6 @@ impl Task {
 
 fn decode(decoder: &Decoder, batch: &RecordBatch, threads: usize) -> Vec<Result<Event, Rejection>> {
     let one = |record: Record<'_>| decoder.decode(&record, batch.partition);
-    if threads < 2 || batch.len() < PARALLEL_RECORDS_MIN {
-        return batch.iter().map(one).collect();
-    }
     let part = batch.len().div_ceil(threads);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..batch.len())

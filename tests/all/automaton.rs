@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use motif::automaton::{Automaton, Decided, Limits, Runs};
+use motif::automaton::{Automaton, Limits, Runs, Stepped};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Compiled, Severity, Source, compile};
 use motif::pattern::Moment;
@@ -68,14 +68,14 @@ struct Line {
     automaton: Automaton,
     runs: Runs,
     limits: Limits,
-    decided: Vec<Decided>,
+    stepped: Stepped,
     count: u64,
 }
 
 impl Line {
     fn of(clauses: &str) -> Self {
         let automaton = Automaton::compile(compiled(clauses).program.patterns[0].clone());
-        Self { automaton, runs: Runs::default(), limits: Limits { runs_max: 10_000 }, decided: Vec::new(), count: 0 }
+        Self { automaton, runs: Runs::default(), limits: Limits { runs_max: 10_000 }, stepped: Stepped::default(), count: 0 }
     }
 
     fn comes(&mut self, kind: &str) {
@@ -84,8 +84,8 @@ impl Line {
         let fields = [Value::Int(number), Value::text(kind), Value::Int(0), Value::Timestamp(time)];
         let event = Event { stream: StreamId(0), partition: 0, offset: self.count, time, fields: fields.into() };
         self.count += 1;
-        self.runs.expire(&self.automaton, time, &mut self.decided);
-        self.runs.advance(&self.automaton, &self.limits, &Arc::new(event), Moment::plain(&Cell::new(0)), &mut self.decided);
+        self.runs.expire(&self.automaton, time, &mut self.stepped.decided);
+        self.runs.advance(&self.automaton, &self.limits, &Arc::new(event), Moment::plain(&Cell::new(0)), &mut self.stepped);
     }
 
     fn encoded(&self) -> Vec<u8> {
@@ -104,9 +104,9 @@ fn above_its_limit_a_key_drops_what_starts_first_and_says_so() {
     assert_eq!((line.runs.len(), line.runs.runs_dropped()), (3, 2));
     line.runs = Runs::decode(&line.automaton, &line.encoded()).expect("what was just written");
     line.comes("B");
-    let starts: Vec<u64> = line.decided.iter().map(|decided| decided.chosen[0].1.offset).collect();
+    let starts: Vec<u64> = line.stepped.decided.iter().map(|decided| decided.chosen[0].1.offset).collect();
     assert_eq!(starts, [2, 3, 4]);
-    assert!(line.decided.iter().all(|decided| decided.runs_dropped == 2));
+    assert!(line.stepped.decided.iter().all(|decided| decided.runs_dropped == 2));
     assert!(line.runs.is_empty());
 }
 
@@ -132,7 +132,7 @@ fn a_chain_of_many_events_is_kept_written_and_let_go() {
     assert_eq!(line.runs.len(), 1);
     line.runs = Runs::decode(&line.automaton, &line.encoded()).expect("what was just written");
     line.comes("B");
-    assert_eq!(line.decided[0].chosen.len(), 200_002);
+    assert_eq!(line.stepped.decided[0].chosen.len(), 200_002);
 }
 
 #[test]
