@@ -194,7 +194,8 @@ impl Loop {
             return Ok(());
         }
         if !self.keeps_state || self.task.held_events() > self.held_events_max / 2 {
-            self.sealed = true;
+            // Without state there is nothing that a later run could go on from.
+            self.sealed = self.keeps_state;
             self.apply_unterminated()?;
             for stream in self.inputs.ended() {
                 self.task.close(stream, 0);
