@@ -1,6 +1,7 @@
-//! `grammar/language.md`: each example on the page is a whole program that compiles with the findings it names and no others, and passes its tests.
+//! `grammar/language.md`: each example on the page is a whole program that compiles with the findings it names and no others, stands in its
+//! canonical form, and passes its tests.
 
-use motif::language::{Code, Compiled, Source, compile};
+use motif::language::{Code, Compiled, Source, compile, format};
 use motif::testing;
 
 const PAGE: &str = include_str!("../../grammar/language.md");
@@ -24,8 +25,12 @@ fn examples() -> Vec<(usize, String)> {
     found
 }
 
+fn source(text: &str) -> Source {
+    Source { path: "example.motif".to_owned(), text: text.to_owned() }
+}
+
 fn compiled(text: &str) -> Compiled {
-    compile(&[Source { path: "example.motif".to_owned(), text: text.to_owned() }])
+    compile(&[source(text)])
 }
 
 /// The codes that an example says the compiler finds in it, in comments `# finds W0001`.
@@ -46,6 +51,13 @@ fn every_example_has_the_findings_it_names_and_no_others() {
         let mut codes: Vec<&str> = compiled.diagnostics.iter().map(|finding| Code::text(finding.code)).collect();
         codes.sort_unstable();
         assert_eq!(codes, announced(&text), "the example on line {line}: {:#?}", compiled.diagnostics);
+    }
+}
+
+#[test]
+fn every_example_is_in_canonical_form() {
+    for (line, text) in examples() {
+        assert_eq!(format(&source(&text)).expect("it is read"), text, "the example on line {line}");
     }
 }
 
