@@ -263,9 +263,13 @@ impl Transport for Member {
     }
 
     fn abort(&mut self, wait: Duration) -> Result<(), TransportError> {
-        // The library waits for the answers to be fetched, which only this thread does.
-        self.producer.purge(PurgeConfig::default().queue().inflight());
-        self.drain_until(Instant::now() + wait);
+        // The library waits for the answers to be fetched, which only this thread does. What is on its way is waited for first: where it is purged, the producer
+        // must take a new epoch, and that was seen to purge the first record of the next transaction as well.
+        self.producer.purge(PurgeConfig::default().queue());
+        if !self.drain_until(Instant::now() + wait) {
+            self.producer.purge(PurgeConfig::default().queue().inflight());
+            self.drain_until(Instant::now() + wait);
+        }
         self.producer.abort_transaction(wait).map_err(|error| failure::of_transaction("cannot abort", &error))
     }
 
