@@ -31,7 +31,7 @@ bench: install-missing ## Measure, and print one table
 lint: install-missing ## What CI asks of the code
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items --quiet
 
 fmt: ## Format code and patterns
 	$(CARGO) fmt

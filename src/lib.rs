@@ -23,7 +23,7 @@
 //! | seam | [`config`] | every knob, checked into types | event, language |
 //! | adapter | [`codec`] | bytes to events, matches to bytes | event, pattern, automaton, engine, ports |
 //! | adapter | [`store`] | state in RocksDB, or in memory | ports |
-//! | adapter | [`file`] | files and standard streams | event, ports |
+//! | adapter | [`mod@file`] | files and standard streams | event, ports |
 //! | adapter | [`kafka`] | Apache Kafka | event, ports |
 //! | adapter | [`grpc`] | subscribers and publishers | event, language, ports |
 //! | adapter | [`telemetry`] | logs | – |

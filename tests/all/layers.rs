@@ -70,7 +70,7 @@ fn layers() -> BTreeMap<String, Layer> {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("src/lib.rs");
     let rows: Vec<Vec<&str>> = lib.lines().filter(|line| line.starts_with("//! | ")).map(|line| line[4..].split('|').map(str::trim).collect()).collect();
     let rows = || rows.iter().filter(|cells| cells[2].starts_with("[`"));
-    let name = |cells: &[&str]| cells[2].trim_matches(&['[', ']', '`'][..]).to_owned();
+    let name = |cells: &[&str]| cells[2].trim_matches(&['[', ']', '`'][..]).trim_start_matches("mod@").to_owned();
     let all: BTreeSet<String> = rows().map(|cells| name(cells)).collect();
     assert!(all.len() > 10, "the table is found");
     rows().map(|cells| (name(cells), Layer { is_core: cells[1] == "core", may_use: allowed(cells[4], &all) })).collect()

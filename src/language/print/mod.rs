@@ -1,6 +1,6 @@
 //! Tree to canonical text.
 //!
-//! [`format`] makes a text canonical: one clause and one step a line, lines of [`layout::WIDTH`] columns, one blank line at most. It keeps
+//! [`fn@format`] makes a text canonical: one clause and one step a line, lines of [`layout::WIDTH`] columns, one blank line at most. It keeps
 //! comments, blank lines between groups, and the spelling of texts and durations. [`print()`] writes a tree that has no text.
 //!
 //! Laws, held by tests: printing and parsing gives the same tree; formatting twice is formatting once; no comment is lost.
