@@ -20,7 +20,7 @@ demo-kafka: build ## The same rules through a real Apache Kafka, fetched and sta
 test: build ## Run all tests, those on a real Apache Kafka included
 	$(CARGO) test --release
 	$(MOTIF) fmt --check patterns
-	$(MOTIF) test patterns/fraud patterns/sensors patterns/web patterns/ssh
+	$(MOTIF) test patterns
 
 fuzz: build ## Search for differences between the engine and its brute-force reading, for long
 	MOTIF_TEST_CASES=$(or $(CASES),200000) $(CARGO) test --release --test all -- --nocapture oracle laws parser printer
