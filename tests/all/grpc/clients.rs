@@ -81,14 +81,20 @@ impl Subscriber {
         }
     }
 
-    /// The ids of the next so many matches.
+    /// The ids of the next so many matches; the event that brings the last of them must not bring more.
     pub async fn ids(&mut self, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         while ids.len() < count {
-            let matches = self.next_matches().await.unwrap_or_else(|status| panic!("after {} matches: {status}", ids.len()));
-            ids.extend(matches.into_iter().map(|found| found.id));
+            ids.extend(self.next_ids().await);
         }
+        assert_eq!(ids.len(), count, "more came than was to come");
         ids
+    }
+
+    /// The ids of one event's matches.
+    pub async fn next_ids(&mut self) -> Vec<String> {
+        let matches = self.next_matches().await.unwrap_or_else(|status| panic!("{status}"));
+        matches.into_iter().map(|found| found.id).collect()
     }
 
     /// The ids of everything that was sent before the server has seen this call.
