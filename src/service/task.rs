@@ -216,6 +216,11 @@ impl Task {
         self.epoch.matches.len()
     }
 
+    /// Bytes of the lines of late events and rejected records that wait to be taken.
+    pub fn set_aside_bytes(&self) -> usize {
+        self.epoch.late.len() + self.epoch.rejected.len()
+    }
+
     /// The state that changed since the last call, for one batch.
     pub fn take_changes(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();

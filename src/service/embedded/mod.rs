@@ -32,8 +32,11 @@ use outputs::Outputs;
 
 /// Bytes of records that are applied at a time, for each worker.
 const BATCH_BYTES: usize = 256 << 10;
-/// An epoch ends early when this many matches wait, so that they do not fill the memory.
-const EPOCH_MATCHES_MAX: usize = 20_000;
+/// When as many matches wait, or as many bytes of late events and rejected records, they are appended to the outputs before the epoch ends.
+const MATCHES_WAITING_MAX: usize = 1_000;
+const SET_ASIDE_BYTES_MAX: usize = 1 << 20;
+/// An epoch ends early when as many bytes of matches wait for it to be given to subscribers.
+const KEPT_BYTES_MAX: usize = 4 << 20;
 /// How long the loop waits where no source has anything, before it looks again.
 const QUIET_WAIT: Duration = Duration::from_millis(20);
 
@@ -67,7 +70,7 @@ struct Loop {
     epoch_began: Instant,
     /// Records were applied since the last commit.
     dirty: bool,
-    /// An input's end was taken for good while others went on: nothing may be committed any more.
+    /// An input's end was taken for good while others went on: with state, nothing may be committed any more.
     sealed: bool,
     records_read: u64,
     progress: Progress,
@@ -158,7 +161,8 @@ impl Loop {
                 break;
             }
             let awaited = self.published.as_ref().is_some_and(|streams| streams.is_full() || (quiet && streams.awaits_commit()));
-            if awaited || self.epoch_began.elapsed() >= self.epoch_length || self.task.matches_waiting() >= EPOCH_MATCHES_MAX {
+            self.append_much()?;
+            if awaited || self.epoch_began.elapsed() >= self.epoch_length || self.outputs.kept_bytes() >= KEPT_BYTES_MAX {
                 self.task.tick(wall_clock());
                 self.commit()?;
             } else if quiet {
@@ -253,6 +257,15 @@ impl Loop {
         Ok(())
     }
 
+    /// Appends to the outputs in the middle of an epoch, so that what waits does not fill the memory. After a crash it is cut off and comes out again.
+    fn append_much(&mut self) -> anyhow::Result<()> {
+        if self.task.matches_waiting() >= MATCHES_WAITING_MAX || self.task.set_aside_bytes() >= SET_ASIDE_BYTES_MAX {
+            self.dirty = true;
+            self.outputs.append(&self.task.take_epoch())?;
+        }
+        Ok(())
+    }
+
     /// Ends the epoch: outputs first, then state, positions and lengths in one batch, then whoever waits is told.
     fn commit(&mut self) -> anyhow::Result<()> {
         self.epoch_began = Instant::now();
@@ -262,8 +275,10 @@ impl Loop {
         }
         self.dirty = false;
         self.outputs.append(&epoch)?;
-        if self.sealed || (!self.keeps_state && self.log.is_none()) {
+        let may_be_taken_back = self.sealed && self.keeps_state;
+        if may_be_taken_back || (!self.keeps_state && self.log.is_none()) {
             self.task.discard_changes();
+            drop(self.outputs.take_kept());
             return Ok(());
         }
         self.outputs.sync()?;
@@ -296,7 +311,8 @@ impl Loop {
 
     /// Writes an epoch's batch together with its matches for subscribers, who are woken then.
     fn write(&mut self, mut batch: WriteBatch) -> anyhow::Result<()> {
-        let staged = self.log.as_ref().map(|log| log.stage(self.meta.epoch, &self.outputs.appended_matches(), &mut batch));
+        let matches = self.outputs.take_kept();
+        let staged = self.log.as_ref().map(|log| log.stage(self.meta.epoch, &matches, &mut batch));
         self.store.write(batch)?;
         if let (Some(log), Some(staged)) = (&self.log, staged) {
             log.publish(staged);

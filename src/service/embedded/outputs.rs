@@ -19,9 +19,17 @@ pub(super) struct Outputs {
     late: Option<Output>,
     rejected: Option<Output>,
     readable: bool,
-    /// The lines of the last epoch's matches as JSON, one after the other, and for each its pattern and where it ends.
+    /// Memory that is used again.
     lines: Vec<u8>,
-    ends: Vec<(Arc<str>, usize)>,
+    /// What was appended since the last commit, where subscribers are to get it then.
+    kept: Option<Kept>,
+}
+
+/// Pattern and JSON of matches.
+#[derive(Default)]
+struct Kept {
+    matches: Vec<(Arc<str>, Vec<u8>)>,
+    bytes: usize,
 }
 
 struct Output {
@@ -45,18 +53,21 @@ impl Outputs {
             rejected: output.rejected.as_deref().map(open).transpose()?,
             readable: output.readable,
             lines: Vec::new(),
-            ends: Vec::new(),
+            kept: config.grpc.is_some().then(Kept::default),
         })
     }
 
-    /// Appends what an epoch brought out. Cost: encoding its matches.
+    /// Appends what has come out, the whole of an epoch or a part. Cost: encoding its matches.
     pub(super) fn append(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
         self.lines.clear();
-        self.ends.clear();
         for found in &epoch.matches {
+            let start = self.lines.len();
             write_match(found, &self.schema, &mut self.lines);
+            if let Some(kept) = &mut self.kept {
+                kept.bytes += self.lines.len() - start;
+                kept.matches.push((found.pattern.name.as_str().into(), self.lines[start..].to_vec()));
+            }
             self.lines.push(b'\n');
-            self.ends.push((found.pattern.name.as_str().into(), self.lines.len()));
         }
         if self.readable {
             let text: String = self.lines.split_inclusive(|&byte| byte == b'\n').map(|json| readable_match(json) + "\n").collect();
@@ -72,15 +83,14 @@ impl Outputs {
         Ok(())
     }
 
-    /// Pattern and JSON of each match of the last [`Outputs::append`].
-    pub(super) fn appended_matches(&self) -> Vec<(Arc<str>, Vec<u8>)> {
-        let mut start = 0;
-        let entry = |(pattern, end): &(Arc<str>, usize)| {
-            let json = self.lines[start..end - 1].to_vec();
-            start = *end;
-            (pattern.clone(), json)
-        };
-        self.ends.iter().map(entry).collect()
+    /// Pattern and JSON of each match that was appended since the last call, where subscribers are to get it.
+    pub(super) fn take_kept(&mut self) -> Vec<(Arc<str>, Vec<u8>)> {
+        self.kept.as_mut().map(std::mem::take).unwrap_or_default().matches
+    }
+
+    /// What they take, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes)
     }
 
     pub(super) fn sync(&mut self) -> anyhow::Result<()> {

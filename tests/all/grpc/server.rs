@@ -8,7 +8,7 @@ use motif::event::StreamId;
 use motif::grpc::v1::subscribe_event::Event;
 use motif::grpc::v1::{Latest, Start, start};
 use motif::grpc::{Server, ServerParts};
-use motif::ports::{Durable, Publisher, StateStore, WriteBatch};
+use motif::ports::{Durable, LogEntry, LogError, LogPosition, MatchLog, Publisher, StateStore, WriteBatch};
 use motif::service::StoredMatchLog;
 use motif::service::published::PublishedStreams;
 use motif::store::Memory;
@@ -41,15 +41,7 @@ impl Service {
     async fn start_with(log_matches_max: usize, identity: &str, publisher: Option<Publisher>) -> Self {
         let store = Arc::new(Memory::default());
         let log = Arc::new(StoredMatchLog::open(store.clone(), identity.to_owned(), log_matches_max).expect("memory"));
-        let key = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let parts = ServerParts {
-            log: log.clone(),
-            publisher,
-            published_streams: BTreeMap::from([("payments".to_owned(), StreamId(0))]),
-            patterns: BTreeMap::from([("card_testing".to_owned(), key(&["card_id", "shop"])), ("web_scan".to_owned(), key(&["ip"]))]),
-            subscriber_queue_max: 1_000,
-            record_bytes_max: 1 << 20,
-        };
+        let parts = ServerParts { log: log.clone(), ..parts(publisher) };
         let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), parts).await.expect("listens");
         Self { store, log, server, epoch: 0, matches: 0 }
     }
@@ -95,6 +87,19 @@ impl Service {
             ids.extend(self.commit("card_testing", &vec![r#"{"card_id":"1","shop":2}"#; size]));
         }
         unreachable!("the sizes come round for ever")
+    }
+}
+
+/// On a log of their own.
+fn parts(publisher: Option<Publisher>) -> ServerParts {
+    let key = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    ServerParts {
+        log: Arc::new(StoredMatchLog::open(Arc::new(Memory::default()), String::new(), 1).expect("memory")),
+        publisher,
+        published_streams: BTreeMap::from([("payments".to_owned(), StreamId(0))]),
+        patterns: BTreeMap::from([("card_testing".to_owned(), key(&["card_id", "shop"])), ("web_scan".to_owned(), key(&["ip"]))]),
+        subscriber_queue_max: 1_000,
+        record_bytes_max: 1 << 20,
     }
 }
 
@@ -321,6 +326,45 @@ async fn who_waits_for_what_is_rare_hears_how_far_the_service_is() {
     // Though the first matches are long gone, this one's place is not.
     let ids = service.commit("web_scan", &[r#"{"ip":"192.0.2.1"}"#]);
     assert_eq!(Subscriber::must_open(service.address(), from_token(&subscriber.token)).await.ids(1).await, ids);
+}
+
+/// A log that never ends, and holds nothing that is asked for.
+struct Endless(tokio::sync::watch::Sender<u64>);
+
+impl MatchLog for Endless {
+    fn identity(&self) -> String {
+        "endless".to_owned()
+    }
+
+    fn earliest(&self) -> Result<LogPosition, LogError> {
+        Ok(LogPosition(vec![0]))
+    }
+
+    fn latest(&self) -> Result<LogPosition, LogError> {
+        self.earliest()
+    }
+
+    fn read(&self, from: &LogPosition, _: usize) -> Result<Vec<LogEntry>, LogError> {
+        Ok(vec![LogEntry { position: LogPosition(vec![from.0[0] + 1]), pattern: "card_testing".into(), json: b"{}".as_slice().into() }])
+    }
+
+    fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}
+
+#[tokio::test]
+async fn heartbeats_come_also_while_there_is_always_more_to_pass_over() {
+    let parts = ServerParts { log: Arc::new(Endless(tokio::sync::watch::Sender::new(0))), ..parts(None) };
+    let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), parts).await.expect("listens");
+    let start = Start { patterns: vec!["web_scan".to_owned()], heartbeat_ms: 1, ..from_earliest() };
+    let mut subscriber = Subscriber::must_open(server.address(), start).await;
+    let mut tokens = BTreeSet::new();
+    while tokens.len() < 10 {
+        let event = subscriber.next().await.unwrap_or_else(|status| panic!("{status}"));
+        assert!(matches!(event.event, Some(Event::Heartbeat(_))), "{event:?}");
+        tokens.insert(event.token);
+    }
 }
 
 #[tokio::test]
