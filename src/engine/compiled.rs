@@ -47,6 +47,8 @@ pub(super) struct Route {
 #[derive(Debug)]
 pub(super) struct RouteSource {
     pub filter: Option<Expression>,
+    /// Its bit among the pattern's sources: see [`crate::pattern::Condition::stands_as`].
+    pub bit: u64,
     /// Place in [`StreamRoutes::keyings`].
     pub keying: usize,
 }
@@ -69,8 +71,9 @@ impl Compiled {
         patterns.sort_by(|one, other| one.pattern.name.cmp(&other.pattern.name));
         let mut streams: Vec<StreamRoutes> = program.schema.streams.iter().map(|_| StreamRoutes::default()).collect();
         for (place, compiled) in patterns.iter().enumerate() {
-            for source in &compiled.pattern.sources {
-                streams[usize::from(source.stream.0)].add(place, source.filter.clone(), &source.key);
+            for (number, source) in (0..).zip(&compiled.pattern.sources) {
+                let bit = 1 << u32::min(number, u64::BITS - 1);
+                streams[usize::from(source.stream.0)].add(place, bit, source.filter.clone(), &source.key);
             }
         }
         let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
@@ -84,9 +87,9 @@ impl Compiled {
 }
 
 impl StreamRoutes {
-    fn add(&mut self, pattern: usize, filter: Option<Expression>, key: &[Expression]) {
+    fn add(&mut self, pattern: usize, bit: u64, filter: Option<Expression>, key: &[Expression]) {
         let keying = self.keying(key);
-        let source = RouteSource { filter, keying };
+        let source = RouteSource { filter, bit, keying };
         match self.routes.last_mut() {
             Some(route) if route.pattern == pattern => route.sources.push(source),
             _ => self.routes.push(Route { pattern, sources: vec![source] }),

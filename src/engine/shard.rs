@@ -36,8 +36,8 @@ struct Hand {
     keys: Vec<KeyAtHand>,
     /// Events so far; tells which one a key is of.
     event_number: u64,
-    /// The keyings under which the event has stood in a line of the pattern at hand.
-    stood: Vec<usize>,
+    /// The lines of the pattern at hand in which the event stands: a keying, and as which sources.
+    stands: Vec<(usize, u64)>,
 }
 
 /// The lines of all patterns.
@@ -185,22 +185,19 @@ impl Shard {
         let stream = &compiled.streams[usize::from(event.stream.0)];
         let mut has_null = false;
         for route in &stream.routes {
-            hand.stood.clear();
+            hand.stands.clear();
             for source in &route.sources {
                 if !lines.fits(source, event) {
                     continue;
                 }
                 match hand.find(source.keying, &stream.keyings[source.keying], event, lines) {
-                    Whose::Ours => {
-                        let key = &hand.keys[source.keying].bytes;
-                        if !hand.stood.iter().any(|&keying| hand.keys[keying].bytes == *key) {
-                            lines.step(route.pattern, &compiled.patterns[route.pattern], key, event, matches);
-                            hand.stood.push(source.keying);
-                        }
-                    }
+                    Whose::Ours => hand.stand(source),
                     Whose::Others => {}
                     Whose::Nobody => has_null = true,
                 }
+            }
+            for &(keying, stands_as) in &hand.stands {
+                lines.step(route.pattern, &compiled.patterns[route.pattern], &hand.keys[keying].bytes, Arrival { event, stands_as }, matches);
             }
         }
         if has_null && lines.part.counts_for_all() {
@@ -225,6 +222,24 @@ impl Hand {
     }
 }
 
+impl Hand {
+    /// Notes that the event stands in the line of the source's key.
+    fn stand(&mut self, source: &RouteSource) {
+        let key = &self.keys[source.keying].bytes;
+        match self.stands.iter_mut().find(|(keying, _)| self.keys[*keying].bytes == *key) {
+            Some((_, stands_as)) => *stands_as |= source.bit,
+            None => self.stands.push((source.keying, source.bit)),
+        }
+    }
+}
+
+/// An event that comes in a line, and the sources, a bit each, as which it stands there.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    event: &'a Arc<Event>,
+    stands_as: u64,
+}
+
 impl Lines {
     fn fits(&self, source: &RouteSource, event: &Event) -> bool {
         source.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, self.faults_of_all())))
@@ -236,17 +251,18 @@ impl Lines {
     }
 
     /// The event comes in the line of a key.
-    fn step(&mut self, place: usize, compiled: &CompiledPattern, key: &[u8], event: &Arc<Event>, matches: &mut Vec<Match>) {
+    fn step(&mut self, place: usize, compiled: &CompiledPattern, key: &[u8], arrival: Arrival<'_>, matches: &mut Vec<Match>) {
+        let Arrival { event, stands_as } = arrival;
         self.expire(place, compiled, event.time, matches);
         let windows = compiled.pattern.windows.as_slice();
-        let counts = WindowedEvents::any_counts(windows, event, &self.faults, &mut self.counting);
+        let counts = WindowedEvents::any_counts(windows, event, Moment { stands_as, ..Moment::plain(&self.faults) }, &mut self.counting);
         let keys = &mut self.keys[place];
         let known = keys.find(key);
         let has_runs = known.is_some_and(|id| !keys.at(id).runs.is_empty());
         if !has_runs && !counts && self.watch.is_none() {
             let windowed = known.and_then(|id| keys.at(id).windowed.as_deref());
             let as_of = AsOf::new(windows, windowed, event.time, &self.answers);
-            if !compiled.automaton.starts(event, Moment { windows: &as_of, faults: &self.faults }) {
+            if !compiled.automaton.starts(event, Moment { windows: &as_of, stands_as, faults: &self.faults }) {
                 return;
             }
         }
@@ -257,7 +273,7 @@ impl Lines {
             slot.windowed.get_or_insert_with(|| Box::new(WindowedEvents::new(windows))).take(windows, event, &self.counting);
         }
         let as_of = AsOf::new(windows, slot.windowed.as_deref(), event.time, &self.answers);
-        let moment = Moment { windows: &as_of, faults: &self.faults };
+        let moment = Moment { windows: &as_of, stands_as, faults: &self.faults };
         match self.watch.as_deref() {
             None => slot.runs.advance(&compiled.automaton, &self.limits, event, moment, &mut self.stepped),
             Some(watch) => slot.runs.advance_watched(&compiled.automaton, &self.limits, event, moment, &mut self.stepped, watch),
@@ -294,7 +310,7 @@ impl Lines {
                 DecidedKind::Timeout => self.counters.timeouts += 1,
             }
             let as_of = AsOf::new(&compiled.pattern.windows, slot.windowed.as_deref(), decided.at, &self.answers);
-            let moment = Moment { windows: &as_of, faults: &self.faults };
+            let moment = Moment { windows: &as_of, ..Moment::plain(&self.faults) };
             matches.push(compiled.delivery.deliver(&compiled.pattern, slot.key(), decided, event, moment));
         }
     }

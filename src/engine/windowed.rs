@@ -44,9 +44,9 @@ impl WindowedEvents {
     }
 
     /// Whether some window counts the event; notes which.
-    pub(super) fn any_counts(windows: &[Window], event: &Event, faults: &Cell<u64>, counting: &mut Vec<usize>) -> bool {
+    pub(super) fn any_counts(windows: &[Window], event: &Event, moment: Moment<'_>, counting: &mut Vec<usize>) -> bool {
         counting.clear();
-        let counts = |window: &Window| window.events.holds(event, &NothingChosen, Moment::plain(faults));
+        let counts = |window: &Window| window.events.holds(event, &NothingChosen, moment);
         counting.extend((0..windows.len()).filter(|&place| counts(&windows[place])));
         !counting.is_empty()
     }

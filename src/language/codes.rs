@@ -196,8 +196,6 @@ pub enum Code {
     SuppressAcrossKeys,
     /// Conditions joined by `and` that can never all hold.
     Contradiction,
-    /// Events of one stream that stand in the lines of two keys, and are taken alike in both.
-    EitherKey,
 }
 
 impl Code {
@@ -300,7 +298,6 @@ impl Code {
             Self::NotRead => "W0011",
             Self::SuppressAcrossKeys => "W0012",
             Self::Contradiction => "W0013",
-            Self::EitherKey => "W0014",
         }
     }
 

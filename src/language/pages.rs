@@ -119,7 +119,6 @@ pages! {
     NotRead "W0011"
     SuppressAcrossKeys "W0012"
     Contradiction "W0013"
-    EitherKey "W0014"
 }
 
 impl Code {

@@ -18,6 +18,10 @@ impl Condition {
     /// `payments where (amount < 2)`.
     pub fn text(&self, schema: &Schema, pattern: &Pattern) -> String {
         let mut out = schema.stream(self.stream).name.clone();
+        if self.stands_as != 0 {
+            let sources: Vec<String> = (0..u64::BITS).filter(|place| self.stands_as >> place & 1 == 1).map(|place| (place + 1).to_string()).collect();
+            write!(out, " (source {})", sources.join(", ")).expect("text takes all");
+        }
         if let Some(expression) = &self.expression {
             let names = Names { schema, pattern, stream: Some(self.stream) };
             write!(out, " where {}", expression.text(&names)).expect("text takes all");

@@ -55,6 +55,8 @@ pub struct Scope<'a> {
 #[derive(Clone, Copy)]
 pub struct Moment<'a> {
     pub windows: &'a dyn Windows,
+    /// The sources, a bit each, as which the event at hand stands in the line.
+    pub stands_as: u64,
     /// Counts what could not be calculated.
     pub faults: &'a Cell<u64>,
 }
@@ -62,7 +64,7 @@ pub struct Moment<'a> {
 impl<'a> Moment<'a> {
     /// For expressions that ask for no window.
     pub fn plain(faults: &'a Cell<u64>) -> Self {
-        Self { windows: &NoWindows, faults }
+        Self { windows: &NoWindows, stands_as: u64::MAX, faults }
     }
 }
 
@@ -71,7 +73,9 @@ const NULL: &Value = &Value::Null;
 impl Condition {
     /// Whether the event fits.
     pub fn holds(&self, event: &Event, chosen: &dyn Chosen, moment: Moment<'_>) -> bool {
-        event.stream == self.stream && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { event: Some(event), chosen, moment }))
+        event.stream == self.stream
+            && (self.stands_as == 0 || self.stands_as & moment.stands_as != 0)
+            && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { event: Some(event), chosen, moment }))
     }
 
     /// Whether it depends on what was chosen before.

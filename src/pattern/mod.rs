@@ -104,6 +104,9 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct Condition {
     pub stream: StreamId,
+    /// The sources, a bit each in their order (the last bit for all beyond), as one of which the event must stand in the line; 0: as any. Asked for only where sources of one stream
+    /// have different keys, so that an event stands in the lines of two keys for different reasons.
+    pub stands_as: u64,
     /// `None`: every event of the stream fits.
     pub expression: Option<Expression>,
 }

@@ -430,7 +430,7 @@ fn program() -> Program {
         sources: (0..2).map(|stream| Source { stream: StreamId(stream), filter: None, key: vec![] }).collect(),
         key_names: vec![],
         steps: vec![step("login", 0, false), step("maybe", 0, false), step("others", 0, true), step("pays", 1, true)],
-        conditions: (0..2).map(|stream| Condition { stream: StreamId(stream), expression: None }).collect(),
+        conditions: (0..2).map(|stream| Condition { stream: StreamId(stream), stands_as: 0, expression: None }).collect(),
         body: Sequence(vec![
             element(Connective::Begin, 0, 0, Quantifier::ONCE),
             element(Connective::ThenNext, 1, 0, Quantifier { optional: true, ..Quantifier::ONCE }),

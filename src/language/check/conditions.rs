@@ -36,6 +36,8 @@ struct Lowered {
     parts: Vec<Expression>,
     /// Steps whose events it looks at, other than those that stand before.
     mentioned: Vec<usize>,
+    /// As which sources the event must stand in the line.
+    stands_as: u64,
     /// Nothing was found wrong.
     sound: bool,
 }
@@ -56,14 +58,14 @@ impl<'s, 'a> Conditions<'s, 'a> {
         if let (true, Demanded::Step(events)) = (lowered.sound, waiting.what) {
             self.check_own(waiting, events, &lowered, findings);
         }
-        self.intern(waiting.stream, lowered.parts)
+        self.intern(waiting.stream, lowered)
     }
 
     /// What a `without` forbids; `to` is its second end.
     pub(super) fn of_without(&mut self, events: &'a EventSet, stream: Option<StreamId>, to: Option<usize>, findings: &mut Findings) -> ConditionId {
         let around = Around::Without { steps: self.table, to };
         let lowered = self.lower(Some(events), events.condition.as_ref(), stream, around, findings);
-        self.intern(stream, lowered.parts)
+        self.intern(stream, lowered)
     }
 
     fn lower(
@@ -75,6 +77,7 @@ impl<'s, 'a> Conditions<'s, 'a> {
         findings: &mut Findings,
     ) -> Lowered {
         let defined = events.and_then(|events| self.declarations.events.get(events.stream.node.as_str())).and_then(Option::as_ref);
+        let stands_as = defined.map_or(0, |events| self.windows.standing(events));
         let mut parts = defined.map(|events| events.conditions.clone()).unwrap_or_default();
         let scope = Scope { declarations: self.declarations, at_hand: stream.map_or(AtHand::Unknown, AtHand::Event), around, windows: Some(self.windows) };
         let errors = findings.error_count();
@@ -88,7 +91,7 @@ impl<'s, 'a> Conditions<'s, 'a> {
         }
         self.lists.append(&mut lowering.lists);
         let mentioned = std::mem::take(&mut lowering.mentioned);
-        Lowered { parts, mentioned, sound: findings.error_count() == errors }
+        Lowered { parts, mentioned, stands_as, sound: findings.error_count() == errors }
     }
 
     /// What a step's condition says of itself, or of steps beside it in `all`, must leave room for a first event.
@@ -117,8 +120,8 @@ impl<'s, 'a> Conditions<'s, 'a> {
         }
     }
 
-    fn intern(&mut self, stream: Option<StreamId>, parts: Vec<Expression>) -> ConditionId {
-        let condition = Condition { stream: stream.unwrap_or(StreamId(0)), expression: all_of(parts) };
+    fn intern(&mut self, stream: Option<StreamId>, lowered: Lowered) -> ConditionId {
+        let condition = Condition { stream: stream.unwrap_or(StreamId(0)), stands_as: lowered.stands_as, expression: all_of(lowered.parts) };
         let next = ConditionId(u16::try_from(self.list.len()).expect("the number of steps is bounded before"));
         let id = *self.ids.entry(format!("{condition:?}")).or_insert(next);
         if id == next {

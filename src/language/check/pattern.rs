@@ -40,8 +40,9 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
         return None;
     }
     let clauses = Clauses::of(pattern, findings);
-    let sources = Sources::of(pattern, declarations, findings);
+    let mut sources = Sources::of(pattern, declarations, findings);
     let key = sources::key(&pattern.by, &sources, declarations, findings);
+    sources.tell_apart(&key);
     let Steps { table, steps, waiting, mut body, without_streams } = steps(pattern, &clauses, &sources, declarations, findings);
     if findings.error_count() == errors {
         size::check(&body, pattern.name.span, findings);

@@ -16,6 +16,8 @@ pub(super) struct Sources<'a> {
     pub known: Vec<(&'a Name, Events<'a>)>,
     /// One is not known: nothing is said of streams that are not among them.
     pub any_unknown: bool,
+    /// Sources of one stream have different keys: as which an event stands in a line then matters.
+    apart: bool,
 }
 
 /// The key, part by part.
@@ -38,7 +40,7 @@ impl Key {
 
 impl<'a> Sources<'a> {
     pub(super) fn of(pattern: &'a ast::Pattern, declarations: &Declarations<'a>, findings: &mut Findings) -> Self {
-        let mut sources = Self { known: Vec::new(), any_unknown: false };
+        let mut sources = Self { known: Vec::new(), any_unknown: false, apart: false };
         for (place, name) in pattern.from.iter().enumerate() {
             if let Some(first) = pattern.from[..place].iter().find(|first| first.node == name.node) {
                 findings.add(twice(&name.node, name.span, first.span));
@@ -55,6 +57,19 @@ impl<'a> Sources<'a> {
     /// Whether events of this lineage stand in the line: a source is among what they are narrowed from.
     pub(super) fn admit(&self, events: &Events<'_>) -> bool {
         self.any_unknown || self.known.iter().any(|(name, _)| events.lineage.contains(&name.node.as_str()))
+    }
+
+    /// Notes whether sources of one stream have different keys.
+    pub(super) fn tell_apart(&mut self, key: &Key) {
+        let spelled = |place: usize| key.parts.get(place).map(|parts| format!("{parts:?}"));
+        let differ = |one: usize, other: usize| self.known[one].1.stream == self.known[other].1.stream && spelled(one) != spelled(other);
+        self.apart = (0..self.known.len()).any(|one| (0..one).any(|other| differ(one, other)));
+    }
+
+    /// As which sources events of this lineage stand in the line, a bit each; 0: it does not matter.
+    pub(super) fn standing(&self, events: &Events<'_>) -> u64 {
+        let known = self.known.iter().enumerate().filter(|(_, (name, _))| self.apart && events.lineage.contains(&name.node.as_str()));
+        known.fold(0, |bits, (place, _)| bits | 1 << place.min(63))
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {

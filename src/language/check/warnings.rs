@@ -7,7 +7,7 @@ use crate::language::check::steps::{StepRole, StepTable};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
-use crate::pattern::{Absence, Body, Comparison, Connective, ContinuityInside, Element, Expression, FieldPath, Part, Pattern, Sequence, Source, StepId};
+use crate::pattern::{Absence, Body, Connective, ContinuityInside, Element, Expression, Part, Pattern, Sequence, StepId};
 
 /// Warns of a pattern in which nothing is wrong; `on_timeout` is the place of that clause.
 pub(super) fn check(written: &ast::Pattern, pattern: &Pattern, table: &StepTable<'_>, on_timeout: Option<Span>, findings: &mut Findings) {
@@ -27,7 +27,6 @@ pub(super) fn check(written: &ast::Pattern, pattern: &Pattern, table: &StepTable
         let help = "bound the pattern, as in `within 10m`: then it is decided at the deadline";
         warner.warn(Code::TrailingNextNot, name.span, "if no event follows, this is never decided", "waits for the next event of the key", help);
     }
-    warner.either_key(written);
     warner.sequence(body, false);
 }
 
@@ -59,44 +58,6 @@ struct Warner<'w> {
 impl Warner<'_> {
     fn warn(&mut self, code: Code, span: Span, message: impl Into<String>, label: &str, help: &str) {
         self.findings.add(Diagnostic::new(code, span, message, label).help(help));
-    }
-
-    /// A step takes events of its stream or define whichever key they stand in the line by.
-    fn either_key(&mut self, written: &ast::Pattern) {
-        let sources: Vec<_> = written.from.iter().zip(&self.pattern.sources).collect();
-        for (place, (name, source)) in sources.iter().enumerate() {
-            let differs = |other: &&(&ast::Name, &Source)| other.1.stream == source.stream && format!("{:?}", other.1.key) != format!("{:?}", source.key);
-            let Some((first, other)) = sources[..place].iter().find(differs) else { continue };
-            if self.compares_keys(source, other) {
-                return;
-            }
-            let (one, other) = (&first.node, &name.node);
-            let message = format!("an event of `{one}` and `{other}` stands in two lines, and a step over one of them takes it in both");
-            let help = "say in conditions how the events hang together, as in `where sender == a.receiver`";
-            self.warn(Code::EitherKey, name.span, message, "of the same stream, by another key", help);
-            return;
-        }
-    }
-
-    /// A condition compares the one's key with the other's, of an event at hand and one chosen before.
-    fn compares_keys(&self, one: &Source, other: &Source) -> bool {
-        let path = |part: &Expression| if let Expression::Field(path) = part { Some(path.clone()) } else { None };
-        let paths: [Vec<FieldPath>; 2] = [one, other].map(|source| source.key.iter().filter_map(path).collect());
-        let mut found = false;
-        for condition in self.pattern.conditions.iter().filter_map(|condition| condition.expression.as_ref()) {
-            condition.visit(&mut |part| {
-                let Expression::Compare { comparison: Comparison::Equal, left, right } = part else { return };
-                let (at_hand, chosen) = match (&**left, &**right) {
-                    (Expression::Field(at_hand), Expression::Chosen { path, .. }) | (Expression::Chosen { path, .. }, Expression::Field(at_hand)) => {
-                        (at_hand, path)
-                    }
-                    _ => return,
-                };
-                let [one, other] = &paths;
-                found |= one.contains(at_hand) && other.contains(chosen) || other.contains(at_hand) && one.contains(chosen);
-            });
-        }
-        found
     }
 
     /// `looped`: within a group that is repeated.

@@ -32,6 +32,11 @@ impl<'s, 'a> WindowTable<'s, 'a> {
         Self { sources, list: RefCell::default() }
     }
 
+    /// See [`Sources::standing`].
+    pub(super) fn standing(&self, events: &Events<'_>) -> u64 {
+        self.sources.standing(events)
+    }
+
     pub(super) fn into_windows(self) -> Vec<Window> {
         self.list.into_inner().into_iter().map(|(_, window)| window).collect()
     }
@@ -63,7 +68,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             ast::Window::Session(span) => WindowSpan::Session(span.node),
         };
         let make = |events: &Events<'a>, measure| Window {
-            events: Condition { stream: events.stream, expression: all_of(events.conditions.clone()) },
+            events: Condition { stream: events.stream, stands_as: table.standing(events), expression: all_of(events.conditions.clone()) },
             measure,
             span: over,
         };

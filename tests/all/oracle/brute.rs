@@ -263,7 +263,7 @@ impl<'a> Oracle<'a> {
     fn fits(&self, condition: ConditionId, place: usize, chosen: &[(StepId, usize)]) -> bool {
         let view = View { line: self.line, chosen };
         let recent = Recent { pattern: self.pattern, line: &self.line[..=place], at: self.line[place].time };
-        self.pattern.condition(condition).holds(&self.line[place], &view, Moment { windows: &recent, faults: &Cell::new(0) })
+        self.pattern.condition(condition).holds(&self.line[place], &view, Moment { windows: &recent, ..Moment::plain(&Cell::new(0)) })
     }
 }
 
