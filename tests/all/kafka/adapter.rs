@@ -89,10 +89,19 @@ fn tasks_stay_whole_and_offsets_go_with_what_is_sent() {
     send(&mut member, &output, "aborted");
     member.send_offsets(&[(input(0, 1), 9)], LIMIT).expect("sends offsets");
     member.abort(LIMIT).expect("aborts");
-    // Committed: both.
-    member.begin().expect("begins");
-    send(&mut member, &output, "committed");
-    member.drain(LIMIT).expect("drains");
+    // Committed: both. After an abort the client was seen to purge the first record of the next transaction too (once in some twenty times, librdkafka 2.12):
+    // that is reported as a failure to abort for, and the service tries again, as here.
+    let mut attempts = 0..3;
+    loop {
+        attempts.next().expect("three attempts are enough");
+        member.begin().expect("begins");
+        send(&mut member, &output, "committed");
+        match member.drain(LIMIT) {
+            Ok(()) => break,
+            Err(error) => assert_eq!(error.failure, Failure::Abortable),
+        }
+        member.abort(LIMIT).expect("aborts");
+    }
     assert!(member.membership().generation >= 0 && !member.membership().lost);
     member.send_offsets(&[(input(0, 1), 10), (input(1, 1), 7)], LIMIT).expect("sends offsets");
     member.commit(LIMIT).expect("commits");
