@@ -131,6 +131,8 @@ pub struct KafkaConfig {
     pub output_topic: String,
     pub late_topic: Option<String>,
     pub rejected_topic: Option<String>,
+    /// The service's own record of what each transaction holds; its name follows the group's unless said otherwise.
+    pub journal_topic: String,
     /// The longest time between two commits, in milliseconds.
     pub epoch_ms: u64,
     /// Handed to the client library as they are.

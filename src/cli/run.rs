@@ -46,7 +46,7 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     listen_for_signals(stop.clone())?;
     let summary = if config.kafka.is_some() {
         let until_end = if arguments.until_end { UntilEnd::Yes } else { UntilEnd::No };
-        topics::run(program, &config, &stop, until_end)?
+        topics::run(program, &loaded.sources, &config, &stop, until_end)?
     } else {
         if arguments.until_end {
             stop_following(&mut config);

@@ -94,6 +94,7 @@ struct OutputTable {
 struct Kafka {
     brokers: String,
     group: Option<String>,
+    journal_topic: Option<String>,
     #[serde(default)]
     properties: BTreeMap<String, String>,
 }
@@ -205,9 +206,11 @@ fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str, epoch_ms: Option<
     let Some(output_topic) = output.topic.clone() else {
         return Err("with [kafka], `output.topic` names the topic for matches".to_owned());
     };
+    let group = kafka.group.unwrap_or_else(|| name.to_owned());
     Ok(KafkaConfig {
         brokers: kafka.brokers,
-        group: kafka.group.unwrap_or_else(|| name.to_owned()),
+        journal_topic: kafka.journal_topic.unwrap_or_else(|| format!("{group}.journal")),
+        group,
         output_topic,
         late_topic: output.late_topic.clone(),
         rejected_topic: output.rejected_topic.clone(),

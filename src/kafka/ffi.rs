@@ -1,9 +1,10 @@
 //! The calls that the binding does not offer.
 
-#![expect(unsafe_code, reason = "the generation of a group's member can be asked through the C interface only")]
+#![expect(unsafe_code, reason = "the generation of a group's member and the leader epoch of a record can be asked through the C interface only")]
 
 use rdkafka::bindings;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::message::BorrowedMessage;
 
 /// The member's generation; below 0 where it has not joined, and then brokers check nothing of the offsets that it sends.
 pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 {
@@ -18,4 +19,11 @@ pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 
         bindings::rd_kafka_consumer_group_metadata_destroy(metadata);
         generation
     }
+}
+
+/// Which leader of its partition a record was fetched from; `None` where the broker does not tell.
+pub(super) fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<u32> {
+    // SAFETY: the message's pointer is valid as long as the message is borrowed, and the call only reads.
+    let epoch = unsafe { bindings::rd_kafka_message_leader_epoch(message.ptr()) };
+    u32::try_from(epoch).ok()
 }

@@ -1,6 +1,6 @@
 //! One worker's part: a consumer in the group and a transactional producer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::event::EventTime;
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::survey::Topics;
 use crate::kafka::{Identity, Link, failure, ffi};
-use crate::ports::{Fetched, GroupChange, InputPartition, Membership, OutputRecord, Record, Transport, TransportError};
+use crate::ports::{Fetched, GroupChange, InputPartition, Membership, Original, OutputRecord, Record, Transport, TransportError};
 
 /// Records and bytes that one call of `poll` takes at most, so that the group is heard often enough.
 const POLL_RECORDS_MAX: usize = 5_000;
@@ -39,10 +39,23 @@ pub struct Member {
     waiting: BTreeSet<u32>,
 }
 
-/// The brokers' answers to what was sent: the first refusal, and of which transaction. (Answers to what an abort has purged come late.)
+/// The brokers' answers to what was sent.
 #[derive(Default)]
 struct Deliveries {
+    /// The first refusal, and of which transaction. (Answers to what an abort has purged come late.)
     refused: Mutex<Option<(usize, String)>>,
+    /// By topic and partition: the offset after the last record.
+    delivered: Mutex<BTreeMap<String, BTreeMap<u32, u64>>>,
+}
+
+impl Deliveries {
+    fn note(&self, topic: &str, partition: u32, next: u64) {
+        let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        match delivered.get_mut(topic) {
+            Some(partitions) => drop(partitions.insert(partition, next)),
+            None => drop(delivered.insert(topic.to_owned(), BTreeMap::from([(partition, next)]))),
+        }
+    }
 }
 
 impl ClientContext for Deliveries {
@@ -55,10 +68,17 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, transaction: usize) {
-        if let Err((error, message)) = result {
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            if refused.as_ref().is_none_or(|(before, _)| *before != transaction) {
-                *refused = Some((transaction, format!("topic {}: {error}", message.topic())));
+        match result {
+            Ok(message) => {
+                if let (Ok(partition), Ok(offset)) = (u32::try_from(message.partition()), u64::try_from(message.offset())) {
+                    self.note(message.topic(), partition, offset + 1);
+                }
+            }
+            Err((error, message)) => {
+                let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                if refused.as_ref().is_none_or(|(before, _)| *before != transaction) {
+                    *refused = Some((transaction, format!("topic {}: {error}", message.topic())));
+                }
             }
         }
     }
@@ -93,11 +113,13 @@ impl Member {
         if !self.started.contains(&input) {
             return;
         }
-        let whole = message.payload().unwrap_or_default();
+        let original = Original { key: message.key(), value: message.payload() };
+        let whole = original.value.unwrap_or_default();
         let bytes = &whole[..whole.len().min(self.link.record_bytes_max)];
         let full_bytes = whole.len() as u64;
         let timestamp = message.timestamp().to_millis().and_then(EventTime::from_millis);
-        fetched.push(input, Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes });
+        let record = Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes };
+        fetched.push(input, record, original, ffi::leader_epoch(message));
     }
 
     fn list(&self, partitions: impl IntoIterator<Item = (InputPartition, Offset)>) -> KafkaResult<TopicPartitionList> {
@@ -227,8 +249,8 @@ impl Transport for Member {
             headers = headers.insert(Header { key, value: Some(*value) });
         }
         let mut outgoing: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(record.topic, self.transaction).payload(record.value).partition(partition(record.partition)).headers(headers);
-        outgoing.key = record.key;
+            BaseRecord::with_opaque_to(record.topic, self.transaction).partition(partition(record.partition)).headers(headers);
+        (outgoing.key, outgoing.payload) = (record.key, record.value);
         let deadline = Instant::now() + CALL_TIMEOUT;
         loop {
             match self.producer.send(outgoing) {
@@ -249,6 +271,11 @@ impl Transport for Member {
             None if drained => Ok(()),
             None => Err(failure::of_delivery("the brokers do not answer".to_owned())),
         }
+    }
+
+    fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64> {
+        let delivered = self.producer.context().delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        delivered.get(topic)?.get(&partition).copied()
     }
 
     fn send_offsets(&mut self, next: &[(InputPartition, u64)], wait: Duration) -> Result<(), TransportError> {

@@ -11,6 +11,8 @@ pub struct RecordBatch {
     pub partition: u32,
     data: Vec<u8>,
     entries: Vec<Entry>,
+    /// Of the last record, where the source tells it: which leader of its partition wrote it.
+    pub leader_epoch: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -21,6 +23,22 @@ struct Entry {
     timestamp: Option<EventTime>,
     full_bytes: u64,
     range: Range<usize>,
+    original: Option<Whole>,
+}
+
+/// Behind the bytes of its value, whole, stand those of its key.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    has_value: bool,
+    value_bytes: usize,
+    key_bytes: Option<usize>,
+}
+
+/// A record as its producer made it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Original<'a> {
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
 }
 
 /// One record.
@@ -41,24 +59,41 @@ pub struct Record<'a> {
 
 impl RecordBatch {
     pub fn new(stream: StreamId, partition: u32) -> Self {
-        Self { stream, partition, data: Vec::new(), entries: Vec::new() }
+        Self { stream, partition, data: Vec::new(), entries: Vec::new(), leader_epoch: None }
     }
 
     pub fn clear(&mut self) {
         self.data.clear();
         self.entries.clear();
+        self.leader_epoch = None;
     }
 
     pub fn push(&mut self, record: Record<'_>) {
         let start = self.data.len();
         self.data.extend_from_slice(record.bytes);
+        self.add(record, start, None);
+    }
+
+    /// The record together with all that its producer gave: `record.bytes` is the beginning of the value.
+    pub fn push_original(&mut self, record: Record<'_>, original: Original<'_>) {
+        let start = self.data.len();
+        let value = original.value.unwrap_or_default();
+        assert!(value.starts_with(record.bytes), "a record shows the beginning of its value");
+        self.data.extend_from_slice(value);
+        self.data.extend_from_slice(original.key.unwrap_or_default());
+        let whole = Whole { has_value: original.value.is_some(), value_bytes: value.len(), key_bytes: original.key.map(<[u8]>::len) };
+        self.add(record, start, Some(whole));
+    }
+
+    fn add(&mut self, record: Record<'_>, start: usize, original: Option<Whole>) {
         self.entries.push(Entry {
             offset: record.offset,
             position: record.position,
             next_position: record.next_position,
             timestamp: record.timestamp,
             full_bytes: record.full_bytes,
-            range: start..self.data.len(),
+            range: start..start + record.bytes.len(),
+            original,
         });
     }
 
@@ -87,6 +122,17 @@ impl RecordBatch {
         }
     }
 
+    /// What the producer gave; without a key where the source has none.
+    pub fn original(&self, place: usize) -> Original<'_> {
+        let entry = &self.entries[place];
+        let Some(whole) = entry.original else { return Original { key: None, value: Some(&self.data[entry.range.clone()]) } };
+        let key_start = entry.range.start + whole.value_bytes;
+        Original {
+            key: whole.key_bytes.map(|length| &self.data[key_start..key_start + length]),
+            value: whole.has_value.then(|| &self.data[entry.range.start..key_start]),
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.len()).map(|place| self.get(place))
     }
@@ -96,5 +142,31 @@ impl Record<'_> {
     /// The source cut it off because it is longer than its bound.
     pub fn is_cut_off(&self) -> bool {
         self.full_bytes > self.bytes.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_off_record_still_has_all_that_its_producer_gave() {
+        let mut batch = RecordBatch::new(StreamId(0), 0);
+        let record = |bytes, full_bytes| Record { offset: 0, position: 0, next_position: 1, timestamp: None, bytes, full_bytes };
+        let originals = [
+            Original { key: Some(b"key".as_slice()), value: Some(b"abcdef".as_slice()) },
+            Original { key: Some(b""), value: None },
+            Original { key: None, value: Some(b"") },
+        ];
+        batch.push_original(record(b"abc", 6), originals[0]);
+        batch.push_original(record(b"", 0), originals[1]);
+        batch.push_original(record(b"", 0), originals[2]);
+        batch.push(record(b"line", 4));
+        for (place, original) in originals.iter().enumerate() {
+            assert_eq!(batch.original(place), *original);
+        }
+        assert_eq!(batch.original(3), Original { key: None, value: Some(b"line") });
+        assert_eq!(batch.get(0).bytes, b"abc");
+        assert!(batch.get(0).is_cut_off() && !batch.get(3).is_cut_off());
     }
 }

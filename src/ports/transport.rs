@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::event::StreamId;
-use crate::ports::{Record, RecordBatch};
+use crate::ports::{Original, Record, RecordBatch};
 
 /// One partition of one input topic. Partition p of every input is task p.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -42,7 +42,8 @@ pub struct OutputRecord<'a> {
     pub topic: &'a str,
     pub partition: u32,
     pub key: Option<&'a [u8]>,
-    pub value: &'a [u8],
+    /// `None` is another thing than empty.
+    pub value: Option<&'a [u8]>,
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
@@ -72,6 +73,9 @@ pub trait Transport {
 
     /// Waits until everything sent is with the brokers; an error where a record was refused.
     fn drain(&mut self, wait: Duration) -> Result<(), TransportError>;
+
+    /// The offset after the last record that the brokers have confirmed there, to this transport; `None`: none yet.
+    fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64>;
 
     /// The next offset of each input partition, into the transaction.
     fn send_offsets(&mut self, next: &[(InputPartition, u64)], wait: Duration) -> Result<(), TransportError>;
@@ -133,7 +137,7 @@ pub struct Fetched {
 
 impl Fetched {
     /// Cost: a search among the partitions, few.
-    pub fn push(&mut self, partition: InputPartition, record: Record<'_>) {
+    pub fn push(&mut self, partition: InputPartition, record: Record<'_>, original: Original<'_>, leader_epoch: Option<u32>) {
         let batch = match self.batches.iter_mut().position(|batch| batch.stream == partition.stream && batch.partition == partition.partition) {
             Some(place) => &mut self.batches[place],
             None => {
@@ -141,7 +145,8 @@ impl Fetched {
                 self.batches.last_mut().expect("pushed above")
             }
         };
-        batch.push(record);
+        batch.push_original(record, original);
+        batch.leader_epoch = leader_epoch;
     }
 
     /// The batches that hold something.

@@ -29,8 +29,31 @@ pub struct TaskOptions {
     pub reference: EventTime,
     pub ahead_max: TimeSpan,
     pub strictness: Strictness,
+    pub set_aside: SetAsideForm,
     /// By stream name; a stream that is not named has the defaults.
     pub streams: BTreeMap<String, StreamOptions>,
+}
+
+/// What becomes of late events and rejected records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SetAsideForm {
+    /// Lines for files.
+    Lines,
+    /// Kept as their producers made them.
+    Originals,
+}
+
+/// A late event or a rejected record, as its producer made it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetAside {
+    pub stream: StreamId,
+    pub partition: u32,
+    pub offset: u64,
+    pub timestamp: Option<EventTime>,
+    pub code: RejectionCode,
+    pub reason: String,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
 }
 
 /// What the configuration says about a stream.
@@ -50,6 +73,8 @@ pub struct Epoch {
     /// Lines for the outputs of late and of rejected records, each ended by a line feed.
     pub late: Vec<u8>,
     pub rejected: Vec<u8>,
+    /// With [`SetAsideForm::Originals`]: the same, in the order in which they arrived.
+    pub set_aside: Vec<SetAside>,
     /// Records that were applied, also those that were passed over silently after a restart.
     pub records: u64,
 }
@@ -81,6 +106,7 @@ pub struct Task {
     shards: Vec<Shard>,
     suppression: Suppression,
     strictness: Strictness,
+    set_aside: SetAsideForm,
     /// By stream and partition: records before this one were applied before the restart; what they bring out has come out.
     applied_before: BTreeMap<(StreamId, u32), u64>,
     epoch: Epoch,
@@ -106,6 +132,7 @@ impl TaskOptions {
             reference,
             ahead_max: config.limits.ahead_max,
             strictness: config.strictness,
+            set_aside: SetAsideForm::Lines,
             streams: streams.collect(),
         }
     }
@@ -140,6 +167,7 @@ impl Task {
             shards: shards.collect(),
             suppression: Suppression::default(),
             strictness: options.strictness,
+            set_aside: options.set_aside,
             applied_before: BTreeMap::new(),
             epoch: Epoch::default(),
             rejected_by_code: BTreeMap::new(),
@@ -179,14 +207,14 @@ impl Task {
         self.intake.tick(now);
         let stream = usize::from(batch.stream.0);
         if self.shards.len() < 2 || batch.len() < PARALLEL_RECORDS_MIN {
-            for record in batch.iter() {
+            for (place, record) in batch.iter().enumerate() {
                 let decoded = self.decoders[stream].decode(&record, batch.partition);
-                self.arrive(batch, record, decoded)?;
+                self.arrive(batch, place, record, decoded)?;
             }
         } else {
             let decoded = decode(&self.decoders[stream], batch, self.shards.len());
-            for (record, decoded) in batch.iter().zip(decoded) {
-                self.arrive(batch, record, decoded)?;
+            for (place, (record, decoded)) in batch.iter().zip(decoded).enumerate() {
+                self.arrive(batch, place, record, decoded)?;
             }
         }
         self.epoch.records += batch.len() as u64;
@@ -282,49 +310,65 @@ impl Task {
         self.shards.iter().map(|shard| shard.counters().keys_made).collect()
     }
 
-    fn arrive(&mut self, batch: &RecordBatch, record: Record<'_>, decoded: Result<Event, Rejection>) -> Result<(), StrictViolation> {
+    fn arrive(&mut self, batch: &RecordBatch, place: usize, record: Record<'_>, decoded: Result<Event, Rejection>) -> Result<(), StrictViolation> {
         let (stream, partition) = (batch.stream, batch.partition);
         let event = match decoded {
             Ok(event) => event,
             Err(rejection) => {
                 self.intake.skip(stream, partition, record.offset, record.next_position);
-                return self.reject(batch, record, &rejection);
+                return self.reject(batch, place, rejection);
             }
         };
         match self.intake.arrive(event, record.position, record.next_position) {
             Arrival::Held | Arrival::Passed => Ok(()),
             Arrival::Late { event, watermark } => {
                 let reason = format!("its time {} is not after {watermark}, the watermark when it arrived", event.time);
-                let name = &self.program.schema.stream(stream).name;
-                write_set_aside(name, partition, record.offset, RejectionCode::Late, &reason, record.bytes, &mut self.epoch.late);
-                self.epoch.late.push(b'\n');
+                self.put_aside(batch, place, Rejection { code: RejectionCode::Late, reason });
                 Ok(())
             }
             Arrival::TooFarAhead { event } => {
                 let reason = format!("its time {} lies further in the future than `ahead_max` allows", event.time);
-                self.reject(batch, record, &Rejection { code: RejectionCode::TooFarAhead, reason })
+                self.reject(batch, place, Rejection { code: RejectionCode::TooFarAhead, reason })
             }
             Arrival::HeldFull { .. } => {
                 let reason = "as many events as `held_events_max` allows are held back for the watermark".to_owned();
-                self.reject(batch, record, &Rejection { code: RejectionCode::HeldFull, reason })
+                self.reject(batch, place, Rejection { code: RejectionCode::HeldFull, reason })
             }
         }
     }
 
-    fn reject(&mut self, batch: &RecordBatch, record: Record<'_>, rejection: &Rejection) -> Result<(), StrictViolation> {
+    fn reject(&mut self, batch: &RecordBatch, place: usize, rejection: Rejection) -> Result<(), StrictViolation> {
+        let record = batch.get(place);
         let applied_before = self.applied_before.get(&(batch.stream, batch.partition)).copied().unwrap_or(0);
         if record.offset < applied_before {
             return Ok(());
         }
-        let name = &self.program.schema.stream(batch.stream).name;
         if self.strictness == Strictness::Stop {
+            let name = &self.program.schema.stream(batch.stream).name;
             let place = format!("stream `{name}`, partition {}, record {}", batch.partition, record.offset);
-            return Err(StrictViolation { offset: record.offset, place, reason: rejection.reason.clone() });
+            return Err(StrictViolation { offset: record.offset, place, reason: rejection.reason });
         }
         *self.rejected_by_code.entry(rejection.code.text()).or_default() += 1;
-        write_set_aside(name, batch.partition, record.offset, rejection.code, &rejection.reason, record.bytes, &mut self.epoch.rejected);
-        self.epoch.rejected.push(b'\n');
+        self.put_aside(batch, place, rejection);
         Ok(())
+    }
+
+    fn put_aside(&mut self, batch: &RecordBatch, place: usize, Rejection { code, reason }: Rejection) {
+        let record = batch.get(place);
+        let (stream, partition, offset) = (batch.stream, batch.partition, record.offset);
+        match self.set_aside {
+            SetAsideForm::Lines => {
+                let name = &self.program.schema.stream(stream).name;
+                let lines = if code == RejectionCode::Late { &mut self.epoch.late } else { &mut self.epoch.rejected };
+                write_set_aside(name, partition, offset, code, &reason, record.bytes, lines);
+                lines.push(b'\n');
+            }
+            SetAsideForm::Originals => {
+                let original = batch.original(place);
+                let (key, value) = (original.key.map(<[u8]>::to_vec), original.value.map(<[u8]>::to_vec));
+                self.epoch.set_aside.push(SetAside { stream, partition, offset, timestamp: record.timestamp, code, reason, key, value });
+            }
+        }
     }
 
     fn release(&mut self) {

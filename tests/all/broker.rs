@@ -186,6 +186,8 @@ pub struct Read {
     pub offset: i64,
     pub key: String,
     pub value: String,
+    /// The value where it is no text, and where there is none.
+    pub raw: Option<Vec<u8>>,
     /// Names and values.
     pub headers: Vec<(String, String)>,
 }
@@ -198,7 +200,8 @@ impl Read {
             partition: message.partition(),
             offset: message.offset(),
             key: text(message.key()),
-            value: text(message.payload()),
+            value: String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned(),
+            raw: message.payload().map(<[u8]>::to_vec),
             headers: headers.unwrap_or_default(),
         }
     }

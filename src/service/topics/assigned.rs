@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::Positions;
 use crate::event::{EventTime, ProcessingTime, StreamId};
@@ -16,10 +17,14 @@ use crate::ports::{InputPartition, Record, RecordBatch, StateStore, StoreError, 
 use crate::service::embedded::{adopt_program, new_meta};
 use crate::service::rocks_options;
 use crate::service::state::{self, Meta};
-use crate::service::task::{Epoch, StrictViolation, Task, TaskOptions};
+use crate::service::task::{Epoch, StrictViolation, Task};
 use crate::service::topics::deployment::Deployment;
+use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, InputRange, PatternSetId};
 use crate::service::topics::start::{InputFacts, Start, StartFacts, StoredPlace, decide};
 use crate::store::Rocks;
+
+/// Every so many epochs the journal holds a digest of what changed in the state.
+const STATE_DIGEST_EPOCHS: u64 = 16;
 
 /// Another worker of this process may be about to close the store.
 const STORE_OPEN_MAX: Duration = Duration::from_secs(10);
@@ -29,6 +34,7 @@ pub(super) struct Assigned {
     pub task: Task,
     store: Arc<dyn StateStore>,
     meta: Meta,
+    pattern_set: PatternSetId,
     inputs: BTreeMap<StreamId, InputProgress>,
     progress: Progress,
 }
@@ -41,6 +47,9 @@ struct InputProgress {
     read: u64,
     /// The next offset of the stored state.
     stored: u64,
+    /// Over the records read since then, and the last one's leader epoch.
+    digest: Xxh3,
+    leader_epoch: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,9 +62,11 @@ enum Progress {
 
 /// What a task adds to a transaction.
 pub(super) struct Part {
-    pub task: u32,
-    pub number: u64,
+    /// All but what it says about outputs.
+    pub record: EpochRecord,
     pub epoch: Epoch,
+    /// The state that changed with it.
+    changes: WriteBatch,
     pub positions: Positions,
     /// The next offset of each input, before and after.
     pub before: Vec<Option<u64>>,
@@ -74,8 +85,10 @@ impl Assigned {
     /// Applies what a bounded run takes of these records.
     pub(super) fn apply(&mut self, batch: &RecordBatch, end: Option<u64>, now: ProcessingTime) -> Result<(), StrictViolation> {
         let Some(last) = batch.iter().last().filter(|_| self.progress == Progress::Running) else { return Ok(()) };
+        let bound = end.unwrap_or(u64::MAX);
         if let Some(input) = self.inputs.get_mut(&batch.stream) {
             input.read = last.offset + 1;
+            input.note(batch, bound);
         }
         match end {
             Some(end) if last.offset >= end => {
@@ -118,8 +131,8 @@ impl Assigned {
         self.inputs.values().any(|input| input.read < input.stored)
     }
 
-    /// What came out since the last call; `None`: nothing, and nothing was read.
-    pub(super) fn take_part(&mut self, deployment: &Deployment) -> Option<Part> {
+    /// What came out since the last call; `None`: nothing, and nothing was read. `opened`: the wall clock under which it was read; `closed`: the one at its end.
+    pub(super) fn take_part(&mut self, deployment: &Deployment, opened: ProcessingTime, closed: ProcessingTime) -> Option<Part> {
         if self.progress == Progress::Ended || self.is_catching_up() {
             return None;
         }
@@ -130,15 +143,51 @@ impl Assigned {
         let before: Vec<_> = inputs.iter().map(|input| next(&self.meta.positions, input)).collect();
         let after: Vec<_> = inputs.iter().map(|input| (*input, next(&positions, input).unwrap_or(0))).collect();
         let moved = before.iter().zip(&after).any(|(before, (input, after))| before.unwrap_or(self.inputs[&input.stream].begin) != *after);
-        let quiet = epoch.matches.is_empty() && epoch.late.is_empty() && epoch.rejected.is_empty();
+        let quiet = epoch.matches.is_empty() && epoch.set_aside.is_empty();
         if quiet && !moved && self.progress == Progress::Running {
             return None;
         }
-        Some(Part { task: self.number, number: self.meta.epoch + 1, epoch, positions, before, after })
+        let changes = self.take_changes();
+        let ranges = inputs.iter().zip(&before).map(|(input, before)| self.range(deployment, *input, *before, &positions)).collect();
+        let number = self.meta.epoch + 1;
+        let record = EpochRecord {
+            task: self.number,
+            epoch: number,
+            inputs: ranges,
+            watermark_in_us: if self.meta.epoch == 0 { i64::MIN } else { self.meta.positions.watermark_us },
+            watermark_out_us: positions.watermark_us,
+            opened_us: opened.micros(),
+            closed_us: closed.micros(),
+            reference_us: self.meta.reference_us,
+            pattern_set: self.pattern_set,
+            determinism: DETERMINISM_VERSION,
+            out_count: 0,
+            out_digest: 0,
+            out_from: None,
+            state_digest: number.is_multiple_of(STATE_DIGEST_EPOCHS).then(|| state_digest(&changes)),
+            ended: self.progress == Progress::Ending,
+            reset: false,
+        };
+        Some(Part { record, epoch, changes, positions, before, after })
     }
 
-    /// The part was committed: writes the state that goes with it.
-    pub(super) fn keep(&mut self, part: Part) -> Result<(), StoreError> {
+    fn range(&mut self, deployment: &Deployment, input: InputPartition, before: Option<u64>, positions: &Positions) -> InputRange {
+        let position = positions.of(deployment.stream_name(input.stream), input.partition).expect("every input of a task is open in it");
+        let progress = self.inputs.get_mut(&input.stream).expect("every input of a task has its progress");
+        InputRange {
+            topic: deployment.inputs[&input.stream].clone(),
+            partition: input.partition,
+            leader_epoch: progress.leader_epoch,
+            base: before.unwrap_or(progress.begin),
+            next: position.next_offset,
+            rewind: position.rewind.map(|rewind| rewind.offset),
+            newest_us: position.newest_us,
+            idle: position.idle,
+            digest: std::mem::take(&mut progress.digest).digest(),
+        }
+    }
+
+    fn take_changes(&mut self) -> WriteBatch {
         let mut batch = WriteBatch::default();
         for change in self.task.take_changes() {
             let key = state::runs_key(&change.key);
@@ -147,11 +196,17 @@ impl Assigned {
                 None => batch.deletes.push(key),
             }
         }
+        batch
+    }
+
+    /// The part was committed: writes the state that goes with it.
+    pub(super) fn keep(&mut self, part: Part) -> Result<(), StoreError> {
+        let mut batch = part.changes;
         if self.progress == Progress::Ending {
             self.progress = Progress::Ended;
             self.meta.ended = true;
         }
-        self.meta.epoch = part.number;
+        self.meta.epoch = part.record.epoch;
         self.meta.positions = part.positions;
         self.meta.write(&mut batch);
         self.store.write(batch)
@@ -191,26 +246,62 @@ pub(super) fn recover(deployment: &Deployment, number: u32, store: Option<Arc<dy
         Start::Refuse(refusal) => bail!("task {number} cannot start: {refusal}"),
         Start::Fresh(from) | Start::Resume(from) => from,
     };
+    let evaluation = &deployment.evaluation;
     let known = stored.is_some();
     let mut meta = stored.unwrap_or_else(|| new_meta(&deployment.config));
     if known {
-        adopt_program(&mut meta, &deployment.program, &*store)?;
+        adopt_program(&mut meta, &evaluation.program, &*store)?;
     }
-    meta.remember_patterns(&deployment.program);
-    let options = TaskOptions { shards: 1, ..TaskOptions::new(&deployment.config, EventTime::from_micros(meta.reference_us)) };
+    meta.remember_patterns(&evaluation.program);
+    let options = evaluation.task_options(EventTime::from_micros(meta.reference_us), deployment.config.strictness);
     let partitions: Vec<_> = inputs.iter().map(|input| (input.stream, input.partition)).collect();
-    let mut task = Task::new(&deployment.program, &options, &partitions);
+    let mut task = Task::new(&evaluation.program, &options, &partitions);
     if known {
         task.restore(&*store, &meta.positions).with_context(|| format!("state of task {number}"))?;
     }
+    let pattern_set = PatternSetId { number: 1, hash: evaluation.hash };
     let progress = |(facts, &from): (&InputFacts, &u64)| match facts.stored {
-        Some(place) => InputProgress { begin: 0, read: from, stored: place.next },
-        None => InputProgress { begin: from, read: from, stored: from },
+        Some(place) => InputProgress { begin: 0, read: from, stored: place.next, digest: Xxh3::new(), leader_epoch: None },
+        None => InputProgress { begin: from, read: from, stored: from, digest: Xxh3::new(), leader_epoch: None },
     };
     let progress = inputs.iter().map(|input| input.stream).zip(facts.inputs.iter().zip(&from).map(progress)).collect();
     tracing::info!(task = number, epoch = meta.epoch, ?from, "task starts");
-    let assigned = Assigned { number, task, store, meta, inputs: progress, progress: Progress::Running };
+    let assigned = Assigned { number, task, store, meta, pattern_set, inputs: progress, progress: Progress::Running };
     Ok(Recovered::Ready(Box::new(assigned), inputs.into_iter().zip(from).collect()))
+}
+
+impl InputProgress {
+    /// The records that are read for the first time, up to the end of a bounded run.
+    fn note(&mut self, batch: &RecordBatch, end: u64) {
+        for record in batch.iter().filter(|record| record.offset >= self.stored && record.offset < end) {
+            note_record(&mut self.digest, &record);
+            self.leader_epoch = batch.leader_epoch.or(self.leader_epoch);
+        }
+    }
+}
+
+/// The digest of an input's range: offset, length and bytes of each record.
+pub(super) fn note_record(digest: &mut Xxh3, record: &Record<'_>) {
+    let mut head = [0; 16];
+    head[..8].copy_from_slice(&record.offset.to_le_bytes());
+    head[8..].copy_from_slice(&record.full_bytes.to_le_bytes());
+    digest.update(&head);
+    digest.update(record.bytes);
+}
+
+/// Over what an epoch changed, in the order in which the task tells it.
+fn state_digest(changes: &WriteBatch) -> u64 {
+    let mut digest = Xxh3::new();
+    let mut part = |bytes: &[u8]| {
+        digest.update(&(bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    };
+    changes.deletes.iter().for_each(|key| part(key));
+    for (key, value) in &changes.puts {
+        part(key);
+        part(value);
+    }
+    digest.digest()
 }
 
 fn open_store(deployment: &Deployment, number: u32) -> anyhow::Result<Arc<dyn StateStore>> {

@@ -28,9 +28,11 @@ pub(super) struct Outgoing {
     pub topic: String,
     pub partition: u32,
     pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
+    pub value: Option<Vec<u8>>,
     /// Where it comes from: task, epoch and index in it.
     pub origin: Origin,
+    /// Behind those that tell its origin.
+    pub headers: Vec<(&'static str, Vec<u8>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,12 +142,14 @@ fn attempt(transport: &mut dyn Transport, delivery: &Delivery, step: Step) -> Re
 fn send(transport: &mut dyn Transport, record: &Outgoing) -> Result<(), TransportError> {
     let Origin { task, epoch, index } = record.origin;
     let (task, epoch, index) = (task.to_string(), epoch.to_string(), index.to_string());
+    let mut headers = vec![("task", task.as_bytes()), ("epoch", epoch.as_bytes()), ("index", index.as_bytes())];
+    headers.extend(record.headers.iter().map(|(name, value)| (*name, value.as_slice())));
     transport.send(&OutputRecord {
         topic: &record.topic,
         partition: record.partition,
         key: record.key.as_deref(),
-        value: &record.value,
-        headers: &[("task", task.as_bytes()), ("epoch", epoch.as_bytes()), ("index", index.as_bytes())],
+        value: record.value.as_deref(),
+        headers: &headers,
     })
 }
 
@@ -265,6 +269,9 @@ mod tests {
         fn drain(&mut self, _: Duration) -> Result<(), TransportError> {
             self.call("drain")
         }
+        fn delivered_to(&self, _: &str, _: u32) -> Option<u64> {
+            None
+        }
         fn send_offsets(&mut self, _: &[(InputPartition, u64)], _: Duration) -> Result<(), TransportError> {
             self.call("offsets")
         }
@@ -299,7 +306,8 @@ mod tests {
         for (failures, generation, calls, end) in table {
             let failures = failures.to_vec();
             let mut transport = Scripted { failures, calls: Vec::new(), generation: *generation };
-            let record = Outgoing { topic: "t".to_owned(), partition: 0, key: None, value: Vec::new(), origin: Origin { task: 0, epoch: 1, index: 0 } };
+            let origin = Origin { task: 0, epoch: 1, index: 0 };
+            let record = Outgoing { topic: "t".to_owned(), partition: 0, key: None, value: None, origin, headers: Vec::new() };
             let delivery = Delivery { records: vec![record], offsets: Vec::new() };
             let delivered = deliver(&mut transport, &delivery, Duration::from_secs(60));
             assert_eq!(transport.calls.join(" "), *calls);

@@ -8,10 +8,12 @@ use anyhow::Context;
 use crate::config::{Config, KafkaConfig, Origin};
 use crate::event::StreamId;
 use crate::kafka::{Link, Survey, Topics};
+use crate::language::Source;
 use crate::pattern::Program;
 use crate::ports::{InputPartition, TopicSurvey, TransportError};
 use crate::service::StopSignal;
 use crate::service::topics::UntilEnd;
+use crate::service::topics::pattern_set::{Evaluation, PatternSet};
 use crate::service::topics::slot::Slot;
 
 /// How many partitions' ends are asked for at a time.
@@ -19,7 +21,8 @@ const SURVEY_THREADS: usize = 16;
 
 /// Immutable while the process runs.
 pub(super) struct Deployment {
-    pub program: Arc<Program>,
+    /// What is evaluated now. A recovery may need others.
+    pub evaluation: Arc<Evaluation>,
     pub config: Config,
     pub slot: Slot,
     pub survey: Arc<dyn TopicSurvey>,
@@ -36,6 +39,8 @@ pub(super) struct Outputs {
     pub matches: OutputTopic,
     pub late: Option<OutputTopic>,
     pub rejected: Option<OutputTopic>,
+    /// A partition for each task.
+    pub journal: String,
 }
 
 pub(super) struct OutputTopic {
@@ -53,7 +58,7 @@ pub(super) struct Opened {
 
 impl Deployment {
     /// Takes a slot, connects, and checks that every topic is there.
-    pub(super) fn open(program: Arc<Program>, config: &Config, until_end: UntilEnd, stop: &StopSignal) -> anyhow::Result<Opened> {
+    pub(super) fn open(program: Arc<Program>, sources: &[Source], config: &Config, until_end: UntilEnd, stop: &StopSignal) -> anyhow::Result<Opened> {
         let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
         let state = config.state.as_deref().context("with [kafka], `service.state` names the folder for the state")?;
         let slot = Slot::take(state, config.slot)?;
@@ -69,12 +74,13 @@ impl Deployment {
         let topics = Topics::new(inputs.clone());
         let survey = Arc::new(Survey::open(&link, topics.clone())?);
         let tasks = survey.tasks()?;
-        let outputs = Outputs::find(&survey, kafka)?;
+        let outputs = Outputs::find(&survey, kafka, tasks)?;
         let ends = match until_end {
             UntilEnd::Yes => Some(ends(&*survey, &inputs, tasks)?),
             UntilEnd::No => None,
         };
-        let deployment = Self { program, config: config.clone(), slot, survey: survey.clone(), inputs, outputs, ends, stop: stop.clone() };
+        let evaluation = Arc::new(Evaluation::new(program, PatternSet::new(sources, config)));
+        let deployment = Self { evaluation, config: config.clone(), slot, survey: survey.clone(), inputs, outputs, ends, stop: stop.clone() };
         Ok(Opened { deployment, link, topics, survey })
     }
 
@@ -89,14 +95,22 @@ impl Deployment {
     }
 
     pub(super) fn stream_name(&self, stream: StreamId) -> &str {
-        &self.program.schema.stream(stream).name
+        &self.evaluation.program.schema.stream(stream).name
     }
 }
 
 impl Outputs {
-    fn find(survey: &Survey, kafka: &KafkaConfig) -> Result<Self, TransportError> {
+    fn find(survey: &Survey, kafka: &KafkaConfig, tasks: u32) -> Result<Self, TransportError> {
         let find = |name: &String| Ok::<_, TransportError>(OutputTopic { name: name.clone(), partitions: survey.partitions(name)? });
+        let journal = &kafka.journal_topic;
+        let partitions = survey.partitions(journal)?;
+        if partitions < tasks {
+            return Err(TransportError::fatal(format!(
+                "topic {journal} has {partitions} partitions; the journal needs one for each of the {tasks} partitions of the input topics"
+            )));
+        }
         Ok(Self {
+            journal: journal.clone(),
             matches: find(&kafka.output_topic)?,
             late: kafka.late_topic.as_ref().map(find).transpose()?,
             rejected: kafka.rejected_topic.as_ref().map(find).transpose()?,

@@ -12,6 +12,8 @@
 //! | `worker` | the loop |
 //! | `assigned` | a task that is ours: engine, store, positions; its recovery |
 //! | `outgoing` | an epoch to records |
+//! | `journal/` | what each epoch read and put out, as a record of its own |
+//! | `pattern_set` | what was evaluated, under a name |
 //! | `balance` | inputs of a task kept together |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //!
@@ -22,7 +24,9 @@ mod assigned;
 mod balance;
 mod commit;
 mod deployment;
+pub mod journal;
 mod outgoing;
+mod pattern_set;
 #[cfg(test)]
 mod simulation;
 mod slot;
@@ -34,6 +38,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::kafka::{Identity, Link, Member, TopicLog, Topics};
+use crate::language::Source;
 use crate::pattern::Program;
 use crate::ports::Transport;
 use crate::service::embedded::serve;
@@ -57,8 +62,8 @@ pub enum UntilEnd {
 }
 
 /// Runs until a stop is asked for, or with [`UntilEnd::Yes`] until the whole group has reached the ends. An error is a sentence for the operator.
-pub fn run(program: Arc<Program>, config: &Config, stop: &StopSignal, until_end: UntilEnd) -> anyhow::Result<Summary> {
-    let Opened { deployment, link, topics, survey } = Deployment::open(program.clone(), config, until_end, stop)?;
+pub fn run(program: Arc<Program>, sources: &[Source], config: &Config, stop: &StopSignal, until_end: UntilEnd) -> anyhow::Result<Summary> {
+    let Opened { deployment, link, topics, survey } = Deployment::open(program.clone(), sources, config, until_end, stop)?;
     let log = match config.grpc {
         Some(_) => Some(Arc::new(TopicLog::open(&link, survey, &deployment.outputs.matches.name, config.limits.log_matches_max)?)),
         None => None,

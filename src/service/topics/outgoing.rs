@@ -1,35 +1,119 @@
 //! What an epoch's parts become on the topics.
 //!
-//! A match: its key's JSON as the record's key, its own JSON as the value. Late and rejected records: the same lines as in files. Each carries task, epoch and index in
-//! its headers, by which it can be told from every other for ever.
+//! | output | key | value | headers besides task, epoch, index |
+//! |---|---|---|---|
+//! | matches | the match's key as JSON | the match as JSON | – |
+//! | late, rejected | as the producer gave it | as the producer gave it | `code`, `reason`; `stream`, `topic`, `partition`, `offset`, `time` of the record; `cut` where the value was too long |
+//! | journal | – | the [`EpochRecord`](crate::service::topics::journal::EpochRecord) | – |
+//!
+//! Task, epoch and index tell a record from every other for ever. The journal's stands last: its digest is over those before it.
 
-use crate::codec::{write_key, write_match};
+use crate::codec::{RejectionCode, write_key, write_match};
+use crate::ports::Transport;
+use crate::service::task::{Epoch, SetAside};
 use crate::service::topics::assigned::Part;
 use crate::service::topics::commit::{Delivery, Origin, Outgoing};
 use crate::service::topics::deployment::{Deployment, OutputTopic};
+use crate::service::topics::journal::{OutputDigest, OutputKind};
+use crate::service::topics::pattern_set::Evaluation;
 
-/// Cost: encoding the matches.
-pub(super) fn delivery(deployment: &Deployment, parts: &[Part]) -> Delivery {
+/// Key and value of a record that is set aside, in bytes, at most: below what brokers take by default, headers included. A longer value is cut off.
+const SET_ASIDE_BYTES_MAX: usize = 900_000;
+
+/// One record of an epoch's outputs, without its address.
+pub(super) struct Encoded {
+    pub kind: OutputKind,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    headers: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Fills in what the records say about outputs, and addresses everything. Cost: encoding the matches.
+pub(super) fn delivery(deployment: &Deployment, parts: &mut [Part], transport: &dyn Transport) -> Delivery {
     let mut delivery = Delivery::default();
     for part in parts {
-        let mut index = 0;
-        let mut push = |topic: &OutputTopic, key: Option<Vec<u8>>, value: Vec<u8>| {
-            let origin = Origin { task: part.task, epoch: part.number, index };
-            index += 1;
-            delivery.records.push(Outgoing { topic: topic.name.clone(), partition: topic.partition_of(part.task), key, value, origin });
-        };
-        for found in &part.epoch.matches {
-            let (mut key, mut value) = (Vec::new(), Vec::new());
-            write_key(found, &mut key);
-            write_match(found, &deployment.program.schema, &mut value);
-            push(&deployment.outputs.matches, Some(key), value);
+        let epoch = std::mem::take(&mut part.epoch);
+        let outputs = encode(&deployment.evaluation, epoch, &|stream| deployment.inputs.get(&stream).cloned().unwrap_or_default());
+        let record = &mut part.record;
+        let matches = &deployment.outputs.matches;
+        record.out_from = transport.delivered_to(&matches.name, matches.partition_of(record.task));
+        let digest = digest(&outputs);
+        (record.out_count, record.out_digest) = (digest.count(), digest.value());
+        let origin = |index| Origin { task: record.task, epoch: record.epoch, index };
+        for (output, index) in outputs.into_iter().zip(0..) {
+            let topic = topic_of(deployment, output.kind);
+            let Encoded { key, value, headers, .. } = output;
+            let partition = topic.partition_of(record.task);
+            delivery.records.push(Outgoing { topic: topic.name.clone(), partition, key, value, origin: origin(index), headers });
         }
-        for (topic, lines) in [(&deployment.outputs.late, &part.epoch.late), (&deployment.outputs.rejected, &part.epoch.rejected)] {
-            if let Some(topic) = topic {
-                lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).for_each(|line| push(topic, None, line.to_vec()));
-            }
-        }
+        delivery.records.push(Outgoing {
+            topic: deployment.outputs.journal.clone(),
+            partition: record.task,
+            key: None,
+            value: Some(record.encode()),
+            origin: origin(u32::try_from(record.out_count).expect("an epoch's outputs are bounded")),
+            headers: Vec::new(),
+        });
         delivery.offsets.extend(&part.after);
     }
     delivery
+}
+
+/// What an epoch puts out, in the one order that it has. The same in a replay.
+pub(super) fn encode(evaluation: &Evaluation, mut epoch: Epoch, topic_of: &dyn Fn(crate::event::StreamId) -> String) -> Vec<Encoded> {
+    let schema = &evaluation.program.schema;
+    let matches = epoch.matches.iter().map(|found| {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        write_key(found, &mut key);
+        write_match(found, schema, &mut value);
+        Encoded { kind: OutputKind::Match, key: Some(key), value: Some(value), headers: Vec::new() }
+    });
+    let mut outputs: Vec<_> = matches.collect();
+    // How the inputs of a task were interleaved is chance.
+    epoch.set_aside.sort_by_key(|aside| (aside.code != RejectionCode::Late, aside.stream, aside.partition, aside.offset));
+    for aside in epoch.set_aside {
+        let is_late = aside.code == RejectionCode::Late;
+        if if is_late { evaluation.has_late() } else { evaluation.has_rejected() } {
+            let (stream, topic) = (schema.stream(aside.stream).name.clone(), topic_of(aside.stream));
+            outputs.push(encode_aside(aside, stream, topic));
+        }
+    }
+    outputs
+}
+
+pub(super) fn digest(outputs: &[Encoded]) -> OutputDigest {
+    let mut digest = OutputDigest::default();
+    outputs.iter().for_each(|output| digest.push(output.kind, output.key.as_deref(), output.value.as_deref()));
+    digest
+}
+
+fn encode_aside(aside: SetAside, stream: String, topic: String) -> Encoded {
+    let mut headers = vec![
+        ("code", aside.code.text().as_bytes().to_vec()),
+        ("reason", aside.reason.into_bytes()),
+        ("stream", stream.into_bytes()),
+        ("topic", topic.into_bytes()),
+        ("partition", aside.partition.to_string().into_bytes()),
+        ("offset", aside.offset.to_string().into_bytes()),
+    ];
+    if let Some(time) = aside.timestamp {
+        headers.push(("time", time.to_string().into_bytes()));
+    }
+    let (key, mut value) = (aside.key, aside.value);
+    let room = SET_ASIDE_BYTES_MAX.saturating_sub(key.as_ref().map_or(0, Vec::len));
+    if let Some(value) = value.as_mut().filter(|value| value.len() > room) {
+        headers.push(("cut", value.len().to_string().into_bytes()));
+        value.truncate(room);
+    }
+    let kind = if aside.code == RejectionCode::Late { OutputKind::Late } else { OutputKind::Rejected };
+    Encoded { kind, key, value, headers }
+}
+
+fn topic_of(deployment: &Deployment, kind: OutputKind) -> &OutputTopic {
+    let outputs = &deployment.outputs;
+    match kind {
+        OutputKind::Match => &outputs.matches,
+        OutputKind::Late => outputs.late.as_ref().expect("late events come out where they have a topic"),
+        OutputKind::Rejected => outputs.rejected.as_ref().expect("rejected records come out where they have a topic"),
+    }
 }

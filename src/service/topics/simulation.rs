@@ -14,10 +14,11 @@ use rand::{Rng, SeedableRng};
 use crate::config::{Config, KafkaConfig, Origin, StreamConfig};
 use crate::language::{Source, compile};
 use crate::pattern::Program;
-use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, Record, TopicSurvey, Transport, TransportError};
+use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Membership, Original, OutputRecord, Record, TopicSurvey, Transport, TransportError};
 use crate::service::StopSignal;
 use crate::service::topics::commit::Step;
 use crate::service::topics::deployment::{Deployment, OutputTopic, Outputs};
+use crate::service::topics::pattern_set::{Evaluation, PatternSet};
 use crate::service::topics::slot::Slot;
 use crate::service::topics::worker::Worker;
 
@@ -31,6 +32,7 @@ pattern three {
 }
 ";
 
+const JOURNAL: &str = "journal";
 const TASKS: u32 = 2;
 const RECORDS: usize = 150;
 const SEEDS: u64 = 25;
@@ -125,7 +127,8 @@ impl Transport for Simulated {
             let take = self.random.random_range(0..12);
             for (offset, value) in (0..).zip(records).skip(usize::try_from(*next).expect("small")).take(take) {
                 let bytes = value.as_bytes();
-                fetched.push(input, Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes, full_bytes: bytes.len() as u64 });
+                let record = Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes, full_bytes: bytes.len() as u64 };
+                fetched.push(input, record, Original { key: None, value: Some(bytes) }, None);
                 *next = offset + 1;
             }
         }
@@ -166,8 +169,14 @@ impl Transport for Simulated {
         self.fail(Step::Send)?;
         let task = record.headers[0].1;
         let task = std::str::from_utf8(task).expect("digits").parse().expect("a number");
-        self.records.push((task, String::from_utf8(record.value.to_vec()).expect("text")));
+        if record.topic != JOURNAL {
+            self.records.push((task, String::from_utf8(record.value.expect("a match").to_vec()).expect("text")));
+        }
         Ok(())
+    }
+
+    fn delivered_to(&self, _: &str, _: u32) -> Option<u64> {
+        None
     }
 
     fn drain(&mut self, _: Duration) -> Result<(), TransportError> {
@@ -229,15 +238,17 @@ fn deployment(cluster: &Shared, state: &Path) -> Arc<Deployment> {
     config.streams = ["clicks", "orders"].map(|name| (name.to_owned(), StreamConfig::from_origin(Origin::Topic(name.to_owned())))).into();
     // An epoch as often as the loop goes round.
     let (brokers, group, output_topic) = (String::new(), String::new(), "out".to_owned());
-    config.kafka = Some(KafkaConfig { brokers, group, output_topic, late_topic: None, rejected_topic: None, epoch_ms: 0, properties: BTreeMap::new() });
+    let journal_topic = JOURNAL.to_owned();
+    let (late_topic, rejected_topic, properties) = (None, None, BTreeMap::new());
+    config.kafka = Some(KafkaConfig { brokers, group, output_topic, late_topic, rejected_topic, journal_topic, epoch_ms: 0, properties });
     let ends = cluster.lock().inputs.iter().map(|(input, records)| (*input, records.len() as u64)).collect();
     Arc::new(Deployment {
         inputs: program.schema.ids().map(|id| (id, program.schema.stream(id).name.clone())).collect(),
-        program,
+        evaluation: Arc::new(Evaluation::new(program, PatternSet::new(&[], &config))),
         config,
         slot: take_slot(state),
         survey: Arc::new(cluster.clone()),
-        outputs: Outputs { matches: OutputTopic { name: "out".to_owned(), partitions: TASKS }, late: None, rejected: None },
+        outputs: Outputs { matches: OutputTopic { name: "out".to_owned(), partitions: TASKS }, late: None, rejected: None, journal: JOURNAL.to_owned() },
         ends: Some(ends),
         stop: StopSignal::default(),
     })

@@ -241,14 +241,14 @@ impl Worker {
         for held in self.tasks.values_mut() {
             if let Held::Running(assigned) = held {
                 assigned.tick(now);
-                parts.extend(assigned.take_part(&self.deployment));
+                parts.extend(assigned.take_part(&self.deployment, self.epoch.now, now));
             }
         }
         self.epoch = EpochSoFar { now, ..EpochSoFar::begin() };
         if parts.is_empty() {
             return Ok(());
         }
-        let delivery = delivery(&self.deployment, &parts);
+        let delivery = delivery(&self.deployment, &mut parts, &*self.transport);
         match deliver(&mut *self.transport, &delivery, WATCHDOG) {
             Delivered::Committed => self.keep(parts),
             Delivered::Aborted(error) => {
@@ -256,7 +256,7 @@ impl Worker {
                 if self.aborts_in_a_row >= ABORTS_MAX {
                     return Err(error).context(format!("{ABORTS_MAX} transactions in a row were aborted"));
                 }
-                self.run_again(parts.iter().map(|part| part.task).collect())
+                self.run_again(parts.iter().map(|part| part.record.task).collect())
             }
             Delivered::Expelled(error) => {
                 tracing::warn!(%error, "the group has gone on without this worker: its tasks begin anew");
@@ -273,7 +273,7 @@ impl Worker {
     fn keep(&mut self, parts: Vec<Part>) -> anyhow::Result<()> {
         self.aborts_in_a_row = 0;
         for part in parts {
-            let task = part.task;
+            let task = part.record.task;
             if let Some(Held::Running(assigned)) = self.tasks.get_mut(&task) {
                 assigned.keep(part).with_context(|| format!("state of task {task}"))?;
             }
@@ -289,7 +289,7 @@ impl Worker {
         let found = self.deployment.survey.committed(&inputs)?;
         match resolve(&before, &after, &found) {
             Resolved::Committed => self.keep(parts),
-            Resolved::Aborted => self.run_again(parts.iter().map(|part| part.task).collect()),
+            Resolved::Aborted => self.run_again(parts.iter().map(|part| part.record.task).collect()),
             Resolved::Foreign => bail!("the group's offsets were moved from outside: expected {before:?} or {after:?}, found {found:?}"),
         }
     }

@@ -65,11 +65,13 @@ fn found(name: &str, patterns: &str, stream: &str) -> Option<Vec<Found>> {
     let log = Log::produce(broker, name);
     let output = unique("output");
     broker.create_topic(&output, 2);
+    let service = unique("service");
+    broker.create_topic(&format!("{service}.journal"), 4);
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("motif.toml");
     let text = format!(
         "[service]\nname = \"{}\"\npatterns = [{:?}]\nstate = \"state\"\ndurability = \"process\"\n[streams.{stream}]\ntopic = \"{}\"\n[output]\ntopic = \"{output}\"\n[kafka]\nbrokers = \"{}\"\n",
-        unique("service"),
+        service,
         project(patterns),
         log.topic,
         broker.address

@@ -13,6 +13,7 @@ use motif::language::{Source, compile};
 use motif::pattern::Program;
 use motif::ports::{Record, RecordBatch};
 use motif::service::task::{Task, TaskOptions};
+use motif::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
 
 use crate::broker::{Broker, LIMIT, Produced, Read, broker, unique};
 
@@ -54,27 +55,30 @@ pub struct Service {
     pub orders: String,
     pub output: String,
     pub group: String,
+    pub late: String,
+    pub rejected: String,
 }
 
 impl Service {
     fn new() -> Option<Self> {
         let broker = broker()?;
-        let [clicks, orders, output, group] = ["clicks", "orders", "output", "service"].map(unique);
-        for topic in [&clicks, &orders, &output] {
+        let [clicks, orders, output, group, late, rejected] = ["clicks", "orders", "output", "service", "late", "rejected"].map(unique);
+        for topic in [&clicks, &orders, &output, &late, &rejected] {
             broker.create_topic(topic, PARTITIONS);
         }
-        let service = Self { broker, folder: tempfile::tempdir().expect("a folder"), clicks, orders, output, group };
+        broker.create_topic(&format!("{group}.journal"), PARTITIONS);
+        let service = Self { broker, folder: tempfile::tempdir().expect("a folder"), clicks, orders, output, group, late, rejected };
         std::fs::write(service.folder.path().join("patterns.motif"), PATTERNS).expect("written");
         service.configure(1);
         Some(service)
     }
 
     fn configure(&self, workers: usize) {
-        let Self { broker, clicks, orders, output, group, .. } = self;
+        let Self { broker, clicks, orders, output, group, late, rejected, .. } = self;
         let text = format!(
             "[service]\nname = \"{group}\"\npatterns = [\"patterns.motif\"]\nstate = \"state\"\nworkers = {workers}\nepoch_ms = 20\ndurability = \"process\"\n\
              [streams.clicks]\ntopic = \"{clicks}\"\n[streams.orders]\ntopic = \"{orders}\"\nlate_after = \"5s\"\n\
-             [output]\ntopic = \"{output}\"\n\
+             [output]\ntopic = \"{output}\"\nlate_topic = \"{late}\"\nrejected_topic = \"{rejected}\"\n\
              [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"max.poll.interval.ms\" = \"10000\"\n",
             broker.address
         );
@@ -188,6 +192,41 @@ impl Service {
             assert!(found == direct, "partition {partition} differs from what the engine gives");
         }
     }
+
+    /// Each record's digest is that of the outputs that carry its task and epoch; its ranges join those before.
+    fn assert_journal_accounts_for_outputs(&self) {
+        let mut outputs: BTreeMap<(u64, u64), BTreeMap<u64, (OutputKind, Read)>> = BTreeMap::new();
+        for (kind, topic) in [(OutputKind::Match, &self.output), (OutputKind::Late, &self.late), (OutputKind::Rejected, &self.rejected)] {
+            for read in self.broker.read(topic) {
+                let of_epoch = outputs.entry((number(&read, "task"), number(&read, "epoch"))).or_default();
+                assert!(of_epoch.insert(number(&read, "index"), (kind, read)).is_none(), "an index stands once");
+            }
+        }
+        let mut before: BTreeMap<u32, EpochRecord> = BTreeMap::new();
+        for read in self.broker.read(&format!("{}.journal", self.group)) {
+            let record = EpochRecord::decode(&read.raw.expect("a record")).expect("of this format");
+            let of_epoch = outputs.remove(&(u64::from(record.task), record.epoch)).unwrap_or_default();
+            let mut digest = OutputDigest::default();
+            for (kind, read) in of_epoch.values() {
+                let key = (!read.key.is_empty()).then_some(read.key.as_bytes());
+                digest.push(*kind, key, read.raw.as_deref());
+            }
+            assert_eq!((digest.count(), digest.value()), (record.out_count, record.out_digest), "{record:?}");
+            let last = before.insert(record.task, record.clone());
+            assert_eq!(record.epoch, last.as_ref().map_or(0, |last| last.epoch) + 1);
+            let from: Vec<_> = last.map_or_else(|| vec![0; 2], |last| last.inputs.iter().map(|input| input.next).collect());
+            assert_eq!(record.inputs.iter().map(|input| input.base).collect::<Vec<_>>(), from);
+        }
+        assert!(outputs.is_empty() && !before.is_empty(), "outputs that no record accounts for: {outputs:?}");
+    }
+}
+
+fn header(read: &Read, name: &str) -> String {
+    read.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).unwrap_or_else(|| panic!("{read:?} has a header {name}"))
+}
+
+fn number(read: &Read, name: &str) -> u64 {
+    header(read, name).parse().expect("a number")
 }
 
 fn program() -> Arc<Program> {
@@ -239,16 +278,47 @@ fn topics_in_topics_out_is_what_the_engine_gives() {
     service.broker.produce(&events);
     service.run_to_end();
     service.assert_equals_direct(&events);
+    service.assert_journal_accounts_for_outputs();
     let mut last: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for read in service.matches() {
         let json: serde_json::Value = serde_json::from_str(&read.value).expect("JSON");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&read.key).expect("JSON"), json["key"], "the key is the match's");
-        let header = |name: &str| read.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).expect(name);
-        assert_eq!(header("task"), read.partition.to_string());
-        let place = (header("epoch").parse().expect("a number"), header("index").parse().expect("a number"));
-        let before = last.insert(header("task"), place);
+        assert_eq!(header(&read, "task"), read.partition.to_string());
+        let place = (number(&read, "epoch"), number(&read, "index"));
+        let before = last.insert(header(&read, "task"), place);
         assert!(before.is_none_or(|before| before < place), "epoch and index only grow: {before:?}, {place:?}");
     }
+}
+
+/// A record that is set aside stands in its topic as its producer made it, and the reason beside it.
+#[test]
+fn what_takes_no_part_is_set_aside_whole_and_with_its_reason() {
+    let Some(service) = Service::new() else { return };
+    let mut events = service.events(0..400);
+    let at = BEGIN_MS - 3_600_000;
+    let bad = |partition, value: &str| Produced {
+        topic: service.clicks.clone(),
+        partition,
+        key: Some("k\u{1}".to_owned()),
+        value: value.to_owned(),
+        timestamp: Some(7),
+    };
+    events.extend([bad(1, "{ \"user\": 1"), bad(2, &format!("{{\"user\":\"u2\", \"page\":1,\"at\":{at} }}")), bad(2, "")]);
+    service.broker.produce(&events);
+    service.run_to_end();
+    let shown = |topic: &str| {
+        let read = service.broker.read(topic);
+        read.iter().map(|read| (read.partition, read.key.clone(), read.value.clone(), header(read, "code"), header(read, "topic"))).collect::<Vec<_>>()
+    };
+    let row = |place: usize, code: &str| {
+        let event = &events[place];
+        (event.partition, "k\u{1}".to_owned(), event.value.clone(), code.to_owned(), service.clicks.clone())
+    };
+    assert_eq!(shown(&service.late), [row(401, "late")]);
+    assert_eq!(shown(&service.rejected), [row(400, "not_json"), row(402, "not_json")]);
+    let late = &service.broker.read(&service.late)[0];
+    assert!(header(late, "reason").contains("not after") && header(late, "time").starts_with("1970-01-01T00:00:00.007"), "{late:?}");
+    service.assert_journal_accounts_for_outputs();
 }
 
 #[test]
@@ -280,6 +350,7 @@ fn stopping_and_starting_loses_and_doubles_nothing() {
         }
         service.run_to_end();
         service.assert_equals_direct(&events);
+        service.assert_journal_accounts_for_outputs();
     }
 }
 

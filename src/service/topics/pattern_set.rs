@@ -1,0 +1,193 @@
+//! What decides which matches come out: the patterns' texts and the settings that they are evaluated under, under one name.
+//!
+//! The journal names the set of each epoch by its hash. A replay must evaluate as the original did, so each set is kept, as JSON, beside the state and the
+//! checkpoints as long as they may be needed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::config::{Config, Strictness, TimestampUnit};
+use crate::event::{EventTime, TimeSpan};
+use crate::language::{Source, compile};
+use crate::pattern::Program;
+use crate::service::task::{SetAsideForm, StreamOptions, TaskOptions};
+
+/// A pattern set as it is stored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct PatternSet {
+    /// The texts of the pattern files, in order of their paths. The paths are left out: they differ from machine to machine.
+    texts: Vec<String>,
+    runs_per_key_max: u64,
+    held_events_max: usize,
+    ahead_max_us: i64,
+    record_bytes_max: usize,
+    streams: BTreeMap<String, StreamSettings>,
+    /// Which outputs there are besides matches: they count among what an epoch put out.
+    late: bool,
+    rejected: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct StreamSettings {
+    late_after_us: Option<i64>,
+    idle_timeout_us: Option<i64>,
+    idle_after_us: Option<i64>,
+    timestamp_unit: String,
+}
+
+/// A set that was compiled, and can be run.
+#[derive(Debug)]
+pub(super) struct Evaluation {
+    pub program: Arc<Program>,
+    pub set: PatternSet,
+    pub hash: u128,
+}
+
+impl PatternSet {
+    pub(super) fn new(sources: &[Source], config: &Config) -> Self {
+        let micros = |span: Option<TimeSpan>| span.map(TimeSpan::micros);
+        let settings = |(name, stream): (&String, &crate::config::StreamConfig)| {
+            let settings = StreamSettings {
+                late_after_us: micros(stream.late_after),
+                idle_timeout_us: micros(stream.idle_timeout),
+                idle_after_us: micros(stream.idle_after),
+                timestamp_unit: unit_word(stream.timestamp_unit).to_owned(),
+            };
+            (name.clone(), settings)
+        };
+        let kafka = config.kafka.as_ref();
+        Self {
+            texts: sources.iter().map(|source| source.text.clone()).collect(),
+            runs_per_key_max: config.limits.runs_per_key_max,
+            held_events_max: config.limits.held_events_max,
+            ahead_max_us: config.limits.ahead_max.micros(),
+            record_bytes_max: config.limits.record_bytes_max,
+            streams: config.streams.iter().map(settings).collect(),
+            late: kafka.is_some_and(|kafka| kafka.late_topic.is_some()),
+            rejected: kafka.is_some_and(|kafka| kafka.rejected_topic.is_some()),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("plain data is JSON")
+    }
+
+    pub(super) fn hash(&self) -> u128 {
+        xxh3_128(&self.to_json())
+    }
+}
+
+impl Evaluation {
+    /// Of a set whose program is at hand.
+    pub(super) fn new(program: Arc<Program>, set: PatternSet) -> Self {
+        let hash = set.hash();
+        Self { program, set, hash }
+    }
+
+    /// Of a stored set. An error where it is not the set of this hash, or where this version of motif does not take its patterns any more.
+    #[cfg_attr(not(test), expect(dead_code, reason = "recovery will use it"))]
+    pub(super) fn restore(json: &[u8], hash: u128) -> Result<Self, String> {
+        let set: PatternSet = serde_json::from_slice(json).map_err(|error| format!("the stored pattern set {hash:032x} cannot be read: {error}"))?;
+        if xxh3_128(json) != hash {
+            return Err(format!("the stored pattern set {hash:032x} is damaged"));
+        }
+        let sources: Vec<_> = (0..).zip(&set.texts).map(|(place, text)| Source { path: format!("{place:06}.motif"), text: text.clone() }).collect();
+        let compiled = compile(&sources);
+        if compiled.has_errors() {
+            return Err(format!("the stored pattern set {hash:032x} does not compile with this version of motif"));
+        }
+        Ok(Self { program: Arc::new(compiled.program), set, hash })
+    }
+
+    pub(super) fn has_late(&self) -> bool {
+        self.set.late
+    }
+
+    pub(super) fn has_rejected(&self) -> bool {
+        self.set.rejected
+    }
+
+    /// How a task of this set is run, far-future times measured from `reference`.
+    pub(super) fn task_options(&self, reference: EventTime, strictness: Strictness) -> TaskOptions {
+        let span = |micros: Option<i64>| micros.map(TimeSpan::from_micros);
+        let options = |(name, stream): (&String, &StreamSettings)| {
+            let options = StreamOptions {
+                late_after: span(stream.late_after_us),
+                idle_timeout: span(stream.idle_timeout_us),
+                idle_after: span(stream.idle_after_us),
+                timestamp_unit: unit_of(&stream.timestamp_unit),
+            };
+            (name.clone(), options)
+        };
+        TaskOptions {
+            shards: 1,
+            runs_per_key_max: self.set.runs_per_key_max,
+            held_events_max: self.set.held_events_max,
+            reference,
+            ahead_max: TimeSpan::from_micros(self.set.ahead_max_us),
+            strictness,
+            set_aside: SetAsideForm::Originals,
+            streams: self.set.streams.iter().map(options).collect(),
+        }
+    }
+}
+
+const UNITS: [(TimestampUnit, &str); 4] =
+    [(TimestampUnit::Seconds, "s"), (TimestampUnit::Millis, "ms"), (TimestampUnit::Micros, "us"), (TimestampUnit::Nanos, "ns")];
+
+fn unit_word(unit: TimestampUnit) -> &'static str {
+    UNITS.into_iter().find(|(known, _)| *known == unit).expect("every unit has a word").1
+}
+
+fn unit_of(word: &str) -> TimestampUnit {
+    UNITS.into_iter().find(|(_, known)| *known == word).map_or(TimestampUnit::Millis, |(unit, _)| unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Origin, StreamConfig};
+
+    const TEXT: &str = "stream clicks { k: string at: timestamp time at }\npattern two { from clicks by k match x: clicks then y: clicks within 1h }\n";
+
+    fn set(text: &str, change: impl FnOnce(&mut Config)) -> PatternSet {
+        let mut config = Config::one_shot(Vec::new());
+        config.streams.insert("clicks".to_owned(), StreamConfig::from_origin(Origin::Topic("clicks".to_owned())));
+        change(&mut config);
+        PatternSet::new(&[Source { path: "/here/p.motif".to_owned(), text: text.to_owned() }], &config)
+    }
+
+    #[test]
+    fn a_stored_set_runs_as_the_original() {
+        let set = set(TEXT, |config| config.streams.get_mut("clicks").expect("there").late_after = TimeSpan::parse("3s"));
+        let restored = Evaluation::restore(&set.to_json(), set.hash()).expect("restored");
+        assert_eq!((&restored.set, restored.hash), (&set, set.hash()));
+        assert_eq!(restored.program.patterns[0].name, "two");
+        let options = restored.task_options(EventTime::from_micros(5), Strictness::SetAside);
+        assert_eq!((options.streams["clicks"].late_after, options.shards), (TimeSpan::parse("3s"), 1));
+    }
+
+    #[test]
+    fn what_changes_matches_changes_the_name_and_nothing_else_does() {
+        let plain = set(TEXT, |_| {}).hash();
+        assert_eq!(set(TEXT, |config| config.workers = 7).hash(), plain);
+        for other in [
+            set(&TEXT.replace("1h", "2h"), |_| {}),
+            set(TEXT, |config| config.limits.runs_per_key_max = 3),
+            set(TEXT, |config| config.limits.record_bytes_max = 3),
+            set(TEXT, |config| config.streams.get_mut("clicks").expect("there").timestamp_unit = TimestampUnit::Seconds),
+        ] {
+            assert_ne!(other.hash(), plain);
+        }
+    }
+
+    #[test]
+    fn damaged_sets_are_refused() {
+        let set = set(TEXT, |_| {});
+        assert!(Evaluation::restore(&set.to_json(), 7).expect_err("another").contains("damaged"));
+        assert!(Evaluation::restore(b"{}", xxh3_128(b"{}")).expect_err("no set").contains("cannot be read"));
+    }
+}
