@@ -17,6 +17,8 @@ pub use problem::{ConfigError, ConfigProblem};
 /// What one run of the service needs to know besides its patterns' texts.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file that says so; `None`: the command line does.
+    pub file: Option<PathBuf>,
     /// Names the service; on Kafka its consumer group and its transactions, unless said otherwise.
     pub name: String,
     /// `.motif` files or folders.
@@ -178,6 +180,7 @@ impl Config {
     /// In memory, nothing read, matches to standard output: what the command line starts from.
     pub fn one_shot(patterns: Vec<PathBuf>) -> Self {
         Self {
+            file: None,
             name: "motif".to_owned(),
             patterns,
             state: None,

@@ -34,6 +34,7 @@ pub enum Command {
     Explain(ExplainArguments),
     Subscribe(SubscribeArguments),
     Sample(SampleArguments),
+    Topics(TopicsArguments),
 }
 
 /// How results are shown.
@@ -270,6 +271,33 @@ pub struct SampleArguments {
     /// Compare matches with planted cases; exit status 1 where they differ
     #[arg(long, num_args = 2, value_names = ["PLANTED", "MATCHES"], env = "MOTIF_COMPARE", conflicts_with = "scenario")]
     pub compare: Option<Vec<PathBuf>>,
+}
+
+/// Show the Kafka topics that a configuration needs, and what is wrong with them; make what is missing
+///
+/// The inputs, the outputs, and the journal of the consumer group. What is made has as many partitions and copies as the inputs, and the journal is kept at
+/// least as long as they are. What exists is never changed, so the command can be repeated. Exit status 1 where something is missing or wrong.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif topics --config motif.toml
+  motif topics --config motif.toml --create
+  motif topics --config motif.toml --create --partitions 8 --replication 3")]
+pub struct TopicsArguments {
+    /// The configuration file (TOML) of the deployment
+    #[arg(long, value_name = "FILE", env = "MOTIF_CONFIG")]
+    pub config: PathBuf,
+    /// Make the topics that are missing
+    #[arg(long, env = "MOTIF_CREATE", value_parser = FalseyValueParser::new())]
+    pub create: bool,
+    /// With --create: partitions of each topic [default: as many as the inputs have]
+    #[arg(long, value_name = "N", env = "MOTIF_PARTITIONS", requires = "create", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub partitions: Option<u32>,
+    /// With --create: copies of each partition [default: as many as the inputs have, or else what the cluster does by default]
+    #[arg(long, value_name = "N", env = "MOTIF_REPLICATION", requires = "create", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub replication: Option<u32>,
+    /// How topics are shown: for people, or one JSON object a line
+    #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
+    pub format: Format,
 }
 
 fn parse_time(text: &str) -> Result<EventTime, String> {

@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::ports::SinkError;
 use crate::service::program::NotText;
 use crate::service::task::StrictViolation;
+use crate::service::upkeep::CannotCreate;
 
 /// How a command ended that could do its work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +35,7 @@ pub(super) fn code(outcome: anyhow::Result<Outcome>) -> ExitCode {
             say(&format!("motif: {error:#}"));
             let users = error.is::<UserFault>()
                 || error.is::<NotText>()
+                || error.is::<CannotCreate>()
                 || matches!(error.downcast_ref(), Some(ConfigError::Wrong(_)))
                 || error.chain().any(|cause| cause.is::<StrictViolation>());
             ExitCode::from(if users { 1 } else { 2 })

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod deployment;
 mod exit;
 mod explain;
 mod files;
@@ -16,6 +17,7 @@ mod sample;
 mod subscribe;
 mod test;
 mod text;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Subscribe(arguments) => subscribe::subscribe(arguments),
         Command::Sample(arguments) => sample::sample(&arguments),
+        Command::Topics(arguments) => topics::topics(&arguments),
     };
     exit::code(outcome)
 }

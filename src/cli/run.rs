@@ -108,7 +108,7 @@ fn refuse_open_address(address: Option<std::net::SocketAddr>) -> Result<(), User
 }
 
 /// The configuration binds streams that the patterns know, and all that they read.
-fn check_bindings(config: &Config, program: &Program) -> Result<(), UserFault> {
+pub(super) fn check_bindings(config: &Config, program: &Program) -> Result<(), UserFault> {
     let names: Vec<&str> = program.schema.streams.iter().map(|stream| stream.name.as_str()).collect();
     if let Some(name) = config.streams.keys().find(|name| !names.contains(&name.as_str())) {
         let hint = crate::language::nearest(name, names.iter().copied()).map(|name| format!("; did you mean `{name}`?"));

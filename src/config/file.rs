@@ -138,6 +138,7 @@ pub fn parse(text: &str, path: &str, folder: &Path) -> Result<Config, ConfigProb
     let document: Document = toml::from_str(text).map_err(|error| syntax_problem(&error, text, path))?;
     let problem = |what: String| ConfigProblem { path: path.to_owned(), line: None, what };
     let mut config = Config::one_shot(document.service.patterns.iter().map(|path| folder.join(path)).collect());
+    config.file = Some(PathBuf::from(path));
     config.name = document.service.name;
     config.state = document.service.state.map(|path| folder.join(path));
     config.workers = document.service.workers.max(1);

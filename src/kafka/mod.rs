@@ -6,6 +6,7 @@
 //! | `group` | the rebalance callback: one topic leads, the others follow it partition by partition |
 //! | `transport` | [`Member`]: a worker's part in the group and its transactions |
 //! | `bystander` | consumers that take part in no group |
+//! | `admin` | [`Admin`]: topics described and made |
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
 //! | `failure` | which error leaves what behind |
@@ -14,6 +15,7 @@
 //! Never used, for the reasons that `settings` and the measurements behind it give: `flush` before a commit (it polls 100 ms at a time), partition
 //! queues (they stall), subscriptions to more than one topic (the assignors tear tasks apart).
 
+mod admin;
 mod bystander;
 mod failure;
 mod ffi;
@@ -23,6 +25,7 @@ mod survey;
 mod topic_log;
 mod transport;
 
+pub use admin::Admin;
 pub use settings::{Identity, Link};
 pub use survey::{Survey, Topics};
 pub use topic_log::TopicLog;

@@ -112,6 +112,14 @@ impl Link {
         config
     }
 
+    /// Describes and makes topics.
+    pub(super) fn admin(&self) -> ClientConfig {
+        let mut config = self.client();
+        let others: Vec<_> = CONSUMER.into_iter().chain(PRODUCER).chain(FIXED).collect();
+        self.add(&mut config, &[], &others);
+        config
+    }
+
     /// A transactional producer.
     pub(super) fn producer(&self, identity: Identity) -> ClientConfig {
         let mut config = self.client();

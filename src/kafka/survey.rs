@@ -70,10 +70,7 @@ impl Survey {
     /// Connects and takes stock. An error where no broker answers.
     pub fn open(link: &Link, topics: Topics) -> Result<Self, TransportError> {
         let client: BystanderConsumer = link.consumer().map_err(|error| failure::of_call("settings", &error))?;
-        let metadata = client.fetch_metadata(None, START_TIMEOUT).map_err(|_| {
-            let seconds = START_TIMEOUT.as_secs();
-            TransportError::fatal(format!("no Kafka broker answers at {} (waited {seconds} s); check the address, and that the broker runs", link.brokers))
-        })?;
+        let metadata = metadata(&client, link)?;
         Ok(Self { link: link.clone(), topics, client, metadata })
     }
 
@@ -155,6 +152,14 @@ impl Survey {
             })
             .collect()
     }
+}
+
+/// All topics and brokers. An error where no broker answers.
+pub(super) fn metadata(client: &BystanderConsumer, link: &Link) -> Result<Metadata, TransportError> {
+    client.fetch_metadata(None, START_TIMEOUT).map_err(|_| {
+        let seconds = START_TIMEOUT.as_secs();
+        TransportError::fatal(format!("no Kafka broker answers at {} (waited {seconds} s); check the address, and that the broker runs", link.brokers))
+    })
 }
 
 impl TopicSurvey for Survey {

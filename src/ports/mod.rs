@@ -16,6 +16,7 @@ mod record;
 mod sink;
 mod source;
 mod state_store;
+mod topic;
 mod transport;
 
 pub use match_log::{LogEntry, LogError, LogPosition, MatchLog};
@@ -24,4 +25,5 @@ pub use record::{Original, Record, RecordBatch};
 pub use sink::{LineSink, SinkError};
 pub use source::{Read, Source, SourceError};
 pub use state_store::{EntryVisitor, StateStore, StoreError, WriteBatch};
+pub use topic::{NewTopic, TopicFacts};
 pub use transport::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, TopicSurvey, Transport, TransportError};

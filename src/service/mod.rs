@@ -11,6 +11,7 @@
 //! | `state` | what is kept under which key |
 //! | `embedded/` | one process: files, standard streams and published events; one epoch is one atomic write |
 //! | `topics/` | Kafka to Kafka: one epoch is one transaction |
+//! | `upkeep/` | what operators ask of a deployment on Kafka |
 //! | `state_folder` | the folder that the user names for state |
 //! | `match_log` | the embedded log of matches for subscribers |
 //! | `stop`, `progress` | how a run is told to end; how far it is |
@@ -25,6 +26,7 @@ mod state_folder;
 mod stop;
 pub mod task;
 pub mod topics;
+pub mod upkeep;
 
 use state_folder::slot_folder;
 

@@ -83,8 +83,12 @@ impl Broker {
     }
 
     pub fn create_topic(&self, name: &str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]);
+    }
+
+    pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().expect("a client");
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(NewTopic::new(name, partitions, TopicReplication::Fixed(-1)), |topic, (name, value)| topic.set(name, value));
         let options = AdminOptions::new().operation_timeout(Some(LIMIT));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let created = runtime.block_on(admin.create_topics(&[topic], &options)).expect("the broker answers");

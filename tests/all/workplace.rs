@@ -130,6 +130,10 @@ impl Running {
         self.child().stdout.take().expect("a pipe")
     }
 
+    pub fn take_stderr(&mut self) -> std::process::ChildStderr {
+        self.child().stderr.take().expect("a pipe")
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.child().try_wait().expect("a child").is_some()
     }

@@ -11,10 +11,10 @@ use crate::kafka::{Link, Survey, Topics};
 use crate::language::Source;
 use crate::pattern::Program;
 use crate::ports::{InputPartition, TopicSurvey, TransportError};
-use crate::service::StopSignal;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::pattern_set::{Evaluation, PatternSet};
 use crate::service::topics::slot::Slot;
+use crate::service::{StopSignal, upkeep};
 
 /// How many partitions' ends are asked for at a time.
 const SURVEY_THREADS: usize = 16;
@@ -65,14 +65,11 @@ impl Deployment {
         let inputs = input_topics(&program, config);
         anyhow::ensure!(!inputs.is_empty(), "no stream comes from a topic");
         refuse_shared_topics(&program, &inputs)?;
-        let link = Link {
-            brokers: kafka.brokers.clone(),
-            group: kafka.group.clone(),
-            properties: kafka.properties.clone(),
-            record_bytes_max: config.limits.record_bytes_max,
-        };
+        let link = upkeep::link(config, kafka);
         let topics = Topics::new(inputs.clone());
         let survey = Arc::new(Survey::open(&link, topics.clone())?);
+        upkeep::refuse_missing(&survey, &program, config, kafka)?;
+        upkeep::warn_of_retention(&program, config);
         let tasks = survey.tasks()?;
         let outputs = Outputs::find(&survey, kafka, tasks)?;
         let ends = match until_end {

@@ -3,3 +3,4 @@
 mod adapter;
 mod real_logs;
 mod service;
+mod topics;

@@ -77,6 +77,8 @@ fn found(name: &str, patterns: &str, stream: &str) -> Option<Vec<Found>> {
         broker.address
     );
     std::fs::write(&config, text).expect("written");
+    let made = Command::new(env!("CARGO_BIN_EXE_motif")).args(["topics", "--create", "--config"]).arg(&config).output().expect("motif starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let ran = Command::new(env!("CARGO_BIN_EXE_motif")).arg("run").arg("--config").arg(&config).arg("--until-end").output().expect("motif starts");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let mut by_pattern: BTreeMap<String, Found> = BTreeMap::new();

@@ -1,0 +1,17 @@
+//! What operators ask of a deployment on Kafka, beside the service and without taking part in it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `needs` | the topics that a configuration needs |
+//! | `findings` | decision: what is wrong with them |
+//! | `topics` | looking at them, and making what is missing |
+
+mod findings;
+mod needs;
+mod topics;
+
+pub use findings::{Finding, Severity};
+pub use needs::{Need, Purpose};
+pub use topics::{CannotCreate, CreateOptions, TopicReport, TopicState, create, inspect};
+
+pub(super) use topics::{link, refuse_missing, warn_of_retention};

@@ -1,0 +1,228 @@
+//! `motif topics`: what is there of what a configuration needs, and making what is missing.
+
+use anyhow::Context;
+
+use crate::config::{Config, KafkaConfig};
+use crate::kafka::{Admin, Link, Survey};
+use crate::pattern::Program;
+use crate::ports::{NewTopic, TopicFacts};
+use crate::service::upkeep::findings::{Facts, Finding, Severity, examine};
+use crate::service::upkeep::needs::{Need, Purpose, needs};
+
+/// A topic that the configuration needs.
+#[derive(Debug)]
+pub struct TopicReport {
+    pub need: Need,
+    pub state: TopicState,
+    /// `None`: it does not exist.
+    pub facts: Option<TopicFacts>,
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TopicState {
+    There,
+    Missing,
+    /// Just now.
+    Created,
+}
+
+/// How topics are to be made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CreateOptions {
+    /// Of every topic; `None`: as many as the inputs have.
+    pub partitions: Option<u32>,
+    /// Copies of each partition; `None`: as many as the inputs have, or else as the cluster does by default.
+    pub replicas: Option<u32>,
+}
+
+/// Why topics cannot be made as things stand: what the user gave is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotCreate {
+    #[error("no input topic exists yet; say with --partitions how many partitions all of them are to have")]
+    PartitionsUnknown,
+    #[error("topic {topic} has {found} partitions, and --partitions says {asked}: inputs must have the same number; leave the option out to take {found}")]
+    PartitionsDiffer { topic: String, found: u32, asked: u32 },
+}
+
+impl TopicReport {
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// Looks only.
+pub fn inspect(program: &Program, config: &Config) -> anyhow::Result<Vec<TopicReport>> {
+    let (admin, needs) = open(program, config)?;
+    let facts = facts(&admin, &needs)?;
+    Ok(report(needs, &facts, &[]))
+}
+
+/// Makes what is missing, then looks. What exists is left as it is.
+pub fn create(program: &Program, config: &Config, options: CreateOptions) -> anyhow::Result<Vec<TopicReport>> {
+    let (admin, needs) = open(program, config)?;
+    let before = facts(&admin, &needs)?;
+    let inputs = plan_inputs(&needs, &before, options)?;
+    admin.create(&inputs)?;
+    // What is written depends on how the inputs turned out: the cluster's defaults are known only now.
+    let between = facts(&admin, &needs)?;
+    let outputs = plan_outputs(&needs, &between, options)?;
+    admin.create(&outputs)?;
+    let created: Vec<String> = inputs.into_iter().chain(outputs).map(|topic| topic.name).collect();
+    Ok(report(needs.clone(), &facts(&admin, &needs)?, &created))
+}
+
+fn open(program: &Program, config: &Config) -> anyhow::Result<(Admin, Vec<Need>)> {
+    let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
+    Ok((Admin::open(&link(config, kafka))?, needs(program, config, kafka)))
+}
+
+/// How to reach the cluster that a configuration names.
+pub(in crate::service) fn link(config: &Config, kafka: &KafkaConfig) -> Link {
+    Link { brokers: kafka.brokers.clone(), group: kafka.group.clone(), properties: kafka.properties.clone(), record_bytes_max: config.limits.record_bytes_max }
+}
+
+/// Before a service starts: names every topic that does not exist, and the command that makes them.
+pub(in crate::service) fn refuse_missing(survey: &Survey, program: &Program, config: &Config, kafka: &KafkaConfig) -> anyhow::Result<()> {
+    let needs = needs(program, config, kafka);
+    let missing: Vec<&str> = needs.iter().map(|need| need.topic.as_str()).filter(|topic| survey.partitions(topic).is_err()).collect();
+    let file = config.file.as_deref().map_or("FILE".to_owned(), |file| file.display().to_string());
+    let remedy = format!("`motif topics --config {file} --create` makes what is missing");
+    match missing.as_slice() {
+        [] => Ok(()),
+        [topic] => anyhow::bail!("topic {topic} does not exist at {}; {remedy}", kafka.brokers),
+        topics => anyhow::bail!("topics {} do not exist at {}; {remedy}", topics.join(", "), kafka.brokers),
+    }
+}
+
+/// Logs what `motif topics` says of inputs whose records are about to be deleted. The start does not wait for that; where it cannot be told, nothing is said.
+pub(in crate::service) fn warn_of_retention(program: &Program, config: &Config) {
+    let (program, config) = (program.clone(), config.clone());
+    std::thread::spawn(move || {
+        let inputs = inspect(&program, &config).unwrap_or_default().into_iter().filter(|report| report.need.is_input());
+        for finding in inputs.flat_map(|report| report.findings) {
+            tracing::warn!("{}", finding.what);
+        }
+    });
+}
+
+fn facts(admin: &Admin, needs: &[Need]) -> anyhow::Result<Facts> {
+    let topics: Vec<&str> = needs.iter().map(|need| need.topic.as_str()).collect();
+    Ok(Facts { brokers: admin.brokers(), topics: admin.describe(&topics)? })
+}
+
+fn report(needs: Vec<Need>, facts: &Facts, created: &[String]) -> Vec<TopicReport> {
+    let findings = examine(&needs, facts);
+    let report = |(need, findings): (Need, Vec<Finding>)| {
+        let facts = facts.topics.get(&need.topic).cloned();
+        let state = match &facts {
+            None => TopicState::Missing,
+            Some(_) if created.contains(&need.topic) => TopicState::Created,
+            Some(_) => TopicState::There,
+        };
+        TopicReport { need, state, facts, findings }
+    };
+    needs.into_iter().zip(findings).map(report).collect()
+}
+
+fn plan_inputs(needs: &[Need], facts: &Facts, options: CreateOptions) -> Result<Vec<NewTopic>, CannotCreate> {
+    if let Some(asked) = options.partitions
+        && let Some((need, found)) = needs.iter().filter(|need| need.is_input()).find_map(|need| Some((need, facts.topics.get(&need.topic)?.partitions)))
+        && found != asked
+    {
+        return Err(CannotCreate::PartitionsDiffer { topic: need.topic.clone(), found, asked });
+    }
+    plan(needs, facts, options, Need::is_input)
+}
+
+fn plan_outputs(needs: &[Need], facts: &Facts, options: CreateOptions) -> Result<Vec<NewTopic>, CannotCreate> {
+    plan(needs, facts, options, |need| !need.is_input())
+}
+
+fn plan(needs: &[Need], facts: &Facts, options: CreateOptions, wanted: impl Fn(&Need) -> bool) -> Result<Vec<NewTopic>, CannotCreate> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| wanted(need) && !facts.topics.contains_key(&need.topic)).collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let partitions = facts.tasks(needs).or(options.partitions).ok_or(CannotCreate::PartitionsUnknown)?;
+    let as_inputs = needs.iter().filter(|need| need.is_input()).find_map(|need| Some(facts.topics.get(&need.topic)?.replicas));
+    let replicas = options.replicas.or(as_inputs);
+    let retention = facts.input_retention(needs);
+    let new = |need: &Need| NewTopic { name: need.topic.clone(), partitions, replicas, settings: settings(need, replicas, retention) };
+    Ok(missing.into_iter().map(new).collect())
+}
+
+fn settings(need: &Need, replicas: Option<u32>, input_retention: Option<i64>) -> Vec<(&'static str, String)> {
+    let mut settings = Vec::new();
+    if !need.is_input() {
+        settings.push(("cleanup.policy", "delete".to_owned()));
+    }
+    if replicas.is_some_and(|replicas| replicas > 2) {
+        settings.push(("min.insync.replicas", "2".to_owned()));
+    }
+    if need.is_for(&Purpose::Journal) {
+        // Where nobody tells how long the inputs are kept, only for ever is surely long enough.
+        settings.push(("retention.ms", input_retention.unwrap_or(-1).to_string()));
+        settings.push(("retention.bytes", "-1".to_owned()));
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs() -> Vec<Need> {
+        let need = |topic: &str, purpose| Need { topic: topic.to_owned(), purposes: vec![purpose] };
+        vec![
+            need("a", Purpose::Input("a".to_owned())),
+            need("b", Purpose::Input("b".to_owned())),
+            need("m", Purpose::Matches),
+            need("g.journal", Purpose::Journal),
+        ]
+    }
+
+    fn there(topics: &[(&str, u32, u32, &str)]) -> Facts {
+        let facts = |(name, partitions, replicas, retention): &(&str, u32, u32, &str)| {
+            let settings = [("retention.ms".to_owned(), (*retention).to_owned())].into();
+            ((*name).to_owned(), TopicFacts { partitions: *partitions, replicas: *replicas, settings, outlived: 0 })
+        };
+        Facts { brokers: 3, topics: topics.iter().map(facts).collect() }
+    }
+
+    fn shown(planned: &[NewTopic]) -> Vec<String> {
+        let settings = |topic: &NewTopic| topic.settings.iter().map(|(name, value)| format!(" {name}={value}")).collect::<String>();
+        planned.iter().map(|topic| format!("{} {} {:?}{}", topic.name, topic.partitions, topic.replicas, settings(topic))).collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_made_like_the_inputs_that_are_there() {
+        let facts = there(&[("b", 8, 3, "3600000")]);
+        let planned = plan_inputs(&needs(), &facts, CreateOptions::default()).expect("possible");
+        assert_eq!(shown(&planned), ["a 8 Some(3) min.insync.replicas=2"]);
+        let facts = there(&[("a", 8, 1, "-1"), ("b", 8, 1, "3600000"), ("m", 2, 1, "1")]);
+        let planned = plan_outputs(&needs(), &facts, CreateOptions::default()).expect("possible");
+        assert_eq!(shown(&planned), ["g.journal 8 Some(1) cleanup.policy=delete retention.ms=-1 retention.bytes=-1"]);
+        let facts = there(&[("a", 8, 1, "60000"), ("b", 8, 1, "3600000")]);
+        let planned = plan_outputs(&needs(), &facts, CreateOptions { partitions: None, replicas: Some(2) }).expect("possible");
+        assert_eq!(shown(&planned), ["m 8 Some(2) cleanup.policy=delete", "g.journal 8 Some(2) cleanup.policy=delete retention.ms=3600000 retention.bytes=-1"]);
+    }
+
+    #[test]
+    fn where_nothing_is_there_the_number_of_partitions_is_asked_for() {
+        let none = there(&[]);
+        let error = plan_inputs(&needs(), &none, CreateOptions::default()).expect_err("unknown").to_string();
+        assert!(error.contains("--partitions"), "{error}");
+        let options = CreateOptions { partitions: Some(4), replicas: None };
+        assert_eq!(shown(&plan_inputs(&needs(), &none, options).expect("possible")), ["a 4 None", "b 4 None"]);
+        let error = plan_inputs(&needs(), &there(&[("b", 8, 3, "1")]), options).expect_err("another number").to_string();
+        assert!(error.contains("topic b has 8 partitions") && error.contains("says 4"), "{error}");
+    }
+
+    #[test]
+    fn what_is_there_is_left_alone() {
+        let all = there(&[("a", 8, 1, "1"), ("b", 3, 1, "1"), ("m", 2, 1, "1"), ("g.journal", 1, 1, "1")]);
+        assert_eq!(plan_inputs(&needs(), &all, CreateOptions::default()).expect("nothing to do"), []);
+        assert_eq!(plan_outputs(&needs(), &all, CreateOptions::default()).expect("nothing to do"), []);
+    }
+}
