@@ -66,7 +66,6 @@ fn found(name: &str, patterns: &str, stream: &str) -> Option<Vec<Found>> {
     let output = unique("output");
     broker.create_topic(&output, 2);
     let service = unique("service");
-    broker.create_topic(&format!("{service}.journal"), 4);
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("motif.toml");
     let text = format!(
