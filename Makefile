@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/motif/target
 CARGO := cargo
 MOTIF := $(CARGO_TARGET_DIR)/release/motif
 
-.PHONY: help demo demo-kafka test bench lint fmt build fuzz install-missing
+.PHONY: help demo demo-kafka test torture bench lint fmt build fuzz install-missing
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -24,6 +24,9 @@ test: build ## Run all tests, those on a real Apache Kafka included
 
 fuzz: build ## Search for differences between the engine and its brute-force reading, for long
 	MOTIF_TEST_CASES=$(or $(CASES),200000) $(CARGO) test --release --test all -- --nocapture oracle laws parser printer
+
+torture: build ## Kill, freeze and end processes on Kafka for minutes: each match must come out once
+	$(CARGO) test --release --test all -- --ignored --nocapture --test-threads 1 torture
 
 bench: install-missing ## Measure, and print one table
 	$(CARGO) bench --profile release

@@ -150,6 +150,22 @@ impl Broker {
         read
     }
 
+    /// The next offset that a group has committed of each of these partitions; the third, an offset, is not looked at. 0 where there is none, or no answer yet.
+    pub fn committed(&self, group: &str, partitions: &[(String, i32, i64)]) -> Vec<i64> {
+        let consumer: BaseConsumer = self.config().set("group.id", group).create().expect("a client");
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, _) in partitions {
+            list.add_partition(topic, *partition);
+        }
+        // Not told while a transaction is open.
+        let Ok(list) = consumer.committed_offsets(list, Duration::from_secs(5)) else { return vec![0; partitions.len()] };
+        let offset = |(topic, partition, _): &(String, i32, i64)| match list.find_partition(topic, *partition).expect("asked for").offset() {
+            Offset::Offset(offset) => offset,
+            _ => 0,
+        };
+        partitions.iter().map(offset).collect()
+    }
+
     /// How many partitions each member of a settled group has; nothing while it is being rebalanced.
     pub fn shares(&self, group: &str) -> Vec<usize> {
         let consumer: BaseConsumer = self.config().create().expect("a client");

@@ -4,7 +4,7 @@
 
 mod ends;
 mod kills;
-mod made_up;
+pub mod made_up;
 mod real_logs;
 mod refusals;
 mod reread;

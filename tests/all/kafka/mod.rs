@@ -4,3 +4,4 @@ mod adapter;
 mod real_logs;
 mod service;
 mod topics;
+mod torture;
