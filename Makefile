@@ -28,8 +28,8 @@ fuzz: build ## Search for differences between the engine and its brute-force rea
 torture: build ## Kill, freeze and end processes on Kafka for minutes: each match must come out once
 	$(CARGO) test --release --test all -- --ignored --nocapture --test-threads 1 torture
 
-bench: install-missing ## Measure, and print one table
-	$(CARGO) bench --profile release
+bench: install-missing ## Measure, and print one table. Less: ONLY=engine (a section, or a part of rows' names), RUNS=1, PEERS=no, PART=10 (a tenth)
+	MOTIF_BENCH_ONLY="$(ONLY)" MOTIF_BENCH_RUNS="$(RUNS)" MOTIF_BENCH_PEERS="$(PEERS)" MOTIF_BENCH_PART="$(PART)" $(CARGO) bench --profile release
 
 lint: install-missing ## What CI asks of the code
 	$(CARGO) fmt --check

@@ -1,29 +1,36 @@
 //! Workloads that other engines are measured with as well: typed events in memory, their fields from a hash of their number.
 //!
-//! Event i, in 64-bit words:
+//! Event i, in 64-bit words; `types` is 10, and 1,000 for `rules`:
 //!
 //! ```text
 //! h = i * 0x9E3779B97F4A7C15;  h ^= h >> 29;  h *= 0xBF58476D1CE4E5B9;  h ^= h >> 32
-//! k = (h >> 8 & 0x7fffffff) % keys    typ = (h >> 40 & 0xffff) % 10    amt = (h >> 3 & 0x3ff) % 1000
+//! k = (h >> 8 & 0x7fffffff) % keys    typ = (h >> 40 & 0xffff) % types    amt = (h >> 3 & 0x3ff) % 1000
 //! time = 1_700_000_000_000 + i / 10 ms: ten thousand events a second, in order
 //! ```
+
+use std::fmt::Write;
+use std::ops::Range;
 
 use motif::engine::{Effect, Engine, EngineOptions, Input};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Source, compile};
 use motif::pattern::Program;
 
-/// Events that are applied at a time.
-const BATCH_EVENTS: u64 = 1_000;
-const FIRST_MS: i64 = 1_700_000_000_000;
-const TYPES: u64 = 10;
+/// Events that are applied at a time, of so many.
+pub fn batch_events(events: u64) -> u64 {
+    if events < 100_000 { 100 } else { 1_000 }
+}
 
-/// One pattern over the events.
+const FIRST_MS: i64 = 1_700_000_000_000;
+
+/// Patterns over the events, by `k`; every start counts, other events are passed over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Workload {
     Pair,
     Triple,
     Absence,
+    /// So many patterns of two steps.
+    Rules(u32),
 }
 
 /// The fields of one event.
@@ -35,43 +42,65 @@ pub struct Fields {
     pub at_ms: i64,
 }
 
+/// One pattern of `rules`: the type and the least amount of its first step, the type of its second.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    pub first: i64,
+    pub least: i64,
+    pub second: i64,
+}
+
+impl Rule {
+    pub fn numbered(number: u32) -> Self {
+        let number = i64::from(number);
+        Self { first: number % 1000, least: number / 1000 * 50 % 1000, second: (number * 7 + 1) % 1000 }
+    }
+}
+
 impl Workload {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pair => "pair",
             Self::Triple => "triple",
             Self::Absence => "absence",
+            Self::Rules(_) => "rules",
         }
     }
 
-    fn text(self) -> &'static str {
+    pub fn types(self) -> u64 {
+        if matches!(self, Self::Rules(_)) { 1_000 } else { 10 }
+    }
+
+    pub fn patterns(self) -> u32 {
+        if let Self::Rules(rules) = self { rules } else { 1 }
+    }
+
+    /// The pattern file.
+    pub fn text(self) -> String {
+        let mut text = "stream events { k: int  typ: int  amt: int }\n".to_owned();
+        for number in 0..self.patterns() {
+            let (name, steps) = (self.name(), self.steps(number));
+            writeln!(text, "pattern {name}_{number} {{\n from events by k\n {steps}\n skip none\n emit k\n}}").expect("a string");
+        }
+        text
+    }
+
+    fn steps(self, number: u32) -> String {
         match self {
-            Self::Pair => {
-                "match a: events where typ == 0
-                  then b: events where typ == 1 and amt > a.amt
-                 within 10s"
-            }
-            Self::Triple => {
-                "match a: events where typ == 0
-                  then b: events where typ == 1 and amt > a.amt
-                  then c: events where typ == 2 and amt > b.amt
-                 within 60s"
-            }
-            Self::Absence => {
-                "match a: events where typ == 0
-                  then not b: events where typ == 1 for 10s"
+            Self::Pair => "match a: events where typ == 0 then b: events where typ == 1 and amt > a.amt within 10s".to_owned(),
+            Self::Triple => "match a: events where typ == 0 then b: events where typ == 1 and amt > a.amt \
+                             then c: events where typ == 2 and amt > b.amt within 60s"
+                .to_owned(),
+            Self::Absence => "match a: events where typ == 0 then not b: events where typ == 1 for 10s".to_owned(),
+            Self::Rules(_) => {
+                let Rule { first, least, second } = Rule::numbered(number);
+                format!("match a: events where typ == {first} and amt >= {least} then b: events where typ == {second} within 10s")
             }
         }
     }
 
-    /// Every start counts.
-    fn program(self) -> Program {
-        let text = format!(
-            "stream events {{ k: int  typ: int  amt: int }}\npattern {} {{\n from events by k\n {}\n skip none\n emit k\n}}\n",
-            self.name(),
-            self.text()
-        );
-        let compiled = compile(&[Source { path: "workload.motif".to_owned(), text }]);
+    pub fn program(self) -> Program {
+        let compiled = compile(&[Source { path: "workload.motif".to_owned(), text: self.text() }]);
         assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
         compiled.program
     }
@@ -81,9 +110,10 @@ impl Workload {
         let mut engine = Engine::new(&self.program(), EngineOptions::default());
         let mut effects = Vec::new();
         let mut matches = 0;
-        for first in (0..events).step_by(usize::try_from(BATCH_EVENTS).expect("small")) {
-            let last = (first + BATCH_EVENTS).min(events);
-            engine.apply_batch((first..last).map(|number| arrival(number, keys)), &mut effects);
+        let batch = batch_events(events);
+        for first in (0..events).step_by(usize::try_from(batch).expect("small")) {
+            let last = (first + batch).min(events);
+            apply(&mut engine, first..last, |number| fields(number, keys, self.types()), &mut effects);
             matches += count(&mut effects);
             reached(last);
         }
@@ -92,12 +122,17 @@ impl Workload {
     }
 }
 
-fn count(effects: &mut Vec<Effect>) -> u64 {
+/// Hands numbered events to the engine, in one batch: the one place that knows how.
+pub fn apply(engine: &mut Engine, numbers: Range<u64>, fields: impl Fn(u64) -> Fields, effects: &mut Vec<Effect>) {
+    engine.apply_batch(numbers.map(|number| arrival(number, fields(number))), effects);
+}
+
+/// How many matches came out, and makes room for more.
+pub fn count(effects: &mut Vec<Effect>) -> u64 {
     effects.drain(..).map(|effect| u64::from(matches!(effect, Effect::Matched(_)))).sum()
 }
 
-fn arrival(number: u64, keys: u64) -> Input {
-    let Fields { k, typ, amt, at_ms } = fields(number, keys);
+fn arrival(number: u64, Fields { k, typ, amt, at_ms }: Fields) -> Input {
     let event = Event {
         stream: StreamId(0),
         partition: 0,
@@ -108,12 +143,12 @@ fn arrival(number: u64, keys: u64) -> Input {
     Input::Arrive { event, position: number, next_position: number + 1 }
 }
 
-pub fn fields(number: u64, keys: u64) -> Fields {
+pub fn fields(number: u64, keys: u64, types: u64) -> Fields {
     let mut hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     hash ^= hash >> 29;
     hash = hash.wrapping_mul(0xBF58_476D_1CE4_E5B9);
     hash ^= hash >> 32;
     let part = |shift: u32, mask: u64, modulus: u64| ((hash >> shift & mask) % modulus).cast_signed();
     let at_ms = FIRST_MS + (number / 10).cast_signed();
-    Fields { k: part(8, 0x7fff_ffff, keys), typ: part(40, 0xffff, TYPES), amt: part(3, 0x3ff, 1000), at_ms }
+    Fields { k: part(8, 0x7fff_ffff, keys), typ: part(40, 0xffff, types), amt: part(3, 0x3ff, 1000), at_ms }
 }
