@@ -24,6 +24,7 @@ mod measure;
 pub mod peers;
 pub mod table;
 pub mod workloads {
+    pub mod cards;
     pub mod typed;
     pub mod web_log;
 }
