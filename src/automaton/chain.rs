@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::Event;
+use crate::event::{Event, Place};
 use crate::pattern::{Chosen, StepId};
 
 /// The last event chosen, and all before it. Never empty, never changed.
@@ -25,6 +25,11 @@ impl Link {
     /// From the last back to the first.
     pub(super) fn links(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |link| link.parent.as_deref())
+    }
+
+    /// The place of the first event chosen.
+    pub(super) fn start(&self) -> Place {
+        self.links().last().map_or(Place::FIRST, |first| first.event.place())
     }
 
     /// In the order taken.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::automaton::class::{Class, Fit};
 use crate::automaton::graph::{Graph, Point, START};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, Timing, Way, WayId};
@@ -38,33 +39,43 @@ impl Automaton {
                     after.retain(|way| ways[way as usize].to.is_some());
                 }
                 let (step, condition, until) = (taking.step, taking.condition, taking.until);
-                Node { step, condition, until, ways: range, completes, after, enclosed_by }
+                Node { step, condition, until, ways: range, completes, after, enclosed_by, awaited: Class::NOTHING }
             })
             .collect();
         let timing = timing(&pattern, &ways, &demands);
-        let sees_every_event = ways.iter().any(|way| {
-            let demand = &demands[way.demand.0 as usize];
-            demand.how == How::Next || !demand.no_next.is_empty() || demand.greedy.iter().any(|hunger| hunger.next_only)
-        });
+        let some_way = |demands_it: fn(&Demand) -> bool| ways.iter().any(|way| demands_it(&demands[way.demand.0 as usize]));
+        let asks_fresh = some_way(|demand| !demand.no_next.is_empty() || demand.greedy.iter().any(|hunger| hunger.next_only));
+        let sees_every_event = asks_fresh || some_way(|demand| demand.how == How::Next);
         let steps = || (0..).zip(&pattern.steps).map(|(id, _)| StepId(id));
         let bits = |end: fn(&Without) -> Option<StepId>| steps().map(|step| bits_of(&pattern.without, end, step)).collect();
         let mut streams: Vec<_> = pattern.steps.iter().map(|step| step.stream).collect();
         streams.sort_unstable();
         streams.dedup();
-        Self {
+        let fits = Fit::all(&pattern);
+        let counted = fits[pattern.conditions.len()..].iter().map(|fit| fit.bit).reduce(Class::with).unwrap_or(Class::EMPTY);
+        let mut automaton = Self {
             start,
-            looks_back: pattern.conditions.iter().map(|condition| condition.looks_back()).collect(),
+            fits,
+            counted,
+            beginning: Class::EMPTY,
             opens: bits(|without| without.from),
             closes: bits(|without| without.to),
             name_rank: name_ranks(&pattern),
             streams,
             timing,
             sees_every_event,
+            asks_fresh,
             nodes,
             ways,
             demands,
             pattern,
+        };
+        for place in 0..automaton.nodes.len() {
+            automaton.nodes[place].awaited = automaton.awaited(&automaton.nodes[place].after);
         }
+        let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
+        automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);
+        automaton
     }
 }
 

@@ -76,10 +76,10 @@ impl Runs {
             let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: self.dropped };
             let floor = deliver(automaton, &instant, &mut due.complete, decided);
             if let Some(floor) = floor {
-                self.alive.retain(|run| floor.spares(run.start));
+                self.alive.retain(|run| floor.spares_run(run));
             }
             deliver_timeouts(automaton, &instant, floor, due.timed_out, decided);
-            self.find_next();
+            self.look_over();
         }
         if instant == EventTime::END {
             *self = Self::default();
@@ -89,7 +89,7 @@ impl Runs {
 
 /// Takes from the run the ways whose time is up; false if none is left.
 fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due, watch: &W) -> bool {
-    let (first, last) = (run.start.time, run.chain.event.time);
+    let (first, last) = (run.start, run.chain.event.time);
     let before = run.ways.clone();
     let mut absent = false;
     run.ways.retain(|id| {
@@ -104,7 +104,7 @@ fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: Event
     if absent {
         run.ways.retain(|way| automaton.way(way).to.is_some());
     }
-    let complete = || Complete { start: run.start, chain: run.chain.clone() };
+    let complete = || Complete::of(run.chain.clone());
     let came_out = run.matched || run.timed_out;
     if absent && !came_out {
         due.complete.push(complete());

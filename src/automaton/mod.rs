@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `graph`, `ways`, `compile` | the pattern unrolled; the automaton; from the one to the other |
 //! | `dump`, `diagram` | the automaton as text, and as a picture |
+//! | `class` | what is known of an event before any run is looked at |
 //! | `chain`, `way_set`, `runs` | what a run has chosen; the ways it still has; all runs of a key |
 //! | `moves` | what an event does to a run |
 //! | `deadline` | what time does to it |
@@ -34,6 +35,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 mod chain;
+mod class;
 mod compile;
 mod deadline;
 mod diagram;
@@ -53,7 +55,8 @@ use crate::event::{Event, EventTime};
 use crate::pattern::StepId;
 
 pub use diagram::DiagramFormat;
-pub use runs::{Limits, Runs, Stepped};
+pub use class::{Class, ClassBit};
+pub use runs::{Arrival, Limits, Runs, Stepped};
 pub use watch::{Deadline, Role, Watch};
 pub use ways::Automaton;
 

@@ -1,31 +1,25 @@
 //! What one event does to one run: which of its ways it takes, which it passes over, which it ends.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::automaton::chain::Link;
-use crate::automaton::runs::Run;
+use crate::automaton::class::Class;
+use crate::automaton::runs::{Marks, Run};
 use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
-use crate::event::{Event, Place};
+use crate::event::{Event, EventTime};
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
 pub(super) struct Hand<'a, W: Watch + ?Sized> {
     automaton: &'a Automaton,
     event: &'a Arc<Event>,
-    place: Place,
+    class: Class,
     moment: Moment<'a>,
     watch: &'a W,
-    /// The class: for each of the first conditions a bit that says whether it was evaluated, and one whether it holds. Conditions that look back
-    /// differ between runs and are not kept; nor are those beyond, of which hardly a pattern has any.
-    known: [Cell<u64>; CLASS_WORDS],
-    holds: [Cell<u64>; CLASS_WORDS],
 }
-
-const CLASS_WORDS: usize = 2;
 
 /// What comes of an event; put together over all runs of the key.
 #[derive(Debug, Default)]
@@ -57,9 +51,9 @@ struct Stand<'a> {
 /// Who takes the event: a run as it was when the event came, or the start.
 struct Taker<'a> {
     chain: Option<&'a Arc<Link>>,
-    start: Place,
-    inside: u64,
-    broken: u64,
+    /// The time of its first event.
+    start: EventTime,
+    marks: Marks,
 }
 
 /// What the event does to a way.
@@ -84,28 +78,29 @@ impl Fate {
 const AT_START: Stand<'static> = Stand { chosen: &NothingChosen, last: None, fresh: true };
 
 impl<'a, W: Watch + ?Sized> Hand<'a, W> {
-    pub(super) fn new(automaton: &'a Automaton, event: &'a Arc<Event>, moment: Moment<'a>, watch: &'a W) -> Self {
-        Self { automaton, event, place: event.place(), moment, watch, known: Default::default(), holds: Default::default() }
-    }
-
-    /// Whether the event can be the first of a run.
-    pub(super) fn begins(&self) -> bool {
-        self.automaton.start.clone().any(|way| matches!(self.meet(way, &AT_START).outcome, Outcome::Taken(_)))
+    pub(super) fn new(automaton: &'a Automaton, event: &'a Arc<Event>, class: Class, moment: Moment<'a>, watch: &'a W) -> Self {
+        Self { automaton, event, class, moment, watch }
     }
 
     /// Begins the runs whose first event this is.
     pub(super) fn begin(&self, out: &mut Yield) {
+        if !self.watch.watches() && !self.automaton.may_begin(self.class) {
+            return;
+        }
         out.taken.clear();
         for way in self.automaton.start.clone() {
             if let Outcome::Taken(node) = self.meet(way, &AT_START).outcome {
                 out.taken.push(node);
             }
         }
-        self.take(&Taker { chain: None, start: self.place, inside: 0, broken: 0 }, out);
+        self.take(&Taker { chain: None, start: self.event.time, marks: Marks::default() }, out);
     }
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
     pub(super) fn come_by(&self, run: &mut Run, out: &mut Yield) -> Passed {
+        if !self.watch.watches() && !self.class.meets(run.awaited) {
+            return Passed::On;
+        }
         out.taken.clear();
         let stand = Stand { chosen: &*run.chain, last: Some(&run.chain.event), fresh: run.fresh };
         let mut accepted = false;
@@ -118,9 +113,9 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
             }
             fate.stays
         });
-        self.take(&Taker { chain: Some(&run.chain), start: run.start, inside: run.inside, broken: run.broken }, out);
+        self.take(&Taker { chain: Some(&run.chain), start: run.start, marks: run.marks() }, out);
         if accepted && !run.matched && !run.timed_out {
-            out.complete.push(Complete { start: run.start, chain: run.chain.clone() });
+            out.complete.push(Complete::of(run.chain.clone()));
         }
         changed |= self.enclose(run, accepted);
         if run.ways.is_empty() {
@@ -129,7 +124,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         run.fresh = false;
         run.matched |= accepted;
         if changed {
-            run.deadline = self.automaton.deadline(&run.ways, run.start.time, run.chain.event.time);
+            run.deadline = self.automaton.deadline(&run.ways, run.start, run.chain.event.time);
         }
         Passed::On
     }
@@ -137,13 +132,16 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     /// The event is passed over: what would enclose it against a `without` is over. True if some way went.
     fn enclose(&self, run: &mut Run, accepted: bool) -> bool {
         let mut shut = 0;
-        if run.inside != 0 && !run.ways.is_empty() {
+        let marks = run.marks();
+        if marks.inside != 0 && !run.ways.is_empty() {
             for (bit, condition) in self.automaton.withouts() {
-                if run.inside & bit != 0 && self.fits(Role::Without, condition, &*run.chain) {
+                if marks.inside & bit != 0 && self.fits(Role::Without, condition, &*run.chain) {
                     shut |= bit;
                 }
             }
-            run.broken |= shut;
+            if shut != 0 {
+                run.mark(Marks { broken: marks.broken | shut, ..marks });
+            }
         }
         if shut == 0 && !accepted {
             return false;
@@ -165,7 +163,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         taken.dedup();
         for nodes in taken.chunk_by(|one, other| node(one).step == node(other).step) {
             let step = node(&nodes[0]).step;
-            if taker.broken & self.automaton.closes[usize::from(step.0)] == 0 {
+            if taker.marks.broken & self.automaton.closes[usize::from(step.0)] == 0 {
                 self.take_as(step, nodes.iter().map(node), taker, born, complete);
             }
         }
@@ -183,10 +181,11 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         let chain = Link::new(step, self.event.clone(), taker.chain.cloned());
         let completes = nodes.clone().any(|node| node.completes);
         if completes {
-            complete.push(Complete { start: taker.start, chain: chain.clone() });
+            complete.push(Complete::of(chain.clone()));
         }
         let first = nodes.next().expect("some node took the event");
         let mut ways = first.after.clone();
+        let awaited = nodes.clone().fold(first.awaited, |awaited, node| awaited.with(node.awaited));
         if nodes.clone().next().is_some() {
             ways = WaySet::union(std::iter::once(first).chain(nodes).map(|node| &node.after));
             if completes {
@@ -196,10 +195,12 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         if ways.is_empty() {
             return;
         }
-        let inside = taker.inside | self.automaton.opens[usize::from(step.0)];
-        let deadline = self.automaton.deadline(&ways, taker.start.time, self.event.time);
-        let (start, broken) = (taker.start, taker.broken);
-        born.push(Run { chain, start, ways, deadline, inside, broken, fresh: true, matched: completes, timed_out: false });
+        let marks = Marks { inside: taker.marks.inside | self.automaton.opens[usize::from(step.0)], ..taker.marks };
+        let deadline = self.automaton.deadline(&ways, taker.start, self.event.time);
+        let fresh = self.automaton.asks_fresh;
+        let mut run = Run { chain, start: taker.start, ways, deadline, awaited, marks: None, fresh, matched: completes, timed_out: false };
+        run.mark(marks);
+        born.push(run);
     }
 
     fn meet(&self, way: WayId, stand: &Stand<'_>) -> Fate {
@@ -252,17 +253,6 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     }
 
     fn is_met(&self, id: ConditionId, chosen: &dyn Chosen) -> bool {
-        let evaluate = || self.automaton.pattern.condition(id).holds(self.event, chosen, self.moment);
-        let (word, bit) = (usize::from(id.0 / 64), 1 << (id.0 % 64));
-        if word >= CLASS_WORDS || self.automaton.looks_back[usize::from(id.0)] {
-            return evaluate();
-        }
-        if self.known[word].get() & bit == 0 {
-            self.known[word].set(self.known[word].get() | bit);
-            if evaluate() {
-                self.holds[word].set(self.holds[word].get() | bit);
-            }
-        }
-        self.holds[word].get() & bit != 0
+        self.automaton.fit(id).holds(self.class, |rest| rest.holds(self.event, chosen, self.moment))
     }
 }

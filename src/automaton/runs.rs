@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::automaton::chain::Link;
+use crate::automaton::class::Class;
 use crate::automaton::moves::{Hand, Passed, Yield};
 use crate::automaton::skip::{Instant, deliver};
 use crate::automaton::watch::Watch;
@@ -11,9 +14,6 @@ use crate::automaton::ways::Automaton;
 use crate::automaton::{Decided, DecidedBy};
 use crate::event::{Event, EventTime, Place};
 use crate::pattern::Moment;
-
-/// For so many runs memory is kept where there is none any more.
-const KEPT_RUNS: usize = 16;
 
 /// What bounds the state of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,16 +26,16 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     pub chain: Arc<Link>,
-    /// The place of its first event.
-    pub start: Place,
-    pub ways: WaySet,
+    /// The time of its first event.
+    pub start: EventTime,
     /// The least deadline of its ways; the end of time if they have none.
     pub deadline: EventTime,
-    /// The `without`s, a bit each, whose first end has been chosen.
-    pub inside: u64,
-    /// Those that forbid their second end from now on.
-    pub broken: u64,
-    /// No event of the key has come since the last one chosen.
+    pub ways: WaySet,
+    /// An event whose class does not meet this changes nothing.
+    pub awaited: Class,
+    /// `None`: no bit is set.
+    pub marks: Option<Box<Marks>>,
+    /// No event of the key has come since the last one chosen. Noted only where the pattern asks for it.
     pub fresh: bool,
     /// Came out as a match: never again, nor as a timeout.
     pub matched: bool,
@@ -44,14 +44,44 @@ pub(super) struct Run {
     pub timed_out: bool,
 }
 
+/// How a run stands with the `without`s, a bit each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Marks {
+    /// Those whose first end has been chosen.
+    pub inside: u64,
+    /// Those that forbid their second end from now on.
+    pub broken: u64,
+}
+
+impl Run {
+    pub(super) fn marks(&self) -> Marks {
+        self.marks.as_deref().copied().unwrap_or_default()
+    }
+
+    pub(super) fn mark(&mut self, marks: Marks) {
+        self.marks = (marks != Marks::default()).then(|| Box::new(marks));
+    }
+}
+
 /// All runs of one pattern and key. Where there is none, nothing needs to be kept.
 #[derive(Clone, Debug)]
 pub struct Runs {
-    /// In an order that the events alone decide.
-    pub(super) alive: Vec<Run>,
+    /// In an order that the events alone decide. Most keys have one.
+    pub(super) alive: SmallVec<[Run; 1]>,
     /// The least deadline of all.
     pub(super) next: EventTime,
+    /// What some of them waits for.
+    pub(super) awaited: Class,
     pub(super) dropped: u64,
+}
+
+/// An event that comes in a line.
+#[derive(Clone, Copy)]
+pub struct Arrival<'a> {
+    pub event: &'a Arc<Event>,
+    /// For the automaton at hand: see [`Automaton::class_of`].
+    pub class: Class,
+    pub moment: Moment<'a>,
 }
 
 /// What stepping brings out, and memory that it uses again.
@@ -65,7 +95,7 @@ pub struct Stepped {
 
 impl Default for Runs {
     fn default() -> Self {
-        Self { alive: Vec::new(), next: EventTime::END, dropped: 0 }
+        Self { alive: SmallVec::new(), next: EventTime::END, awaited: Class::EMPTY, dropped: 0 }
     }
 }
 
@@ -73,8 +103,8 @@ impl Runs {
     /// The event comes in the key's line. Whatever it completes is added to what was decided, in the order of delivery.
     ///
     /// Deadlines at or before its time have been expired before. Cost: one look at each run.
-    pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, event: &Arc<Event>, moment: Moment<'_>, stepped: &mut Stepped) {
-        self.advance_watched(automaton, limits, event, moment, stepped, &());
+    pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, arrival: Arrival<'_>, stepped: &mut Stepped) {
+        self.advance_watched(automaton, limits, arrival, stepped, &());
     }
 
     /// The same, watched.
@@ -82,15 +112,40 @@ impl Runs {
         &mut self,
         automaton: &Automaton,
         limits: &Limits,
-        event: &Arc<Event>,
-        moment: Moment<'_>,
+        arrival: Arrival<'_>,
         stepped: &mut Stepped,
         watch: &W,
     ) {
+        let Arrival { event, class, moment } = arrival;
         assert!(event.time < self.next || self.next == EventTime::END, "deadlines at an instant come before its events");
-        let hand = Hand::new(automaton, event, moment, watch);
+        let hand = Hand::new(automaton, event, class, moment, watch);
         let Stepped { decided, events: out } = stepped;
-        self.alive.retain_mut(|run| {
+        let comes_by = class.meets(self.awaited) || watch.watches();
+        if comes_by {
+            self.come_by(&hand, out);
+        }
+        hand.begin(out);
+        for run in out.born.drain(..) {
+            self.next = self.next.min(run.deadline);
+            self.awaited = self.awaited.with(run.awaited);
+            self.alive.push(run);
+        }
+        let came_out = !out.complete.is_empty();
+        if came_out {
+            let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped };
+            if let Some(floor) = deliver(automaton, &instant, &mut out.complete, decided) {
+                self.alive.retain(|run| floor.spares_run(run));
+            }
+            out.complete.clear();
+        }
+        self.hold_to(automaton.pattern.runs_max.unwrap_or(limits.runs_max));
+        if comes_by || came_out || self.alive.is_empty() {
+            self.look_over();
+        }
+    }
+
+    fn come_by<W: Watch + ?Sized>(&mut self, hand: &Hand<'_, W>, out: &mut Yield) {
+        self.alive.retain(|run| {
             let born_before = out.born.len();
             let passed = hand.come_by(run, out);
             // A run that moves on keeps its place, so that the order by start lasts where each run has one successor.
@@ -100,16 +155,6 @@ impl Runs {
             }
             passed == Passed::On
         });
-        hand.begin(out);
-        self.alive.append(&mut out.born);
-
-        let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped };
-        if let Some(floor) = deliver(automaton, &instant, &mut out.complete, decided) {
-            self.alive.retain(|run| floor.spares(run.start));
-        }
-        out.complete.clear();
-        self.hold_to(automaton.pattern.runs_max.unwrap_or(limits.runs_max));
-        self.find_next();
     }
 
     /// When time next decides or removes something; `None` if only events can.
@@ -117,11 +162,12 @@ impl Runs {
         (self.next < EventTime::END).then_some(self.next)
     }
 
-    /// Forgets everything, but keeps the memory of a few runs for the next ones.
+    /// Forgets everything.
     pub fn clear(&mut self) {
         self.alive.clear();
-        self.alive.shrink_to(KEPT_RUNS);
+        self.alive.shrink_to_fit();
         self.next = EventTime::END;
+        self.awaited = Class::EMPTY;
         self.dropped = 0;
     }
 
@@ -138,23 +184,26 @@ impl Runs {
         self.dropped
     }
 
-    pub(super) fn find_next(&mut self) {
-        self.next = self.alive.iter().map(|run| run.deadline).min().unwrap_or(EventTime::END);
+    /// Finds the least deadline and what is awaited again.
+    pub(super) fn look_over(&mut self) {
+        let all = self.alive.iter();
+        (self.next, self.awaited) = all.fold((EventTime::END, Class::EMPTY), |(next, awaited), run| (next.min(run.deadline), awaited.with(run.awaited)));
     }
 
     /// Drops what starts first until no more than `most` are left; of those that start together, what is older in the list.
     fn hold_to(&mut self, most: u64) {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let Some(surplus) = self.alive.len().checked_sub(most).filter(|surplus| *surplus > 0) else { return };
-        let mut by_start: Vec<(Place, usize)> = self.alive.iter().enumerate().map(|(index, run)| (run.start, index)).collect();
+        let mut by_start: Vec<(Place, usize)> = self.alive.iter().enumerate().map(|(index, run)| (run.chain.start(), index)).collect();
         let (_, last, _) = by_start.select_nth_unstable(surplus - 1);
         let last = *last;
         let mut index = 0;
         self.alive.retain(|run| {
-            let dropped = (run.start, index) <= last;
+            let dropped = (run.chain.start(), index) <= last;
             index += 1;
             !dropped
         });
         self.dropped += surplus as u64;
+        self.look_over();
     }
 }

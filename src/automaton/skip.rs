@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::automaton::chain::Link;
+use crate::automaton::runs::Run;
 use crate::automaton::ways::Automaton;
 use crate::automaton::{Decided, DecidedBy, DecidedKind};
 use crate::event::{Event, EventTime, Place};
@@ -17,6 +18,12 @@ use crate::pattern::{Skip, StepId};
 pub(super) struct Complete {
     pub start: Place,
     pub chain: Arc<Link>,
+}
+
+impl Complete {
+    pub(super) fn of(chain: Arc<Link>) -> Self {
+        Self { start: chain.start(), chain }
+    }
 }
 
 /// When and why something comes out.
@@ -40,8 +47,17 @@ enum Side {
 }
 
 impl Floor {
-    pub(super) fn spares(self, start: Place) -> bool {
+    fn spares(self, start: Place) -> bool {
         self <= Self { place: start, side: Side::At }
+    }
+
+    /// Whether the run starts at or above it.
+    pub(super) fn spares_run(self, run: &Run) -> bool {
+        match run.start.cmp(&self.place.time) {
+            Ordering::Less => false,
+            Ordering::Greater => true,
+            Ordering::Equal => self.spares(run.chain.start()),
+        }
     }
 
     fn raised_by(skip: Skip, chosen: &[(StepId, Arc<Event>)]) -> Option<Self> {
@@ -60,6 +76,9 @@ impl Floor {
 /// Delivers the matches of one instant, one by one in order; each may remove later ones. Returns the floor that they raised.
 pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [Complete], decided: &mut Vec<Decided>) -> Option<Floor> {
     let mut floor = None;
+    if complete.is_empty() {
+        return floor;
+    }
     complete.sort_by_key(|complete| complete.start);
     // What starts together is listed in full only if nothing before it has removed it.
     for together in complete.chunk_by(|one, other| one.start == other.start) {

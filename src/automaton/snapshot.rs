@@ -13,11 +13,12 @@
 use std::sync::Arc;
 
 use crate::automaton::chain::Link;
-use crate::automaton::runs::{Run, Runs};
+use crate::automaton::class::Class;
+use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
-use crate::event::{Event, EventTime, Lookup, Place};
+use crate::event::{Event, Lookup};
 use crate::pattern::StepId;
 
 const FORMAT: u64 = 1;
@@ -39,9 +40,12 @@ impl Runs {
         for (run, tip) in self.alive.iter().zip(tips) {
             write_unsigned(tip, out);
             let flag = |set, flag| if set { flag } else { 0 };
-            write_unsigned(flag(run.fresh, FRESH) | flag(run.matched, MATCHED) | flag(run.timed_out, TIMED_OUT), out);
-            write_unsigned(run.inside, out);
-            write_unsigned(run.broken, out);
+            // Where no way that is left asks, it must not show whether somebody has noted it.
+            let fresh = run.fresh && automaton.awaited(&run.ways).meets(Class::NOTHING);
+            write_unsigned(flag(fresh, FRESH) | flag(run.matched, MATCHED) | flag(run.timed_out, TIMED_OUT), out);
+            let marks = run.marks();
+            write_unsigned(marks.inside, out);
+            write_unsigned(marks.broken, out);
             write_ways(&run.ways, out);
         }
     }
@@ -56,12 +60,12 @@ impl Runs {
         let events = read_events(automaton, &mut reader)?;
         let links = read_links(automaton, &events, &mut reader)?;
         let count = reader.count("runs")?;
-        let alive = (0..count).map(|_| read_run(automaton, &links, &mut reader)).collect::<Result<Vec<Run>, Malformed>>()?;
+        let alive = (0..count).map(|_| read_run(automaton, &links, &mut reader)).collect::<Result<_, Malformed>>()?;
         if !reader.is_at_end() {
             return Err(reader.malformed("end"));
         }
-        let mut runs = Self { alive, next: EventTime::END, dropped };
-        runs.find_next();
+        let mut runs = Self { alive, dropped, ..Self::default() };
+        runs.look_over();
         Ok(runs)
     }
 }
@@ -149,10 +153,9 @@ fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<Vec<Arc
     (0..count).map(|_| Ok(Arc::new(reader.event(stream_of)?))).collect()
 }
 
-/// The links, each with the place of the first event of its chain.
-fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<Vec<(Arc<Link>, Place)>, Malformed> {
+fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<Vec<Arc<Link>>, Malformed> {
     let count = reader.count("links")?;
-    let mut links: Vec<(Arc<Link>, Place)> = Vec::new();
+    let mut links: Vec<Arc<Link>> = Vec::new();
     for _ in 0..count {
         let parent = reader.index(links.len() + 1, "link before")?.checked_sub(1).map(|parent| links[parent].clone());
         let step = reader.index(automaton.pattern.steps.len(), "step")?;
@@ -161,14 +164,13 @@ fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<
             return Err(reader.malformed("event of the step's stream"));
         }
         let step = StepId(u16::try_from(step).expect("steps are numbered by 16 bits"));
-        let start = parent.as_ref().map_or_else(|| event.place(), |(_, start)| *start);
-        links.push((Link::new(step, event.clone(), parent.map(|(link, _)| link)), start));
+        links.push(Link::new(step, event.clone(), parent));
     }
     Ok(links)
 }
 
-fn read_run(automaton: &Automaton, links: &[(Arc<Link>, Place)], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
-    let (chain, start) = links[reader.index(links.len(), "link of a run")?].clone();
+fn read_run(automaton: &Automaton, links: &[Arc<Link>], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
+    let chain = links[reader.index(links.len(), "link of a run")?].clone();
     let flags = reader.unsigned("flags")?;
     let inside = reader.unsigned("bits")?;
     let broken = reader.unsigned("bits")?;
@@ -183,7 +185,11 @@ fn read_run(automaton: &Automaton, links: &[(Arc<Link>, Place)], reader: &mut Re
     if ways.is_empty() {
         return Err(reader.malformed("way on"));
     }
-    let deadline = automaton.deadline(&ways, start.time, chain.event.time);
+    let start = chain.start().time;
+    let deadline = automaton.deadline(&ways, start, chain.event.time);
+    let awaited = automaton.awaited(&ways);
     let set = |flag| flags & flag != 0;
-    Ok(Run { chain, start, ways, deadline, inside, broken, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT) })
+    let mut run = Run { chain, start, deadline, ways, awaited, marks: None, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT) };
+    run.mark(Marks { inside, broken });
+    Ok(run)
 }

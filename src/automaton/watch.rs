@@ -14,6 +14,10 @@ pub trait Watch: Debug + Send + Sync {
     fn took(&self, step: StepId, chosen: &dyn Chosen);
     /// Time is up.
     fn ran_out(&self, deadline: Deadline);
+    /// Whether it wants to be told at all: of runs that an event cannot change, too.
+    fn watches(&self) -> bool {
+        true
+    }
 }
 
 /// Why a condition is asked.
@@ -49,4 +53,8 @@ impl Watch for () {
     fn took(&self, _: StepId, _: &dyn Chosen) {}
 
     fn ran_out(&self, _: Deadline) {}
+
+    fn watches(&self) -> bool {
+        false
+    }
 }

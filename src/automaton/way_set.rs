@@ -9,8 +9,8 @@ use crate::automaton::ways::WayId;
 pub(super) enum WaySet {
     /// Bit k is way `base + k`.
     Near { base: WayId, bits: u64 },
-    /// Ascending.
-    Far(Vec<WayId>),
+    /// Ascending. Boxed, so that the others are small.
+    Far(Box<Vec<WayId>>),
 }
 
 impl WaySet {
@@ -18,7 +18,7 @@ impl WaySet {
         match range.len() {
             0 => Self::Near { base: range.start, bits: 0 },
             count @ 1..=64 => Self::Near { base: range.start, bits: u64::MAX >> (64 - count) },
-            _ => Self::Far(range.collect()),
+            _ => Self::Far(Box::new(range.collect())),
         }
     }
 
@@ -26,7 +26,7 @@ impl WaySet {
     pub(super) fn of_sorted(ways: Vec<WayId>) -> Self {
         match (ways.first(), ways.last()) {
             (Some(&base), Some(&last)) if last - base < 64 => Self::Near { base, bits: ways.iter().fold(0, |bits, way| bits | 1 << (way - base)) },
-            (Some(_), _) => Self::Far(ways),
+            (Some(_), _) => Self::Far(Box::new(ways)),
             (None, _) => Self::Near { base: 0, bits: 0 },
         }
     }

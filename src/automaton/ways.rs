@@ -1,13 +1,12 @@
 //! The compiled automaton: nodes, the ways between them, and what each way demands.
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::automaton::moves::Hand;
+use crate::automaton::class::{Class, Fit};
 use crate::automaton::way_set::WaySet;
-use crate::event::{Event, StreamId, TimeSpan};
-use crate::pattern::{ConditionId, Moment, Pattern, StepId};
+use crate::event::{StreamId, TimeSpan};
+use crate::pattern::{ConditionId, Pattern, StepId};
 
 /// A place that takes one event; nodes are numbered in text order, from 0. (A dump counts from 1: its 0 is the start.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,6 +32,8 @@ pub(super) struct Node {
     pub after: WaySet,
     /// The `without`s, a bit each, whose span is certain to close here or later.
     pub enclosed_by: u64,
+    /// What a run that has just taken it waits for.
+    pub awaited: Class,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,8 +110,12 @@ pub struct Automaton {
     pub(super) demands: Vec<Demand>,
     /// The ways from the start.
     pub(super) start: Range<WayId>,
-    /// By condition: whether it depends on what was chosen before.
-    pub(super) looks_back: Vec<bool>,
+    /// By condition, then by window.
+    pub(super) fits: Vec<Fit>,
+    /// The bits of the events that some window counts.
+    pub(super) counted: Class,
+    /// The bits of the events that may begin a run.
+    pub(super) beginning: Class,
     /// By step: the `without`s, a bit each, whose span an event of this step opens.
     pub(super) opens: Vec<u64>,
     /// By step: the `without`s whose span it closes.
@@ -121,6 +126,8 @@ pub struct Automaton {
     pub(super) streams: Vec<StreamId>,
     pub(super) timing: Timing,
     pub(super) sees_every_event: bool,
+    /// Whether it matters that no event has come since the last one chosen.
+    pub(super) asks_fresh: bool,
 }
 
 /// What deadlines there are.
@@ -137,20 +144,9 @@ impl Automaton {
         &self.pattern
     }
 
-    /// Whether the event can begin a run. Where it cannot, and the key holds no runs, there is nothing to be done for it.
-    /// Faults are counted only where it cannot: [`Runs::advance`](crate::automaton::Runs::advance) counts them otherwise.
-    pub fn starts(&self, event: &Arc<Event>, moment: Moment<'_>) -> bool {
-        let counted = Cell::new(0);
-        let starts = Hand::new(self, event, Moment { faults: &counted, ..moment }, &()).begins();
-        if !starts {
-            moment.faults.set(moment.faults.get() + counted.get());
-        }
-        starts
-    }
-
-    /// Whether an event that fits no condition of the pattern can still change a run: there is a `then next`, a `consecutive` or a `next not`.
-    pub fn sees_every_event(&self) -> bool {
-        self.sees_every_event
+    /// Whether an event of this class can begin a run as far as the event alone decides. Where it cannot, and the key holds no runs, there is nothing to be done for it.
+    pub fn may_begin(&self, class: Class) -> bool {
+        class.meets(self.beginning)
     }
 
     pub(super) fn way(&self, id: WayId) -> &Way {

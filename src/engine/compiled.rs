@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::automaton::Automaton;
+use crate::engine::index::{Indexes, StreamIndex};
 use crate::engine::matched::Delivery;
 use crate::event::{Event, Key, Value};
 use crate::pattern::{Expression, Moment, NothingChosen, Pattern, Program, Scope};
@@ -18,6 +19,8 @@ pub struct Compiled {
     pub(super) patterns: Vec<CompiledPattern>,
     /// By stream.
     pub(super) streams: Vec<StreamRoutes>,
+    /// How many tables of keys there are.
+    pub(super) tables: usize,
     /// By version: the place in `patterns`.
     versions: BTreeMap<u128, usize>,
 }
@@ -27,14 +30,19 @@ pub(super) struct CompiledPattern {
     pub pattern: Arc<Pattern>,
     pub automaton: Automaton,
     pub delivery: Delivery,
+    /// Patterns of the same streams and keys have one table of keys together.
+    pub table: usize,
 }
 
 /// Where the events of one stream go.
 #[derive(Debug, Default)]
 pub(super) struct StreamRoutes {
     pub routes: Vec<Route>,
+    /// By pattern: its place in `routes`.
+    places: Vec<Option<u32>>,
     /// The different keys that are asked for.
     pub keyings: Vec<Keying>,
+    pub index: StreamIndex,
 }
 
 /// One pattern that reads the stream.
@@ -62,12 +70,17 @@ pub(super) enum Keying {
 
 impl Compiled {
     pub fn new(program: &Program) -> Self {
-        let compile = |pattern: &Arc<Pattern>| CompiledPattern {
-            automaton: Automaton::compile(pattern.clone()),
-            delivery: Delivery::new(pattern, &program.schema),
-            pattern: pattern.clone(),
+        let mut tables: BTreeMap<String, usize> = BTreeMap::new();
+        let mut compile = |pattern: &Arc<Pattern>| {
+            let next = tables.len();
+            CompiledPattern {
+                automaton: Automaton::compile(pattern.clone()),
+                delivery: Delivery::new(pattern, &program.schema),
+                pattern: pattern.clone(),
+                table: *tables.entry(keyed_by(pattern)).or_insert(next),
+            }
         };
-        let mut patterns: Vec<CompiledPattern> = program.patterns.iter().map(compile).collect();
+        let mut patterns: Vec<CompiledPattern> = program.patterns.iter().map(&mut compile).collect();
         patterns.sort_by(|one, other| one.pattern.name.cmp(&other.pattern.name));
         let mut streams: Vec<StreamRoutes> = program.schema.streams.iter().map(|_| StreamRoutes::default()).collect();
         for (place, compiled) in patterns.iter().enumerate() {
@@ -76,8 +89,15 @@ impl Compiled {
                 streams[usize::from(source.stream.0)].add(place, bit, source.filter.clone(), &source.key);
             }
         }
+        for (stream, index) in streams.iter_mut().zip(Indexes::of(program.schema.streams.len(), &patterns)) {
+            stream.index = index;
+            stream.places = vec![None; patterns.len()];
+            for (place, route) in (0..).zip(&stream.routes) {
+                stream.places[route.pattern] = Some(place);
+            }
+        }
         let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
-        Self { patterns, streams, versions }
+        Self { patterns, streams, tables: tables.len(), versions }
     }
 
     /// The place of the pattern with this version.
@@ -86,7 +106,21 @@ impl Compiled {
     }
 }
 
+/// Equal for patterns whose events have the same keys.
+fn keyed_by(pattern: &Pattern) -> String {
+    let mut sources: Vec<String> = pattern.sources.iter().map(|source| format!("{:?} {:?}", source.stream, source.key)).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    sources.join("\n")
+}
+
 impl StreamRoutes {
+    /// How the pattern reads the stream.
+    pub(super) fn route(&self, pattern: u32) -> &Route {
+        let place = self.places[pattern as usize].expect("a candidate reads the event's stream");
+        &self.routes[place as usize]
+    }
+
     fn add(&mut self, pattern: usize, bit: u64, filter: Option<Expression>, key: &[Expression]) {
         let keying = self.keying(key);
         let source = RouteSource { filter, bit, keying };

@@ -7,13 +7,13 @@ pub struct Counters {
     pub events: u64,
     /// Events that were read again after a restart.
     pub events_read_again: u64,
-    /// Events that the watermark let out into their lines.
+    /// Events that the watermark let out into their lines: those that matter to some pattern.
     pub released: u64,
     pub late: u64,
     pub too_far_ahead: u64,
     /// Events that the bound on held events kept out.
     pub held_full: u64,
-    /// Events that stood in no line of some pattern because their key holds a null.
+    /// Events that mattered to some pattern and stood in no line of it because their key holds a null.
     pub null_keys: u64,
     pub matches: u64,
     pub timeouts: u64,

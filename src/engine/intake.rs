@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use crate::engine::counters::Counters;
+use crate::engine::index::Interest;
 use crate::engine::partition::{Partition, Reading};
 use crate::engine::position::{Positions, RefusedBy, Rewind};
-use crate::engine::reorder::{Held, Reorder};
+use crate::engine::reorder::{Held, Reorder, Wanted};
 use crate::engine::watermark::{StreamClock, StreamTiming};
 use crate::event::{Event, EventTime, ProcessingTime, Schema, StreamId, TimeSpan};
 
@@ -28,6 +29,10 @@ pub struct IntakeLimits {
 pub enum Arrival {
     /// Waits for the watermark.
     Held,
+    /// In time, but it matters to no pattern.
+    OfNoInterest {
+        event: Event,
+    },
     /// At or before the watermark of its own partition as it stood, or (after idleness) of the task.
     Late {
         event: Event,
@@ -57,7 +62,7 @@ pub struct Intake {
     released: EventTime,
     now: Option<ProcessingTime>,
     reorder: Reorder,
-    /// The watermark has passed them; they wait for the next release.
+    /// What the watermark has passed, as far as it was taken from those that wait.
     ready: Vec<Held>,
     counters: Counters,
 }
@@ -96,16 +101,16 @@ impl Intake {
 
     /// `position` and `next_position`: where the record and the one after it begin in the source (a file's byte; else the offset). A partition that
     /// the intake has not heard of is opened.
-    pub fn arrive(&mut self, event: Event, position: u64, next_position: u64) -> Arrival {
+    pub fn arrive(&mut self, event: Event, interest: Interest, position: u64, next_position: u64) -> Arrival {
         let place = self.place_of(event.stream, event.partition);
         let reading = self.partitions[place].begin(event.offset);
-        let arrival = self.judge(event, place, reading, position, next_position);
+        let arrival = self.judge(event, interest, place, reading, position, next_position);
         let counters = &mut self.counters;
         match reading {
             Reading::First => {
                 counters.events += 1;
                 match &arrival {
-                    Arrival::Held | Arrival::Passed => {}
+                    Arrival::Held | Arrival::OfNoInterest { .. } | Arrival::Passed => {}
                     Arrival::Late { .. } => counters.late += 1,
                     Arrival::TooFarAhead { .. } => counters.too_far_ahead += 1,
                     Arrival::HeldFull { .. } => counters.held_full += 1,
@@ -164,12 +169,16 @@ impl Intake {
     }
 
     /// Gives out what the watermark has passed, in line order, and the watermark.
-    pub fn release(&mut self, out: &mut Vec<Arc<Event>>) -> EventTime {
-        self.counters.released += self.ready.len() as u64;
-        for held in self.ready.drain(..) {
-            self.partitions[held.partition].release(held.number);
-            out.push(held.event);
-        }
+    pub fn release(&mut self, out: &mut Vec<Wanted>) -> EventTime {
+        let before = out.len();
+        let partitions = &mut self.partitions;
+        let mut give_out = |held: Held| {
+            partitions[held.partition].release(held.number);
+            out.push(held.wanted);
+        };
+        self.ready.drain(..).for_each(&mut give_out);
+        self.reorder.release(self.watermark, &mut give_out);
+        self.counters.released += (out.len() - before) as u64;
         self.counters.held_events = self.reorder.len() as u64;
         self.released = self.watermark;
         self.watermark
@@ -214,7 +223,7 @@ impl Intake {
         }
     }
 
-    fn judge(&mut self, event: Event, place: usize, reading: Reading, position: u64, next_position: u64) -> Arrival {
+    fn judge(&mut self, event: Event, interest: Interest, place: usize, reading: Reading, position: u64, next_position: u64) -> Arrival {
         let clock = &mut self.clocks[usize::from(event.stream.0)];
         let partition = &mut self.partitions[place];
         // What was decided when it came first stays so, whatever the limits are by now.
@@ -244,15 +253,18 @@ impl Intake {
             return Arrival::Late { event, watermark };
         }
         assert!(event.time > self.watermark, "an event that is not late is after the watermark");
+        if interest.is_empty() {
+            return Arrival::OfNoInterest { event };
+        }
         if refused == Some(RefusedBy::HeldMax) {
             return Arrival::HeldFull { event };
         }
-        if reading == Reading::First && self.reorder.len() >= self.limits.held_events_max {
+        if reading == Reading::First && self.is_full() {
             self.partitions[place].refuse(event.offset, RefusedBy::HeldMax);
             return Arrival::HeldFull { event };
         }
         let number = self.partitions[place].hold(Rewind { offset: event.offset, position, newest_us: newest.micros() });
-        self.reorder.push(Held::new(event, place, number));
+        self.reorder.push(Held::new(event, interest, place, number));
         self.counters.held_events = self.held_events() as u64;
         Arrival::Held
     }
@@ -266,10 +278,16 @@ impl Intake {
     }
 
     fn let_out(&mut self, watermark: EventTime) {
-        if watermark > self.watermark {
-            self.watermark = watermark;
-            self.reorder.release(watermark, &mut self.ready);
+        self.watermark = self.watermark.max(watermark);
+    }
+
+    /// As many events wait for the watermark as may. What it has passed is counted out now: how often the caller takes it out must not matter.
+    fn is_full(&mut self) -> bool {
+        if self.reorder.len() < self.limits.held_events_max {
+            return false;
         }
+        self.reorder.release(self.watermark, &mut |held| self.ready.push(held));
+        self.reorder.len() >= self.limits.held_events_max
     }
 
     fn find(&self, stream: StreamId, partition: u32) -> Option<usize> {

@@ -27,6 +27,7 @@
 
 mod compiled;
 mod counters;
+mod index;
 mod intake;
 mod keys;
 mod matched;
@@ -36,6 +37,7 @@ mod reorder;
 mod shard;
 mod snapshot;
 mod suppression;
+mod timers;
 mod watermark;
 mod windowed;
 
@@ -47,9 +49,11 @@ use crate::pattern::Program;
 
 pub use compiled::Compiled;
 pub use counters::Counters;
+pub use index::{Interest, Judge};
 pub use intake::{Arrival, Intake, IntakeLimits};
 pub use matched::{Match, MatchField, OutputOrder};
 pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind};
+pub use reorder::Wanted;
 pub use shard::Shard;
 pub use snapshot::{Change, DamagedState, Restored};
 pub use suppression::Suppression;
@@ -120,10 +124,11 @@ impl Default for EngineOptions {
 /// A whole task, stepped on one thread.
 #[derive(Debug)]
 pub struct Engine {
+    judge: Judge,
     intake: Intake,
     shards: Vec<Shard>,
     suppression: Suppression,
-    released: Vec<Arc<Event>>,
+    released: Vec<Wanted>,
     matches: Vec<Match>,
 }
 
@@ -136,6 +141,7 @@ impl Engine {
         let compiled = Arc::new(Compiled::new(program));
         let limits = Limits { runs_max: runs_per_key_max };
         Self {
+            judge: Judge::new(compiled.clone()),
             intake: Intake::new(program.schema.clone(), timings, IntakeLimits { held_events_max, reference, ahead_max }),
             shards: (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect(),
             suppression: Suppression::default(),
@@ -146,6 +152,7 @@ impl Engine {
 
     /// Tells what events and time do to runs from now on: for tests of patterns. What comes out is the same.
     pub fn watch(&mut self, watch: &Arc<dyn Watch>) {
+        self.judge.want_all();
         self.shards.iter_mut().for_each(|shard| shard.watch(watch.clone()));
     }
 
@@ -223,6 +230,7 @@ impl Engine {
         let mut counters = self.intake.counters().clone();
         self.shards.iter().for_each(|shard| counters.add(shard.counters()));
         self.suppression.count(&mut counters);
+        counters.faults += self.judge.faults();
         counters
     }
 
@@ -235,12 +243,15 @@ impl Engine {
             Input::Watermark { stream, partition, watermark } => intake.say_watermark(stream, partition, watermark),
             Input::Tick(now) => intake.tick(now),
             Input::End => intake.end(),
-            Input::Arrive { event, position, next_position } => match intake.arrive(event, position, next_position) {
-                Arrival::Held | Arrival::Passed => {}
-                Arrival::Late { event, watermark } => effects.push(Effect::Late { event, watermark }),
-                Arrival::TooFarAhead { event } => effects.push(Effect::TooFarAhead { event }),
-                Arrival::HeldFull { event } => effects.push(Effect::HeldFull { event }),
-            },
+            Input::Arrive { event, position, next_position } => {
+                let interest = self.judge.interest(&event);
+                match intake.arrive(event, interest, position, next_position) {
+                    Arrival::Held | Arrival::OfNoInterest { .. } | Arrival::Passed => {}
+                    Arrival::Late { event, watermark } => effects.push(Effect::Late { event, watermark }),
+                    Arrival::TooFarAhead { event } => effects.push(Effect::TooFarAhead { event }),
+                    Arrival::HeldFull { event } => effects.push(Effect::HeldFull { event }),
+                }
+            }
         }
     }
 }

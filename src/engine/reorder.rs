@@ -7,7 +7,15 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
+use crate::engine::index::Interest;
 use crate::event::{Event, EventTime, Place};
+
+/// An event, and the patterns that it matters to.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub event: Arc<Event>,
+    pub interest: Interest,
+}
 
 /// An event that waits, and where its partition has noted it.
 #[derive(Clone, Debug)]
@@ -16,12 +24,12 @@ pub(super) struct Held {
     /// Which partition of the intake, and which of its waiting records.
     pub partition: usize,
     pub number: u64,
-    pub event: Arc<Event>,
+    pub wanted: Wanted,
 }
 
 impl Held {
-    pub(super) fn new(event: Event, partition: usize, number: u64) -> Self {
-        Self { place: event.place(), partition, number, event: Arc::new(event) }
+    pub(super) fn new(event: Event, interest: Interest, partition: usize, number: u64) -> Self {
+        Self { place: event.place(), partition, number, wanted: Wanted { event: Arc::new(event), interest } }
     }
 }
 
@@ -63,9 +71,9 @@ impl Reorder {
     }
 
     /// Takes out what is at or before the watermark, in line order.
-    pub(super) fn release(&mut self, watermark: EventTime, out: &mut Vec<Held>) {
+    pub(super) fn release(&mut self, watermark: EventTime, give_out: &mut impl FnMut(Held)) {
         while let Some(held) = self.pop(watermark) {
-            out.push(held);
+            give_out(held);
         }
     }
 
@@ -93,7 +101,7 @@ mod tests {
 
     fn held(time: i64, stream: u16, offset: u64) -> Held {
         let event = Event { stream: StreamId(stream), partition: 0, offset, time: EventTime::from_micros(time), fields: Box::new([]) };
-        Held::new(event, 0, offset)
+        Held::new(event, Interest::default(), 0, offset)
     }
 
     #[test]
@@ -104,12 +112,12 @@ mod tests {
             reorder.push(held(time, stream, offset));
         }
         places.sort_unstable();
-        let mut out = Vec::new();
-        reorder.release(EventTime::from_micros(9), &mut out);
-        assert!(out.iter().all(|held| held.event.time.micros() <= 9));
+        let mut out: Vec<Held> = Vec::new();
+        reorder.release(EventTime::from_micros(9), &mut |held| out.push(held));
+        assert!(out.iter().all(|held| held.wanted.event.time.micros() <= 9));
         assert_eq!(out.len() + reorder.len(), 60);
-        reorder.release(EventTime::END, &mut out);
-        let left: Vec<(i64, u16, u64)> = out.iter().map(|held| (held.event.time.micros(), held.event.stream.0, held.event.offset)).collect();
+        reorder.release(EventTime::END, &mut |held| out.push(held));
+        let left: Vec<(i64, u16, u64)> = out.iter().map(|held| (held.wanted.event.time.micros(), held.wanted.event.stream.0, held.wanted.event.offset)).collect();
         assert_eq!(left, places);
         assert_eq!(reorder.len(), 0);
     }

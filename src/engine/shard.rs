@@ -1,19 +1,21 @@
 //! A part of the keys: which line an event stands in, its step there, deadlines, and what changed.
 //!
-//! A shard is given all events, in line order, and takes those whose keys are its own: the xxh3 hash of a key's bytes, modulo the number of
+//! A shard is given all events that matter to some pattern, in line order, and takes those whose keys are its own: the xxh3 hash of a key's bytes, modulo the number of
 //! shards. Shards share nothing but the program, and may be stepped side by side. Each keeps its matches in the order of the output; so all together are merged by a stable sort
 //! on [`crate::engine::Match::order`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::{self, RefCell};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
+use smallvec::SmallVec;
 
-use crate::automaton::{DecidedKind, Limits, Runs, Stepped, Watch};
+use crate::automaton::{Arrival, Class, DecidedKind, Limits, Runs, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern, Keying, RouteSource, of_event};
 use crate::engine::counters::Counters;
-use crate::engine::keys::{Keys, SlotId};
+use crate::engine::index::Candidate;
+use crate::engine::keys::{Cell, Keys, SlotId, key_hash};
 use crate::engine::matched::Match;
+use crate::engine::reorder::Wanted;
 use crate::engine::snapshot::{Change, DamagedState, Restored, entry_key, split_entry_key};
 use crate::engine::windowed::{Answers, AsOf, WindowedEvents};
 use crate::event::binary::{Malformed, Reader, write_bytes};
@@ -34,10 +36,12 @@ pub struct Shard {
 struct Hand {
     /// By keying of the stream.
     keys: Vec<KeyAtHand>,
+    /// By table: where the key of some keying was found.
+    slots: Vec<FoundSlot>,
     /// Events so far; tells which one a key is of.
     event_number: u64,
     /// The lines of the pattern at hand in which the event stands: a keying, and as which sources.
-    stands: Vec<(usize, u64)>,
+    stands: SmallVec<[(usize, u64); 2]>,
 }
 
 /// The lines of all patterns.
@@ -47,16 +51,17 @@ struct Lines {
     limits: Limits,
     /// Whoever watches the runs of all patterns.
     watch: Option<Arc<dyn Watch>>,
-    /// By pattern.
+    /// By table.
     keys: Vec<Keys>,
     stepped: Stepped,
     /// Memory that is used again: the windows that count the event at hand, and what was asked of them.
     counting: Vec<usize>,
     answers: RefCell<Answers>,
+    key: Vec<u8>,
     counters: Counters,
-    faults: Cell<u64>,
+    faults: cell::Cell<u64>,
     /// What every shard evaluates is counted by one; the others count it here.
-    faults_elsewhere: Cell<u64>,
+    faults_elsewhere: cell::Cell<u64>,
 }
 
 /// Which part of the keys.
@@ -70,7 +75,15 @@ struct Part {
 struct KeyAtHand {
     event_number: u64,
     bytes: Vec<u8>,
+    hash: u64,
     whose: Whose,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct FoundSlot {
+    event_number: u64,
+    keying: usize,
+    slot: Option<SlotId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -87,38 +100,39 @@ impl Shard {
     pub fn new(compiled: Arc<Compiled>, shard: usize, shards: usize, limits: Limits) -> Self {
         assert!(shard < shards, "shards are counted from 0");
         let keyings = compiled.streams.iter().map(|stream| stream.keyings.len()).max().unwrap_or(0);
-        let keys = compiled.patterns.iter().map(|_| Keys::default()).collect();
         let part = Part { shard, shards };
         Self {
             lines: Lines {
                 part,
                 limits,
                 watch: None,
-                keys,
+                keys: (0..compiled.tables).map(|_| Keys::default()).collect(),
                 stepped: Stepped::default(),
                 counting: Vec::new(),
                 answers: RefCell::default(),
+                key: Vec::new(),
                 counters: Counters::default(),
-                faults: Cell::new(0),
-                faults_elsewhere: Cell::new(0),
+                faults: cell::Cell::new(0),
+                faults_elsewhere: cell::Cell::new(0),
             },
+            hand: Hand { keys: vec![KeyAtHand::default(); keyings], slots: vec![FoundSlot::default(); compiled.tables], ..Hand::default() },
             compiled,
-            hand: Hand { keys: vec![KeyAtHand::default(); keyings], ..Hand::default() },
             watermark: EventTime::BEGINNING,
         }
     }
 
     /// Steps the events, which stand in line order and after the watermark of the call before, then decides everything up to `watermark`. What comes
     /// out is added to `matches`, in the order of the output.
-    pub fn apply(&mut self, events: &[Arc<Event>], watermark: EventTime, matches: &mut Vec<Match>) {
+    pub fn apply(&mut self, events: &[Wanted], watermark: EventTime, matches: &mut Vec<Match>) {
         let before = matches.len();
-        for event in events {
-            assert!(event.time > self.watermark && event.time <= watermark, "events come between two watermarks");
-            self.step(event, matches);
+        for wanted in events {
+            let time = wanted.event.time;
+            assert!(time > self.watermark && time <= watermark, "events come between two watermarks");
+            self.step(wanted, matches);
         }
         self.watermark = watermark;
-        for place in 0..self.compiled.patterns.len() {
-            self.lines.expire(place, &self.compiled.patterns[place], watermark, matches);
+        for table in 0..self.lines.keys.len() {
+            self.lines.expire(table, &self.compiled, watermark, matches);
         }
         if watermark == EventTime::END {
             self.lines.keys.iter_mut().for_each(|keys| keys.end(&mut self.lines.counters));
@@ -141,9 +155,10 @@ impl Shard {
     /// since then tells nothing.
     pub fn take_changes(&mut self, out: &mut Vec<Change>) {
         let before = out.len();
-        for (compiled, keys) in self.compiled.patterns.iter().zip(&mut self.lines.keys) {
-            keys.take_changed(&mut self.lines.counters, |key, slot| {
-                let value = slot.map(|slot| encode_state(compiled, &slot.runs, slot.windowed.as_deref()));
+        for keys in &mut self.lines.keys {
+            keys.take_changed(&mut self.lines.counters, |pattern, key, cell| {
+                let compiled = &self.compiled.patterns[pattern as usize];
+                let value = cell.map(|cell| encode_state(compiled, &cell.runs, cell.windowed.as_deref()));
                 out.push(Change { key: entry_key(compiled.pattern.version, key), value });
             });
         }
@@ -163,13 +178,14 @@ impl Shard {
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<Restored, DamagedState> {
         let (version, key) = split_entry_key(key)?;
         let Some(place) = self.compiled.find(version) else { return Ok(Restored::UnknownPattern(version)) };
-        if !self.lines.part.owns(key) {
+        if !self.lines.part.owns(key_hash(key)) {
             return Ok(Restored::OtherShard);
         }
         let compiled = &self.compiled.patterns[place];
         let damaged = |reason| DamagedState { pattern: compiled.pattern.name.clone(), reason };
         let (runs, windowed) = decode_state(compiled, value).map_err(damaged)?;
-        self.lines.keys[place].restore(key, runs, windowed.map(Box::new), &mut self.lines.counters);
+        let pattern = u32::try_from(place).expect("patterns are numbered by 32 bits");
+        self.lines.keys[compiled.table].restore(pattern, key, runs, windowed.map(Box::new), &mut self.lines.counters);
         Ok(Restored::Taken)
     }
 
@@ -179,14 +195,15 @@ impl Shard {
         self.lines.keys.iter().all(Keys::is_bare)
     }
 
-    fn step(&mut self, event: &Arc<Event>, matches: &mut Vec<Match>) {
+    fn step(&mut self, wanted: &Wanted, matches: &mut Vec<Match>) {
         let Self { compiled, lines, hand, .. } = self;
+        let event = &wanted.event;
         hand.event_number += 1;
         let stream = &compiled.streams[usize::from(event.stream.0)];
         let mut has_null = false;
-        for route in &stream.routes {
+        for candidate in wanted.interest.candidates() {
             hand.stands.clear();
-            for source in &route.sources {
+            for source in &stream.route(candidate.pattern).sources {
                 if !lines.fits(source, event) {
                     continue;
                 }
@@ -196,8 +213,9 @@ impl Shard {
                     Whose::Nobody => has_null = true,
                 }
             }
-            for &(keying, stands_as) in &hand.stands {
-                lines.step(route.pattern, &compiled.patterns[route.pattern], &hand.keys[keying].bytes, Arrival { event, stands_as }, matches);
+            for place in 0..hand.stands.len() {
+                let (keying, stands_as) = hand.stands[place];
+                lines.step(candidate, &compiled.patterns[candidate.pattern as usize], hand, keying, Standing { event, stands_as }, matches);
             }
         }
         if has_null && lines.part.counts_for_all() {
@@ -212,30 +230,38 @@ impl Hand {
         let key = &mut self.keys[place];
         if key.event_number != self.event_number {
             key.event_number = self.event_number;
-            key.whose = match keying.write(event, lines.faults_of_all(), &mut key.bytes) {
-                false => Whose::Nobody,
-                true if lines.part.owns(&key.bytes) => Whose::Ours,
-                true => Whose::Others,
-            };
+            key.whose = Whose::Nobody;
+            if keying.write(event, lines.faults_of_all(), &mut key.bytes) {
+                key.hash = key_hash(&key.bytes);
+                key.whose = if lines.part.owns(key.hash) { Whose::Ours } else { Whose::Others };
+            }
         }
         key.whose
     }
-}
 
-impl Hand {
     /// Notes that the event stands in the line of the source's key.
     fn stand(&mut self, source: &RouteSource) {
         let key = &self.keys[source.keying].bytes;
-        match self.stands.iter_mut().find(|(keying, _)| self.keys[*keying].bytes == *key) {
+        match self.stands.iter_mut().find(|(keying, _)| *keying == source.keying || self.keys[*keying].bytes == *key) {
             Some((_, stands_as)) => *stands_as |= source.bit,
             None => self.stands.push((source.keying, source.bit)),
         }
     }
+
+    /// Where the key is in the table, unless another pattern has looked before.
+    fn slot(&mut self, table: usize, keying: usize, keys: &Keys) -> Option<SlotId> {
+        let found = &mut self.slots[table];
+        if found.event_number != self.event_number || found.keying != keying {
+            let key = &self.keys[keying];
+            *found = FoundSlot { event_number: self.event_number, keying, slot: keys.find(key.hash, &key.bytes) };
+        }
+        found.slot
+    }
 }
 
-/// An event that comes in a line, and the sources, a bit each, as which it stands there.
+/// An event, and the sources, a bit each, as which it stands in a line.
 #[derive(Clone, Copy)]
-struct Arrival<'a> {
+struct Standing<'a> {
     event: &'a Arc<Event>,
     stands_as: u64,
 }
@@ -246,72 +272,125 @@ impl Lines {
     }
 
     /// For what every shard evaluates.
-    fn faults_of_all(&self) -> &Cell<u64> {
+    fn faults_of_all(&self) -> &cell::Cell<u64> {
         if self.part.counts_for_all() { &self.faults } else { &self.faults_elsewhere }
     }
 
     /// The event comes in the line of a key.
-    fn step(&mut self, place: usize, compiled: &CompiledPattern, key: &[u8], arrival: Arrival<'_>, matches: &mut Vec<Match>) {
-        let Arrival { event, stands_as } = arrival;
-        self.expire(place, compiled, event.time, matches);
+    fn step(
+        &mut self,
+        candidate: &Candidate,
+        compiled: &CompiledPattern,
+        hand: &mut Hand,
+        keying: usize,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) {
+        let table = compiled.table;
+        let known = hand.slot(table, keying, &self.keys[table]);
+        let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
         let windows = compiled.pattern.windows.as_slice();
-        let counts = WindowedEvents::any_counts(windows, event, Moment { stands_as, ..Moment::plain(&self.faults) }, &mut self.counting);
-        let keys = &mut self.keys[place];
-        let known = keys.find(key);
-        let has_runs = known.is_some_and(|id| !keys.at(id).runs.is_empty());
-        if !has_runs && !counts && self.watch.is_none() {
-            let windowed = known.and_then(|id| keys.at(id).windowed.as_deref());
-            let as_of = AsOf::new(windows, windowed, event.time, &self.answers);
-            if !compiled.automaton.starts(event, Moment { windows: &as_of, stands_as, faults: &self.faults }) {
-                return;
+        let plain = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+        let counts = compiled.automaton.may_count(candidate.class) && WindowedEvents::any_counts(windows, standing.event, plain, &mut self.counting);
+        let acts = counts || compiled.automaton.may_begin(candidate.class) || self.watch.is_some();
+        let Self { keys, limits, watch, stepped, counting, answers, counters, faults, .. } = self;
+        let mut step = Step { compiled, limits, watch: watch.as_deref(), stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
+        let of = known.map(|id| (id, candidate.pattern));
+        if let Some(of) = of && let Some(cell) = keys[table].cell(of) {
+            let mut before = cell.before();
+            if cell.is_due(standing.event.time) {
+                step.expire(cell, key, standing.event.time);
+                cell.forget_if_empty(&mut before, step.counters);
             }
-        }
-        let id = known.unwrap_or_else(|| keys.make(key, &mut self.counters));
-        let slot = keys.slot(id);
-        let before = slot.before();
-        if counts {
-            slot.windowed.get_or_insert_with(|| Box::new(WindowedEvents::new(windows))).take(windows, event, &self.counting);
-        }
-        let as_of = AsOf::new(windows, slot.windowed.as_deref(), event.time, &self.answers);
-        let moment = Moment { windows: &as_of, stands_as, faults: &self.faults };
-        match self.watch.as_deref() {
-            None => slot.runs.advance(&compiled.automaton, &self.limits, event, moment, &mut self.stepped),
-            Some(watch) => slot.runs.advance_watched(&compiled.automaton, &self.limits, event, moment, &mut self.stepped, watch),
-        }
-        self.deliver(place, compiled, id, Some(event), matches);
-        self.keys[place].settle(id, before, &mut self.counters);
-    }
-
-    /// Decides the pattern's deadlines at or before the instant.
-    fn expire(&mut self, place: usize, compiled: &CompiledPattern, instant: EventTime, matches: &mut Vec<Match>) {
-        while let Some(id) = self.keys[place].next_due(instant) {
-            let slot = self.keys[place].slot(id);
-            let before = slot.before();
-            match self.watch.as_deref() {
-                None => slot.runs.expire(&compiled.automaton, instant, &mut self.stepped.decided),
-                Some(watch) => slot.runs.expire_watched(&compiled.automaton, instant, &mut self.stepped.decided, watch),
+            step.take(cell, key, candidate.class, standing);
+            if !keys[table].settle(of, before, step.counters) {
+                hand.slots[table].slot = None;
             }
-            self.deliver(place, compiled, id, None, matches);
-            if let Some(windowed) = &mut self.keys[place].slot(id).windowed {
-                windowed.expire(instant);
+        } else if acts {
+            // Most of what begins nothing leaves nothing: only what stays gets a place.
+            let mut cell = Cell::new(candidate.pattern);
+            let before = cell.before();
+            step.take(&mut cell, key, candidate.class, standing);
+            if !cell.is_empty() {
+                let of = keys[table].put(known, *hash, key, cell, step.counters);
+                keys[table].settle(of, before, step.counters);
+                hand.slots[table].slot = Some(of.0);
             }
-            self.keys[place].settle(id, before, &mut self.counters);
         }
     }
 
-    fn deliver(&mut self, place: usize, compiled: &CompiledPattern, id: SlotId, event: Option<&Event>, matches: &mut Vec<Match>) {
+    /// Decides the deadlines at or before the instant.
+    fn expire(&mut self, table: usize, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {
+        let mut key = std::mem::take(&mut self.key);
+        while let Some(of) = self.keys[table].next_due(instant) {
+            key.clear();
+            key.extend_from_slice(self.keys[table].key(of.0));
+            let Self { keys, limits, watch, stepped, answers, counters, faults, .. } = self;
+            let compiled = &compiled.patterns[of.1 as usize];
+            let mut step = Step { compiled, limits, watch: watch.as_deref(), stepped, counting: &[], answers, counters, faults, matches };
+            let cell = keys[table].cell(of).expect("what is due is there");
+            let before = cell.before();
+            step.expire(cell, &key, instant);
+            keys[table].settle(of, before, step.counters);
+        }
+        self.key = key;
+    }
+}
+
+/// What an event or time does to one cell.
+struct Step<'a> {
+    compiled: &'a CompiledPattern,
+    limits: &'a Limits,
+    watch: Option<&'a dyn Watch>,
+    stepped: &'a mut Stepped,
+    /// The windows that count the event at hand.
+    counting: &'a [usize],
+    answers: &'a RefCell<Answers>,
+    counters: &'a mut Counters,
+    faults: &'a cell::Cell<u64>,
+    matches: &'a mut Vec<Match>,
+}
+
+impl Step<'_> {
+    fn take(&mut self, cell: &mut Cell, key: &[u8], class: Class, standing: Standing<'_>) {
+        let Standing { event, stands_as } = standing;
+        let windows = self.compiled.pattern.windows.as_slice();
+        if !self.counting.is_empty() {
+            cell.windowed.get_or_insert_with(|| Box::new(WindowedEvents::new(windows))).take(windows, event, self.counting);
+        }
+        let as_of = AsOf::new(windows, cell.windowed.as_deref(), event.time, self.answers);
+        let arrival = Arrival { event, class, moment: Moment { windows: &as_of, stands_as, faults: self.faults } };
+        match self.watch {
+            None => cell.runs.advance(&self.compiled.automaton, self.limits, arrival, self.stepped),
+            Some(watch) => cell.runs.advance_watched(&self.compiled.automaton, self.limits, arrival, self.stepped, watch),
+        }
+        self.deliver(cell, key, Some(event));
+    }
+
+    fn expire(&mut self, cell: &mut Cell, key: &[u8], instant: EventTime) {
+        match self.watch {
+            None => cell.runs.expire(&self.compiled.automaton, instant, &mut self.stepped.decided),
+            Some(watch) => cell.runs.expire_watched(&self.compiled.automaton, instant, &mut self.stepped.decided, watch),
+        }
+        self.deliver(cell, key, None);
+        if let Some(windowed) = &mut cell.windowed {
+            windowed.expire(instant);
+        }
+    }
+
+    fn deliver(&mut self, cell: &Cell, key: &[u8], event: Option<&Event>) {
         if self.stepped.decided.is_empty() {
             return;
         }
-        let slot = self.keys[place].at(id);
+        let key: Arc<[u8]> = key.into();
         for decided in self.stepped.decided.drain(..) {
             match decided.kind {
                 DecidedKind::Match => self.counters.matches += 1,
                 DecidedKind::Timeout => self.counters.timeouts += 1,
             }
-            let as_of = AsOf::new(&compiled.pattern.windows, slot.windowed.as_deref(), decided.at, &self.answers);
-            let moment = Moment { windows: &as_of, ..Moment::plain(&self.faults) };
-            matches.push(compiled.delivery.deliver(&compiled.pattern, slot.key(), decided, event, moment));
+            let as_of = AsOf::new(&self.compiled.pattern.windows, cell.windowed.as_deref(), decided.at, self.answers);
+            let moment = Moment { windows: &as_of, ..Moment::plain(self.faults) };
+            self.matches.push(self.compiled.delivery.deliver(&self.compiled.pattern, &key, decided, event, moment));
         }
     }
 }
@@ -345,8 +424,8 @@ fn decode_state(compiled: &CompiledPattern, value: &[u8]) -> Result<(Runs, Optio
 }
 
 impl Part {
-    fn owns(self, key: &[u8]) -> bool {
-        self.shards == 1 || xxh3_64(key) % self.shards as u64 == self.shard as u64
+    fn owns(self, hash: u64) -> bool {
+        self.shards == 1 || hash % self.shards as u64 == self.shard as u64
     }
 
     fn counts_for_all(self) -> bool {

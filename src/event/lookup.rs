@@ -1,4 +1,4 @@
-//! The core's one hash map: it can be asked, and not iterated, so that no order of hashing can show in what comes out.
+//! The core's hash maps: they can be asked, and not iterated, so that no order of hashing can show in what comes out.
 
 #![expect(clippy::disallowed_types, reason = "looked up by key, never iterated")]
 
@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 /// A map that cannot be iterated. The hash has a fixed seed: the same input does the same work in every run.
 #[derive(Debug)]
@@ -51,4 +52,46 @@ impl<K, V> Default for Lookup<K, V> {
     fn default() -> Self {
         Self(HashMap::default())
     }
+}
+
+/// Numbers, found by the hash of what they stand for, which lies elsewhere.
+///
+/// It grows in parts, chosen by the highest bits of the hash, so that growing never moves more than a few of them at a time.
+#[derive(Debug)]
+pub struct Directory(Box<[HashTable<u32>]>);
+
+const PART_BITS: u32 = 6;
+
+impl Directory {
+    /// `is_it`: whether the number stands for what is looked for.
+    pub fn find(&self, hash: u64, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut is_it = is_it;
+        self.0[part(hash)].find(hash, |number| is_it(*number)).copied()
+    }
+
+    /// Of a number that is not there. `hash_of`: the hash of what any number stands for.
+    pub fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
+        self.0[part(hash)].insert_unique(hash, number, |number| hash_of(*number));
+    }
+
+    /// Of a number that is there.
+    pub fn remove(&mut self, hash: u64, number: u32) {
+        let entry = self.0[part(hash)].find_entry(hash, |other| *other == number);
+        entry.unwrap_or_else(|_| panic!("number {number} is in the directory")).remove();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(HashTable::is_empty)
+    }
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self((0..1 << PART_BITS).map(|_| HashTable::new()).collect())
+    }
+}
+
+/// By bits that the tables themselves do not use: they go by the highest seven and the lowest.
+fn part(hash: u64) -> usize {
+    (hash >> (u64::BITS - 7 - PART_BITS)) as usize & ((1 << PART_BITS) - 1)
 }

@@ -16,7 +16,7 @@ mod time;
 mod value;
 
 pub use key::Key;
-pub use lookup::Lookup;
+pub use lookup::{Directory, Lookup};
 pub use record::{Event, Place};
 pub use schema::{Field, Schema, Stream, StreamId, Type};
 pub use time::{EventTime, ProcessingTime, TimeSpan};

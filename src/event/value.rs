@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use rust_decimal::Decimal;
 
 use crate::event::{EventTime, TimeSpan};
 
-/// One value. Copying is cheap: text, lists and records are shared.
+/// One value, in 24 bytes. Copying is cheap: lists and records are shared, and most texts are short.
 ///
 /// Equality here is identity of type and content (`Int(1)` is not `Decimal(1)`); what the language calls equal is decided where
 /// conditions are evaluated, in [`crate::pattern`].
@@ -20,7 +21,8 @@ pub enum Value {
     /// Always finite.
     Float(f64),
     Decimal(Decimal),
-    Text(Arc<str>),
+    /// Up to 24 bytes lie in the value itself.
+    Text(CompactString),
     Timestamp(EventTime),
     Duration(TimeSpan),
     List(Arc<[Value]>),

@@ -82,6 +82,15 @@ impl Condition {
     pub fn looks_back(&self) -> bool {
         self.expression.as_ref().is_some_and(Expression::looks_back)
     }
+
+    /// The conjuncts that ask about the event alone, and the others, each in text order.
+    pub fn conjuncts(&self) -> (Vec<&Expression>, Vec<&Expression>) {
+        let mut all = Vec::new();
+        if let Some(expression) = &self.expression {
+            expression.conjuncts(&mut all);
+        }
+        all.into_iter().partition(|conjunct| conjunct.asks_the_event_alone())
+    }
 }
 
 impl Expression {
@@ -114,6 +123,20 @@ impl Expression {
         let mut found = false;
         self.visit(&mut |part| found |= matches!(part, Self::Chosen { .. } | Self::Count(_) | Self::Aggregate { .. }));
         found
+    }
+
+    /// Whether neither what was chosen before nor the key's recent events matter to it.
+    pub fn asks_the_event_alone(&self) -> bool {
+        let mut alone = true;
+        self.visit(&mut |part| alone &= !matches!(part, Self::Chosen { .. } | Self::Count(_) | Self::Aggregate { .. } | Self::Window(_)));
+        alone
+    }
+
+    fn conjuncts<'a>(&'a self, out: &mut Vec<&'a Self>) {
+        match self {
+            Self::And(parts) => parts.iter().for_each(|part| part.conjuncts(out)),
+            other => out.push(other),
+        }
     }
 
     /// Calls `visit` with this expression and all of its parts, outermost first.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use motif::automaton::{Automaton, Limits, Runs, Stepped};
+use motif::automaton::{Arrival, Automaton, Limits, Runs, Stepped};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Compiled, Severity, Source, compile};
 use motif::pattern::Moment;
@@ -85,7 +85,10 @@ impl Line {
         let event = Event { stream: StreamId(0), partition: 0, offset: self.count, time, fields: fields.into() };
         self.count += 1;
         self.runs.expire(&self.automaton, time, &mut self.stepped.decided);
-        self.runs.advance(&self.automaton, &self.limits, &Arc::new(event), Moment::plain(&Cell::new(0)), &mut self.stepped);
+        let faults = Cell::new(0);
+        let class = self.automaton.class_of(&event, &faults);
+        let arrival = Arrival { event: &Arc::new(event), class, moment: Moment::plain(&faults) };
+        self.runs.advance(&self.automaton, &self.limits, arrival, &mut self.stepped);
     }
 
     fn encoded(&self) -> Vec<u8> {

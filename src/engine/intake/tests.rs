@@ -1,7 +1,7 @@
 //! Lateness, idleness and positions, said as what must come of each arrival.
 
 use crate::engine::position::{RefusedBy, RefusedRange};
-use crate::engine::{Arrival, Intake, IntakeLimits, PartitionPosition, Rewind, StreamTiming};
+use crate::engine::{Arrival, Intake, IntakeLimits, Interest, PartitionPosition, Rewind, StreamTiming};
 use crate::event::{Event, EventTime, ProcessingTime, Schema, Stream, StreamId, TimeSpan};
 
 const A: StreamId = StreamId(0);
@@ -30,13 +30,13 @@ fn tick(intake: &mut Intake, seconds: i64) {
 /// An event of partition 0 arrives.
 fn arrive(intake: &mut Intake, stream: StreamId, offset: u64, time: EventTime) -> Arrival {
     let event = Event { stream, partition: 0, offset, time, fields: Box::new([]) };
-    intake.arrive(event, offset * 10, offset * 10 + 10)
+    intake.arrive(event, Interest::some(), offset * 10, offset * 10 + 10)
 }
 
 fn released(intake: &mut Intake) -> Vec<i64> {
     let mut out = Vec::new();
     intake.release(&mut out);
-    out.iter().map(|event| event.time.micros() / SECOND_US).collect()
+    out.iter().map(|wanted| wanted.event.time.micros() / SECOND_US).collect()
 }
 
 fn is_late(arrival: &Arrival) -> bool {

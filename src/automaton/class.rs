@@ -1,0 +1,139 @@
+//! What is known of an event before any run is looked at: its *class*, a bit for each condition of the pattern.
+//!
+//! A bit that is not set says that the event does not fit the condition, whatever was chosen before. One that is set says that it does as far as the event alone
+//! decides; where the condition also looks back, asks for windows or for the source, that is what remains to be asked. Classes are found for all patterns
+//! together (`engine::index`), or for one with [`Automaton::class_of`].
+//!
+//! The last bit is set in every class. It stands for the conditions for which there is no other bit, of which hardly a pattern has any, and for
+//! whatever an event does that fits nothing.
+//!
+//! The idea of a bit for each condition is that of CORE (Bucchi et al., PVLDB 15, 2022).
+
+use std::cell::Cell;
+
+use crate::automaton::way_set::WaySet;
+use crate::automaton::ways::{Automaton, How};
+use crate::event::{Event, StreamId};
+use crate::pattern::{Condition, ConditionId, Expression, Moment, NothingChosen, Pattern, Scope};
+
+/// Bits of conditions and of windows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Class(u64);
+
+impl Class {
+    /// Fits nothing.
+    pub const NOTHING: Self = Self(1 << LAST);
+
+    /// No bit at all: where nothing is awaited.
+    pub(super) const EMPTY: Self = Self(0);
+
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn meets(self, awaited: Self) -> bool {
+        self.0 & awaited.0 != 0
+    }
+}
+
+const LAST: u32 = 63;
+
+/// What must be asked of the event alone so that a bit of the class is set.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassBit<'a> {
+    pub class: Class,
+    pub stream: StreamId,
+    pub conjuncts: &'a [Expression],
+}
+
+/// The bit of one condition.
+#[derive(Clone, Debug)]
+pub(super) struct Fit {
+    pub bit: Class,
+    stream: StreamId,
+    alone: Vec<Expression>,
+    /// What remains to be asked where the bit is set; `None`: nothing.
+    rest: Option<Condition>,
+}
+
+impl Fit {
+    pub(super) fn all(pattern: &Pattern) -> Vec<Self> {
+        let windows = pattern.windows.iter().map(|window| &window.events);
+        let numbered = (0..).zip(pattern.conditions.iter().chain(windows));
+        numbered.map(|(number, condition)| Self::of(condition, number)).collect()
+    }
+
+    fn of(condition: &Condition, number: u32) -> Self {
+        let (stream, bit) = (condition.stream, Class(1 << number.min(LAST)));
+        if number >= LAST {
+            return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()) };
+        }
+        let (alone, rest) = condition.conjuncts();
+        let alone = alone.into_iter().cloned().collect();
+        let expression = match rest.as_slice() {
+            [] => None,
+            [one] => Some((*one).clone()),
+            several => Some(Expression::And(several.iter().map(|one| (*one).clone()).collect())),
+        };
+        let remains = expression.is_some() || condition.stands_as != 0;
+        Self { bit, stream, alone, rest: remains.then(|| Condition { expression, ..condition.clone() }) }
+    }
+}
+
+impl Automaton {
+    /// The bits of a class, each with what sets it; [`Class::NOTHING`] is set anyway.
+    pub fn class_bits(&self) -> impl Iterator<Item = ClassBit<'_>> {
+        let own = self.fits.iter().filter(|fit| fit.bit != Class::NOTHING);
+        own.map(|fit| ClassBit { class: fit.bit, stream: fit.stream, conjuncts: &fit.alone })
+    }
+
+    /// Whether an event that fits nothing must come by all the same.
+    pub fn wants_every_event(&self) -> bool {
+        self.sees_every_event || self.fits.len() > LAST as usize
+    }
+
+    /// The class of one event.
+    pub fn class_of(&self, event: &Event, faults: &Cell<u64>) -> Class {
+        let scope = Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(faults) };
+        let holds = |bit: &ClassBit<'_>| bit.stream == event.stream && bit.conjuncts.iter().all(|conjunct| conjunct.holds(&scope));
+        self.class_bits().filter(holds).fold(Class::NOTHING, |class, bit| class.with(bit.class))
+    }
+
+    /// Whether the event may be one that a window of the pattern counts.
+    pub fn may_count(&self, class: Class) -> bool {
+        class.meets(self.counted)
+    }
+
+    pub(super) fn fit(&self, id: ConditionId) -> &Fit {
+        &self.fits[usize::from(id.0)]
+    }
+
+    /// The events that come by ways like these without changing anything are those whose class does not meet this.
+    pub(super) fn awaited(&self, ways: &WaySet) -> Class {
+        let mut awaited = self.withouts().fold(Class::EMPTY, |class, (_, condition)| class.with(self.fit(condition).bit));
+        ways.for_each(|id| {
+            let way = self.way(id);
+            let demand = self.demand(way.demand);
+            let mut asks = |condition: ConditionId| awaited = awaited.with(self.fit(condition).bit);
+            demand.no.iter().for_each(|none_of| asks(none_of.condition));
+            demand.greedy.iter().for_each(|hunger| asks(hunger.condition));
+            demand.until.iter().for_each(|condition| asks(*condition));
+            if let Some(node) = way.to {
+                asks(self.node(node).condition);
+            }
+            let any = demand.how == How::Next || !demand.no_next.is_empty() || demand.greedy.iter().any(|hunger| hunger.next_only);
+            if any {
+                awaited = awaited.with(Class::NOTHING);
+            }
+        });
+        awaited
+    }
+}
+
+impl Fit {
+    /// Whether an event of this class fits.
+    pub(super) fn holds(&self, class: Class, remains: impl FnOnce(&Condition) -> bool) -> bool {
+        class.meets(self.bit) && self.rest.as_ref().is_none_or(remains)
+    }
+}
