@@ -32,6 +32,10 @@ pub mod workloads {
 use peers::Peers;
 use table::Table;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is to be measured, and how often.
 pub struct Plan {
     pub only: Vec<String>,

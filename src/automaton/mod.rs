@@ -54,8 +54,8 @@ use std::sync::Arc;
 use crate::event::{Event, EventTime};
 use crate::pattern::StepId;
 
-pub use diagram::DiagramFormat;
 pub use class::{Class, ClassBit};
+pub use diagram::DiagramFormat;
 pub use runs::{Arrival, Limits, Runs, Stepped};
 pub use watch::{Deadline, Role, Watch};
 pub use ways::Automaton;

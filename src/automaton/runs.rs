@@ -108,14 +108,7 @@ impl Runs {
     }
 
     /// The same, watched.
-    pub fn advance_watched<W: Watch + ?Sized>(
-        &mut self,
-        automaton: &Automaton,
-        limits: &Limits,
-        arrival: Arrival<'_>,
-        stepped: &mut Stepped,
-        watch: &W,
-    ) {
+    pub fn advance_watched<W: Watch + ?Sized>(&mut self, automaton: &Automaton, limits: &Limits, arrival: Arrival<'_>, stepped: &mut Stepped, watch: &W) {
         let Arrival { event, class, moment } = arrival;
         assert!(event.time < self.next || self.next == EventTime::END, "deadlines at an instant come before its events");
         let hand = Hand::new(automaton, event, class, moment, watch);

@@ -206,7 +206,9 @@ fn whole_number(value: &Value) -> Option<i64> {
 fn values_asked_for(conjunct: &Expression) -> Option<(&FieldPath, &[Value])> {
     let (path, values) = match conjunct {
         Expression::Compare { comparison: Comparison::Equal, left, right } => match (&**left, &**right) {
-            (Expression::Field(path), Expression::Constant(value)) | (Expression::Constant(value), Expression::Field(path)) => (path, std::slice::from_ref(value)),
+            (Expression::Field(path), Expression::Constant(value)) | (Expression::Constant(value), Expression::Field(path)) => {
+                (path, std::slice::from_ref(value))
+            }
             _ => return None,
         },
         Expression::In { item, list } => match (&**item, &**list) {

@@ -117,7 +117,8 @@ mod tests {
         assert!(out.iter().all(|held| held.wanted.event.time.micros() <= 9));
         assert_eq!(out.len() + reorder.len(), 60);
         reorder.release(EventTime::END, &mut |held| out.push(held));
-        let left: Vec<(i64, u16, u64)> = out.iter().map(|held| (held.wanted.event.time.micros(), held.wanted.event.stream.0, held.wanted.event.offset)).collect();
+        let left: Vec<(i64, u16, u64)> =
+            out.iter().map(|held| (held.wanted.event.time.micros(), held.wanted.event.stream.0, held.wanted.event.offset)).collect();
         assert_eq!(left, places);
         assert_eq!(reorder.len(), 0);
     }

@@ -277,15 +277,7 @@ impl Lines {
     }
 
     /// The event comes in the line of a key.
-    fn step(
-        &mut self,
-        candidate: &Candidate,
-        compiled: &CompiledPattern,
-        hand: &mut Hand,
-        keying: usize,
-        standing: Standing<'_>,
-        matches: &mut Vec<Match>,
-    ) {
+    fn step(&mut self, candidate: &Candidate, compiled: &CompiledPattern, hand: &mut Hand, keying: usize, standing: Standing<'_>, matches: &mut Vec<Match>) {
         let table = compiled.table;
         let known = hand.slot(table, keying, &self.keys[table]);
         let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
@@ -294,9 +286,12 @@ impl Lines {
         let counts = compiled.automaton.may_count(candidate.class) && WindowedEvents::any_counts(windows, standing.event, plain, &mut self.counting);
         let acts = counts || compiled.automaton.may_begin(candidate.class) || self.watch.is_some();
         let Self { keys, limits, watch, stepped, counting, answers, counters, faults, .. } = self;
-        let mut step = Step { compiled, limits, watch: watch.as_deref(), stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
+        let mut step =
+            Step { compiled, limits, watch: watch.as_deref(), stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
         let of = known.map(|id| (id, candidate.pattern));
-        if let Some(of) = of && let Some(cell) = keys[table].cell(of) {
+        if let Some(of) = of
+            && let Some(cell) = keys[table].cell(of)
+        {
             let mut before = cell.before();
             if cell.is_due(standing.event.time) {
                 step.expire(cell, key, standing.event.time);

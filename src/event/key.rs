@@ -101,11 +101,26 @@ fn push_number(value: Decimal, out: &mut Vec<u8>) {
     push_parts(whole, fraction.mantissa() * 10_i128.pow(28 - fraction.scale()), out);
 }
 
-/// Whole part and fraction are written apart: the floor as 16 bytes, then the fraction's 28 digits as 16 bytes.
+/// Whole part and fraction are written apart. The whole part: 128 and the number of its bytes, or 127 less it below zero; then the bytes, the highest first, inverted
+/// below zero. The fraction: 0 if there is none, else 1 and its 28 digits as 12 bytes.
 fn push_parts(floor: i128, fraction: i128, out: &mut Vec<u8>) {
     out.push(2);
-    out.extend(floor.cast_unsigned().wrapping_add(1 << 127).to_be_bytes());
-    out.extend(fraction.to_be_bytes());
+    let bytes = floor.unsigned_abs().to_be_bytes();
+    let leading = (floor.unsigned_abs().leading_zeros() / 8) as usize;
+    let length = u8::try_from(bytes.len() - leading).expect("16 bytes at most");
+    if floor < 0 {
+        out.push(127 - length);
+        out.extend(bytes[leading..].iter().map(|byte| !byte));
+    } else {
+        out.push(128 + length);
+        out.extend_from_slice(&bytes[leading..]);
+    }
+    if fraction == 0 {
+        out.push(0);
+    } else {
+        out.push(1);
+        out.extend_from_slice(&fraction.to_be_bytes()[4..]);
+    }
 }
 
 #[cfg(test)]
@@ -122,8 +137,26 @@ mod tests {
 
     #[test]
     fn bytes_compare_like_the_numbers() {
-        let texts =
-            ["-79228162514264337593543950335", "-10", "-1.5", "-1", "-0.0000001", "0", "0.1", "0.11", "1", "1.5", "2", "10", "79228162514264337593543950335"];
+        let texts = [
+            "-79228162514264337593543950335",
+            "-256",
+            "-255",
+            "-10",
+            "-1.5",
+            "-1",
+            "-0.0000001",
+            "0",
+            "0.1",
+            "0.11",
+            "1",
+            "1.5",
+            "2",
+            "10",
+            "255",
+            "255.5",
+            "256",
+            "79228162514264337593543950335",
+        ];
         for pair in texts.windows(2) {
             let [low, high] = [pair[0], pair[1]].map(|text| bytes(Value::Decimal(Decimal::from_str(text).expect(text))));
             assert!(low < high, "{pair:?}");

@@ -20,7 +20,7 @@ use crate::pattern::Program;
 use crate::ports::{StateStore, StoreError, WriteBatch};
 
 /// The version of this layout.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const META: &[u8] = b"m";
 const RUNS: u8 = b's';

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, write_set_aside};
 use crate::config::{Config, Strictness, TimestampUnit};
-use crate::engine::{Arrival, Change, Compiled, Counters, Intake, IntakeLimits, Match, Positions, Shard, StreamTiming, Suppression};
+use crate::engine::{Arrival, Change, Compiled, Counters, Intake, IntakeLimits, Interest, Judge, Match, Positions, Shard, StreamTiming, Suppression, Wanted};
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
 use crate::ports::{Record, RecordBatch, StateStore, StoreError};
@@ -102,6 +102,8 @@ impl StrictViolation {
 pub struct Task {
     program: Arc<Program>,
     decoders: Vec<Decoder>,
+    /// One for each thread.
+    judges: Vec<Judge>,
     intake: Intake,
     shards: Vec<Shard>,
     suppression: Suppression,
@@ -111,7 +113,7 @@ pub struct Task {
     applied_before: BTreeMap<(StreamId, u32), u64>,
     epoch: Epoch,
     rejected_by_code: BTreeMap<&'static str, u64>,
-    released: Vec<Arc<Event>>,
+    released: Vec<Wanted>,
 }
 
 impl TaskOptions {
@@ -158,11 +160,13 @@ impl Task {
             Decoder::new(schema, id, DecodeOptions { timestamp_unit: time_unit(unit) })
         });
         let compiled = Arc::new(Compiled::new(program));
+        let judges = (0..options.shards.max(1)).map(|_| Judge::new(compiled.clone())).collect();
         let limits = crate::automaton::Limits { runs_max: options.runs_per_key_max };
         let shards = (0..options.shards).map(|shard| Shard::new(compiled.clone(), shard, options.shards, limits));
         Self {
             program: program.clone(),
             decoders: decoders.collect(),
+            judges,
             intake,
             shards: shards.collect(),
             suppression: Suppression::default(),
@@ -208,13 +212,13 @@ impl Task {
         let stream = usize::from(batch.stream.0);
         if self.shards.len() < 2 || batch.len() < PARALLEL_RECORDS_MIN {
             for (place, record) in batch.iter().enumerate() {
-                let decoded = self.decoders[stream].decode(&record, batch.partition);
-                self.arrive(batch, place, record, decoded)?;
+                let read = read(&self.decoders[stream], &mut self.judges[0], record, batch.partition);
+                self.arrive(batch, place, record, read)?;
             }
         } else {
-            let decoded = decode(&self.decoders[stream], batch, self.shards.len());
-            for (place, (record, decoded)) in batch.iter().zip(decoded).enumerate() {
-                self.arrive(batch, place, record, decoded)?;
+            let read = read_in_parallel(&self.decoders[stream], &mut self.judges, batch);
+            for (place, (record, read)) in batch.iter().zip(read).enumerate() {
+                self.arrive(batch, place, record, read)?;
             }
         }
         self.epoch.records += batch.len() as u64;
@@ -298,6 +302,7 @@ impl Task {
             counters.add(shard.counters());
         }
         self.suppression.count(&mut counters);
+        counters.faults += self.judges.iter().map(Judge::faults).sum::<u64>();
         counters
     }
 
@@ -310,17 +315,17 @@ impl Task {
         self.shards.iter().map(|shard| shard.counters().keys_made).collect()
     }
 
-    fn arrive(&mut self, batch: &RecordBatch, place: usize, record: Record<'_>, decoded: Result<Event, Rejection>) -> Result<(), StrictViolation> {
+    fn arrive(&mut self, batch: &RecordBatch, place: usize, record: Record<'_>, read: Result<(Event, Interest), Rejection>) -> Result<(), StrictViolation> {
         let (stream, partition) = (batch.stream, batch.partition);
-        let event = match decoded {
-            Ok(event) => event,
+        let (event, interest) = match read {
+            Ok(read) => read,
             Err(rejection) => {
                 self.intake.skip(stream, partition, record.offset, record.next_position);
                 return self.reject(batch, place, rejection);
             }
         };
-        match self.intake.arrive(event, record.position, record.next_position) {
-            Arrival::Held | Arrival::Passed => Ok(()),
+        match self.intake.arrive(event, interest, record.position, record.next_position) {
+            Arrival::Held | Arrival::OfNoInterest { .. } | Arrival::Passed => Ok(()),
             Arrival::Late { event, watermark } => {
                 let reason = format!("its time {} is not after {watermark}, the watermark when it arrived", event.time);
                 self.put_aside(batch, place, Rejection { code: RejectionCode::Late, reason });
@@ -409,15 +414,21 @@ impl Task {
     }
 }
 
-fn decode(decoder: &Decoder, batch: &RecordBatch, threads: usize) -> Vec<Result<Event, Rejection>> {
-    let one = |record: Record<'_>| decoder.decode(&record, batch.partition);
-    let part = batch.len().div_ceil(threads);
+fn read(decoder: &Decoder, judge: &mut Judge, record: Record<'_>, partition: u32) -> Result<(Event, Interest), Rejection> {
+    let event = decoder.decode(&record, partition)?;
+    let interest = judge.interest(&event);
+    Ok((event, interest))
+}
+
+fn read_in_parallel(decoder: &Decoder, judges: &mut [Judge], batch: &RecordBatch) -> Vec<Result<(Event, Interest), Rejection>> {
+    let part = batch.len().div_ceil(judges.len());
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..batch.len())
             .step_by(part)
-            .map(|start| {
+            .zip(judges)
+            .map(|(start, judge)| {
                 let places = start..(start + part).min(batch.len());
-                scope.spawn(move || places.map(|place| one(batch.get(place))).collect::<Vec<_>>())
+                scope.spawn(move || places.map(|place| read(decoder, judge, batch.get(place), batch.partition)).collect::<Vec<_>>())
             })
             .collect();
         threads.into_iter().flat_map(join).collect()
