@@ -109,6 +109,11 @@ fn children_cpu_s() -> f64 {
     stat_s("self", 13)
 }
 
+/// User and system time of this process, all its threads together.
+pub fn own_cpu_s() -> f64 {
+    stat_s("self", 11)
+}
+
 /// Two neighbouring fields of a process's times, by how many stand between them and its name.
 fn stat_s(process: &str, after_name: usize) -> f64 {
     /// What the kernel counts in, on every machine that Linux has in common use.

@@ -19,6 +19,7 @@ pub struct Peers {
 }
 
 impl Peers {
+    #[allow(dead_code, reason = "the tests run without other engines")]
     pub fn look() -> Self {
         let has = |tool: &str| Command::new(tool).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
         let missing = ["java", "javac", "mvn"].into_iter().find(|tool| !has(tool)).map(|tool| format!("not run: no {tool} here"));
@@ -27,6 +28,11 @@ impl Peers {
 
     pub fn none() -> Self {
         Self { missing: Some("not run: not asked for".to_owned()) }
+    }
+
+    /// Why they cannot be run.
+    pub fn missing(&self) -> Option<&str> {
+        self.missing.as_deref()
     }
 
     /// Runs one to its end; what it writes to standard error is shown where it fails.

@@ -1,6 +1,6 @@
 //! The benches in small: they run to their end, and what they measure finds what others find.
 
-#[path = "../../benches/main.rs"]
+#[path = "../../benches/bench.rs"]
 mod bench;
 
 use std::path::Path;
@@ -43,11 +43,11 @@ fn by_hand_is_found_what_other_engines_find() {
 fn every_bench_runs_to_its_end() {
     let mut printed = Vec::new();
     let mut table = Table::new(&mut printed);
-    let plan = Plan { only: Vec::new(), runs: 1, peers: Peers::none(), part: 10_000, is_loud: false };
+    let plan = Plan { only: Vec::new(), runs: 1, peers: Peers::none(), part: 10_000, note: |_| {} };
     bench::run(&plan, &mut table);
     table.end();
     let text = String::from_utf8(printed).expect("text");
-    for row in ["pair, 1,000 keys", "rules, 10,000 rules", "web rules, file to file, 2 workers, --state"] {
+    for row in ["pair, 1,000 keys", "rules, 10,000 rules", "web rules, file to file, 2 workers, --state", "card rules, 10,000 keys", "Kafka to Kafka"] {
         assert!(text.contains(row), "{row}: {text}");
     }
     assert!(text.lines().skip(2).filter(|line| line.starts_with('|')).all(|line| line.matches(" | ").count() == 3), "{text}");
