@@ -24,7 +24,12 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Broker {
+    /// Where clients reach it.
     pub address: String,
+    port: u16,
+    folder: PathBuf,
+    /// What the script is told besides.
+    environment: Vec<(&'static str, String)>,
     /// Its standard input keeps the broker alive.
     _guard: Child,
 }
@@ -49,8 +54,44 @@ fn has_java() -> bool {
 
 impl Broker {
     fn start() -> Self {
-        let folder = std::env::temp_dir().join(format!("motif-broker-{}", std::process::id()));
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/broker");
+        let broker = Self::prepare(free_port(), Vec::new());
+        broker.launch();
+        broker.await_metadata();
+        broker
+    }
+
+    /// One that nobody else uses, to be harmed. `None` as with [`broker`].
+    pub fn own() -> Option<Self> {
+        broker().map(|_| Self::start())
+    }
+
+    /// One that clients reach through something else only: `in_front` is told where the broker itself listens, and says where clients are to go.
+    pub fn behind(in_front: impl FnOnce(String) -> String) -> Option<Self> {
+        broker()?;
+        let port = free_port();
+        let address = in_front(format!("127.0.0.1:{port}"));
+        let mut broker = Self::prepare(port, vec![("KAFKA_ADVERTISED", address.clone())]);
+        broker.launch();
+        broker.address = address;
+        broker.await_metadata();
+        Some(broker)
+    }
+
+    /// Three brokers of one cluster, that nobody else uses.
+    pub fn cluster() -> Option<Vec<Self>> {
+        broker()?;
+        let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let voters: Vec<String> = ports.iter().zip(1..).map(|(port, node)| format!("{node}@127.0.0.1:{}", port + 1)).collect();
+        let environment =
+            |node: i32| vec![("KAFKA_NODE", node.to_string()), ("KAFKA_QUORUM", voters.join(",")), ("KAFKA_CLUSTER", "bW90aWYtdGVzdC1jbHVzdA".to_owned())];
+        let brokers: Vec<Self> = ports.iter().zip(1..).map(|(&port, node)| Self::prepare(port, environment(node))).collect();
+        std::thread::scope(|scope| brokers.iter().for_each(|broker| drop(scope.spawn(|| broker.launch()))));
+        brokers.iter().for_each(Self::await_metadata);
+        Some(brokers)
+    }
+
+    fn prepare(port: u16, environment: Vec<(&'static str, String)>) -> Self {
+        let folder = std::env::temp_dir().join(unique(&format!("motif-broker-{}", std::process::id())));
         let guard = Command::new("bash")
             .args(["-c", "cat >/dev/null; kill -9 \"$(cat \"$1/pid\")\"; sleep 0.2; rm -rf \"$1\"", "guard"])
             .arg(&folder)
@@ -60,12 +101,43 @@ impl Broker {
             .process_group(0)
             .spawn()
             .expect("bash runs");
-        let started = Command::new("bash").arg(script).arg(&folder).arg(free_port().to_string()).process_group(0).output().expect("bash runs");
+        Self { address: format!("127.0.0.1:{port}"), port, folder, environment, _guard: guard }
+    }
+
+    /// With what its folder holds, if there is something.
+    fn launch(&self) {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/broker");
+        let mut command = Command::new("bash");
+        command.arg(script).arg(&self.folder).arg(self.port.to_string()).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let started = command.process_group(0).output().expect("bash runs");
         assert!(started.status.success(), "the broker does not start: {}", String::from_utf8_lossy(&started.stderr));
-        let address = String::from_utf8(started.stdout).expect("an address").trim().to_owned();
-        let broker = Self { address, _guard: guard };
-        broker.await_metadata();
-        broker
+    }
+
+    /// `kill -9`.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("a running broker");
+        let killed = Command::new("kill").args(["-9", pid.trim()]).status().expect("kill runs");
+        assert!(killed.success(), "the broker has gone by itself");
+    }
+
+    /// Every partition of the cluster has all its copies.
+    pub fn await_in_sync(&self) {
+        let consumer: BaseConsumer = self.config().create().expect("a client");
+        let deadline = Instant::now() + LIMIT;
+        let is_whole = || {
+            let Ok(metadata) = consumer.fetch_metadata(None, LIMIT) else { return false };
+            metadata.topics().iter().flat_map(|topic| topic.partitions()).all(|partition| partition.isr().len() == partition.replicas().len())
+        };
+        while !is_whole() {
+            assert!(Instant::now() < deadline, "the copies do not catch up");
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    /// After [`Self::kill`]: with what it had written.
+    pub fn restart(&self) {
+        self.launch();
+        self.await_metadata();
     }
 
     fn await_metadata(&self) {

@@ -1,0 +1,98 @@
+//! Kafka's own matrix for transactions, with processes of ours: killed, frozen and ended, again and again.
+
+use std::time::{Duration, Instant};
+
+use crate::broker::{Broker, broker};
+use crate::kafka::proxy::{END_TXN, Proxy, Trick};
+use crate::kafka::torture::faults::{Away, Fault, Step, waves};
+use crate::kafka::torture::trial::Trial;
+
+/// Sends the events over the time of the steps, and takes each step when its time has come.
+fn disturb(trial: &mut Trial<'_>, steps: &[Step]) {
+    let began = Instant::now();
+    let length = steps.last().expect("some step").at;
+    let mut next = steps.iter().peekable();
+    while let Some(step) = next.peek() {
+        let share = began.elapsed().as_secs_f64() / length.as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of a small number")]
+        trial.send_to((trial.number_of_events() as f64 * share) as usize);
+        trial.fleet.tend();
+        if began.elapsed() < step.at {
+            std::thread::park_timeout(Duration::from_millis(10));
+            continue;
+        }
+        match step.fault {
+            Fault::Kill => trial.fleet.kill(step.slot),
+            Fault::Freeze => trial.fleet.signal(step.slot, "STOP"),
+            Fault::Thaw => trial.fleet.signal(step.slot, "CONT"),
+            Fault::Terminate => trial.fleet.terminate(step.slot),
+            Fault::Start => trial.fleet.start(step.slot),
+        }
+        next.next();
+    }
+}
+
+fn transactions_matrix(broker: &Broker, name: &str, number: usize, waves_wanted: usize, away: Away) {
+    let mut trial = Trial::new(broker, name, number, 3);
+    let steps = waves(&mut trial.random, waves_wanted, away);
+    (0..3).for_each(|slot| trial.fleet.start(slot));
+    if away == Away::Shortly {
+        trial.await_shares(&[2, 3, 3]);
+    }
+    disturb(&mut trial, &steps);
+    let times = |fault| steps.iter().filter(|step| step.fault == fault).count();
+    let done = format!("{} kills, {} freezes, {} terminations", times(Fault::Kill), times(Fault::Freeze), times(Fault::Terminate));
+    trial.finish(&done);
+}
+
+#[test]
+fn processes_that_come_back_within_the_session_give_each_match_once() {
+    let Some(broker) = broker() else { return };
+    transactions_matrix(broker, "transactions matrix, own tasks", 20_000, 2, Away::Shortly);
+}
+
+#[test]
+#[ignore = "state does not move between processes yet"]
+fn three_processes_in_trouble_give_each_match_once() {
+    let Some(broker) = broker() else { return };
+    transactions_matrix(broker, "transactions matrix", 20_000, 2, Away::Long);
+}
+
+/// `make torture`.
+#[test]
+#[ignore = "takes minutes"]
+fn three_processes_in_trouble_for_long() {
+    let Some(broker) = broker() else { return };
+    transactions_matrix(broker, "transactions matrix, long", 200_000, 18, Away::Long);
+}
+
+/// A process frozen in its commit, whose tasks are another's by the time it wakes up: its commit does not count, and it lets go of what is not its own any more.
+#[test]
+#[ignore = "state does not move between processes yet"]
+fn a_zombie_is_fenced_and_doubles_nothing() {
+    let (listener, address) = Proxy::listen();
+    let mut proxy = None;
+    let broker = Broker::behind(|target| proxy.insert(Proxy::start(listener, address, target)).address.clone());
+    let (Some(broker), Some(proxy)) = (broker, proxy) else { return };
+    let mut trial = Trial::new(&broker, "zombie", 12_000, 2);
+    (0..2).for_each(|slot| trial.fleet.start(slot));
+    trial.await_shares(&[4, 4]);
+    let mut given_up = Vec::new();
+    for zombie in [0, 1, 0] {
+        trial.send_more(1_500);
+        let commit = proxy.play(END_TXN, &format!("slot-{zombie}"), Trick::Hold);
+        trial.keep_sending_until("a commit", |_| commit.has_begun());
+        trial.fleet.signal(zombie, "STOP");
+        // The other has all tasks, and has delivered everything.
+        trial.await_shares(&[8]);
+        trial.await_caught_up();
+        let before = trial.fleet.log(zombie).len();
+        trial.fleet.signal(zombie, "CONT");
+        commit.let_go();
+        let woken = Instant::now();
+        trial.keep_sending_until("the zombie gives up its tasks", |fleet| fleet.log(zombie)[before..].contains("Lost(["));
+        given_up.push(woken.elapsed().as_millis());
+        trial.await_shares(&[4, 4]);
+    }
+    trial.finish(&format!("3 zombies, which gave up their tasks after {given_up:?} ms"));
+}
