@@ -35,6 +35,7 @@ pub enum Command {
     Subscribe(SubscribeArguments),
     Sample(SampleArguments),
     Topics(TopicsArguments),
+    Verify(VerifyArguments),
 }
 
 /// How results are shown.
@@ -296,6 +297,27 @@ pub struct TopicsArguments {
     #[arg(long, value_name = "N", env = "MOTIF_REPLICATION", requires = "create", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub replication: Option<u32>,
     /// How topics are shown: for people, or one JSON object a line
+    #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// Decide from its topics alone whether a deployment on Kafka has kept its promises
+///
+/// Reads the journal of the consumer group, the inputs and the outputs, evaluates the inputs again, and compares: each match there once, none missing, none
+/// doubled, ids right, in order; the same for late events and rejected records. Writes nothing; the service may run meanwhile. Exit status: 0 all is as
+/// promised, 1 something is not, 2 that could not be decided.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif verify --config motif.toml
+  motif verify --config motif.toml --format json | jq 'select(.difference)'")]
+pub struct VerifyArguments {
+    /// The configuration file (TOML) of the deployment
+    #[arg(long, value_name = "FILE", env = "MOTIF_CONFIG")]
+    pub config: PathBuf,
+    /// Show at most so many differences; all are counted
+    #[arg(long, value_name = "N", env = "MOTIF_LIMIT", default_value_t = 20)]
+    pub limit: usize,
+    /// How the result is shown: for people, or one JSON object a line
     #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
     pub format: Format,
 }

@@ -6,11 +6,19 @@ use crate::cli::exit::UserFault;
 use crate::cli::run::check_bindings;
 use crate::cli::text::say_diagnostics;
 use crate::config::{self, Config};
+use crate::language::Source;
 use crate::pattern::Program;
 use crate::service::program;
 
-/// The configuration and its patterns; `None` where these are wrong, which has been said then.
-pub(super) fn load(path: &Path) -> anyhow::Result<Option<(Config, Program)>> {
+/// The configuration and its patterns.
+pub(super) struct Loaded {
+    pub config: Config,
+    pub program: Program,
+    pub sources: Vec<Source>,
+}
+
+/// `None` where the patterns are wrong, which has been said then.
+pub(super) fn load(path: &Path) -> anyhow::Result<Option<Loaded>> {
     let config = config::load(path)?;
     if config.kafka.is_none() {
         return Err(UserFault(format!("{}: there is no [kafka] table; this command is for deployments on Kafka", path.display())).into());
@@ -21,5 +29,5 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Option<(Config, Program)>> {
         return Ok(None);
     }
     check_bindings(&config, &loaded.compiled.program)?;
-    Ok(Some((config, loaded.compiled.program)))
+    Ok(Some(Loaded { config, program: loaded.compiled.program, sources: loaded.sources }))
 }

@@ -18,6 +18,7 @@ mod subscribe;
 mod test;
 mod text;
 mod topics;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Subscribe(arguments) => subscribe::subscribe(arguments),
         Command::Sample(arguments) => sample::sample(&arguments),
         Command::Topics(arguments) => topics::topics(&arguments),
+        Command::Verify(arguments) => verify::verify_command(&arguments),
     };
     exit::code(outcome)
 }

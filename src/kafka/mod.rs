@@ -8,6 +8,7 @@
 //! | `bystander` | consumers that take part in no group |
 //! | `admin` | [`Admin`]: topics described and made |
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
+//! | `records` | [`TopicReader`]: a partition read once, with keys and headers |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
 //! | `failure` | which error leaves what behind |
 //! | `ffi` | the calls that the binding lacks; the only unsafe code |
@@ -20,12 +21,14 @@ mod bystander;
 mod failure;
 mod ffi;
 mod group;
+mod records;
 mod settings;
 mod survey;
 mod topic_log;
 mod transport;
 
 pub use admin::Admin;
+pub use records::{TopicReader, TopicRecord, oldest};
 pub use settings::{Identity, Link};
 pub use survey::{Survey, Topics};
 pub use topic_log::TopicLog;

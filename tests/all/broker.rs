@@ -16,7 +16,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -195,6 +195,31 @@ impl Broker {
             }
         }
         producer.flush(LIMIT).expect("delivered");
+    }
+
+    /// A new topic with the records of another, changed. Key, value and headers are kept, offsets begin anew.
+    pub fn copy(&self, from: &str, change: impl FnOnce(&mut Vec<Read>)) -> String {
+        let to = unique(from);
+        let mut records = self.read(from);
+        let partitions = self.partitions(from);
+        change(&mut records);
+        self.create_topic(&to, partitions);
+        let producer: BaseProducer = self.config().create().expect("a client");
+        for record in &records {
+            let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+            let mut outgoing: BaseRecord<'_, String, Vec<u8>> = BaseRecord::to(&to).partition(record.partition).headers(headers);
+            outgoing.key = Some(&record.key).filter(|key| !key.is_empty());
+            outgoing.payload = record.raw.as_ref();
+            producer.send(outgoing).expect("room");
+        }
+        producer.flush(LIMIT).expect("delivered");
+        to
+    }
+
+    fn partitions(&self, topic: &str) -> i32 {
+        let consumer: BaseConsumer = self.config().create().expect("a client");
+        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("metadata");
+        i32::try_from(metadata.topics()[0].partitions().len()).expect("few")
     }
 
     /// Everything that is committed on a topic now, in order of partition and offset.

@@ -122,7 +122,7 @@ impl OutputTopic {
     }
 }
 
-fn input_topics(program: &Program, config: &Config) -> BTreeMap<StreamId, String> {
+pub(super) fn input_topics(program: &Program, config: &Config) -> BTreeMap<StreamId, String> {
     let topic = |id: StreamId| match &config.streams.get(&program.schema.stream(id).name)?.origin {
         Origin::Topic(topic) => Some((id, topic.clone())),
         _ => None,

@@ -14,6 +14,7 @@
 //! | `outgoing` | an epoch to records |
 //! | `journal/` | what each epoch read and put out, as a record of its own |
 //! | `pattern_set` | what was evaluated, under a name |
+//! | `verify/` | whether the promises were kept, from the topics alone |
 //! | `balance` | inputs of a task kept together |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //!
@@ -31,6 +32,7 @@ mod pattern_set;
 mod simulation;
 mod slot;
 mod start;
+pub mod verify;
 mod worker;
 
 use std::sync::Arc;

@@ -6,3 +6,4 @@ mod real_logs;
 mod service;
 mod topics;
 mod torture;
+mod verify;

@@ -25,7 +25,7 @@ fn a_broker_that_is_killed_and_comes_back_costs_no_match() {
     let Some(broker) = Broker::own() else { return };
     let mut trial = Trial::new(&broker, "broker", 12_000, 1);
     trial.fleet.start(0);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let time = Duration::from_millis(trial.random.random_range(500..2_500));
         go_on(&mut trial, time, 8);
         broker.kill();
@@ -33,7 +33,7 @@ fn a_broker_that_is_killed_and_comes_back_costs_no_match() {
         go_on(&mut trial, time, 16);
         broker.restart();
     }
-    trial.finish("3 kills of the only broker");
+    trial.finish("2 kills of the only broker");
 }
 
 /// `make torture`. Each of the three leads some partitions, coordinates some groups and transactions, and controls the cluster now and then.

@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use crate::broker::{LIMIT, unique};
-use crate::kafka::torture::workload::{PARTITIONS, STREAMS, patterns};
+use crate::kafka::torture::workload::{Made, PARTITIONS, STREAMS, patterns};
 use crate::workplace::Workplace;
 
 /// How many lines of its log are shown of a process that is in trouble.
@@ -135,6 +135,17 @@ impl Fleet {
         for slot in slots {
             let status = self.await_end(slot);
             assert!(status.success(), "slot {slot} does not come to the end: {status}\n{}", self.log_end(slot));
+        }
+    }
+
+    /// `motif verify` comes to the same, from the topics alone.
+    pub fn assert_verified(&self, events: &[Made], matches: usize, late: usize, rejected: usize) {
+        let verified = self.work.run(&format!("verify --config {} --format json", config(0)));
+        assert_eq!(verified.code, Some(0), "{}{}", verified.out(), verified.stderr);
+        let counts: serde_json::Value = serde_json::from_str(verified.out().lines().last().expect("counts")).expect("JSON");
+        assert_eq!(counts["epochs"], counts["recomputed"], "{counts}");
+        for (name, number) in [("records", events.len()), ("matches", matches), ("late", late), ("rejected", rejected)] {
+            assert_eq!(counts[name], number, "{name}: {counts}");
         }
     }
 

@@ -74,8 +74,8 @@ impl<'a> Trial<'a> {
         while !is_so(&self.fleet) {
             assert!(Instant::now() < deadline, "{what}: not within {LIMIT:?}\n{}", self.fleet.log_ends());
             self.fleet.tend();
-            self.send_more(5);
-            std::thread::park_timeout(Duration::from_millis(5));
+            self.send_more(1);
+            std::thread::park_timeout(Duration::from_millis(20));
         }
     }
 
@@ -132,6 +132,7 @@ impl<'a> Trial<'a> {
         }
         let Expected { matches, late, rejected } = &self.expected;
         let matches: usize = matches.iter().map(Vec::len).sum();
+        self.fleet.assert_verified(&self.events, matches, late.len(), rejected.len());
         assert!(matches > self.events.len() / 20 && !late.is_empty() && !rejected.is_empty(), "the test asks for something");
         println!(
             "{}: {done}; {} events, {matches} matches, {} late, {} rejected: each there once; {} processes ended by themselves {:?}; {:.0} s",

@@ -1,0 +1,231 @@
+//! Decisions: records of one epoch against what they must be.
+
+use crate::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
+
+/// One thing that is not as promised.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    pub task: u32,
+    pub epoch: u64,
+    pub kind: DifferenceKind,
+    /// A sentence, with places and numbers.
+    pub what: String,
+}
+
+/// The words are stable: `--format json` shows them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum DifferenceKind {
+    /// An epoch or a range of the input that the journal passes over, or has twice.
+    JournalGap,
+    /// The group's offsets are not where the journal has been.
+    OffsetsDiffer,
+    /// The input is not what was read then.
+    InputChanged,
+    Missing,
+    Doubled,
+    /// There, but another than the input gives.
+    Wrong,
+    /// No epoch of the journal accounts for it.
+    Foreign,
+    OutOfOrder,
+    /// The journal's account of an epoch's outputs is not what is there.
+    Digest,
+    /// Recomputed, the watermark is another.
+    Watermark,
+}
+
+impl DifferenceKind {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::JournalGap => "journal_gap",
+            Self::OffsetsDiffer => "offsets_differ",
+            Self::InputChanged => "input_changed",
+            Self::Missing => "missing",
+            Self::Doubled => "doubled",
+            Self::Wrong => "wrong",
+            Self::Foreign => "foreign",
+            Self::OutOfOrder => "out_of_order",
+            Self::Digest => "digest",
+            Self::Watermark => "watermark",
+        }
+    }
+}
+
+/// An output record as it was found, or as it must be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Out {
+    pub kind: OutputKind,
+    pub index: u64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    /// `topic/partition, offset n`; empty for what is not there.
+    pub place: String,
+}
+
+/// Collects what differs in one epoch.
+pub(super) struct Epoch<'a> {
+    pub record: &'a EpochRecord,
+    pub differences: &'a mut Vec<Difference>,
+}
+
+impl Epoch<'_> {
+    pub(super) fn differs(&mut self, kind: DifferenceKind, what: String) {
+        self.differences.push(Difference { task: self.record.task, epoch: self.record.epoch, kind, what });
+    }
+
+    /// Against the epoch before: dense, and ranges that join.
+    pub(super) fn follows(&mut self, before: Option<&EpochRecord>) {
+        let Some(before) = before else { return };
+        if self.record.epoch != before.epoch + 1 {
+            self.differs(DifferenceKind::JournalGap, format!("epoch {} comes after epoch {}", self.record.epoch, before.epoch));
+        }
+        if self.record.reset {
+            return;
+        }
+        for input in &self.record.inputs {
+            let joins = before.inputs.iter().find(|range| (&range.topic, range.partition) == (&input.topic, input.partition));
+            if let Some(range) = joins.filter(|range| range.next != input.base) {
+                let (topic, partition) = (&input.topic, input.partition);
+                self.differs(DifferenceKind::JournalGap, format!("{topic}/{partition} was read up to offset {}, and goes on at {}", range.next, input.base));
+            }
+        }
+    }
+
+    /// What is there against the journal's count and digest; indices from 0, each once. Sorts by index.
+    pub(super) fn accounts_for(&mut self, found: &mut Vec<Out>) {
+        found.sort_by_key(|out| out.index);
+        let doubled: Vec<Out> = found.windows(2).filter(|pair| pair[0].index == pair[1].index).map(|pair| pair[1].clone()).collect();
+        found.dedup_by_key(|out| out.index);
+        for out in doubled {
+            self.differs(DifferenceKind::Doubled, format!("output {} stands at {} again", out.index, out.place));
+        }
+        let mut digest = OutputDigest::default();
+        found.iter().for_each(|out| digest.push(out.kind, out.key.as_deref(), out.value.as_deref()));
+        if digest.count() < self.record.out_count {
+            let missing = self.record.out_count - digest.count();
+            self.differs(DifferenceKind::Missing, format!("{missing} of {} outputs are not there", self.record.out_count));
+        } else if (digest.count(), digest.value()) != (self.record.out_count, self.record.out_digest) {
+            let (count, value) = (digest.count(), digest.value());
+            self.differs(
+                DifferenceKind::Digest,
+                format!("{count} outputs of digest {value:016x} are there, the journal says {} of {:016x}", self.record.out_count, self.record.out_digest),
+            );
+        }
+    }
+
+    /// What is there, by index, against what the input gives.
+    pub(super) fn equals(&mut self, found: &[Out], recomputed: &[Out]) {
+        for expected in recomputed {
+            match found.iter().find(|out| out.index == expected.index) {
+                None => self.differs(DifferenceKind::Missing, format!("output {} is not there: {}", expected.index, shown(expected))),
+                Some(out) if (out.kind, &out.key, &out.value) != (expected.kind, &expected.key, &expected.value) => {
+                    self.differs(
+                        DifferenceKind::Wrong,
+                        format!("output {} at {} is {}, the input gives {}", out.index, out.place, shown(out), shown(expected)),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        for out in found.iter().filter(|out| out.index >= recomputed.len() as u64) {
+            self.differs(DifferenceKind::Wrong, format!("output {} at {} does not come from the input: {}", out.index, out.place, shown(out)));
+        }
+    }
+}
+
+/// The beginning of a value, for people.
+fn shown(out: &Out) -> String {
+    const SHOWN_CHARS: usize = 160;
+    let text = String::from_utf8_lossy(out.value.as_deref().unwrap_or_default()).into_owned();
+    let what = match out.kind {
+        OutputKind::Match => "",
+        OutputKind::Late => "late ",
+        OutputKind::Rejected => "rejected ",
+    };
+    let dots = if text.chars().count() > SHOWN_CHARS { "…" } else { "" };
+    format!("{what}{}{dots}", text.chars().take(SHOWN_CHARS).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::topics::journal::{InputRange, PatternSetId};
+
+    fn out(index: u64, value: &str) -> Out {
+        Out { kind: OutputKind::Match, index, key: Some(b"k".to_vec()), value: Some(value.as_bytes().to_vec()), place: format!("m/0, offset {index}") }
+    }
+
+    fn record(epoch: u64, base: u64, next: u64, outputs: &[Out]) -> EpochRecord {
+        let mut digest = OutputDigest::default();
+        outputs.iter().for_each(|out| digest.push(out.kind, out.key.as_deref(), out.value.as_deref()));
+        let input = InputRange { topic: "t".to_owned(), partition: 0, leader_epoch: None, base, next, rewind: None, newest_us: 0, idle: false, digest: 0 };
+        EpochRecord {
+            task: 0,
+            epoch,
+            inputs: vec![input],
+            watermark_in_us: 0,
+            watermark_out_us: 0,
+            opened_us: 0,
+            closed_us: 0,
+            reference_us: 0,
+            pattern_set: PatternSetId::default(),
+            determinism: 1,
+            out_count: digest.count(),
+            out_digest: digest.value(),
+            out_from: None,
+            state_digest: None,
+            ended: false,
+            reset: false,
+        }
+    }
+
+    fn kinds(record: &EpochRecord, check: impl FnOnce(&mut Epoch<'_>)) -> Vec<&'static str> {
+        let mut differences = Vec::new();
+        check(&mut Epoch { record, differences: &mut differences });
+        differences.into_iter().map(|difference| difference.kind.text()).collect()
+    }
+
+    #[test]
+    fn epochs_are_dense_and_their_ranges_join() {
+        let before = record(3, 0, 7, &[]);
+        for (after, wrong) in [
+            (record(4, 7, 9, &[]), &[][..]),
+            (record(5, 7, 9, &[]), &["journal_gap"]),
+            (record(3, 7, 9, &[]), &["journal_gap"]),
+            (record(4, 8, 9, &[]), &["journal_gap"]),
+            (record(4, 6, 9, &[]), &["journal_gap"]),
+            (EpochRecord { reset: true, ..record(4, 9, 9, &[]) }, &[]),
+        ] {
+            assert_eq!(kinds(&after, |epoch| epoch.follows(Some(&before))), wrong, "{after:?}");
+        }
+    }
+
+    #[test]
+    fn outputs_are_all_there_once_and_as_the_journal_says() {
+        let record = record(1, 0, 1, &[out(0, "a"), out(1, "b")]);
+        for (found, wrong) in [
+            (vec![out(1, "b"), out(0, "a")], &[][..]),
+            (vec![out(0, "a")], &["missing"]),
+            (vec![out(0, "a"), out(1, "b"), out(1, "b")], &["doubled"]),
+            (vec![out(0, "a"), out(1, "c")], &["digest"]),
+            (vec![out(0, "a"), out(1, "b"), out(2, "c")], &["digest"]),
+        ] {
+            let mut found = found;
+            assert_eq!(kinds(&record, |epoch| epoch.accounts_for(&mut found)), wrong, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn outputs_are_what_the_input_gives() {
+        let recomputed = [out(0, "a"), out(1, "b")];
+        for (found, wrong) in [
+            (vec![out(0, "a"), out(1, "b")], &[][..]),
+            (vec![out(1, "b")], &["missing"]),
+            (vec![out(0, "a"), out(1, "x")], &["wrong"]),
+            (vec![out(0, "a"), out(1, "b"), out(2, "b")], &["wrong"]),
+            (vec![], &["missing", "missing"]),
+        ] {
+            assert_eq!(kinds(&record(1, 0, 1, &[]), |epoch| epoch.equals(&found, &recomputed)), wrong, "{found:?}");
+        }
+    }
+}

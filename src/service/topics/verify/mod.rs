@@ -1,0 +1,146 @@
+//! `motif verify`: whether a deployment has kept its promises, decided from its topics alone.
+//!
+//! ```text
+//! journal/t ──▶ epoch by epoch: dense? joins the one before? ──▶ input range: the digest it had?
+//!                                     │                               │
+//! outputs of t ──▶ count, digest, indices as the journal says?    engine, from nothing
+//!                                     └──────── the same bytes ◀──────┘
+//! ```
+//!
+//! Neither the state nor the checkpoints of the service are looked at: a task is evaluated again from its first epoch on. Nothing is written, and the service may
+//! run meanwhile: what it adds after the beginning is not looked at.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `compare` | decision: what is wrong with an epoch |
+//! | `task` | a task from its first epoch to its last |
+//! | `outputs` | its outputs, epoch by epoch |
+//! | `recompute` | its matches, from its input |
+
+mod compare;
+mod outputs;
+mod recompute;
+mod task;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Context;
+
+use crate::config::{Config, KafkaConfig};
+use crate::kafka::{Survey, Topics};
+use crate::language::Source;
+use crate::pattern::Program;
+use crate::ports::{InputPartition, TopicSurvey};
+use crate::service::topics::deployment::input_topics;
+use crate::service::topics::journal::OutputKind;
+use crate::service::topics::pattern_set::{Evaluation, PatternSet};
+use crate::service::upkeep;
+
+use outputs::OutputTopic;
+use task::{Deployed, verify_task};
+
+pub use compare::{Difference, DifferenceKind};
+
+/// What was looked at, and what is wrong.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub tasks: u32,
+    pub counts: Counts,
+    /// By task and epoch.
+    pub differences: Vec<Difference>,
+    /// What could not be decided, and why.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    pub epochs: u64,
+    /// Epochs whose matches were computed again.
+    pub recomputed: u64,
+    /// Records of the inputs that were evaluated again.
+    pub events: u64,
+    pub matches: u64,
+    pub late: u64,
+    pub rejected: u64,
+}
+
+/// The same of one task.
+#[derive(Default)]
+struct TaskReport {
+    counts: Counts,
+    differences: Vec<Difference>,
+    notes: Vec<String>,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.epochs += other.epochs;
+        self.recomputed += other.recomputed;
+        self.events += other.events;
+        self.matches += other.matches;
+        self.late += other.late;
+        self.rejected += other.rejected;
+    }
+}
+
+/// Reads everything from the beginning of the journal on. An error where the outside does not let us; what is wrong with the deployment is in the report.
+pub fn verify(program: Program, sources: &[Source], config: &Config) -> anyhow::Result<Report> {
+    let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
+    let inputs = input_topics(&program, config);
+    anyhow::ensure!(!inputs.is_empty(), "no stream comes from a topic");
+    let link = upkeep::link(config, kafka);
+    let survey = Survey::open(&link, Topics::new(inputs.clone()))?;
+    upkeep::refuse_missing(&survey, &program, config, kafka)?;
+    let evaluation = Evaluation::new(program.into(), PatternSet::new(sources, config)).into();
+    let deployed = Deployed {
+        journal: kafka.journal_topic.clone(),
+        tasks: survey.tasks()?,
+        outputs: output_topics(&survey, kafka)?,
+        inputs: inputs.into_iter().collect(),
+        link,
+        evaluation,
+        record_bytes_max: config.limits.record_bytes_max,
+    };
+    let reports = verify_tasks(&deployed, &survey)?;
+    let mut total = Report { tasks: deployed.tasks, ..Report::default() };
+    for report in reports.into_values() {
+        total.counts.add(report.counts);
+        total.differences.extend(report.differences);
+        total.notes.extend(report.notes);
+    }
+    Ok(total)
+}
+
+fn output_topics(survey: &Survey, kafka: &KafkaConfig) -> anyhow::Result<Vec<OutputTopic>> {
+    let topics =
+        [(OutputKind::Match, Some(&kafka.output_topic)), (OutputKind::Late, kafka.late_topic.as_ref()), (OutputKind::Rejected, kafka.rejected_topic.as_ref())];
+    let topic = |(kind, name): (OutputKind, Option<&String>)| Some((kind, name?.clone()));
+    let topics = topics.into_iter().filter_map(topic);
+    topics.map(|(kind, name)| Ok(OutputTopic { kind, partitions: survey.partitions(&name)?, name })).collect()
+}
+
+/// As many at once as there are processors.
+fn verify_tasks(deployed: &Deployed, survey: &Survey) -> anyhow::Result<BTreeMap<u32, TaskReport>> {
+    let (next, reports) = (AtomicU32::new(0), Mutex::new(BTreeMap::new()));
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= deployed.tasks {
+                return Ok(());
+            }
+            let inputs: Vec<_> = deployed.inputs.iter().map(|&(stream, _)| InputPartition { stream, partition: number }).collect();
+            let report = verify_task(deployed, number, survey.committed(&inputs)?)?;
+            reports.lock().unwrap_or_else(PoisonError::into_inner).insert(number, report);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(usize::try_from(deployed.tasks).unwrap_or(1));
+    let outcomes: Vec<anyhow::Result<()>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    outcomes.into_iter().collect::<anyhow::Result<()>>()?;
+    Ok(reports.into_inner().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,171 @@
+//! `motif verify`: finds that a deployment has kept its promises, and every way in which it has not. What is wrong is planted in copies of its topics.
+
+use std::collections::BTreeMap;
+
+use motif::service::topics::journal::EpochRecord;
+use serde_json::Value;
+
+use crate::broker::{Broker, Produced, Read, broker, unique};
+use crate::workplace::{Workplace, start};
+
+const PATTERNS: &str = "
+stream clicks { user: string n: int at: timestamp time at, late after 5s }
+pattern pairs { from clicks by user match a: clicks then b: clicks within 1m emit user, a.n as first, b.n as second }
+";
+const PARTITIONS: i32 = 3;
+const BEGIN_MS: i64 = 1_735_689_600_000;
+
+/// A service that has ended well, and the topics that it has read and written.
+struct Deployment {
+    broker: &'static Broker,
+    work: Workplace,
+    topics: BTreeMap<&'static str, String>,
+}
+
+impl Deployment {
+    fn run() -> Option<Self> {
+        let broker = broker()?;
+        let group = unique("verified");
+        let topics = ["clicks", "matches", "late", "rejected", "journal"].map(|name| (name, format!("{group}.{name}"))).into();
+        let deployment = Self { broker, work: Workplace::new(), topics };
+        deployment.work.write("p.motif", PATTERNS);
+        deployment.configure("motif.toml", &deployment.topics);
+        deployment.work.must(&format!("topics --config motif.toml --create --partitions {PARTITIONS}"));
+        deployment.read_in_parts();
+        Some(deployment)
+    }
+
+    /// So that there are several epochs.
+    fn read_in_parts(&self) {
+        let mut running = start(&mut self.work.motif("run --config motif.toml"));
+        let events: Vec<Produced> = (0..600).map(|place| self.event(place)).collect();
+        for part in 1..=6 {
+            self.broker.produce(&events[100 * (part - 1)..100 * part]);
+            let sent = |partition| events[..100 * part].iter().filter(|event| event.partition == partition).count();
+            let ends = (0..PARTITIONS).map(|partition| (self.topics["clicks"].clone(), partition, i64::try_from(sent(partition)).expect("small")));
+            let ends: Vec<_> = ends.collect();
+            let is_read = || self.broker.committed(&self.topics["journal"], &ends).iter().zip(&ends).all(|(committed, (_, _, end))| committed == end);
+            running.wait_until("everything is read", is_read);
+        }
+        running.signal("TERM");
+        let ended = running.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+
+    fn event(&self, place: i64) -> Produced {
+        let user = place % 31;
+        let at = BEGIN_MS + place * 100 - if place % 50 == 0 { 60_000 } else { place % 7 };
+        let value = if place % 61 == 0 { format!("{place}: unreadable") } else { format!("{{\"user\":\"u{user}\",\"n\":{place},\"at\":{at}}}") };
+        let partition = i32::try_from(user).expect("small") % PARTITIONS;
+        Produced { topic: self.topics["clicks"].clone(), partition, key: Some(format!("u{user}")), value, timestamp: None }
+    }
+
+    fn configure(&self, file: &str, topics: &BTreeMap<&'static str, String>) {
+        let text = format!(
+            "[service]\nname = \"verified\"\npatterns = [\"p.motif\"]\nstate = \"state\"\nepoch_ms = 5\n[streams.clicks]\ntopic = \"{}\"\n\
+             [output]\ntopic = \"{}\"\nlate_topic = \"{}\"\nrejected_topic = \"{}\"\n[kafka]\nbrokers = \"{}\"\ngroup = \"{}\"\njournal_topic = \"{}\"\n",
+            topics["clicks"], topics["matches"], topics["late"], topics["rejected"], self.broker.address, self.topics["journal"], topics["journal"]
+        );
+        self.work.write(file, text);
+    }
+
+    /// The exit status, the kinds of differences with their numbers, and the last line.
+    fn verify(&self, file: &str) -> (i32, BTreeMap<String, usize>, Value) {
+        let ended = self.work.run(&format!("verify --config {file} --format json --limit 1000000"));
+        let mut lines: Vec<Value> = ended.out().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert!(!lines.is_empty(), "{}", ended.stderr);
+        let counts = lines.pop().expect("just seen");
+        let mut kinds = BTreeMap::new();
+        for line in &lines {
+            *kinds.entry(line["difference"].as_str().expect("text").to_owned()).or_default() += 1;
+        }
+        (ended.code.expect("no signal"), kinds, counts)
+    }
+
+    /// With one topic replaced by a copy that was changed.
+    fn verify_with(&self, name: &'static str, change: impl FnOnce(&mut Vec<Read>)) -> (i32, BTreeMap<String, usize>) {
+        let mut topics = self.topics.clone();
+        topics.insert(name, self.broker.copy(&self.topics[name], change));
+        if name == "clicks" {
+            topics.insert("journal", self.broker.copy(&self.topics["journal"], |records| records.iter_mut().for_each(|record| rename(record, &topics[name]))));
+        }
+        self.configure("changed.toml", &topics);
+        let (code, kinds, _) = self.verify("changed.toml");
+        (code, kinds)
+    }
+}
+
+/// In a record of the journal, the topic that was read.
+fn rename(record: &mut Read, topic: &str) {
+    let mut epoch = EpochRecord::decode(record.raw.as_deref().expect("a value")).expect("a record");
+    epoch.inputs.iter_mut().for_each(|input| topic.clone_into(&mut input.topic));
+    record.raw = Some(epoch.encode());
+}
+
+fn kinds(kinds: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    kinds.iter().map(|(kind, number)| ((*kind).to_owned(), *number)).collect()
+}
+
+#[test]
+fn kept_promises_are_recognised_and_broken_ones_named() {
+    let Some(deployment) = Deployment::run() else { return };
+    let (code, differences, counts) = deployment.verify("motif.toml");
+    assert_eq!((code, differences), (0, BTreeMap::new()), "{counts}");
+    assert_eq!((&counts["records"], &counts["rejected"], &counts["recomputed"]), (&600.into(), &10.into(), &counts["epochs"]));
+    assert!(counts["matches"].as_u64() > Some(200) && counts["late"].as_u64() > Some(5) && counts["epochs"].as_u64() > Some(15), "{counts}");
+    // Copies as such change nothing.
+    for name in ["clicks", "matches", "late", "rejected", "journal"] {
+        assert_eq!(deployment.verify_with(name, |_| {}), (0, BTreeMap::new()), "{name}");
+    }
+
+    let (code, found) = deployment.verify_with("matches", |records| drop(records.remove(100)));
+    assert_eq!((code, found), (1, kinds(&[("missing", 2)])), "by the journal and by the input");
+    let (code, found) = deployment.verify_with("late", |records| drop(records.remove(3)));
+    assert_eq!((code, found), (1, kinds(&[("missing", 2)])));
+
+    let (code, found) = deployment.verify_with("matches", |records| records.insert(101, records[100].clone()));
+    assert_eq!((code, found), (1, kinds(&[("doubled", 1), ("out_of_order", 1)])));
+
+    // The same match in another epoch, as a run that was repeated would give it.
+    let again = |records: &mut Vec<Read>| {
+        let mut again = records[0].clone();
+        again.headers.iter_mut().filter(|(name, _)| name == "epoch").for_each(|(_, epoch)| "999999".clone_into(epoch));
+        records.push(again);
+    };
+    assert_eq!(deployment.verify_with("matches", again), (1, kinds(&[("foreign", 1)])));
+
+    let bare = |records: &mut Vec<Read>| records[5].headers.clear();
+    let (code, found) = deployment.verify_with("matches", bare);
+    assert_eq!((code, found), (1, kinds(&[("foreign", 1), ("missing", 2)])));
+
+    let forged = |records: &mut Vec<Read>| {
+        let value = records[7].raw.as_mut().expect("a value");
+        let place = value.len() - 3;
+        value[place] ^= 1;
+    };
+    assert_eq!(deployment.verify_with("matches", forged), (1, kinds(&[("digest", 1), ("wrong", 1)])));
+
+    let swapped = |records: &mut Vec<Read>| records.swap(8, 9);
+    assert_eq!(deployment.verify_with("matches", swapped), (1, kinds(&[("out_of_order", 1)])));
+
+    let changed = |records: &mut Vec<Read>| {
+        let value = records[20].raw.as_mut().expect("a value");
+        value.push(b' ');
+    };
+    assert_eq!(deployment.verify_with("clicks", changed), (1, kinds(&[("input_changed", 1)])), "the meaning is the same, the record is not");
+
+    let (code, found) = deployment.verify_with("journal", |records| drop(records.remove(0)));
+    assert_eq!(code, 0, "the first epochs may be gone, and then nothing is recomputed in that task: {found:?}");
+    let last = deployment.verify_with("journal", |records| drop(records.pop()));
+    assert!(last.0 == 1 && last.1.contains_key("offsets_differ"), "{last:?}");
+}
+
+#[test]
+fn what_cannot_be_decided_is_said() {
+    let Some(deployment) = Deployment::run() else { return };
+    deployment.work.write("p.motif", PATTERNS.replace("within 1m", "within 2m"));
+    let (code, differences, counts) = deployment.verify("motif.toml");
+    assert_eq!((code, differences), (2, BTreeMap::new()), "{counts}");
+    let notes = counts["notes"].as_array().expect("a list");
+    assert!(notes.len() == 3 && notes[0].as_str().expect("text").contains("other patterns or settings"), "{counts}");
+}
