@@ -53,83 +53,90 @@ impl Interest {
 #[derive(Debug)]
 pub struct Judge {
     compiled: Arc<Compiled>,
+    hand: Hand,
+    /// Every event matters to every pattern of its stream.
+    wants_all: bool,
+}
+
+/// What was found out about the event at hand.
+#[derive(Debug)]
+struct Hand {
+    event_number: u64,
     /// By atom of the stream with the most: the event for which it was evaluated last, and whether it held.
     atoms: Vec<(u64, bool)>,
     /// By pattern: the event for which it became a candidate last, and where it stands among them.
     places: Vec<(u64, usize)>,
-    event_number: u64,
+    found: Interest,
     faults: Cell<u64>,
-    /// Every event matters to every pattern of its stream.
-    wants_all: bool,
 }
 
 impl Judge {
     pub fn new(compiled: Arc<Compiled>) -> Self {
         let atoms = compiled.streams.iter().map(|stream| stream.index.atoms.len()).max().unwrap_or(0);
-        let places = vec![(0, 0); compiled.patterns.len()];
-        Self { atoms: vec![(0, false); atoms], places, event_number: 0, faults: Cell::new(0), wants_all: false, compiled }
+        let (atoms, places) = (vec![(0, false); atoms], vec![(0, 0); compiled.patterns.len()]);
+        Self { compiled, hand: Hand { event_number: 0, atoms, places, found: Interest::default(), faults: Cell::new(0) }, wants_all: false }
     }
 
     /// Cost: a hash and a comparison for each field that some condition compares with constants, and for each condition that is left over.
-    pub fn interest(&mut self, event: &Event) -> Interest {
-        let mut found = Interest::default();
-        let compiled = self.compiled.clone();
+    pub fn interest(&mut self, event: &Event) -> &mut Interest {
+        let Self { compiled, hand, wants_all } = self;
+        hand.found.0.clear();
         let stream = &compiled.streams[usize::from(event.stream.0)];
-        if self.wants_all {
-            let candidate = |pattern: usize| Candidate { pattern: number(pattern), class: compiled.patterns[pattern].automaton.class_of(event, &self.faults) };
-            return Interest(stream.routes.iter().map(|route| candidate(route.pattern)).collect());
+        if *wants_all {
+            let candidate = |pattern: usize| Candidate { pattern: number(pattern), class: compiled.patterns[pattern].automaton.class_of(event, &hand.faults) };
+            hand.found.0.extend(stream.routes.iter().map(|route| candidate(route.pattern)));
+            return &mut hand.found;
         }
-        self.event_number += 1;
+        hand.event_number += 1;
         for &pattern in &stream.index.every {
-            self.add(pattern, Class::NOTHING, &mut found);
+            hand.add(pattern, Class::NOTHING);
         }
         for equality in &stream.index.equalities {
             for posting in equality.find(at_path(event, &equality.path)) {
-                self.try_posting(posting, &stream.index, event, &mut found);
+                hand.try_posting(posting, &stream.index, event);
             }
         }
         for posting in &stream.index.others {
-            self.try_posting(posting, &stream.index, event, &mut found);
+            hand.try_posting(posting, &stream.index, event);
         }
-        found
+        &mut hand.found
     }
 
     /// Calculations without a result so far.
     pub fn faults(&self) -> u64 {
-        self.faults.get()
+        self.hand.faults.get()
     }
 
     /// From now on every event matters to every pattern of its stream: for those who watch.
     pub(super) fn want_all(&mut self) {
         self.wants_all = true;
     }
+}
 
-    fn try_posting(&mut self, posting: &Posting, index: &StreamIndex, event: &Event, found: &mut Interest) {
+impl Hand {
+    fn try_posting(&mut self, posting: &Posting, index: &StreamIndex, event: &Event) {
         if posting.atoms.iter().all(|atom| self.holds(*atom, index, event)) {
-            self.add(posting.pattern, posting.class, found);
+            self.add(posting.pattern, posting.class);
         }
     }
 
     fn holds(&mut self, atom: u32, index: &StreamIndex, event: &Event) -> bool {
-        let place = atom as usize;
-        let known = self.atoms[place];
-        if known.0 == self.event_number {
-            return known.1;
+        let known = &mut self.atoms[atom as usize];
+        if known.0 != self.event_number {
+            let scope = Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(&self.faults) };
+            *known = (self.event_number, index.atoms[atom as usize].holds(&scope));
         }
-        let scope = Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(&self.faults) };
-        let holds = index.atoms[place].holds(&scope);
-        self.atoms[place] = (self.event_number, holds);
-        holds
+        known.1
     }
 
-    fn add(&mut self, pattern: u32, class: Class, found: &mut Interest) {
-        let known = &mut self.places[pattern as usize];
+    fn add(&mut self, pattern: u32, class: Class) {
+        let (known, found) = (&mut self.places[pattern as usize], &mut self.found.0);
         if known.0 == self.event_number {
-            let candidate = &mut found.0[known.1];
+            let candidate = &mut found[known.1];
             candidate.class = candidate.class.with(class);
         } else {
-            *known = (self.event_number, found.0.len());
-            found.0.push(Candidate { pattern, class: Class::NOTHING.with(class) });
+            *known = (self.event_number, found.len());
+            found.push(Candidate { pattern, class: Class::NOTHING.with(class) });
         }
     }
 }
@@ -158,6 +165,8 @@ struct Posting {
 #[derive(Debug)]
 struct Equality {
     path: FieldPath,
+    /// By whole number, those of a few bits.
+    small: Vec<Vec<Posting>>,
     whole_numbers: Lookup<i64, Vec<Posting>>,
     texts: Lookup<CompactString, Vec<Posting>>,
 }
@@ -165,11 +174,17 @@ struct Equality {
 /// Whole numbers that a float holds exactly: beyond, being equal depends on the type.
 const EXACT_MAX: i64 = 1 << 53;
 
+/// Types and codes are mostly small: below it they need no hash.
+const SMALL_END: i64 = 1 << 12;
+
 impl Equality {
     fn find(&self, value: &Value) -> &[Posting] {
         let found = match value {
             Value::Text(text) => self.texts.get(text),
-            value => whole_number(value).and_then(|number| self.whole_numbers.get(&number)),
+            value => whole_number(value).and_then(|number| match small(number) {
+                Some(place) => self.small.get(place),
+                None => self.whole_numbers.get(&number),
+            }),
         };
         found.map_or(&[], Vec::as_slice)
     }
@@ -177,7 +192,16 @@ impl Equality {
     fn file(&mut self, value: &Value, posting: Posting) {
         match value {
             Value::Text(text) => push(&mut self.texts, text.clone(), posting),
-            value => push(&mut self.whole_numbers, whole_number(value).expect("only what can be filed is"), posting),
+            value => {
+                let number = whole_number(value).expect("only what can be filed is");
+                match small(number) {
+                    None => push(&mut self.whole_numbers, number, posting),
+                    Some(place) => {
+                        self.small.resize(self.small.len().max(place + 1), Vec::new());
+                        self.small[place].push(posting);
+                    }
+                }
+            }
         }
     }
 }
@@ -189,6 +213,10 @@ fn push<K: Eq + std::hash::Hash>(postings: &mut Lookup<K, Vec<Posting>>, key: K,
             postings.insert(key, vec![posting]);
         }
     }
+}
+
+fn small(number: i64) -> Option<usize> {
+    usize::try_from(number).ok().filter(|_| number < SMALL_END)
 }
 
 fn whole_number(value: &Value) -> Option<i64> {
@@ -275,7 +303,7 @@ impl Indexes {
 impl StreamIndex {
     fn equality(&mut self, path: &FieldPath) -> &mut Equality {
         let place = self.equalities.iter().position(|equality| equality.path == *path).unwrap_or_else(|| {
-            self.equalities.push(Equality { path: path.clone(), whole_numbers: Lookup::default(), texts: Lookup::default() });
+            self.equalities.push(Equality { path: path.clone(), small: Vec::new(), whole_numbers: Lookup::default(), texts: Lookup::default() });
             self.equalities.len() - 1
         });
         &mut self.equalities[place]

@@ -25,26 +25,19 @@ pub struct IntakeLimits {
 }
 
 /// What became of an event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arrival {
-    /// Waits for the watermark.
+    /// Waits for the watermark: its fields were taken.
     Held,
     /// In time, but it matters to no pattern.
-    OfNoInterest {
-        event: Event,
-    },
+    OfNoInterest,
     /// At or before the watermark of its own partition as it stood, or (after idleness) of the task.
     Late {
-        event: Event,
         watermark: EventTime,
     },
-    TooFarAhead {
-        event: Event,
-    },
+    TooFarAhead,
     /// As many are held as may be.
-    HeldFull {
-        event: Event,
-    },
+    HeldFull,
     /// Read again after a restart, and decided before it.
     Passed,
 }
@@ -100,8 +93,8 @@ impl Intake {
     }
 
     /// `position` and `next_position`: where the record and the one after it begin in the source (a file's byte; else the offset). A partition that
-    /// the intake has not heard of is opened.
-    pub fn arrive(&mut self, event: Event, interest: Interest, position: u64, next_position: u64) -> Arrival {
+    /// the intake has not heard of is opened. Only what is held costs an allocation: of all else the fields are left to the caller, to be used again.
+    pub fn arrive(&mut self, event: &mut Event, interest: &mut Interest, position: u64, next_position: u64) -> Arrival {
         let place = self.place_of(event.stream, event.partition);
         let reading = self.partitions[place].begin(event.offset);
         let arrival = self.judge(event, interest, place, reading, position, next_position);
@@ -109,11 +102,11 @@ impl Intake {
         match reading {
             Reading::First => {
                 counters.events += 1;
-                match &arrival {
-                    Arrival::Held | Arrival::OfNoInterest { .. } | Arrival::Passed => {}
+                match arrival {
+                    Arrival::Held | Arrival::OfNoInterest | Arrival::Passed => {}
                     Arrival::Late { .. } => counters.late += 1,
-                    Arrival::TooFarAhead { .. } => counters.too_far_ahead += 1,
-                    Arrival::HeldFull { .. } => counters.held_full += 1,
+                    Arrival::TooFarAhead => counters.too_far_ahead += 1,
+                    Arrival::HeldFull => counters.held_full += 1,
                 }
                 arrival
             }
@@ -223,7 +216,7 @@ impl Intake {
         }
     }
 
-    fn judge(&mut self, event: Event, interest: Interest, place: usize, reading: Reading, position: u64, next_position: u64) -> Arrival {
+    fn judge(&mut self, event: &mut Event, interest: &mut Interest, place: usize, reading: Reading, position: u64, next_position: u64) -> Arrival {
         let clock = &mut self.clocks[usize::from(event.stream.0)];
         let partition = &mut self.partitions[place];
         // What was decided when it came first stays so, whatever the limits are by now.
@@ -237,31 +230,35 @@ impl Intake {
             if reading == Reading::First {
                 partition.refuse(event.offset, RefusedBy::AheadMax);
             }
-            return Arrival::TooFarAhead { event };
+            return Arrival::TooFarAhead;
         }
         let watermark = clock.own(partition).max(self.watermark);
         let newest = partition.newest;
         partition.newest = newest.max(event.time);
+        let mut moves = partition.newest > newest;
         if reading == Reading::First {
+            moves |= partition.idle || clock.quiet.is_some();
             partition.idle = false;
             partition.last_sign = self.now;
             clock.quiet = None;
         }
-        partition.end(event.offset, next_position);
-        self.advance();
+        moves |= partition.end(event.offset, next_position);
+        if moves {
+            self.advance();
+        }
         if event.time <= watermark {
-            return Arrival::Late { event, watermark };
+            return Arrival::Late { watermark };
         }
         assert!(event.time > self.watermark, "an event that is not late is after the watermark");
         if interest.is_empty() {
-            return Arrival::OfNoInterest { event };
+            return Arrival::OfNoInterest;
         }
         if refused == Some(RefusedBy::HeldMax) {
-            return Arrival::HeldFull { event };
+            return Arrival::HeldFull;
         }
         if reading == Reading::First && self.is_full() {
             self.partitions[place].refuse(event.offset, RefusedBy::HeldMax);
-            return Arrival::HeldFull { event };
+            return Arrival::HeldFull;
         }
         let number = self.partitions[place].hold(Rewind { offset: event.offset, position, newest_us: newest.micros() });
         self.reorder.push(Held::new(event, interest, place, number));

@@ -1,12 +1,12 @@
 //! The keys of the patterns that share them, in one shard: which have runs or events that a window counts, when time next decides something, and which changed
 //! since the store was written.
 //!
-//! A *slot* is a key; in it lies a *cell* for each pattern that holds something of the key. Slots are found by the hash of the key's bytes; nothing iterates
+//! A *slot* is a key; it names a *cell* for each pattern that holds something of the key. Slots are found by the hash of the key's bytes; nothing iterates
 //! the hash table. There is a cell only while it holds something, or while the store still has a value for it that the next flush deletes; and a slot
 //! only while it has a cell.
 //!
 //! Timers: each cell knows the least that is set for it; others are stale, and a timer that comes too early is looked at and set again. A timer whose
-//! cell is gone finds nothing.
+//! cell is gone finds nothing to do, also where the cell is another key's by now.
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
@@ -21,14 +21,15 @@ use crate::event::{Directory, EventTime};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct SlotId(u32);
 
-/// Which cell: its key, and the pattern's place.
-pub(super) type CellId = (SlotId, u32);
+/// Place among the cells.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct CellId(u32);
 
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     found: Directory,
-    slots: Slots,
-    vacant: Vec<SlotId>,
+    slots: Blocks<Slot>,
+    cells: Blocks<Cell>,
     timers: Timers<CellId>,
     /// Cells that changed; some may be gone.
     changed: Vec<CellId>,
@@ -37,13 +38,14 @@ pub(super) struct Keys {
 #[derive(Debug, Default)]
 struct Slot {
     key: SmallVec<[u8; 16]>,
-    /// None: vacant.
-    cells: SmallVec<[Cell; 1]>,
+    /// By pattern. None: vacant.
+    cells: SmallVec<[(u32, CellId); 2]>,
 }
 
 /// What a pattern holds of a key.
 #[derive(Debug)]
 pub(super) struct Cell {
+    slot: SlotId,
     pattern: u32,
     /// Among [`Keys::changed`].
     is_changed: bool,
@@ -56,6 +58,13 @@ pub(super) struct Cell {
     pub windowed: Option<Box<WindowedEvents>>,
 }
 
+/// Of no slot: vacant, or not yet put into one.
+impl Default for Cell {
+    fn default() -> Self {
+        Self { slot: SlotId(u32::MAX), pattern: 0, is_changed: false, is_stored: false, timer: EventTime::END, runs: Runs::default(), windowed: None }
+    }
+}
+
 /// What a cell held before it was stepped.
 #[derive(Clone, Copy)]
 pub(super) struct Before {
@@ -64,8 +73,12 @@ pub(super) struct Before {
 }
 
 impl Cell {
-    pub(super) fn new(pattern: u32) -> Self {
-        Self { pattern, is_changed: false, is_stored: false, timer: EventTime::END, runs: Runs::default(), windowed: None }
+    pub(super) fn pattern(&self) -> u32 {
+        self.pattern
+    }
+
+    fn is_vacant(&self) -> bool {
+        self.slot == SlotId(u32::MAX)
     }
 
     /// Neither runs nor events that a window counts.
@@ -106,38 +119,45 @@ pub(super) fn key_hash(key: &[u8]) -> u64 {
 impl Keys {
     /// Allocates nothing.
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<SlotId> {
-        self.found.find(hash, |number| *self.slots.at(SlotId(number)).key == *key).map(SlotId)
+        self.found.find(hash, |number| *self.slots.at(number).key == *key).map(SlotId)
     }
 
-    pub(super) fn key(&self, id: SlotId) -> &[u8] {
-        &self.slots.at(id).key
+    /// The cell of a pattern.
+    pub(super) fn find_cell(&self, id: SlotId, pattern: u32) -> Option<CellId> {
+        let cells = &self.slots.at(id.0).cells;
+        cells.binary_search_by_key(&pattern, |(of, _)| *of).ok().map(|place| cells[place].1)
     }
 
-    pub(super) fn cell(&mut self, (id, pattern): CellId) -> Option<&mut Cell> {
-        self.slots.at_mut(id).cells.iter_mut().find(|cell| cell.pattern == pattern)
+    pub(super) fn key_of(&self, id: CellId) -> &[u8] {
+        &self.slots.at(self.cells.at(id.0).slot.0).key
     }
 
-    /// Puts a cell that was not there into a slot, made for it if there is none.
-    pub(super) fn put(&mut self, known: Option<SlotId>, hash: u64, key: &[u8], cell: Cell, counters: &mut Counters) -> CellId {
+    pub(super) fn cell(&mut self, id: CellId) -> &mut Cell {
+        self.cells.at_mut(id.0)
+    }
+
+    /// Puts a cell of a pattern into a slot, made for it if there is none.
+    pub(super) fn put(&mut self, known: Option<SlotId>, hash: u64, key: &[u8], pattern: u32, cell: Cell, counters: &mut Counters) -> (SlotId, CellId) {
         counters.keys_made += 1;
         counters.live_keys += 1;
-        let id = known.unwrap_or_else(|| self.make(hash, key));
-        let of = (id, cell.pattern);
-        self.slots.at_mut(id).cells.push(cell);
-        of
+        let slot = known.unwrap_or_else(|| self.make(hash, key));
+        let id = CellId(self.cells.add(Cell { slot, pattern, ..cell }));
+        let cells = &mut self.slots.at_mut(slot.0).cells;
+        let after = cells.partition_point(|(of, _)| *of < pattern);
+        cells.insert(after, (pattern, id));
+        (slot, id)
     }
 
     fn make(&mut self, hash: u64, key: &[u8]) -> SlotId {
-        let id = self.vacant.pop().unwrap_or_else(|| self.slots.add());
-        self.slots.at_mut(id).key = SmallVec::from_slice(key);
+        let id = self.slots.add(Slot { key: SmallVec::from_slice(key), cells: SmallVec::new() });
         let Self { found, slots, .. } = self;
-        found.insert(hash, id.0, |number| key_hash(&slots.at(SlotId(number)).key));
-        id
+        found.insert(hash, id, |number| key_hash(&slots.at(number).key));
+        SlotId(id)
     }
 
     /// A cell was stepped: notes the change and the next deadline, and lets go of what holds nothing. False if the slot is gone.
-    pub(super) fn settle(&mut self, of: CellId, before: Before, counters: &mut Counters) -> bool {
-        let cell = self.cell(of).expect("a cell that was stepped is there");
+    pub(super) fn settle(&mut self, id: CellId, before: Before, counters: &mut Counters) -> bool {
+        let cell = self.cell(id);
         counters.live_runs = counters.live_runs + cell.runs.len() as u64 - before.runs as u64;
         counters.runs_dropped += cell.runs.runs_dropped().saturating_sub(before.dropped);
         if cell.is_empty() {
@@ -145,58 +165,61 @@ impl Keys {
             cell.runs.clear();
             cell.windowed = None;
             if !cell.is_stored {
-                return self.remove(of, counters);
+                return self.remove(id, counters);
             }
         }
         let was_changed = std::mem::replace(&mut cell.is_changed, true);
         if !was_changed {
-            self.changed.push(of);
+            self.changed.push(id);
         }
-        self.arm(of);
+        self.arm(id);
         true
     }
 
     /// The next cell with a deadline at or before `instant`; these are to be decided, and then it is to be [settled](Keys::settle).
     pub(super) fn next_due(&mut self, instant: EventTime) -> Option<CellId> {
-        while let Some((at, of)) = self.timers.next_due(instant) {
-            let Some(cell) = self.cell(of).filter(|cell| cell.timer == at) else { continue };
+        while let Some((at, id)) = self.timers.next_due(instant) {
+            let cell = self.cell(id);
+            if cell.timer != at || cell.is_vacant() {
+                continue;
+            }
             cell.timer = EventTime::END;
             if cell.is_due(instant) {
-                return Some(of);
+                return Some(id);
             }
-            self.arm(of);
+            self.arm(id);
         }
         None
     }
 
     /// Forgets everything that is alive, at the end of time.
     pub(super) fn end(&mut self, counters: &mut Counters) {
-        let ids: Vec<CellId> = self.slots.cells().collect();
-        for of in ids {
-            let cell = self.cell(of).expect("just listed");
+        for id in (0..self.cells.len()).map(CellId) {
+            let cell = self.cell(id);
             cell.timer = EventTime::END;
-            if !cell.is_empty() {
+            if !cell.is_vacant() && !cell.is_empty() {
                 let before = cell.before();
                 cell.runs = Runs::default();
                 cell.windowed = None;
-                self.settle(of, before, counters);
+                self.settle(id, before, counters);
             }
         }
         self.timers.clear();
     }
 
-    /// Visits what has changed since the last time, with the key; `None` where the cell holds nothing any more and the store has something.
+    /// Visits what has changed since the last time, with the pattern and the key; `None` where the cell holds nothing any more and the store has something.
     pub(super) fn take_changed(&mut self, counters: &mut Counters, mut visit: impl FnMut(u32, &[u8], Option<&Cell>)) {
-        for of in std::mem::take(&mut self.changed) {
-            let Some(cell) = self.cell(of).filter(|cell| cell.is_changed) else { continue };
-            cell.is_changed = false;
-            if cell.is_empty() {
-                visit(of.1, self.key(of.0), None);
-                self.remove(of, counters);
-            } else {
-                cell.is_stored = true;
-                let slot = self.slots.at(of.0);
-                visit(of.1, &slot.key, slot.cells.iter().find(|cell| cell.pattern == of.1));
+        for id in std::mem::take(&mut self.changed) {
+            let cell = self.cell(id);
+            if !std::mem::take(&mut cell.is_changed) {
+                continue;
+            }
+            let is_empty = cell.is_empty();
+            cell.is_stored = !is_empty;
+            let cell = self.cells.at(id.0);
+            visit(cell.pattern, self.key_of(id), (!is_empty).then_some(cell));
+            if is_empty {
+                self.remove(id, counters);
             }
         }
     }
@@ -204,11 +227,10 @@ impl Keys {
     /// Lets the changes go unwritten, where nothing is kept.
     pub(super) fn discard_changed(&mut self, counters: &mut Counters) {
         let mut changed = std::mem::take(&mut self.changed);
-        for of in changed.drain(..) {
-            let Some(cell) = self.cell(of).filter(|cell| cell.is_changed) else { continue };
-            cell.is_changed = false;
-            if cell.is_empty() {
-                self.remove(of, counters);
+        for id in changed.drain(..) {
+            let cell = self.cell(id);
+            if std::mem::take(&mut cell.is_changed) && cell.is_empty() {
+                self.remove(id, counters);
             }
         }
         self.changed = changed;
@@ -218,76 +240,98 @@ impl Keys {
     pub(super) fn restore(&mut self, pattern: u32, key: &[u8], runs: Runs, windowed: Option<Box<WindowedEvents>>, counters: &mut Counters) {
         let hash = key_hash(key);
         let known = self.find(hash, key);
-        let there = known.map(|id| (id, pattern)).filter(|of| self.cell(*of).is_some());
-        let of = there.unwrap_or_else(|| self.put(known, hash, key, Cell::new(pattern), counters));
-        let cell = self.cell(of).expect("just made, or there before");
+        let there = known.and_then(|slot| self.find_cell(slot, pattern));
+        let id = there.unwrap_or_else(|| self.put(known, hash, key, pattern, Cell::default(), counters).1);
+        let cell = self.cell(id);
         cell.is_stored = true;
         let before = cell.runs.len();
         cell.runs = runs;
         cell.windowed = windowed;
         counters.live_runs = counters.live_runs + cell.runs.len() as u64 - before as u64;
-        self.arm(of);
+        self.arm(id);
     }
 
     #[cfg(test)]
     pub(super) fn is_bare(&self) -> bool {
-        self.found.is_empty() && self.timers.is_empty() && self.changed.is_empty() && self.slots.cells().next().is_none()
+        self.found.is_empty() && self.timers.is_empty() && self.changed.is_empty() && self.slots.is_empty() && self.cells.is_empty()
     }
 
-    fn arm(&mut self, of: CellId) {
-        let cell = self.cell(of).expect("a cell is armed while it is there");
+    fn arm(&mut self, id: CellId) {
+        let cell = self.cell(id);
         let deadline = cell.next_deadline();
         if deadline < cell.timer {
             cell.timer = deadline;
-            self.timers.set(deadline, of);
+            self.timers.set(deadline, id);
         }
     }
 
     /// False if the slot is gone with it.
-    fn remove(&mut self, (id, pattern): CellId, counters: &mut Counters) -> bool {
+    fn remove(&mut self, id: CellId, counters: &mut Counters) -> bool {
         counters.live_keys -= 1;
-        let slot = self.slots.at_mut(id);
-        let place = slot.cells.iter().position(|cell| cell.pattern == pattern).expect("a cell is removed once");
-        slot.cells.swap_remove(place);
+        let Cell { slot: SlotId(slot_number), pattern, .. } = self.cells.remove(id.0);
+        let slot = self.slots.at_mut(slot_number);
+        let place = slot.cells.binary_search_by_key(&pattern, |(of, _)| *of).unwrap_or_else(|_| panic!("a cell is removed once"));
+        slot.cells.remove(place);
         if !slot.cells.is_empty() {
             return true;
         }
-        let hash = key_hash(&slot.key);
-        *slot = Slot::default();
-        self.found.remove(hash, id.0);
-        self.vacant.push(id);
+        let Slot { key, .. } = self.slots.remove(slot_number);
+        self.found.remove(key_hash(&key), slot_number);
         false
     }
 }
 
-/// A list that grows block by block: what is there never moves.
-#[derive(Debug, Default)]
-struct Slots(Vec<Vec<Slot>>);
+/// Things that never move, by number. It grows block by block, and gives numbers out again.
+#[derive(Debug)]
+struct Blocks<T> {
+    blocks: Vec<Vec<T>>,
+    vacant: Vec<u32>,
+}
 
 const BLOCK_BITS: u32 = 12;
 
-impl Slots {
-    fn at(&self, SlotId(number): SlotId) -> &Slot {
-        &self.0[(number >> BLOCK_BITS) as usize][(number & ((1 << BLOCK_BITS) - 1)) as usize]
+impl<T> Default for Blocks<T> {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), vacant: Vec::new() }
+    }
+}
+
+impl<T: Default> Blocks<T> {
+    fn at(&self, number: u32) -> &T {
+        &self.blocks[(number >> BLOCK_BITS) as usize][(number & ((1 << BLOCK_BITS) - 1)) as usize]
     }
 
-    fn at_mut(&mut self, SlotId(number): SlotId) -> &mut Slot {
-        &mut self.0[(number >> BLOCK_BITS) as usize][(number & ((1 << BLOCK_BITS) - 1)) as usize]
+    fn at_mut(&mut self, number: u32) -> &mut T {
+        &mut self.blocks[(number >> BLOCK_BITS) as usize][(number & ((1 << BLOCK_BITS) - 1)) as usize]
     }
 
-    fn add(&mut self) -> SlotId {
-        let is_full = |block: &Vec<Slot>| block.len() == 1 << BLOCK_BITS;
-        if self.0.last().is_none_or(is_full) {
-            self.0.push(Vec::new());
+    /// Numbers given out so far, those of vacant places among them.
+    fn len(&self) -> u32 {
+        let before = self.blocks.len().saturating_sub(1) << BLOCK_BITS;
+        u32::try_from(before + self.blocks.last().map_or(0, Vec::len)).expect("fewer keys than 32 bits count")
+    }
+
+    fn add(&mut self, thing: T) -> u32 {
+        if let Some(number) = self.vacant.pop() {
+            *self.at_mut(number) = thing;
+            return number;
         }
-        let before = (self.0.len() - 1) << BLOCK_BITS;
-        let block = self.0.last_mut().expect("just made if there was none");
-        block.push(Slot::default());
-        SlotId(u32::try_from(before + block.len() - 1).expect("fewer keys than 32 bits count"))
+        if self.blocks.last().is_none_or(|block| block.len() == 1 << BLOCK_BITS) {
+            self.blocks.push(Vec::new());
+        }
+        let number = self.len();
+        self.blocks.last_mut().expect("just made if there was none").push(thing);
+        number
     }
 
-    fn cells(&self) -> impl Iterator<Item = CellId> {
-        let numbered = (0..).zip(self.0.iter().flatten());
-        numbered.flat_map(|(number, slot)| slot.cells.iter().map(move |cell| (SlotId(number), cell.pattern)))
+    /// Its place is vacant from now on.
+    fn remove(&mut self, number: u32) -> T {
+        self.vacant.push(number);
+        std::mem::take(self.at_mut(number))
+    }
+
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.vacant.len() == self.len() as usize
     }
 }

@@ -167,6 +167,25 @@ impl Engine {
         for input in inputs {
             self.take(input, effects);
         }
+        self.decide(effects);
+    }
+
+    /// [`Input::Arrive`] without the copying: for callers that use the memory of an event again. Its fields are taken if it is held or set aside, and else left to the
+    /// caller. What it brings out comes with the next [`Engine::decide`].
+    pub fn arrive(&mut self, event: &mut Event, position: u64, next_position: u64, effects: &mut Vec<Effect>) {
+        let interest = self.judge.interest(event);
+        let arrival = self.intake.arrive(event, interest, position, next_position);
+        let mut taken = || Event { fields: std::mem::take(&mut event.fields), ..*event };
+        match arrival {
+            Arrival::Held | Arrival::OfNoInterest | Arrival::Passed => {}
+            Arrival::Late { watermark } => effects.push(Effect::Late { event: taken(), watermark }),
+            Arrival::TooFarAhead => effects.push(Effect::TooFarAhead { event: taken() }),
+            Arrival::HeldFull => effects.push(Effect::HeldFull { event: taken() }),
+        }
+    }
+
+    /// Decides everything that the watermark allows.
+    pub fn decide(&mut self, effects: &mut Vec<Effect>) {
         self.released.clear();
         let watermark = self.intake.release(&mut self.released);
         for shard in &mut self.shards {
@@ -243,15 +262,7 @@ impl Engine {
             Input::Watermark { stream, partition, watermark } => intake.say_watermark(stream, partition, watermark),
             Input::Tick(now) => intake.tick(now),
             Input::End => intake.end(),
-            Input::Arrive { event, position, next_position } => {
-                let interest = self.judge.interest(&event);
-                match intake.arrive(event, interest, position, next_position) {
-                    Arrival::Held | Arrival::OfNoInterest { .. } | Arrival::Passed => {}
-                    Arrival::Late { event, watermark } => effects.push(Effect::Late { event, watermark }),
-                    Arrival::TooFarAhead { event } => effects.push(Effect::TooFarAhead { event }),
-                    Arrival::HeldFull { event } => effects.push(Effect::HeldFull { event }),
-                }
-            }
+            Input::Arrive { mut event, position, next_position } => self.arrive(&mut event, position, next_position, effects),
         }
     }
 }

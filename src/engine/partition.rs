@@ -81,14 +81,18 @@ impl Partition {
         Reading::First
     }
 
-    /// After a record was looked at.
-    pub(super) fn end(&mut self, offset: u64, next_position: u64) {
+    /// After a record was looked at. True if it was the last of those that are read again: time may be further then.
+    pub(super) fn end(&mut self, offset: u64, next_position: u64) -> bool {
         if offset >= self.next_offset {
             self.next_offset = offset + 1;
             self.next_position = next_position;
-        } else if offset + 1 == self.next_offset {
+            return false;
+        }
+        let is_last = offset + 1 == self.next_offset;
+        if is_last {
             self.finish_rereading();
         }
+        is_last
     }
 
     /// Notes a record whose event is held from now on; gives its number.

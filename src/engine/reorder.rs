@@ -28,8 +28,10 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(event: Event, interest: Interest, partition: usize, number: u64) -> Self {
-        Self { place: event.place(), partition, number, wanted: Wanted { event: Arc::new(event), interest } }
+    /// Takes the event's fields and the interest in it.
+    pub(super) fn new(event: &mut Event, interest: &mut Interest, partition: usize, number: u64) -> Self {
+        let held = Event { fields: std::mem::take(&mut event.fields), ..*event };
+        Self { place: event.place(), partition, number, wanted: Wanted { event: Arc::new(held), interest: std::mem::take(interest) } }
     }
 }
 
@@ -100,8 +102,8 @@ mod tests {
     use crate::event::StreamId;
 
     fn held(time: i64, stream: u16, offset: u64) -> Held {
-        let event = Event { stream: StreamId(stream), partition: 0, offset, time: EventTime::from_micros(time), fields: Box::new([]) };
-        Held::new(event, Interest::default(), 0, offset)
+        let mut event = Event { stream: StreamId(stream), partition: 0, offset, time: EventTime::from_micros(time), fields: Box::new([]) };
+        Held::new(&mut event, &mut Interest::default(), 0, offset)
     }
 
     #[test]

@@ -288,28 +288,27 @@ impl Lines {
         let Self { keys, limits, watch, stepped, counting, answers, counters, faults, .. } = self;
         let mut step =
             Step { compiled, limits, watch: watch.as_deref(), stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
-        let of = known.map(|id| (id, candidate.pattern));
-        if let Some(of) = of
-            && let Some(cell) = keys[table].cell(of)
-        {
+        let keys = &mut keys[table];
+        if let Some(id) = known.and_then(|slot| keys.find_cell(slot, candidate.pattern)) {
+            let cell = keys.cell(id);
             let mut before = cell.before();
             if cell.is_due(standing.event.time) {
                 step.expire(cell, key, standing.event.time);
                 cell.forget_if_empty(&mut before, step.counters);
             }
             step.take(cell, key, candidate.class, standing);
-            if !keys[table].settle(of, before, step.counters) {
+            if !keys.settle(id, before, step.counters) {
                 hand.slots[table].slot = None;
             }
         } else if acts {
             // Most of what begins nothing leaves nothing: only what stays gets a place.
-            let mut cell = Cell::new(candidate.pattern);
+            let mut cell = Cell::default();
             let before = cell.before();
             step.take(&mut cell, key, candidate.class, standing);
             if !cell.is_empty() {
-                let of = keys[table].put(known, *hash, key, cell, step.counters);
-                keys[table].settle(of, before, step.counters);
-                hand.slots[table].slot = Some(of.0);
+                let (slot, id) = keys.put(known, *hash, key, candidate.pattern, cell, step.counters);
+                keys.settle(id, before, step.counters);
+                hand.slots[table].slot = Some(slot);
             }
         }
     }
@@ -317,16 +316,16 @@ impl Lines {
     /// Decides the deadlines at or before the instant.
     fn expire(&mut self, table: usize, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {
         let mut key = std::mem::take(&mut self.key);
-        while let Some(of) = self.keys[table].next_due(instant) {
+        while let Some(id) = self.keys[table].next_due(instant) {
             key.clear();
-            key.extend_from_slice(self.keys[table].key(of.0));
+            key.extend_from_slice(self.keys[table].key_of(id));
             let Self { keys, limits, watch, stepped, answers, counters, faults, .. } = self;
-            let compiled = &compiled.patterns[of.1 as usize];
+            let cell = keys[table].cell(id);
+            let compiled = &compiled.patterns[cell.pattern() as usize];
             let mut step = Step { compiled, limits, watch: watch.as_deref(), stepped, counting: &[], answers, counters, faults, matches };
-            let cell = keys[table].cell(of).expect("what is due is there");
             let before = cell.before();
             step.expire(cell, &key, instant);
-            keys[table].settle(of, before, step.counters);
+            keys[table].settle(id, before, step.counters);
         }
         self.key = key;
     }

@@ -212,8 +212,8 @@ impl Task {
         let stream = usize::from(batch.stream.0);
         if self.shards.len() < 2 || batch.len() < PARALLEL_RECORDS_MIN {
             for (place, record) in batch.iter().enumerate() {
-                let read = read(&self.decoders[stream], &mut self.judges[0], record, batch.partition);
-                self.arrive(batch, place, record, read)?;
+                let decoded = self.decoders[stream].decode(&record, batch.partition);
+                self.arrive(batch, place, record, decoded.map(|event| (event, None)))?;
             }
         } else {
             let read = read_in_parallel(&self.decoders[stream], &mut self.judges, batch);
@@ -315,27 +315,38 @@ impl Task {
         self.shards.iter().map(|shard| shard.counters().keys_made).collect()
     }
 
-    fn arrive(&mut self, batch: &RecordBatch, place: usize, record: Record<'_>, read: Result<(Event, Interest), Rejection>) -> Result<(), StrictViolation> {
+    fn arrive(
+        &mut self,
+        batch: &RecordBatch,
+        place: usize,
+        record: Record<'_>,
+        read: Result<(Event, Option<Interest>), Rejection>,
+    ) -> Result<(), StrictViolation> {
         let (stream, partition) = (batch.stream, batch.partition);
-        let (event, interest) = match read {
+        let (mut event, interest) = match read {
             Ok(read) => read,
             Err(rejection) => {
                 self.intake.skip(stream, partition, record.offset, record.next_position);
                 return self.reject(batch, place, rejection);
             }
         };
-        match self.intake.arrive(event, interest, record.position, record.next_position) {
-            Arrival::Held | Arrival::OfNoInterest { .. } | Arrival::Passed => Ok(()),
-            Arrival::Late { event, watermark } => {
+        let mut known = interest;
+        let interest = match &mut known {
+            Some(interest) => interest,
+            None => self.judges[0].interest(&event),
+        };
+        match self.intake.arrive(&mut event, interest, record.position, record.next_position) {
+            Arrival::Held | Arrival::OfNoInterest | Arrival::Passed => Ok(()),
+            Arrival::Late { watermark } => {
                 let reason = format!("its time {} is not after {watermark}, the watermark when it arrived", event.time);
                 self.put_aside(batch, place, Rejection { code: RejectionCode::Late, reason });
                 Ok(())
             }
-            Arrival::TooFarAhead { event } => {
+            Arrival::TooFarAhead => {
                 let reason = format!("its time {} lies further in the future than `ahead_max` allows", event.time);
                 self.reject(batch, place, Rejection { code: RejectionCode::TooFarAhead, reason })
             }
-            Arrival::HeldFull { .. } => {
+            Arrival::HeldFull => {
                 let reason = "as many events as `held_events_max` allows are held back for the watermark".to_owned();
                 self.reject(batch, place, Rejection { code: RejectionCode::HeldFull, reason })
             }
@@ -414,13 +425,13 @@ impl Task {
     }
 }
 
-fn read(decoder: &Decoder, judge: &mut Judge, record: Record<'_>, partition: u32) -> Result<(Event, Interest), Rejection> {
+fn read(decoder: &Decoder, judge: &mut Judge, record: Record<'_>, partition: u32) -> Result<(Event, Option<Interest>), Rejection> {
     let event = decoder.decode(&record, partition)?;
-    let interest = judge.interest(&event);
-    Ok((event, interest))
+    let interest = std::mem::take(judge.interest(&event));
+    Ok((event, Some(interest)))
 }
 
-fn read_in_parallel(decoder: &Decoder, judges: &mut [Judge], batch: &RecordBatch) -> Vec<Result<(Event, Interest), Rejection>> {
+fn read_in_parallel(decoder: &Decoder, judges: &mut [Judge], batch: &RecordBatch) -> Vec<Result<(Event, Option<Interest>), Rejection>> {
     let part = batch.len().div_ceil(judges.len());
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..batch.len())
