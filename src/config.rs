@@ -41,6 +41,10 @@ pub struct Config {
     /// The instant that far-future times are measured against; `None`: the first start's, kept in the state.
     pub reference: Option<crate::event::EventTime>,
     pub strictness: Strictness,
+    /// On Kafka: a task whose state is lost begins at the committed offsets without it, instead of being refused.
+    pub accept_reset: bool,
+    /// On Kafka: where copies of the state go, from which other machines can go on; `None`: nowhere.
+    pub checkpoints: Option<CheckpointConfig>,
 }
 
 /// What commits survive.
@@ -141,6 +145,14 @@ pub struct KafkaConfig {
     pub properties: BTreeMap<String, String>,
 }
 
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckpointConfig {
+    /// A folder that all machines of the service reach.
+    pub folder: PathBuf,
+    /// The time between two checkpoints of a task, in milliseconds.
+    pub interval_ms: u64,
+}
+
 #[derive(Clone, Debug)]
 pub struct GrpcConfig {
     pub address: SocketAddr,
@@ -195,6 +207,8 @@ impl Config {
             limits: Limits::default(),
             reference: None,
             strictness: Strictness::SetAside,
+            accept_reset: false,
+            checkpoints: None,
         }
     }
 }

@@ -25,10 +25,11 @@
 //! | adapter | [`store`] | state in RocksDB, or in memory | ports |
 //! | adapter | [`mod@file`] | files and standard streams | event, ports |
 //! | adapter | [`kafka`] | Apache Kafka | event, ports |
+//! | adapter | [`objects`] | checkpoints, where other machines find them | ports |
 //! | adapter | [`grpc`] | subscribers and publishers | event, language, ports |
 //! | adapter | [`telemetry`] | logs | – |
 //! | shell | [`service`] | sources, tasks, commits, outputs, kept in step | all but testing, sample, telemetry, cli |
-//! | shell | [`cli`] | the commands | all but the adapters store, file, kafka |
+//! | shell | [`cli`] | the commands | all but the adapters store, file, kafka, objects |
 //!
 //! The core does no I/O, reads no clock, starts no thread and logs nothing: it is stepped, and the same input gives the same bytes, always.
 //! Adapters do not know each other. The shell owns threads, commits, recovery and shutdown.
@@ -51,6 +52,7 @@ pub mod codec;
 pub mod file;
 pub mod grpc;
 pub mod kafka;
+pub mod objects;
 pub mod store;
 pub mod telemetry;
 

@@ -113,6 +113,9 @@ pub struct RunArguments {
     /// With --config: take this slot of the state folder [default: the lowest that is free]
     #[arg(long, value_name = "N", env = "MOTIF_SLOT", requires = "config", conflicts_with = "patterns")]
     pub slot: Option<u32>,
+    /// With --config: where the state of a task is lost, begin at the group's offsets without it instead of refusing; matches that began before are lost
+    #[arg(long, env = "MOTIF_ACCEPT_RESET", requires = "config", conflicts_with = "patterns", value_parser = FalseyValueParser::new())]
+    pub accept_reset: bool,
     /// How matches look on standard output [default: text on a terminal, json elsewhere]
     #[arg(long, value_enum, env = "MOTIF_FORMAT")]
     pub format: Option<Format>,

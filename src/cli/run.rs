@@ -14,6 +14,7 @@ use crate::cli::text::{counted, format_or_default, say_diagnostics};
 use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, Origin, Strictness};
 use crate::pattern::Program;
 use crate::service::topics::UntilEnd;
+use crate::service::topics::metrics::MetricsSnapshot;
 use crate::service::{Progress, StopSignal, Summary, embedded, program, topics};
 
 /// How long a run that was asked to stop may take to finish its epoch. Ending it then loses nothing: the next start cuts off what was not committed.
@@ -76,6 +77,7 @@ fn apply_options(config: &mut Config, arguments: &RunArguments) {
     config.output.overwrite |= arguments.overwrite;
     config.output.readable = config.output.matches.is_none() && format_or_default(arguments.format) == Format::Text;
     config.slot = arguments.slot;
+    config.accept_reset = arguments.accept_reset;
     config.reference = arguments.now;
     if let Some(workers) = arguments.workers {
         config.workers = usize::from(workers);
@@ -177,5 +179,32 @@ fn describe(summary: &Summary) -> String {
             parts.push(format!("{number} {what}"));
         }
     }
+    if let Some(topics) = &summary.topics {
+        parts.extend(describe_topics(topics));
+    }
     parts.join(", ")
+}
+
+/// What happened between topics, where it is worth a word.
+fn describe_topics(topics: &MetricsSnapshot) -> Vec<String> {
+    let mut parts = vec![format!("{} ({} on average)", counted(topics.commits.count, "commit", "commits"), millis(topics.commits.mean()))];
+    for (number, what) in [
+        (topics.checkpoints.count, "checkpoints"),
+        (topics.checkpoint_failures, "checkpoints that failed"),
+        (topics.replayed_epochs, "epochs repeated"),
+        (topics.aborts, "transactions aborted"),
+        (topics.unknown_outcomes, "of unknown outcome"),
+        (topics.fences, "producers replaced"),
+        (topics.expulsions, "times expelled from the group"),
+        (topics.digest_differences, "REPEATED EPOCHS THAT DIFFER"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    parts
+}
+
+fn millis(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
 }

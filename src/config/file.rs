@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::config::{
-    AtEnd, Config, ConfigError, ConfigProblem, Durability, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness, TimestampUnit,
+    AtEnd, CheckpointConfig, Config, ConfigError, ConfigProblem, Durability, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness,
+    TimestampUnit,
 };
 use crate::event::TimeSpan;
 
@@ -21,6 +22,7 @@ struct Document {
     output: OutputTable,
     kafka: Option<Kafka>,
     grpc: Option<Grpc>,
+    checkpoints: Option<Checkpoints>,
     #[serde(default)]
     limits: LimitsTable,
 }
@@ -101,6 +103,14 @@ struct Kafka {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Checkpoints {
+    url: String,
+    #[serde(default = "half_a_minute")]
+    interval_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Grpc {
     address: SocketAddr,
     #[serde(default)]
@@ -120,6 +130,10 @@ struct LimitsTable {
 
 fn default_name() -> String {
     "motif".to_owned()
+}
+
+fn half_a_minute() -> u64 {
+    30_000
 }
 
 fn one() -> usize {
@@ -153,6 +167,7 @@ pub fn parse(text: &str, path: &str, folder: &Path) -> Result<Config, ConfigProb
     }
     config.limits = check_limits(document.limits).map_err(problem)?;
     config.grpc = document.grpc.map(check_grpc).transpose().map_err(problem)?;
+    config.checkpoints = document.checkpoints.map(|checkpoints| check_checkpoints(checkpoints, folder)).transpose().map_err(problem)?;
     let output = document.output;
     config.kafka = document.kafka.map(|kafka| check_kafka(kafka, &output, &config.name, document.service.epoch_ms)).transpose().map_err(problem)?;
     config.epoch_ms = document.service.epoch_ms.unwrap_or(config.epoch_ms).clamp(1, 60_000);
@@ -203,6 +218,20 @@ fn check_grpc(grpc: Grpc) -> Result<GrpcConfig, String> {
     Ok(GrpcConfig { address: grpc.address })
 }
 
+/// `file:///shared/folder`, or a path, which counts from the configuration's folder.
+fn check_checkpoints(checkpoints: Checkpoints, folder: &Path) -> Result<CheckpointConfig, String> {
+    let url = checkpoints.url;
+    let path = match url.split_once("://") {
+        None => folder.join(&url),
+        Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
+        Some(("file", _)) => return Err(format!("checkpoints.url {url:?}: after `file://` there must be an absolute path, as in \"file:///shared/motif\"")),
+        Some((scheme, _)) => {
+            return Err(format!("checkpoints.url {url:?}: {scheme} is not supported; name a folder that all machines reach, as in \"file:///shared/motif\""));
+        }
+    };
+    Ok(CheckpointConfig { folder: path, interval_ms: checkpoints.interval_ms.clamp(10, 3_600_000) })
+}
+
 fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str, epoch_ms: Option<u64>) -> Result<KafkaConfig, String> {
     let Some(output_topic) = output.topic.clone() else {
         return Err("with [kafka], `output.topic` names the topic for matches".to_owned());
@@ -243,6 +272,7 @@ fn check_ends(config: &Config, names_topics: bool) -> Result<(), String> {
             Err("with [kafka], outputs are topics: `output.topic`, `late_topic`, `rejected_topic`".to_owned())
         }
         Some(_) if config.state.is_none() => Err("with [kafka], `service.state` names the folder for the state".to_owned()),
+        None if config.checkpoints.is_some() => Err("[checkpoints] go with [kafka]: without it the state is one folder on one machine".to_owned()),
         None if topics > 0 || names_topics => Err("topics need a [kafka] table with `brokers = \"host:port\"`".to_owned()),
         None if config.streams.values().any(|stream| stream.origin == Origin::Published) && config.grpc.is_none() => {
             Err("a stream with `grpc = true` needs a [grpc] table with `address = \"127.0.0.1:7171\"`".to_owned())
@@ -291,6 +321,9 @@ mod tests {
             (&format!("{GOOD}[output]\ntopic = \"t\""), "need a [kafka] table"),
             (&format!("{GOOD}late_after = \"5\""), "is no duration"),
             (&format!("{GOOD}[kafka]\nbrokers = \"b\""), "output.topic"),
+            (&format!("{GOOD}[checkpoints]\nurl = \"/c\""), "go with [kafka]"),
+            (&format!("{GOOD}[checkpoints]\nurl = \"s3://bucket\""), "s3 is not supported"),
+            (&format!("{GOOD}[checkpoints]\nurl = \"file://c\""), "absolute path"),
             (&format!("{GOOD}[grpc]\naddress = \"0.0.0.0:1\""), "allow_plaintext_beyond_loopback"),
         ] {
             let problem = parse(change, "motif.toml", Path::new("")).expect_err(change).to_string();

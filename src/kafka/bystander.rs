@@ -23,6 +23,11 @@ impl ClientContext for Bystander {
 impl ConsumerContext for Bystander {}
 
 impl Link {
+    /// One that is told of records of open transactions as well.
+    pub(super) fn uncommitted_consumer(&self) -> KafkaResult<BystanderConsumer> {
+        self.bystander().set("isolation.level", "read_uncommitted").create_with_context(Bystander)
+    }
+
     pub(super) fn consumer(&self) -> KafkaResult<BystanderConsumer> {
         self.bystander().create_with_context(Bystander)
     }

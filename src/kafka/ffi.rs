@@ -1,6 +1,11 @@
 //! The calls that the binding does not offer.
 
-#![expect(unsafe_code, reason = "the generation of a group's member and the leader epoch of a record can be asked through the C interface only")]
+#![expect(
+    unsafe_code,
+    reason = "the generation of a group's member, the leader epoch of a record and the known end of a partition can be asked through the C interface only"
+)]
+
+use std::ffi::CString;
 
 use rdkafka::bindings;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -26,4 +31,14 @@ pub(super) fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<u32> {
     // SAFETY: the message's pointer is valid as long as the message is borrowed, and the call only reads.
     let epoch = unsafe { bindings::rd_kafka_message_leader_epoch(message.ptr()) };
     u32::try_from(epoch).ok()
+}
+
+/// The end of a partition as of the last fetch; `None`: nothing was fetched yet.
+pub(super) fn known_end<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> Option<u64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: the client's pointer is valid as long as the consumer is borrowed, the topic's name ends with a null and outlives the call, and the numbers are
+    // written during the call only.
+    let answer = unsafe { bindings::rd_kafka_get_watermark_offsets(consumer.client().native_ptr(), topic.as_ptr(), partition, &raw mut low, &raw mut high) };
+    if answer == bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR { u64::try_from(high).ok() } else { None }
 }

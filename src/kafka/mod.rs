@@ -7,6 +7,7 @@
 //! | `transport` | [`Member`]: a worker's part in the group and its transactions |
 //! | `bystander` | consumers that take part in no group |
 //! | `admin` | [`Admin`]: topics described and made |
+//! | `reader` | one partition read forward to a known end |
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
 //! | `records` | [`TopicReader`]: a partition read once, with keys and headers |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
@@ -21,6 +22,7 @@ mod bystander;
 mod failure;
 mod ffi;
 mod group;
+mod reader;
 mod records;
 mod settings;
 mod survey;

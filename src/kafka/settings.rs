@@ -27,8 +27,10 @@ pub struct Link {
 }
 
 /// Which worker of which process: few, fixed names, the same after a restart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Identity {
+    /// Tells one state folder from those of other machines.
+    pub instance: String,
     pub slot: u32,
     pub worker: usize,
 }
@@ -58,6 +60,9 @@ const CONSUMER: [(&str, &str); 11] = [
     ("group.id", ""),
 ];
 
+/// What the client library refuses beside `group.protocol=consumer`.
+const OF_CLASSIC_GROUPS: [&str; 3] = ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"];
+
 const PRODUCER: [(&str, &str); 5] = [
     ("transaction.timeout.ms", "10000"),
     ("linger.ms", "5"),
@@ -67,8 +72,8 @@ const PRODUCER: [(&str, &str); 5] = [
 ];
 
 impl Identity {
-    fn name(self) -> String {
-        format!("{}-{}", self.slot, self.worker)
+    fn name(&self) -> String {
+        format!("{}-{}-{}", self.instance, self.slot, self.worker)
     }
 }
 
@@ -80,12 +85,18 @@ impl Link {
     }
 
     fn add(&self, config: &mut ClientConfig, settings: &[(&str, &str)], others: &[(&str, &str)]) {
-        for (name, value) in settings.iter().filter(|(name, _)| *name != "group.id") {
+        let is_ours = |name: &str| name != "group.id" && !(self.has_broker_groups() && OF_CLASSIC_GROUPS.contains(&name));
+        for (name, value) in settings.iter().filter(|(name, _)| is_ours(name)) {
             config.set(*name, *value);
         }
         for (name, value) in self.properties.iter().filter(|(name, _)| others.iter().all(|(other, _)| other != name)) {
             config.set(name, value);
         }
+    }
+
+    /// `group.protocol=consumer`: the brokers assign, and keep the time.
+    fn has_broker_groups(&self) -> bool {
+        self.properties.get("group.protocol").is_some_and(|protocol| protocol == "consumer")
     }
 
     fn reader(&self) -> ClientConfig {
@@ -99,7 +110,7 @@ impl Link {
     }
 
     /// A member of the group.
-    pub(super) fn member(&self, identity: Identity) -> ClientConfig {
+    pub(super) fn member(&self, identity: &Identity) -> ClientConfig {
         let mut config = self.reader();
         config.set("group.instance.id", identity.name());
         config
@@ -121,7 +132,7 @@ impl Link {
     }
 
     /// A transactional producer.
-    pub(super) fn producer(&self, identity: Identity) -> ClientConfig {
+    pub(super) fn producer(&self, identity: &Identity) -> ClientConfig {
         let mut config = self.client();
         self.add(&mut config, &PRODUCER, &CONSUMER);
         for (name, value) in &FIXED[4..] {
@@ -141,17 +152,17 @@ mod tests {
         let properties = [("session.timeout.ms", "6000"), ("isolation.level", "read_uncommitted"), ("linger.ms", "0"), ("acks", "1")];
         let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let link = Link { brokers: "b:1".to_owned(), group: "g".to_owned(), properties, record_bytes_max: 1 };
-        let identity = Identity { slot: 2, worker: 1 };
-        let (member, producer) = (link.member(identity), link.producer(identity));
+        let identity = Identity { instance: "ab".to_owned(), slot: 2, worker: 1 };
+        let (member, producer) = (link.member(&identity), link.producer(&identity));
         for (config, name, value) in [
             (&member, "session.timeout.ms", Some("6000")),
             (&member, "isolation.level", Some("read_committed")),
-            (&member, "group.instance.id", Some("2-1")),
+            (&member, "group.instance.id", Some("ab-2-1")),
             (&member, "linger.ms", None),
             (&producer, "linger.ms", Some("0")),
             (&producer, "acks", Some("all")),
             (&producer, "session.timeout.ms", None),
-            (&producer, "transactional.id", Some("g-2-1")),
+            (&producer, "transactional.id", Some("g-ab-2-1")),
             (&link.bystander(), "group.instance.id", None),
         ] {
             assert_eq!(config.get(name), value, "{name}");

@@ -14,8 +14,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::event::StreamId;
 use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
+use crate::kafka::reader::PartitionReader;
 use crate::kafka::{Link, failure};
-use crate::ports::{InputPartition, TopicSurvey, TransportError};
+use crate::ports::{InputPartition, InputReader, JournalEntry, TopicSurvey, TransportError};
 
 /// A cluster that does not answer for this long at the start is given up.
 const START_TIMEOUT: Duration = Duration::from_secs(8);
@@ -23,6 +24,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Committed offsets are not told while a transaction that changes them is open; after a hard crash that lasts until its time-out.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The same for the records of a topic: what is open for longer than any transaction may take hangs.
+const STABLE_TIMEOUT: Duration = Duration::from_secs(60);
+const STABLE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Which topic each stream comes from. The first of them leads the group's assignments.
 #[derive(Clone, Debug)]
@@ -35,6 +40,9 @@ pub struct Survey {
     link: Link,
     topics: Topics,
     client: BystanderConsumer,
+    /// Is told where logs really end; the other one only up to the first open transaction.
+    uncommitted: BystanderConsumer,
+    journal: String,
     metadata: Metadata,
 }
 
@@ -71,7 +79,34 @@ impl Survey {
     pub fn open(link: &Link, topics: Topics) -> Result<Self, TransportError> {
         let client: BystanderConsumer = link.consumer().map_err(|error| failure::of_call("settings", &error))?;
         let metadata = metadata(&client, link)?;
-        Ok(Self { link: link.clone(), topics, client, metadata })
+        let uncommitted = link.uncommitted_consumer().map_err(|error| failure::of_call("settings", &error))?;
+        Ok(Self { link: link.clone(), topics, client, uncommitted, journal: String::new(), metadata })
+    }
+
+    /// The topic that holds the journal.
+    pub fn with_journal(self, journal: &str) -> Self {
+        Self { journal: journal.to_owned(), ..self }
+    }
+
+    /// Waits until everything that the log holds now is decided, and gives the range that is kept.
+    fn await_stable(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
+        let failed = |error: KafkaError| failure::of_call("the end of a topic", &error);
+        let (_, end) = self.uncommitted.fetch_watermarks(topic, partition(task), CALL_TIMEOUT).map_err(failed)?;
+        let end = end.max(0).cast_unsigned();
+        let deadline = Instant::now() + STABLE_TIMEOUT;
+        loop {
+            let retained = self.retained_of_topic(topic, task)?;
+            if retained.end >= end {
+                return Ok(retained);
+            }
+            if Instant::now() > deadline {
+                let seconds = STABLE_TIMEOUT.as_secs();
+                return Err(TransportError::fatal(format!(
+                    "topic {topic}/{task}: a transaction has been open for more than {seconds} s; look for a producer that hangs (kafka-transactions.sh --find-hanging)"
+                )));
+            }
+            std::thread::sleep(STABLE_INTERVAL);
+        }
     }
 
     /// How many partitions a topic has; an error that names it where it does not exist.
@@ -172,6 +207,23 @@ impl TopicSurvey for Survey {
                 Err(error) => tracing::debug!(%error, "the group's offsets are not told yet"),
             }
         }
+    }
+
+    fn journal(&self, task: u32, from: u64) -> Result<Vec<JournalEntry>, TransportError> {
+        let retained = self.await_stable(&self.journal, task)?;
+        let from = from.max(retained.start);
+        let mut entries = Vec::new();
+        if from < retained.end {
+            let mut reader = PartitionReader::open(&self.link, &self.journal, task, from, usize::MAX)?;
+            reader.visit_until(retained.end, &mut |offset, message| {
+                entries.push(JournalEntry { offset, value: message.value().unwrap_or_default().to_vec() });
+            })?;
+        }
+        Ok(entries)
+    }
+
+    fn reader(&self, input: InputPartition, from: u64, record_bytes_max: usize) -> Result<Box<dyn InputReader>, TransportError> {
+        Ok(Box::new(PartitionReader::open(&self.link, self.topics.name(input.stream), input.partition, from, record_bytes_max)?))
     }
 
     fn retained(&self, input: InputPartition) -> Result<Range<u64>, TransportError> {

@@ -11,18 +11,20 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, Pur
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use crate::event::EventTime;
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::survey::Topics;
-use crate::kafka::{Identity, Link, failure, ffi};
-use crate::ports::{Fetched, GroupChange, InputPartition, Membership, Original, OutputRecord, Record, Transport, TransportError};
+use crate::kafka::{Identity, Link, failure, ffi, reader};
+use crate::ports::{Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
 
 /// Records and bytes that one call of `poll` takes at most, so that the group is heard often enough.
 const POLL_RECORDS_MAX: usize = 5_000;
 const POLL_BYTES_MAX: usize = 8 << 20;
 
-/// How long a seek or the start of the producer may take.
+/// How long the start of the producer may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a seek may take: where the partition is not ours any more, it never succeeds.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A worker's consumer and producer.
 pub struct Member {
@@ -87,9 +89,9 @@ impl ProducerContext for Deliveries {
 impl Member {
     /// Fences whatever an earlier process of this identity left behind, then joins the group.
     pub fn join(link: &Link, identity: Identity, topics: &Topics) -> Result<Self, TransportError> {
-        let producer = make_producer(link, identity)?;
+        let producer = make_producer(link, &identity)?;
         let group = Group::new(topics.names().map(str::to_owned).collect());
-        let consumer: GroupConsumer = link.member(identity).create_with_context(group).map_err(|error| failure::of_call("settings", &error))?;
+        let consumer: GroupConsumer = link.member(&identity).create_with_context(group).map_err(|error| failure::of_call("settings", &error))?;
         consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
         Ok(Self {
             link: link.clone(),
@@ -104,21 +106,12 @@ impl Member {
     }
 
     fn take(&self, message: &BorrowedMessage<'_>, fetched: &mut Fetched) {
-        let (Some(stream), Ok(partition), Ok(offset)) =
-            (self.topics.stream(message.topic()), u32::try_from(message.partition()), u64::try_from(message.offset()))
-        else {
-            return;
-        };
+        let (Some(stream), Ok(partition)) = (self.topics.stream(message.topic()), u32::try_from(message.partition())) else { return };
         let input = InputPartition { stream, partition };
         if !self.started.contains(&input) {
             return;
         }
-        let original = Original { key: message.key(), value: message.payload() };
-        let whole = original.value.unwrap_or_default();
-        let bytes = &whole[..whole.len().min(self.link.record_bytes_max)];
-        let full_bytes = whole.len() as u64;
-        let timestamp = message.timestamp().to_millis().and_then(EventTime::from_millis);
-        let record = Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes };
+        let (record, original) = reader::record(message, self.link.record_bytes_max);
         fetched.push(input, record, original, ffi::leader_epoch(message));
     }
 
@@ -132,10 +125,10 @@ impl Member {
 
     /// Repeated, because a partition that was only just assigned may not be ready to be moved.
     fn seek(&self, from: &[(InputPartition, u64)]) -> KafkaResult<()> {
-        let deadline = Instant::now() + CALL_TIMEOUT;
+        let deadline = Instant::now() + SEEK_TIMEOUT;
         loop {
             let list = self.list(from.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
-            let result = self.consumer.seek_partitions(list, CALL_TIMEOUT).and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
+            let result = self.consumer.seek_partitions(list, SEEK_TIMEOUT).and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
             if result.is_ok() || Instant::now() > deadline {
                 return result;
             }
@@ -273,6 +266,10 @@ impl Transport for Member {
         }
     }
 
+    fn known_end(&self, input: InputPartition) -> Option<u64> {
+        ffi::known_end(&self.consumer, self.topics.name(input.stream), partition(input.partition))
+    }
+
     fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64> {
         let delivered = self.producer.context().delivered.lock().unwrap_or_else(PoisonError::into_inner);
         delivered.get(topic)?.get(&partition).copied()
@@ -301,7 +298,7 @@ impl Transport for Member {
     }
 
     fn renew(&mut self) -> Result<(), TransportError> {
-        let old = std::mem::replace(&mut self.producer, make_producer(&self.link, self.identity)?);
+        let old = std::mem::replace(&mut self.producer, make_producer(&self.link, &self.identity)?);
         // Dropping a client can take long where brokers are gone.
         std::thread::spawn(move || drop(old));
         Ok(())
@@ -323,7 +320,7 @@ impl Drop for Member {
 }
 
 /// With its name taken from whoever had it before, and that one's open transaction aborted.
-fn make_producer(link: &Link, identity: Identity) -> Result<BaseProducer<Deliveries>, TransportError> {
+fn make_producer(link: &Link, identity: &Identity) -> Result<BaseProducer<Deliveries>, TransportError> {
     let producer: BaseProducer<Deliveries> =
         link.producer(identity).create_with_context(Deliveries::default()).map_err(|error| failure::of_call("settings", &error))?;
     producer.init_transactions(CALL_TIMEOUT).map_err(|error| failure::of_transaction("cannot begin to produce", &error))?;

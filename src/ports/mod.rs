@@ -9,8 +9,10 @@
 //! | [`Publisher`] | the service's loop |
 //! | [`MatchLog`] | the service's log in a [`StateStore`], `kafka` (the output topic) |
 //! | [`Transport`], [`TopicSurvey`] | `kafka` |
+//! | [`Objects`] | `objects` (a folder, S3) |
 
 mod match_log;
+mod objects;
 mod publication;
 mod record;
 mod sink;
@@ -20,10 +22,13 @@ mod topic;
 mod transport;
 
 pub use match_log::{LogEntry, LogError, LogPosition, MatchLog};
+pub use objects::{ObjectError, ObjectInfo, Objects};
 pub use publication::{Durable, PUBLICATIONS_MAX, Publication, Publisher};
 pub use record::{Original, Record, RecordBatch};
 pub use sink::{LineSink, SinkError};
 pub use source::{Read, Source, SourceError};
 pub use state_store::{EntryVisitor, StateStore, StoreError, WriteBatch};
 pub use topic::{NewTopic, TopicFacts};
-pub use transport::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, TopicSurvey, Transport, TransportError};
+pub use transport::{
+    Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, TopicSurvey, Transport, TransportError,
+};

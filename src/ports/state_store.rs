@@ -1,6 +1,7 @@
 //! What is kept between runs: an ordered map of bytes, written in atomic batches.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 /// An ordered map of bytes to bytes. A batch is written whole or not at all; after a crash the map holds the batches up to some point.
 pub trait StateStore: Send + Sync {
@@ -11,6 +12,9 @@ pub trait StateStore: Send + Sync {
 
     /// Writes a batch. Survives the process; whether also a loss of power is the store's configuration.
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError>;
+
+    /// Puts a copy of everything as of one batch into a folder that does not exist yet, as files that can be carried elsewhere. Batches may be written meanwhile.
+    fn copy_to(&self, folder: &Path) -> Result<(), StoreError>;
 }
 
 /// Is shown a key and its value, and says whether to go on.

@@ -74,6 +74,9 @@ pub trait Transport {
     /// Waits until everything sent is with the brokers; an error where a record was refused.
     fn drain(&mut self, wait: Duration) -> Result<(), TransportError>;
 
+    /// The end of an input as it was last told, without asking.
+    fn known_end(&self, input: InputPartition) -> Option<u64>;
+
     /// The offset after the last record that the brokers have confirmed there, to this transport; `None`: none yet.
     fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64>;
 
@@ -96,8 +99,28 @@ pub trait TopicSurvey: Send + Sync {
     /// The offsets that are kept and stable: the oldest, up to and without the end.
     fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError>;
 
+    /// What the journal holds for a task from this offset on (or from the oldest that is kept), to its end, in order. Waits while a transaction that may add to it
+    /// is open: what it does not tell has not happened, and will not by any producer that was replaced before.
+    fn journal(&self, task: u32, from: u64) -> Result<Vec<JournalEntry>, TransportError>;
+
+    /// Reads an input again, from this offset on, apart from the group. Values longer than `record_bytes_max` are cut off, as they were at first.
+    fn reader(&self, partition: InputPartition, from: u64, record_bytes_max: usize) -> Result<Box<dyn InputReader>, TransportError>;
+
     /// The offset after the last committed record; the oldest kept offset where there is none. (The end of a log may be made up of markers that no reader sees.)
     fn end(&self, partition: InputPartition) -> Result<u64, TransportError>;
+}
+
+/// Reads one input partition forward.
+pub trait InputReader: Send {
+    /// Adds all records that are left before this offset. It must not lie beyond the end.
+    fn read_until(&mut self, next: u64, batch: &mut RecordBatch) -> Result<(), TransportError>;
+}
+
+/// A committed record of the journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JournalEntry {
+    pub offset: u64,
+    pub value: Vec<u8>,
 }
 
 /// What a failed call leaves behind.

@@ -51,6 +51,8 @@ pub struct Summary {
     pub keys_by_worker: Vec<u64>,
     /// Ended by a stop signal before the input did.
     pub stopped: bool,
+    /// Of a run between topics: what happened there.
+    pub topics: Option<topics::metrics::MetricsSnapshot>,
 }
 
 impl Summary {

@@ -22,7 +22,6 @@ use crate::ports::{StateStore, StoreError, WriteBatch};
 /// The version of this layout.
 pub const FORMAT: u32 = 2;
 
-const META: &[u8] = b"m";
 const RUNS: u8 = b's';
 
 /// Everything of a task that is one per task.
@@ -44,21 +43,38 @@ pub struct Meta {
     pub patterns: BTreeMap<String, String>,
     /// A bounded run has closed all windows: nothing may follow.
     pub ended: bool,
+    /// On Kafka, of the last epoch: the digest of its journal record, and that record's offset or one before it.
+    #[serde(default)]
+    pub record_digest: u64,
+    #[serde(default)]
+    pub journal_offset: u64,
+    /// On Kafka: the pattern set of the last epoch, and how many sets the task has had by then.
+    #[serde(default)]
+    pub pattern_set: u128,
+    #[serde(default)]
+    pub pattern_set_number: u64,
 }
 
 impl Meta {
+    /// Where it stands in a store.
+    pub const KEY: &'static [u8] = b"m";
+
     pub fn read(store: &dyn StateStore) -> Result<Option<Self>, StoreError> {
-        let Some(bytes) = store.get(META)? else { return Ok(None) };
-        let meta: Self = serde_json::from_slice(&bytes).map_err(|error| StoreError::Failed(format!("its description cannot be read: {error}")))?;
+        store.get(Self::KEY)?.map(|bytes| Self::decode(&bytes)).transpose()
+    }
+
+    /// From its stored form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let meta: Self = serde_json::from_slice(bytes).map_err(|error| StoreError::Failed(format!("its description cannot be read: {error}")))?;
         if meta.format != FORMAT {
             return Err(StoreError::Failed(format!("it has format {}, this program knows {FORMAT}", meta.format)));
         }
-        Ok(Some(meta))
+        Ok(meta)
     }
 
     pub fn write(&self, batch: &mut WriteBatch) {
         let json = serde_json::to_vec(self).expect("plain data is JSON");
-        batch.puts.push((META.to_vec(), json));
+        batch.puts.push((Self::KEY.to_vec(), json));
     }
 
     pub fn remember_patterns(&mut self, program: &Program) {

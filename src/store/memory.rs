@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use crate::ports::{EntryVisitor, StateStore, StoreError, WriteBatch};
@@ -31,6 +32,10 @@ impl StateStore for Memory {
             from = Bound::Excluded(last);
         }
         Ok(())
+    }
+
+    fn copy_to(&self, _: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Failed("what is in memory only has no files to copy".to_owned()))
     }
 
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {

@@ -8,12 +8,12 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Direction, IteratorMode, Options, ReadOptions, WriteOptions};
 
 use crate::ports::{EntryVisitor, StateStore, StoreError, WriteBatch};
 
 const MARKER: &str = "MOTIF-STATE";
-const DATABASE: &str = "db";
 
 /// The only format so far.
 const FORMAT: &str = "1";
@@ -59,6 +59,9 @@ impl Drop for Marker {
 }
 
 impl Rocks {
+    /// The folder of the database within the store's.
+    pub const DATABASE: &'static str = "db";
+
     /// Makes the folder where there is none, or goes on with what it holds.
     ///
     /// # Errors
@@ -70,10 +73,22 @@ impl Rocks {
             Refused::InUse => StoreError::InUse { path: path.display().to_string() },
             Refused::Because(what) => unusable(what),
         })?;
-        let database = DB::open(&tuning(), path.join(DATABASE)).map_err(|error| unusable(error.to_string()))?;
+        let database = DB::open(&tuning(), path.join(Self::DATABASE)).map_err(|error| unusable(error.to_string()))?;
         let mut write = WriteOptions::default();
         write.set_sync(options.durability == Durability::Power);
         Ok(Self { database, _marker: Marker(marker), write })
+    }
+
+    /// Makes a folder whose database was brought from elsewhere a store.
+    pub fn mark(path: &Path) -> Result<(), StoreError> {
+        let unusable = |error: io::Error| StoreError::Unusable { path: path.display().to_string(), what: error.to_string() };
+        std::fs::write(path.join(MARKER), format!("{FORMAT}\n")).map_err(unusable)
+    }
+
+    /// An entry of a copy that [`StateStore::copy_to`] has made, which stays as it is.
+    pub fn read_copy(folder: &Path, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let database = DB::open_for_read_only(&Options::default(), folder, false).map_err(failed)?;
+        database.get(key).map_err(failed)
     }
 }
 
@@ -170,6 +185,11 @@ impl StateStore for Rocks {
             }
         }
         Ok(())
+    }
+
+    fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
+        // Hard links where the folder is on the same file system. What is in memory only is written out first.
+        Checkpoint::new(&self.database).and_then(|checkpoint| checkpoint.create_checkpoint(folder)).map_err(failed)
     }
 
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {

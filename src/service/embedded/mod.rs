@@ -327,6 +327,7 @@ impl Loop {
             records_read: self.records_read,
             keys_by_worker: self.task.keys_by_shard(),
             stopped,
+            topics: None,
         }
     }
 

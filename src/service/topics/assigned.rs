@@ -1,51 +1,71 @@
-//! A task that the group has given to this worker: its engine, its store, and how far the store is.
+//! A task that is here: its engine, its store, and how far the store is.
 //!
 //! The engine runs ahead of the store by at most one epoch. An epoch leaves as a [`Part`] of the worker's transaction; once that has committed,
-//! [`Assigned::keep`] writes the changes and the positions in one batch. Where it has not, the engine is thrown away and made anew from the store
-//! ([`recover`]).
+//! [`Assigned::keep`] writes the changes and the positions in one batch. Where it has not, the engine is thrown away and the task recovered
+//! ([`crate::service::topics::recover`]). A replay drives the same, and compares instead of sending.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use crossbeam_channel::{Receiver, TryRecvError};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::config::Strictness;
 use crate::engine::Positions;
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::ports::{InputPartition, Record, RecordBatch, StateStore, StoreError, WriteBatch};
-use crate::service::embedded::{adopt_program, new_meta};
-use crate::service::rocks_options;
 use crate::service::state::{self, Meta};
 use crate::service::task::{Epoch, StrictViolation, Task};
+use crate::service::topics::bases::Bases;
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, InputRange, PatternSetId};
-use crate::service::topics::start::{InputFacts, Start, StartFacts, StoredPlace, decide};
-use crate::store::Rocks;
+use crate::service::topics::pattern_set::Evaluation;
 
 /// Every so many epochs the journal holds a digest of what changed in the state.
 const STATE_DIGEST_EPOCHS: u64 = 16;
 
-/// Another worker of this process may be about to close the store.
-const STORE_OPEN_MAX: Duration = Duration::from_secs(10);
+/// Offsets that are not written for long expire; so each task writes its own at least this often.
+const QUIET_MAX: Duration = Duration::from_secs(3_600);
 
 pub(super) struct Assigned {
     pub number: u32,
     pub task: Task,
+    evaluation: Arc<Evaluation>,
     store: Arc<dyn StateStore>,
     meta: Meta,
+    /// The set of the next epoch, which may be another than that of the last.
     pattern_set: PatternSetId,
+    /// Is written with the next epoch: what a changed pattern set has made useless.
+    pending: WriteBatch,
+    /// The next epoch begins with empty state, whatever was before.
+    reset: bool,
+    /// By the streams of the evaluation's program.
     inputs: BTreeMap<StreamId, InputProgress>,
     progress: Progress,
+    last_part: Instant,
+    last_copy: Instant,
+    copying: Option<Receiver<()>>,
+}
+
+/// An input of a task, whatever program reads it.
+#[derive(Clone, Debug)]
+pub(super) struct TaskInput {
+    /// The stream's name.
+    pub name: String,
+    pub topic: String,
+    /// As the running program numbers it.
+    pub source: InputPartition,
+    /// Where it is read from if the state does not know it.
+    pub begin: u64,
 }
 
 /// How far one input was read, which is behind its stored place while held events are read again.
 struct InputProgress {
-    /// Where it began, if it had not been read before.
-    begin: u64,
+    input: TaskInput,
     /// The next offset to be read.
     read: u64,
-    /// The next offset of the stored state.
+    /// The next offset of the stored state: where the running epoch began.
     stored: u64,
     /// Over the records read since then, and the last one's leader epoch.
     digest: Xxh3,
@@ -65,35 +85,94 @@ pub(super) struct Part {
     /// All but what it says about outputs.
     pub record: EpochRecord,
     pub epoch: Epoch,
+    /// The next offset of each input.
+    pub offsets: Vec<(InputPartition, u64)>,
     /// The state that changed with it.
     changes: WriteBatch,
-    pub positions: Positions,
-    /// The next offset of each input, before and after.
-    pub before: Vec<Option<u64>>,
-    pub after: Vec<(InputPartition, u64)>,
+    positions: Positions,
 }
 
-/// How a task begins.
-pub(super) enum Recovered {
-    /// To be read from these offsets on.
-    Ready(Box<Assigned>, Vec<(InputPartition, u64)>),
-    /// A bounded run has finished it before, and nothing was added.
-    AlreadyEnded,
+/// Whether an epoch in which nothing happened is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Quiet {
+    /// No, unless it is time to write the offsets again.
+    PassedOver,
+    Counts,
+}
+
+/// From what a task is made.
+pub(super) struct Parts {
+    pub number: u32,
+    pub evaluation: Arc<Evaluation>,
+    pub store: Arc<dyn StateStore>,
+    /// As the store has it, or of a task that is new; then its epoch is the one before its first.
+    pub meta: Meta,
+    pub inputs: Vec<TaskInput>,
+    pub strictness: Strictness,
+    pub reset: bool,
 }
 
 impl Assigned {
+    /// Takes up what the store holds. A changed pattern set drops the state of patterns that changed, which is said, and written with the next epoch.
+    pub(super) fn restore(parts: Parts) -> Result<Self, StoreError> {
+        let Parts { number, evaluation, store, mut meta, inputs, strictness, reset } = parts;
+        let program = &evaluation.program;
+        let is_known = meta.epoch > 0 && !reset;
+        let mut pending = WriteBatch::default();
+        let mut pattern_set = PatternSetId { number: meta.pattern_set_number, hash: evaluation.hash };
+        if pattern_set.hash != meta.pattern_set || pattern_set.number == 0 {
+            pattern_set.number += 1;
+            let forgotten = state::forgotten_patterns(&meta, program);
+            if !forgotten.is_empty() {
+                tracing::warn!(task = number, patterns = forgotten.join(", "), "changed or gone since the last run: their partial matches are dropped");
+                state::forget_patterns(&meta, program, &mut pending);
+            }
+        }
+        meta.remember_patterns(program);
+        let mut inputs: BTreeMap<StreamId, InputProgress> =
+            inputs.into_iter().filter_map(|input| Some((program.schema.find(&input.name)?, InputProgress::new(input, &meta.positions)))).collect();
+        let partitions: Vec<_> = inputs.keys().map(|&stream| (stream, number)).collect();
+        let options = evaluation.task_options(EventTime::from_micros(meta.reference_us), strictness);
+        let mut task = Task::new(program, &options, &partitions);
+        if is_known {
+            task.restore(&*store, &meta.positions)?;
+        } else {
+            inputs.values_mut().for_each(InputProgress::begin);
+        }
+        let (now, progress) = (Instant::now(), if meta.ended { Progress::Ended } else { Progress::Running });
+        Ok(Self { number, task, evaluation, store, meta, pattern_set, pending, reset, inputs, progress, last_part: now, last_copy: now, copying: None })
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.meta.epoch
+    }
+
+    pub(super) fn evaluation(&self) -> &Arc<Evaluation> {
+        &self.evaluation
+    }
+
+    /// At or before the last record of this task in the journal.
+    pub(super) fn journal_offset(&self) -> u64 {
+        self.meta.journal_offset
+    }
+
+    /// From where each input is to be read on.
+    pub(super) fn places(&self) -> Vec<(InputPartition, u64)> {
+        self.inputs.values().map(|progress| (progress.input.source, progress.read)).collect()
+    }
+
     /// Applies what a bounded run takes of these records.
     pub(super) fn apply(&mut self, batch: &RecordBatch, end: Option<u64>, now: ProcessingTime) -> Result<(), StrictViolation> {
         let Some(last) = batch.iter().last().filter(|_| self.progress == Progress::Running) else { return Ok(()) };
-        let bound = end.unwrap_or(u64::MAX);
         if let Some(input) = self.inputs.get_mut(&batch.stream) {
             input.read = last.offset + 1;
-            input.note(batch, bound);
+            input.note(batch, end.unwrap_or(u64::MAX));
         }
         match end {
             Some(end) if last.offset >= end => {
                 let mut bounded = RecordBatch::new(batch.stream, batch.partition);
-                batch.iter().filter(|record| record.offset < end).for_each(|record: Record<'_>| bounded.push(record));
+                let within = batch.iter().enumerate().filter(|(_, record)| record.offset < end);
+                within.for_each(|(place, record)| bounded.push_original(record, batch.original(place)));
                 self.task.apply(&bounded, now)
             }
             _ => self.task.apply(batch, now),
@@ -112,9 +191,14 @@ impl Assigned {
         if self.progress != Progress::Running || !deployment.inputs_of(self.number).into_iter().all(reached) {
             return false;
         }
+        self.end();
+        true
+    }
+
+    /// Closes all windows: nothing more will come.
+    pub(super) fn end(&mut self) {
         self.task.end();
         self.progress = Progress::Ending;
-        true
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -132,29 +216,26 @@ impl Assigned {
     }
 
     /// What came out since the last call; `None`: nothing, and nothing was read. `opened`: the wall clock under which it was read; `closed`: the one at its end.
-    pub(super) fn take_part(&mut self, deployment: &Deployment, opened: ProcessingTime, closed: ProcessingTime) -> Option<Part> {
+    pub(super) fn take_part(&mut self, opened: ProcessingTime, closed: ProcessingTime, quiet: Quiet) -> Option<Part> {
         if self.progress == Progress::Ended || self.is_catching_up() {
             return None;
         }
         let epoch = self.task.take_epoch();
-        let positions = self.positions(deployment);
-        let inputs = deployment.inputs_of(self.number);
-        let next = |positions: &Positions, input: &InputPartition| next_of(positions, deployment.stream_name(input.stream), input.partition);
-        let before: Vec<_> = inputs.iter().map(|input| next(&self.meta.positions, input)).collect();
-        let after: Vec<_> = inputs.iter().map(|input| (*input, next(&positions, input).unwrap_or(0))).collect();
-        let moved = before.iter().zip(&after).any(|(before, (input, after))| before.unwrap_or(self.inputs[&input.stream].begin) != *after);
-        let quiet = epoch.matches.is_empty() && epoch.set_aside.is_empty();
-        if quiet && !moved && self.progress == Progress::Running {
+        let positions = self.positions();
+        let next = |stream: &StreamId| positions.of(&self.inputs[stream].input.name, self.number).map_or(0, |position| position.next_offset);
+        let offsets: Vec<_> = self.inputs.iter().map(|(stream, progress)| (progress.input.source, next(stream))).collect();
+        let moved = self.inputs.values().zip(&offsets).any(|(progress, (_, next))| progress.stored != *next);
+        let nothing = epoch.matches.is_empty() && epoch.set_aside.is_empty() && !moved && self.progress == Progress::Running;
+        if nothing && quiet == Quiet::PassedOver && self.last_part.elapsed() < QUIET_MAX {
             return None;
         }
         let changes = self.take_changes();
-        let ranges = inputs.iter().zip(&before).map(|(input, before)| self.range(deployment, *input, *before, &positions)).collect();
         let number = self.meta.epoch + 1;
         let record = EpochRecord {
             task: self.number,
             epoch: number,
-            inputs: ranges,
-            watermark_in_us: if self.meta.epoch == 0 { i64::MIN } else { self.meta.positions.watermark_us },
+            inputs: self.inputs.values_mut().zip(&offsets).map(|(progress, (_, next))| progress.range(*next, &positions)).collect(),
+            watermark_in_us: if self.meta.positions.partitions.is_empty() { i64::MIN } else { self.meta.positions.watermark_us },
             watermark_out_us: positions.watermark_us,
             opened_us: opened.micros(),
             closed_us: closed.micros(),
@@ -166,29 +247,13 @@ impl Assigned {
             out_from: None,
             state_digest: number.is_multiple_of(STATE_DIGEST_EPOCHS).then(|| state_digest(&changes)),
             ended: self.progress == Progress::Ending,
-            reset: false,
+            reset: self.reset,
         };
-        Some(Part { record, epoch, changes, positions, before, after })
-    }
-
-    fn range(&mut self, deployment: &Deployment, input: InputPartition, before: Option<u64>, positions: &Positions) -> InputRange {
-        let position = positions.of(deployment.stream_name(input.stream), input.partition).expect("every input of a task is open in it");
-        let progress = self.inputs.get_mut(&input.stream).expect("every input of a task has its progress");
-        InputRange {
-            topic: deployment.inputs[&input.stream].clone(),
-            partition: input.partition,
-            leader_epoch: progress.leader_epoch,
-            base: before.unwrap_or(progress.begin),
-            next: position.next_offset,
-            rewind: position.rewind.map(|rewind| rewind.offset),
-            newest_us: position.newest_us,
-            idle: position.idle,
-            digest: std::mem::take(&mut progress.digest).digest(),
-        }
+        Some(Part { record, epoch, offsets, changes, positions })
     }
 
     fn take_changes(&mut self) -> WriteBatch {
-        let mut batch = WriteBatch::default();
+        let mut batch = WriteBatch { delete_ranges: self.pending.delete_ranges.clone(), ..WriteBatch::default() };
         for change in self.task.take_changes() {
             let key = state::runs_key(&change.key);
             match change.value {
@@ -199,78 +264,77 @@ impl Assigned {
         batch
     }
 
-    /// The part was committed: writes the state that goes with it.
-    pub(super) fn keep(&mut self, part: Part) -> Result<(), StoreError> {
+    /// The part was committed, as this record (which a replay reads, and else is the part's own): writes the state that goes with it. `journal_offset`: the record's,
+    /// if known.
+    pub(super) fn keep(&mut self, part: Part, record: &EpochRecord, journal_offset: Option<u64>) -> Result<(), StoreError> {
         let mut batch = part.changes;
         if self.progress == Progress::Ending {
             self.progress = Progress::Ended;
             self.meta.ended = true;
         }
-        self.meta.epoch = part.record.epoch;
+        for (progress, (_, next)) in self.inputs.values_mut().zip(&part.offsets) {
+            progress.stored = *next;
+        }
+        self.last_part = Instant::now();
+        (self.pending, self.reset) = (WriteBatch::default(), false);
+        self.meta.epoch = record.epoch;
+        self.meta.record_digest = record.digest();
+        self.meta.journal_offset = journal_offset.unwrap_or(self.meta.journal_offset);
+        (self.meta.pattern_set_number, self.meta.pattern_set) = (record.pattern_set.number, record.pattern_set.hash);
         self.meta.positions = part.positions;
         self.meta.write(&mut batch);
         self.store.write(batch)
     }
 
-    /// The store, for making the task anew.
+    /// The newest event time of all inputs; `None`: there was none.
+    pub(super) fn newest(&self) -> Option<EventTime> {
+        let newest = self.inputs.keys().map(|&stream| self.task.newest(stream, self.number)).max();
+        newest.filter(|newest| *newest > EventTime::BEGINNING)
+    }
+
+    /// Has the state copied to the checkpoints, where the last time is long enough ago and its copy done.
+    pub(super) fn copy_if_due(&mut self, bases: &dyn Bases, interval: Duration) {
+        let is_idle = self.copying.as_ref().is_none_or(|copying| copying.try_recv() == Err(TryRecvError::Disconnected));
+        if is_idle && self.last_copy.elapsed() >= interval {
+            self.last_copy = Instant::now();
+            self.copying = Some(bases.copy(self.number, self.store.clone()));
+        }
+    }
+
+    /// The store, for somebody else.
     pub(super) fn into_store(self) -> Arc<dyn StateStore> {
         self.store
     }
 
     /// An input that has shown nothing yet stands where it begins.
-    fn positions(&self, deployment: &Deployment) -> Positions {
+    fn positions(&self) -> Positions {
         let mut positions = self.task.positions();
-        for (&stream, &InputProgress { begin, .. }) in &self.inputs {
-            let name = deployment.stream_name(stream);
-            for position in positions.partitions.iter_mut().filter(|position| position.stream == name && position.partition == self.number) {
-                position.next_offset = position.next_offset.max(begin);
-                position.next_position = position.next_position.max(begin);
+        for progress in self.inputs.values() {
+            let input = &progress.input;
+            for position in positions.partitions.iter_mut().filter(|position| position.stream == input.name && position.partition == self.number) {
+                position.next_offset = position.next_offset.max(progress.stored);
+                position.next_position = position.next_position.max(progress.stored);
             }
         }
         positions
     }
 }
 
-/// Opens the task's store (unless it is at hand) and decides how to begin. May take a while: other threads poll meanwhile.
-pub(super) fn recover(deployment: &Deployment, number: u32, store: Option<Arc<dyn StateStore>>) -> anyhow::Result<Recovered> {
-    let store = match store {
-        Some(store) => store,
-        None => open_store(deployment, number)?,
-    };
-    let stored = Meta::read(&*store)?;
-    let inputs = deployment.inputs_of(number);
-    let facts = gather(deployment, &inputs, stored.as_ref())?;
-    tracing::debug!(task = number, ?facts, "how to start a task");
-    let from = match decide(&facts) {
-        Start::AlreadyEnded => return Ok(Recovered::AlreadyEnded),
-        Start::Refuse(refusal) => bail!("task {number} cannot start: {refusal}"),
-        Start::Fresh(from) | Start::Resume(from) => from,
-    };
-    let evaluation = &deployment.evaluation;
-    let known = stored.is_some();
-    let mut meta = stored.unwrap_or_else(|| new_meta(&deployment.config));
-    if known {
-        adopt_program(&mut meta, &evaluation.program, &*store)?;
-    }
-    meta.remember_patterns(&evaluation.program);
-    let options = evaluation.task_options(EventTime::from_micros(meta.reference_us), deployment.config.strictness);
-    let partitions: Vec<_> = inputs.iter().map(|input| (input.stream, input.partition)).collect();
-    let mut task = Task::new(&evaluation.program, &options, &partitions);
-    if known {
-        task.restore(&*store, &meta.positions).with_context(|| format!("state of task {number}"))?;
-    }
-    let pattern_set = PatternSetId { number: 1, hash: evaluation.hash };
-    let progress = |(facts, &from): (&InputFacts, &u64)| match facts.stored {
-        Some(place) => InputProgress { begin: 0, read: from, stored: place.next, digest: Xxh3::new(), leader_epoch: None },
-        None => InputProgress { begin: from, read: from, stored: from, digest: Xxh3::new(), leader_epoch: None },
-    };
-    let progress = inputs.iter().map(|input| input.stream).zip(facts.inputs.iter().zip(&from).map(progress)).collect();
-    tracing::info!(task = number, epoch = meta.epoch, ?from, "task starts");
-    let assigned = Assigned { number, task, store, meta, pattern_set, inputs: progress, progress: Progress::Running };
-    Ok(Recovered::Ready(Box::new(assigned), inputs.into_iter().zip(from).collect()))
-}
-
 impl InputProgress {
+    fn new(input: TaskInput, positions: &Positions) -> Self {
+        let position = positions.of(&input.name, input.source.partition);
+        let (read, stored) = match position {
+            Some(position) => (position.rewind.map_or(position.next_offset, |rewind| rewind.offset), position.next_offset),
+            None => (input.begin, input.begin),
+        };
+        Self { input, read, stored, digest: Xxh3::new(), leader_epoch: None }
+    }
+
+    /// Without anything that was known.
+    fn begin(&mut self) {
+        (self.read, self.stored) = (self.input.begin, self.input.begin);
+    }
+
     /// The records that are read for the first time, up to the end of a bounded run.
     fn note(&mut self, batch: &RecordBatch, end: u64) {
         for record in batch.iter().filter(|record| record.offset >= self.stored && record.offset < end) {
@@ -278,10 +342,25 @@ impl InputProgress {
             self.leader_epoch = batch.leader_epoch.or(self.leader_epoch);
         }
     }
+
+    fn range(&mut self, next: u64, positions: &Positions) -> InputRange {
+        let position = positions.of(&self.input.name, self.input.source.partition).expect("every input of a task is open in it");
+        InputRange {
+            topic: self.input.topic.clone(),
+            partition: self.input.source.partition,
+            leader_epoch: self.leader_epoch,
+            base: self.stored,
+            next,
+            rewind: position.rewind.map(|rewind| rewind.offset),
+            newest_us: position.newest_us,
+            idle: position.idle,
+            digest: std::mem::take(&mut self.digest).digest(),
+        }
+    }
 }
 
 /// The digest of an input's range: offset, length and bytes of each record.
-pub(super) fn note_record(digest: &mut Xxh3, record: &Record<'_>) {
+fn note_record(digest: &mut Xxh3, record: &Record<'_>) {
     let mut head = [0; 16];
     head[..8].copy_from_slice(&record.offset.to_le_bytes());
     head[8..].copy_from_slice(&record.full_bytes.to_le_bytes());
@@ -302,44 +381,4 @@ fn state_digest(changes: &WriteBatch) -> u64 {
         part(value);
     }
     digest.digest()
-}
-
-fn open_store(deployment: &Deployment, number: u32) -> anyhow::Result<Arc<dyn StateStore>> {
-    let folder = deployment.slot.folder.join(number.to_string());
-    let deadline = Instant::now() + STORE_OPEN_MAX;
-    loop {
-        match Rocks::open(&folder, rocks_options(&deployment.config)) {
-            Ok(store) => return Ok(Arc::new(store)),
-            Err(StoreError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn gather(deployment: &Deployment, inputs: &[InputPartition], stored: Option<&Meta>) -> anyhow::Result<StartFacts> {
-    let ended = stored.is_some_and(|meta| meta.ended);
-    let committed = deployment.survey.committed(inputs)?;
-    let facts = inputs.iter().zip(committed).map(|(&input, committed)| {
-        let name = deployment.stream_name(input.stream);
-        let position = stored.and_then(|meta| meta.positions.partitions.iter().find(|at| at.stream == name && at.partition == input.partition));
-        let kept = deployment.survey.retained(input)?;
-        let end = match deployment.end_of(input) {
-            Some(end) => end,
-            None if ended => deployment.survey.end(input)?,
-            None => kept.end,
-        };
-        Ok(InputFacts {
-            topic: deployment.inputs[&input.stream].clone(),
-            partition: input.partition,
-            stored: position.map(|at| StoredPlace { next: at.next_offset, rewind: at.rewind.map(|rewind| rewind.offset) }),
-            committed,
-            kept,
-            end,
-        })
-    });
-    Ok(StartFacts { has_state: stored.is_some(), ended, inputs: facts.collect::<anyhow::Result<_>>()? })
-}
-
-fn next_of(positions: &Positions, stream: &str, partition: u32) -> Option<u64> {
-    positions.partitions.iter().find(|at| at.stream == stream && at.partition == partition).map(|at| at.next_offset)
 }

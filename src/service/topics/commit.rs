@@ -60,7 +60,7 @@ pub(super) enum Decision {
     Abort,
     /// Abort, and give up all tasks: they may be someone else's already.
     AbortAndLeave,
-    /// Whether it happened is only known once the producer was replaced and the group's offsets were read.
+    /// Whether it happened is only known once the producer was replaced and the journal was read.
     Resolve,
     Stop,
 }
@@ -161,20 +161,22 @@ fn guard(transport: &mut dyn Transport) -> Result<(), TransportError> {
     Ok(())
 }
 
-/// What the group's offsets say of a transaction whose end nobody has told.
+/// What the journal says of a transaction whose end nobody has told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Resolved {
     Committed,
     Aborted,
-    /// Someone else has committed.
+    /// Someone else has committed since.
     Foreign,
 }
 
-/// `before`: what was committed when the epoch began; `after`: what the transaction would have made of it; `found`: what is committed now.
-pub(super) fn resolve(before: &[Option<u64>], after: &[u64], found: &[Option<u64>]) -> Resolved {
-    if found.iter().zip(after).all(|(found, after)| *found == Some(*after)) {
+/// `ours`: epoch and digest of each record that the transaction holds; `found`: the same of the last record of each task's journal, read to its end after the producer
+/// was replaced. A transaction is there whole or not at all.
+pub(super) fn resolve(ours: &[(u64, u64)], found: &[Option<(u64, u64)>]) -> Resolved {
+    assert_eq!(ours.len(), found.len(), "an answer for each task");
+    if ours.iter().zip(found).all(|(ours, found)| Some(*ours) == *found) {
         Resolved::Committed
-    } else if found == before {
+    } else if ours.iter().zip(found).all(|((epoch, _), found)| found.map_or(0, |(epoch, _)| epoch) + 1 == *epoch) {
         Resolved::Aborted
     } else {
         Resolved::Foreign
@@ -209,16 +211,21 @@ mod tests {
     }
 
     #[test]
-    fn the_groups_offsets_tell_how_a_transaction_ended() {
-        type Row<'a> = (&'a [Option<u64>], &'a [Option<u64>], Resolved);
+    fn the_journal_tells_how_a_transaction_ended() {
+        type Row<'a> = (&'a [Option<(u64, u64)>], Resolved);
         let table: &[Row<'_>] = &[
-            (&[Some(3), None], &[Some(5), Some(2)], Resolved::Committed),
-            (&[Some(3), None], &[Some(3), None], Resolved::Aborted),
-            (&[Some(3), None], &[Some(5), None], Resolved::Foreign),
-            (&[Some(3), None], &[Some(6), Some(2)], Resolved::Foreign),
+            (&[Some((3, 30)), Some((1, 10))], Resolved::Committed),
+            (&[Some((2, 20)), None], Resolved::Aborted),
+            (&[Some((2, 99)), None], Resolved::Aborted),
+            // One of the tasks is somebody else's by now.
+            (&[Some((3, 30)), None], Resolved::Foreign),
+            (&[Some((3, 30)), Some((1, 11))], Resolved::Foreign),
+            (&[Some((3, 31)), Some((1, 10))], Resolved::Foreign),
+            (&[Some((4, 40)), Some((1, 10))], Resolved::Foreign),
+            (&[None, None], Resolved::Foreign),
         ];
-        for (before, found, resolved) in table {
-            assert_eq!(resolve(before, &[5, 2], found), *resolved, "{found:?}");
+        for (found, resolved) in table {
+            assert_eq!(resolve(&[(3, 30), (1, 10)], found), *resolved, "{found:?}");
         }
     }
 
@@ -268,6 +275,9 @@ mod tests {
         }
         fn drain(&mut self, _: Duration) -> Result<(), TransportError> {
             self.call("drain")
+        }
+        fn known_end(&self, _: InputPartition) -> Option<u64> {
+            None
         }
         fn delivered_to(&self, _: &str, _: u32) -> Option<u64> {
             None

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -9,9 +10,13 @@ use crate::config::{Config, KafkaConfig, Origin};
 use crate::event::StreamId;
 use crate::kafka::{Link, Survey, Topics};
 use crate::language::Source;
+use crate::objects::FolderObjects;
 use crate::pattern::Program;
 use crate::ports::{InputPartition, TopicSurvey, TransportError};
 use crate::service::topics::UntilEnd;
+use crate::service::topics::bases::{Bases, MachineBases};
+use crate::service::topics::checkpoints::Checkpoints;
+use crate::service::topics::metrics::Metrics;
 use crate::service::topics::pattern_set::{Evaluation, PatternSet};
 use crate::service::topics::slot::Slot;
 use crate::service::{StopSignal, upkeep};
@@ -25,6 +30,8 @@ pub(super) struct Deployment {
     pub evaluation: Arc<Evaluation>,
     pub config: Config,
     pub slot: Slot,
+    pub bases: Box<dyn Bases>,
+    pub metrics: Arc<Metrics>,
     pub survey: Arc<dyn TopicSurvey>,
     /// The topic of each stream.
     pub inputs: BTreeMap<StreamId, String>,
@@ -32,6 +39,21 @@ pub(super) struct Deployment {
     /// With `--until-end`: after the last record that each input held at the start.
     pub ends: Option<BTreeMap<InputPartition, u64>>,
     pub stop: StopSignal,
+    pub recoveries: Recoveries,
+    /// How long one transaction may take in all, failed calls repeated.
+    pub watchdog: Duration,
+    /// The same where tasks are to be given back: before the group or the transaction coordinator loses patience.
+    pub revoke_max: Duration,
+}
+
+/// Where tasks recover.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Recoveries {
+    /// While the worker goes on.
+    OnThreads,
+    /// On the worker's own: everything then happens in one order, which a simulation needs.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the simulation"))]
+    InTurn,
 }
 
 /// The topics that are written.
@@ -67,7 +89,7 @@ impl Deployment {
         refuse_shared_topics(&program, &inputs)?;
         let link = upkeep::link(config, kafka);
         let topics = Topics::new(inputs.clone());
-        let survey = Arc::new(Survey::open(&link, topics.clone())?);
+        let survey = Arc::new(Survey::open(&link, topics.clone())?.with_journal(&kafka.journal_topic));
         upkeep::refuse_missing(&survey, &program, config, kafka)?;
         upkeep::warn_of_retention(&program, config);
         let tasks = survey.tasks()?;
@@ -77,7 +99,33 @@ impl Deployment {
             UntilEnd::No => None,
         };
         let evaluation = Arc::new(Evaluation::new(program, PatternSet::new(sources, config)));
-        let deployment = Self { evaluation, config: config.clone(), slot, survey: survey.clone(), inputs, outputs, ends, stop: stop.clone() };
+        let metrics = Arc::new(Metrics::default());
+        let checkpoints = match &config.checkpoints {
+            Some(checkpoints) => {
+                let owner = format!("{}-{}-{:08x}", slot.instance, slot.number, rand::random::<u32>());
+                Some(Checkpoints::new(Arc::new(FolderObjects::open(&checkpoints.folder)?), &kafka.group, owner))
+            }
+            None => None,
+        };
+        let bases = Box::new(MachineBases::new(&slot.folder, checkpoints, metrics.clone())?);
+        bases.keep_set(evaluation.hash, &evaluation.set.to_json())?;
+        let transaction = setting(kafka, "transaction.timeout.ms", 10_000);
+        let session = setting(kafka, "session.timeout.ms", 45_000);
+        let deployment = Self {
+            evaluation,
+            config: config.clone(),
+            slot,
+            bases,
+            metrics,
+            survey: survey.clone(),
+            inputs,
+            outputs,
+            ends,
+            stop: stop.clone(),
+            recoveries: Recoveries::OnThreads,
+            watchdog: transaction * 2,
+            revoke_max: transaction.min(session) / 2,
+        };
         Ok(Opened { deployment, link, topics, survey })
     }
 
@@ -120,6 +168,10 @@ impl OutputTopic {
     pub(super) fn partition_of(&self, task: u32) -> u32 {
         task % self.partitions
     }
+}
+
+fn setting(kafka: &KafkaConfig, name: &str, default: u64) -> Duration {
+    Duration::from_millis(kafka.properties.get(name).and_then(|value| value.parse().ok()).unwrap_or(default))
 }
 
 pub(super) fn input_topics(program: &Program, config: &Config) -> BTreeMap<StreamId, String> {

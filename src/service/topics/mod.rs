@@ -7,10 +7,13 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `start` | decision: how a task begins, or why it may not |
-//! | `commit` | decision: what follows from each failure of a transaction's steps |
+//! | `recovery` | decision: how a task begins, or why it may not |
+//! | `recover`, `replay` | that carried out; epochs repeated from the journal |
+//! | `commit` | decision: what follows from each failure of a transaction's steps; the steps carried out |
 //! | `worker` | the loop |
-//! | `assigned` | a task that is ours: engine, store, positions; its recovery |
+//! | `assigned` | a task that is here: engine, store, positions |
+//! | `bases`, `checkpoints` | states to take tasks up from: on this machine, and as objects that any machine finds |
+//! | `metrics` | what happens here, in numbers |
 //! | `outgoing` | an epoch to records |
 //! | `journal/` | what each epoch read and put out, as a record of its own |
 //! | `pattern_set` | what was evaluated, under a name |
@@ -18,20 +21,28 @@
 //! | `balance` | inputs of a task kept together |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //!
-//! More workers, or more processes with the same configuration, share the partitions among them. State stays with the process: a task that moves to
-//! another one is refused there.
+//! More workers, or more processes with the same configuration, share the partitions among them: it makes no difference. A task that moves goes on from the state
+//! of its new machine, if that has any, or from a checkpoint, and repeats the epochs that it lacks.
+//!
+//! Each decision is a pure function of facts, with a table in its tests; [`crate::ports::Transport`] and [`crate::ports::TopicSurvey`] are all that the
+//! workers know of Kafka, so that the tests here run them on a simulated cluster that fails at every step.
 
 mod assigned;
 mod balance;
+mod bases;
+mod checkpoints;
 mod commit;
 mod deployment;
 pub mod journal;
+pub mod metrics;
 mod outgoing;
 mod pattern_set;
+mod recover;
+mod recovery;
+mod replay;
 #[cfg(test)]
 mod simulation;
 mod slot;
-mod start;
 pub mod verify;
 mod worker;
 
@@ -74,7 +85,8 @@ pub fn run(program: Arc<Program>, sources: &[Source], config: &Config, stop: &St
         (Some(grpc), Some(log)) => Some(serve(grpc.address, &program, config, log.clone(), None)?),
         _ => None,
     };
-    let summary = run_workers(&Arc::new(deployment), &link, &topics);
+    let metrics = deployment.metrics.clone();
+    let summary = run_workers(&Arc::new(deployment), &link, &topics).map(|summary| Summary { topics: Some(metrics.snapshot()), ..summary });
     if let (Some((runtime, server)), Some(log)) = (server, log) {
         log.settle(SETTLE_MAX);
         runtime.block_on(server.shut_down());
@@ -105,7 +117,7 @@ fn run_workers(deployment: &Arc<Deployment>, link: &Link, topics: &Topics) -> an
 
 fn run_worker(deployment: &Arc<Deployment>, link: &Link, topics: &Topics, worker: usize) -> anyhow::Result<Summary> {
     let mut stop_others = StopOthers { signal: &deployment.stop, armed: true };
-    let identity = Identity { slot: deployment.slot.number, worker };
+    let identity = Identity { instance: deployment.slot.instance.clone(), slot: deployment.slot.number, worker };
     let member = Member::join(link, identity, topics)?;
     let mut worker = Worker::new(deployment.clone(), Box::new(member));
     let outcome = worker.work();

@@ -54,7 +54,7 @@ pub(super) fn delivery(deployment: &Deployment, parts: &mut [Part], transport: &
             origin: origin(u32::try_from(record.out_count).expect("an epoch's outputs are bounded")),
             headers: Vec::new(),
         });
-        delivery.offsets.extend(&part.after);
+        delivery.offsets.extend(&part.offsets);
     }
     delivery
 }

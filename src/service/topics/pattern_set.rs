@@ -88,7 +88,6 @@ impl Evaluation {
     }
 
     /// Of a stored set. An error where it is not the set of this hash, or where this version of motif does not take its patterns any more.
-    #[cfg_attr(not(test), expect(dead_code, reason = "recovery will use it"))]
     pub(super) fn restore(json: &[u8], hash: u128) -> Result<Self, String> {
         let set: PatternSet = serde_json::from_slice(json).map_err(|error| format!("the stored pattern set {hash:032x} cannot be read: {error}"))?;
         if xxh3_128(json) != hash {
@@ -104,6 +103,10 @@ impl Evaluation {
 
     pub(super) fn has_late(&self) -> bool {
         self.set.late
+    }
+
+    pub(super) fn record_bytes_max(&self) -> usize {
+        self.set.record_bytes_max
     }
 
     pub(super) fn has_rejected(&self) -> bool {

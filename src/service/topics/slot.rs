@@ -17,6 +17,8 @@ const SLOTS_MAX: u32 = 256;
 pub(super) struct Slot {
     pub number: u32,
     pub folder: PathBuf,
+    /// Random, made with the slot's folder: tells it from the same slot of other machines.
+    pub instance: String,
     lock: File,
 }
 
@@ -50,11 +52,24 @@ impl Slot {
         std::fs::create_dir_all(&folder).with_context(unusable)?;
         let lock = File::create(folder.join("slot.lock")).with_context(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { number, folder, lock })),
+            Ok(()) => Ok(Some(Self { number, instance: instance(&folder).with_context(unusable)?, folder, lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error).with_context(unusable),
         }
     }
+}
+
+/// As it was written down when the folder was used first. The slot must be ours.
+fn instance(folder: &Path) -> std::io::Result<String> {
+    let path = folder.join("instance");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let made = format!("{:08x}", rand::random::<u32>());
+    std::fs::write(&path, &made)?;
+    Ok(made)
 }
 
 #[cfg(test)]
@@ -67,8 +82,11 @@ mod tests {
         let first = Slot::take(state.path(), None).expect("free");
         let second = Slot::take(state.path(), None).expect("free");
         assert_eq!((first.number, second.number), (0, 1));
+        let instance = first.instance.clone();
+        assert_ne!(instance, second.instance);
         drop(first);
-        assert_eq!(Slot::take(state.path(), None).expect("free again").number, 0);
+        let again = Slot::take(state.path(), None).expect("free again");
+        assert_eq!((again.number, again.instance.clone()), (0, instance));
         let refusal = Slot::take(state.path(), Some(1)).expect_err("taken").to_string();
         assert!(refusal.contains("slot 1") && refusal.contains("in use"), "{refusal}");
     }

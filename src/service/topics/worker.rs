@@ -4,43 +4,49 @@
 //! poll ▸ apply ▸ follow the group ▸ epoch due? deliver (one transaction for all tasks) ▸ keep (each task's store) ▸ poll …
 //! ```
 //!
-//! Tasks recover on a thread of their own while this one goes on polling, as a group's member must. A task whose epoch was aborted is made anew from its
-//! store and read again from there: the engine has no way back.
+//! Tasks recover on threads of their own while this one goes on polling, as a group's member must. A task whose epoch was aborted is recovered: the engine has no way
+//! back. A task that is revoked finishes its epoch, and is given back once its state is among the checkpoints, or after [`HAND_OVER_MAX`]; the others go on meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use crossbeam_channel::{Receiver, Sender};
+use anyhow::Context;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::event::ProcessingTime;
-use crate::ports::{Fetched, GroupChange, InputPartition, StateStore, Transport};
+use crate::ports::{Fetched, GroupChange, InputPartition, Transport, TransportError};
 use crate::service::Summary;
 use crate::service::embedded::wall_clock;
-use crate::service::topics::assigned::{Assigned, Part, Recovered, recover};
+use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
 use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
-use crate::service::topics::deployment::Deployment;
+use crate::service::topics::deployment::{Deployment, Recoveries};
+use crate::service::topics::metrics::TaskMetrics;
 use crate::service::topics::outgoing::delivery;
+use crate::service::topics::recover::{Cancelled, Recovered, read_journal, recover};
 
 /// An epoch ends early with this many records, bytes or matches.
 const EPOCH_RECORDS_MAX: usize = 100_000;
 const EPOCH_BYTES_MAX: usize = 64 << 20;
 const EPOCH_MATCHES_MAX: usize = 20_000;
 
-/// The longest wait for records, and the wait while tasks recover.
+/// The longest wait for records, and the wait while something is on its way.
 const POLL_WAIT_MAX: Duration = Duration::from_millis(50);
-const RECOVERY_WAIT: Duration = Duration::from_millis(5);
+const BUSY_WAIT: Duration = Duration::from_millis(5);
 
-/// How long one transaction may take in all, failed calls repeated.
-const WATCHDOG: Duration = Duration::from_secs(20);
-
-/// So many aborted transactions in a row are taken for a fault that does not go away.
+/// So many transactions in a row that did not commit are taken for a fault that does not go away.
 const ABORTS_MAX: u32 = 3;
+const FAILURES_MAX: u32 = 10;
 
-/// How long a recovery may take that someone waits for.
-const RECOVERY_MAX: Duration = Duration::from_secs(120);
+/// How long the producer is replaced again and again where the brokers are away, and the wait between.
+const OUTAGE_MAX: Duration = Duration::from_secs(300);
+const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long a revoked task waits for its checkpoint, and a stopping worker for all of its.
+const HAND_OVER_MAX: Duration = Duration::from_secs(3);
+const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
 
 /// How often a finished worker asks whether the rest of the group is finished too.
 const GROUP_END_INTERVAL: Duration = Duration::from_millis(200);
@@ -50,27 +56,46 @@ pub(super) struct Worker {
     transport: Box<dyn Transport + Send>,
     tasks: BTreeMap<u32, Held>,
     recoveries: (Sender<Recovery>, Receiver<Recovery>),
+    tickets: u64,
+    releasing: Option<Releasing>,
     fetched: Fetched,
     balance: Balance,
     epoch: EpochSoFar,
     aborts_in_a_row: u32,
+    failures_in_a_row: u32,
+    starts_failed_in_a_row: u32,
     group_asked: Instant,
     summary: Summary,
 }
 
 /// A task of ours, and what can be done with it.
 enum Held {
-    Recovering,
+    Recovering {
+        ticket: u64,
+        cancelled: Arc<AtomicBool>,
+    },
     Running(Box<Assigned>),
     /// A bounded run had finished it before.
     Ended,
 }
 
-type Recovery = (u32, anyhow::Result<Recovered>);
+struct Recovery {
+    task: u32,
+    /// One that is not awaited any more comes to nothing.
+    ticket: u64,
+    recovered: anyhow::Result<Recovered>,
+}
+
+/// Revoked tasks, until their states are on their way.
+struct Releasing {
+    tasks: Vec<u32>,
+    copies: Vec<Receiver<()>>,
+    deadline: Instant,
+}
 
 struct EpochSoFar {
     began: Instant,
-    /// The wall clock of the whole epoch.
+    /// The wall clock that what is read is applied under.
     now: ProcessingTime,
     records: usize,
     bytes: usize,
@@ -92,9 +117,13 @@ impl Worker {
             transport,
             tasks: BTreeMap::new(),
             recoveries: crossbeam_channel::unbounded(),
+            tickets: 0,
+            releasing: None,
             fetched: Fetched::default(),
             epoch: EpochSoFar::begin(),
             aborts_in_a_row: 0,
+            failures_in_a_row: 0,
+            starts_failed_in_a_row: 0,
             group_asked: Instant::now(),
             summary: Summary::default(),
         }
@@ -103,23 +132,33 @@ impl Worker {
     /// Works until it is told to stop, or until a bounded run has ended everywhere.
     pub(super) fn work(&mut self) -> anyhow::Result<Summary> {
         loop {
-            while let Ok(recovery) = self.recoveries.1.try_recv() {
-                self.take_recovery(recovery)?;
+            if let Some(summary) = self.turn()? {
+                return Ok(summary);
             }
-            let change = self.transport.poll(self.poll_wait(), &mut self.fetched)?;
-            self.apply_fetched()?;
-            if let Some(change) = change {
-                self.follow(change)?;
-            }
-            let stop = self.deployment.stop.is_asked();
-            if stop || self.is_due() {
-                self.close_epoch()?;
-            }
-            if stop || self.is_ended_everywhere()? {
-                return Ok(self.finish(stop));
-            }
-            self.hold_leaders_back()?;
         }
+    }
+
+    /// Once around; `None`: there is more to do.
+    pub(super) fn turn(&mut self) -> anyhow::Result<Option<Summary>> {
+        while let Ok(recovery) = self.recoveries.1.try_recv() {
+            self.take_recovery(recovery)?;
+        }
+        let change = self.transport.poll(self.poll_wait(), &mut self.fetched)?;
+        self.apply_fetched()?;
+        if let Some(change) = change {
+            self.follow(change)?;
+        }
+        let stop = self.deployment.stop.is_asked();
+        if stop || self.is_due() {
+            self.close_epoch(self.deployment.watchdog)?;
+        }
+        self.release_if_ready(stop)?;
+        if stop || self.is_ended_everywhere()? {
+            return Ok(Some(self.finish(stop)));
+        }
+        self.copy_states();
+        self.hold_leaders_back()?;
+        Ok(None)
     }
 
     /// The transport, to be closed by someone who can wait for it.
@@ -128,8 +167,8 @@ impl Worker {
     }
 
     fn poll_wait(&self) -> Duration {
-        if self.tasks.values().any(|held| matches!(held, Held::Recovering)) {
-            return RECOVERY_WAIT;
+        if self.releasing.is_some() || self.tasks.values().any(|held| matches!(held, Held::Recovering { .. })) {
+            return BUSY_WAIT;
         }
         self.epoch_length().saturating_sub(self.epoch.began.elapsed()).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
     }
@@ -173,146 +212,256 @@ impl Worker {
     fn follow(&mut self, change: GroupChange) -> anyhow::Result<()> {
         tracing::info!(?change, "the group has changed");
         match change {
-            GroupChange::Assigned(tasks) => {
-                for task in tasks {
-                    self.begin_recovery(task, None);
-                }
-            }
+            GroupChange::Assigned(tasks) => tasks.into_iter().for_each(|task| self.begin_recovery(task)),
+            GroupChange::Revoked(tasks) if tasks.is_empty() => {}
             GroupChange::Revoked(tasks) => {
-                self.close_epoch()?;
-                self.drop_tasks(&tasks)?;
-                if !tasks.is_empty() {
-                    self.transport.release(&tasks)?;
+                self.close_epoch(self.deployment.revoke_max)?;
+                self.hand_over(tasks)?;
+            }
+            GroupChange::Lost(tasks) => {
+                for task in tasks {
+                    self.drop_task(task);
                 }
             }
-            GroupChange::Lost(tasks) => self.drop_tasks(&tasks)?,
         }
         Ok(())
     }
 
-    /// Closes the stores as well, before anyone else is told that the tasks are free.
-    fn drop_tasks(&mut self, tasks: &[u32]) -> anyhow::Result<()> {
-        self.await_recoveries(tasks)?;
-        for task in tasks {
-            if let Some(Held::Running(assigned)) = self.tasks.remove(task) {
+    /// Gives up tasks whose epoch is finished, and has their states carried to where the next one finds them.
+    fn hand_over(&mut self, tasks: Vec<u32>) -> anyhow::Result<()> {
+        self.release_if_ready(true)?;
+        let mut copies = Vec::new();
+        for &task in &tasks {
+            self.transport.pause(&self.deployment.inputs_of(task))?;
+            if let Some(assigned) = self.drop_task(task) {
+                copies.push(self.deployment.bases.copy(task, assigned.into_store()));
+            }
+        }
+        self.releasing = Some(Releasing { tasks, copies, deadline: Instant::now() + HAND_OVER_MAX });
+        self.release_if_ready(false)
+    }
+
+    fn release_if_ready(&mut self, at_once: bool) -> anyhow::Result<()> {
+        let is_done = |copy: &Receiver<()>| copy.try_recv() == Err(TryRecvError::Disconnected);
+        let is_ready = |releasing: &mut Releasing| at_once || Instant::now() >= releasing.deadline || releasing.copies.iter().all(is_done);
+        if let Some(releasing) = self.releasing.take_if(is_ready) {
+            self.transport.release(&releasing.tasks)?;
+        }
+        Ok(())
+    }
+
+    /// Its store is closed with what is given back.
+    fn drop_task(&mut self, task: u32) -> Option<Assigned> {
+        self.balance.forget(&[task]);
+        self.deployment.metrics.forget_task(task);
+        match self.tasks.remove(&task) {
+            Some(Held::Running(assigned)) => {
                 self.count(&assigned);
+                Some(*assigned)
             }
+            Some(Held::Recovering { cancelled, .. }) => {
+                cancelled.store(true, Ordering::Relaxed);
+                None
+            }
+            Some(Held::Ended) | None => None,
         }
-        self.balance.forget(tasks);
-        Ok(())
     }
 
-    fn begin_recovery(&mut self, task: u32, store: Option<Arc<dyn StateStore>>) {
-        self.tasks.insert(task, Held::Recovering);
+    fn begin_recovery(&mut self, task: u32) {
+        self.drop_task(task);
+        self.tickets += 1;
+        let (ticket, cancelled) = (self.tickets, Arc::new(AtomicBool::new(false)));
+        self.tasks.insert(task, Held::Recovering { ticket, cancelled: cancelled.clone() });
         let (deployment, done) = (self.deployment.clone(), self.recoveries.0.clone());
-        std::thread::spawn(move || {
-            let recovered = recover(&deployment, task, store);
+        let recover = move || {
+            let recovered = recover(&deployment, task, &cancelled);
             // Nobody listens any more where the worker has ended.
-            drop(done.send((task, recovered)));
-        });
-    }
-
-    fn await_recoveries(&mut self, tasks: &[u32]) -> anyhow::Result<()> {
-        while tasks.iter().any(|task| matches!(self.tasks.get(task), Some(Held::Recovering))) {
-            let recovery = self.recoveries.1.recv_timeout(RECOVERY_MAX).context("a task takes too long to recover")?;
-            self.take_recovery(recovery)?;
+            drop(done.send(Recovery { task, ticket, recovered }));
+        };
+        match self.deployment.recoveries {
+            Recoveries::OnThreads => drop(std::thread::spawn(recover)),
+            Recoveries::InTurn => recover(),
         }
-        Ok(())
     }
 
-    fn take_recovery(&mut self, (task, recovered): Recovery) -> anyhow::Result<()> {
-        match recovered? {
-            Recovered::AlreadyEnded => {
-                self.tasks.insert(task, Held::Ended);
-            }
-            Recovered::Ready(mut assigned, from) => {
+    fn take_recovery(&mut self, Recovery { task, ticket, recovered }: Recovery) -> anyhow::Result<()> {
+        if !matches!(self.tasks.get(&task), Some(Held::Recovering { ticket: awaited, .. }) if *awaited == ticket) {
+            return Ok(());
+        }
+        match recovered {
+            Err(error) if error.is::<Cancelled>() => {}
+            Err(error) => return Err(error),
+            Ok(Recovered::AlreadyEnded) => drop(self.tasks.insert(task, Held::Ended)),
+            Ok(Recovered::Ready(mut assigned, from)) => {
                 self.epoch.due |= assigned.end_if_reached(&self.deployment);
                 self.tasks.insert(task, Held::Running(assigned));
-                self.transport.start(&from)?;
+                return self.start(task, &from);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it cannot be started, the group has most likely gone on: it is about to say so.
+    fn start(&mut self, task: u32, from: &[(InputPartition, u64)]) -> anyhow::Result<()> {
+        match self.transport.start(from) {
+            Ok(()) => self.starts_failed_in_a_row = 0,
+            Err(error) => {
+                self.starts_failed_in_a_row += 1;
+                if self.starts_failed_in_a_row >= FAILURES_MAX {
+                    return Err(error.into());
+                }
+                tracing::warn!(task, %error, "a task cannot be read; it begins anew");
+                self.begin_recovery(task);
             }
         }
         Ok(())
     }
 
     /// Delivers what came out of all tasks in one transaction, then keeps their state.
-    fn close_epoch(&mut self) -> anyhow::Result<()> {
-        let now = wall_clock();
+    fn close_epoch(&mut self, watchdog: Duration) -> anyhow::Result<()> {
+        let (opened, closed) = (self.epoch.now, wall_clock());
         let mut parts = Vec::new();
         for held in self.tasks.values_mut() {
             if let Held::Running(assigned) = held {
-                assigned.tick(now);
-                parts.extend(assigned.take_part(&self.deployment, self.epoch.now, now));
+                assigned.tick(closed);
+                parts.extend(assigned.take_part(opened, closed, Quiet::PassedOver));
             }
         }
-        self.epoch = EpochSoFar { now, ..EpochSoFar::begin() };
+        self.epoch = EpochSoFar { now: closed, ..EpochSoFar::begin() };
         if parts.is_empty() {
             return Ok(());
         }
+        let began = Instant::now();
         let delivery = delivery(&self.deployment, &mut parts, &*self.transport);
-        match deliver(&mut *self.transport, &delivery, WATCHDOG) {
-            Delivered::Committed => self.keep(parts),
+        let metrics = &self.deployment.metrics;
+        match deliver(&mut *self.transport, &delivery, watchdog) {
+            Delivered::Committed => {
+                metrics.committed(began.elapsed());
+                let journal = &self.deployment.outputs.journal;
+                // The journal's record is the last of its partition.
+                let offset = |part: &Part| self.transport.delivered_to(journal, part.record.task).map(|next| next - 1);
+                let kept = parts.into_iter().map(|part| (offset(&part), part)).collect();
+                self.keep(kept)
+            }
             Delivered::Aborted(error) => {
+                metrics.aborted();
                 self.aborts_in_a_row += 1;
                 if self.aborts_in_a_row >= ABORTS_MAX {
-                    return Err(error).context(format!("{ABORTS_MAX} transactions in a row were aborted"));
+                    return self.replace_producer(error);
                 }
-                self.run_again(parts.iter().map(|part| part.record.task).collect())
+                self.run_again(&parts);
+                Ok(())
             }
             Delivered::Expelled(error) => {
+                metrics.expelled();
                 tracing::warn!(%error, "the group has gone on without this worker: its tasks begin anew");
-                self.run_again(self.tasks.keys().copied().collect())
+                self.run_all_again();
+                Ok(())
             }
             Delivered::Unknown(error) => {
-                tracing::warn!(%error, "the end of a transaction is not known; asking the group");
+                metrics.outcome_unknown();
+                tracing::warn!(%error, "the end of a transaction is not known; the journal will tell");
                 self.resolve(parts)
             }
-            Delivered::Failed(error) => Err(error).context("a transaction cannot be ended"),
+            Delivered::Failed(error) => {
+                metrics.fenced();
+                self.replace_producer(error)
+            }
         }
     }
 
-    fn keep(&mut self, parts: Vec<Part>) -> anyhow::Result<()> {
-        self.aborts_in_a_row = 0;
-        for part in parts {
+    fn keep(&mut self, parts: Vec<(Option<u64>, Part)>) -> anyhow::Result<()> {
+        (self.aborts_in_a_row, self.failures_in_a_row) = (0, 0);
+        for (journal_offset, part) in parts {
             let task = part.record.task;
             if let Some(Held::Running(assigned)) = self.tasks.get_mut(&task) {
-                assigned.keep(part).with_context(|| format!("state of task {task}"))?;
+                let record = part.record.clone();
+                assigned.keep(part, &record, journal_offset).with_context(|| format!("state of task {task}"))?;
+                tell(&self.deployment, assigned, &*self.transport);
             }
         }
         Ok(())
     }
 
-    /// The producer is replaced first, so that nothing of the old one can still happen; then the group's offsets tell.
+    /// The producer is replaced first, so that nothing of the old one can still happen; then the journal tells.
     fn resolve(&mut self, parts: Vec<Part>) -> anyhow::Result<()> {
-        self.transport.renew()?;
-        let (inputs, after): (Vec<_>, Vec<_>) = parts.iter().flat_map(|part| part.after.iter().copied()).unzip();
-        let before: Vec<_> = parts.iter().flat_map(|part| part.before.iter().copied()).collect();
-        let found = self.deployment.survey.committed(&inputs)?;
-        match resolve(&before, &after, &found) {
-            Resolved::Committed => self.keep(parts),
-            Resolved::Aborted => self.run_again(parts.iter().map(|part| part.record.task).collect()),
-            Resolved::Foreign => bail!("the group's offsets were moved from outside: expected {before:?} or {after:?}, found {found:?}"),
+        self.renew()?;
+        let (mut ours, mut found, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
+        for part in &parts {
+            let from = match self.tasks.get(&part.record.task) {
+                Some(Held::Running(assigned)) => assigned.journal_offset(),
+                _ => 0,
+            };
+            let last = read_journal(&self.deployment, part.record.task, from)?.pop();
+            ours.push((part.record.epoch, part.record.digest()));
+            found.push(last.as_ref().map(|(_, record)| (record.epoch, record.digest())));
+            offsets.push(last.map(|(offset, _)| offset));
+        }
+        match resolve(&ours, &found) {
+            Resolved::Committed => self.keep(offsets.into_iter().zip(parts).collect()),
+            Resolved::Aborted => {
+                self.run_again(&parts);
+                Ok(())
+            }
+            Resolved::Foreign => {
+                tracing::warn!(?ours, ?found, "somebody else has gone on with tasks of this worker: its tasks begin anew");
+                self.run_all_again();
+                Ok(())
+            }
         }
     }
 
-    /// Makes tasks anew from their stores; what they had read since is read again.
-    fn run_again(&mut self, tasks: Vec<u32>) -> anyhow::Result<()> {
-        for task in tasks {
-            let inputs = self.deployment.inputs_of(task);
-            if let Some(Held::Running(_)) = self.tasks.get(&task)
-                && let Some(Held::Running(assigned)) = self.tasks.remove(&task)
-            {
-                self.transport.pause(&inputs)?;
-                self.begin_recovery(task, Some(assigned.into_store()));
+    /// Nothing can be done with this producer any more. Tasks that are still ours begin anew with another.
+    fn replace_producer(&mut self, error: TransportError) -> anyhow::Result<()> {
+        self.aborts_in_a_row = 0;
+        self.failures_in_a_row += 1;
+        if self.failures_in_a_row >= FAILURES_MAX {
+            return Err(error).context(format!("{FAILURES_MAX} producers in a row could not commit a transaction"));
+        }
+        tracing::warn!(%error, "a transaction cannot be ended; another producer takes over, and the tasks begin anew");
+        self.renew()?;
+        self.run_all_again();
+        Ok(())
+    }
+
+    /// For as long as the brokers may be away.
+    fn renew(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while let Err(error) = self.transport.renew() {
+            if began.elapsed() >= OUTAGE_MAX || self.deployment.stop.is_asked() {
+                return Err(error).context("no new producer can be made");
             }
+            tracing::warn!(%error, "no new producer can be made yet");
+            std::thread::sleep(OUTAGE_INTERVAL);
         }
         Ok(())
+    }
+
+    /// What they had read since the last epoch is read again.
+    fn run_again(&mut self, parts: &[Part]) {
+        for part in parts {
+            self.begin_again(part.record.task);
+        }
+    }
+
+    fn run_all_again(&mut self) {
+        let running: Vec<_> = self.running().map(|assigned| assigned.number).collect();
+        running.into_iter().for_each(|task| self.begin_again(task));
+    }
+
+    fn begin_again(&mut self, task: u32) {
+        // Records that still come are passed over as long as it recovers.
+        if let Err(error) = self.transport.pause(&self.deployment.inputs_of(task)) {
+            tracing::debug!(task, %error, "not paused");
+        }
+        self.begin_recovery(task);
     }
 
     /// A bounded run ends together: a partition may still come to us as long as anyone has not finished.
     fn is_ended_everywhere(&mut self) -> anyhow::Result<bool> {
         let Some(ends) = &self.deployment.ends else { return Ok(false) };
         let ended = |held: &Held| match held {
-            Held::Recovering => false,
+            Held::Recovering { .. } => false,
             Held::Running(assigned) => assigned.is_ended(),
             Held::Ended => true,
         };
@@ -334,11 +483,25 @@ impl Worker {
         Ok(())
     }
 
-    fn finish(&mut self, stopped: bool) -> Summary {
-        for held in std::mem::take(&mut self.tasks).into_values() {
+    fn copy_states(&mut self) {
+        let Some(checkpoints) = &self.deployment.config.checkpoints else { return };
+        let interval = Duration::from_millis(checkpoints.interval_ms);
+        for held in self.tasks.values_mut() {
             if let Held::Running(assigned) = held {
-                self.count(&assigned);
+                assigned.copy_if_due(&*self.deployment.bases, interval);
             }
+        }
+    }
+
+    /// With the states among the checkpoints, as far as there is time: the next start then has nothing to repeat, wherever it is.
+    fn finish(&mut self, stopped: bool) -> Summary {
+        let tasks: Vec<_> = self.tasks.keys().copied().collect();
+        let states: Vec<_> = tasks.into_iter().filter_map(|task| Some((task, self.drop_task(task)?.into_store()))).collect();
+        let copies: Vec<_> = states.into_iter().map(|(task, store)| self.deployment.bases.copy(task, store)).collect();
+        let deadline = Instant::now() + STOP_COPIES_MAX;
+        let is_late = |copy: &Receiver<()>| copy.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout);
+        if copies.iter().filter(|copy| is_late(copy)).count() > 0 {
+            tracing::warn!("not all states could be checkpointed in time; where this machine does not come back, their last epochs are repeated");
         }
         self.summary.stopped = stopped;
         std::mem::take(&mut self.summary)
@@ -355,4 +518,21 @@ impl Worker {
             None => self.summary.keys_by_worker.push(keys),
         }
     }
+}
+
+/// Where a task stands, for whoever shows it.
+fn tell(deployment: &Deployment, assigned: &Assigned, transport: &dyn Transport) {
+    let lags = assigned.places().into_iter().map(|(input, read)| Some(transport.known_end(input)?.saturating_sub(read)));
+    let newest = assigned.newest();
+    let now = wall_clock().micros();
+    deployment.metrics.tell_task(
+        assigned.number,
+        TaskMetrics {
+            epoch: assigned.epoch(),
+            watermark: Some(assigned.task.watermark()),
+            lag_records: lags.sum(),
+            lag_event_time: newest.map(|newest| crate::event::TimeSpan::from_micros(now.saturating_sub(newest.micros()))),
+            checkpoint_epoch: None,
+        },
+    );
 }

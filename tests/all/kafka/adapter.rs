@@ -21,6 +21,10 @@ fn topics(names: &[&str]) -> Topics {
     Topics::new((0..).map(StreamId).zip(names.iter().map(|name| (*name).to_owned())).collect::<BTreeMap<_, _>>())
 }
 
+fn identity(slot: u32) -> Identity {
+    Identity { instance: "test".to_owned(), slot, worker: 0 }
+}
+
 fn input(stream: u16, partition: u32) -> InputPartition {
     InputPartition { stream: StreamId(stream), partition }
 }
@@ -73,7 +77,7 @@ fn tasks_stay_whole_and_offsets_go_with_what_is_sent() {
     let (link, topics) = (link(broker, &group), topics(&[&lead, &follower]));
     let survey = Survey::open(&link, topics.clone()).expect("opens");
     assert_eq!(survey.tasks(), Ok(3));
-    let mut member = Member::join(&link, Identity { slot: 0, worker: 0 }, &topics).expect("joins");
+    let mut member = Member::join(&link, identity(0), &topics).expect("joins");
     assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0, 1, 2]);
     let inputs: Vec<_> = (0..3).flat_map(|task| [input(0, task), input(1, task)]).collect();
     member.start(&inputs.iter().map(|&input| (input, 4)).collect::<Vec<_>>()).expect("starts");
@@ -124,9 +128,9 @@ fn a_second_member_gets_its_share_only_once_it_is_released() {
     let [input_topic, group] = ["input", "group"].map(unique);
     broker.create_topic(&input_topic, 4);
     let (link, topics) = (link(broker, &group), topics(&[&input_topic]));
-    let mut first = Member::join(&link, Identity { slot: 0, worker: 0 }, &topics).expect("joins");
+    let mut first = Member::join(&link, identity(0), &topics).expect("joins");
     assert_eq!(await_assignment(&mut first, &mut Fetched::default()).len(), 4);
-    let mut second = Member::join(&link, Identity { slot: 1, worker: 0 }, &topics).expect("joins");
+    let mut second = Member::join(&link, identity(1), &topics).expect("joins");
     let deadline = Instant::now() + LIMIT;
     let mut given: Vec<u32> = Vec::new();
     let mut revoked = Vec::new();
@@ -158,8 +162,8 @@ fn a_newer_process_of_the_same_slot_fences_the_older() {
         broker.create_topic(topic, 1);
     }
     let (link, topics) = (link(broker, &group), topics(&[&input_topic]));
-    let identity = Identity { slot: 0, worker: 0 };
-    let mut older = Member::join(&link, identity, &topics).expect("joins");
+    let identity = identity(0);
+    let mut older = Member::join(&link, identity.clone(), &topics).expect("joins");
     older.begin().expect("begins");
     send(&mut older, &output, "of the older");
     older.drain(LIMIT).expect("drains");

@@ -13,6 +13,11 @@ use motif::language::{Source, compile};
 use motif::pattern::Program;
 use motif::ports::{Record, RecordBatch};
 use motif::service::task::{Task, TaskOptions};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
 use motif::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
 
 use crate::broker::{Broker, LIMIT, Produced, Read, broker, unique};
@@ -74,25 +79,48 @@ impl Service {
     }
 
     fn configure(&self, workers: usize) {
+        self.configure_machine(0, workers, "");
+    }
+
+    /// A machine has a state folder of its own; all find the checkpoints in one folder.
+    fn configure_machine(&self, machine: usize, workers: usize, more: &str) {
         let Self { broker, clicks, orders, output, group, late, rejected, .. } = self;
         let text = format!(
-            "[service]\nname = \"{group}\"\npatterns = [\"patterns.motif\"]\nstate = \"state\"\nworkers = {workers}\nepoch_ms = 20\ndurability = \"process\"\n\
+            "[service]\nname = \"{group}\"\npatterns = [\"patterns.motif\"]\nstate = \"state-{machine}\"\nworkers = {workers}\nepoch_ms = 20\ndurability = \"process\"\n\
              [streams.clicks]\ntopic = \"{clicks}\"\n[streams.orders]\ntopic = \"{orders}\"\nlate_after = \"5s\"\n\
              [output]\ntopic = \"{output}\"\nlate_topic = \"{late}\"\nrejected_topic = \"{rejected}\"\n\
-             [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"max.poll.interval.ms\" = \"10000\"\n",
+             [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"max.poll.interval.ms\" = \"10000\"\n\"transaction.timeout.ms\" = \"4000\"\n{more}",
             broker.address
         );
-        std::fs::write(self.config(), text).expect("written");
+        std::fs::write(self.config_of(machine), text).expect("written");
     }
 
     fn config(&self) -> PathBuf {
-        self.folder.path().join("motif.toml")
+        self.config_of(0)
+    }
+
+    fn config_of(&self, machine: usize) -> PathBuf {
+        self.folder.path().join(format!("motif-{machine}.toml"))
     }
 
     fn command(&self, more: &[&str]) -> Command {
+        self.command_on(0, more)
+    }
+
+    fn command_on(&self, machine: usize, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_motif"));
-        command.arg("run").arg("--config").arg(self.config()).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg("run").arg("--config").arg(self.config_of(machine)).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// Its log goes to a file: one that is killed cannot be asked.
+    fn start_on(&self, machine: usize) -> Running {
+        let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("a log");
+        Running(Some(self.command_on(machine, &["--log", "info"]).stderr(log).spawn().expect("motif starts")))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("motif.log")
     }
 
     fn start(&self) -> Running {
@@ -109,6 +137,18 @@ impl Service {
         let output = self.command(more).output().expect("motif starts");
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
         said(&output)
+    }
+
+    /// As an operator does, once the group has forgotten its members.
+    fn move_offset(&self, topic: &str, partition: i32, offset: i64) {
+        let consumer: BaseConsumer = self.broker.config().set("group.id", &self.group).create().expect("a client");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+        let deadline = Instant::now() + LIMIT;
+        while let Err(error) = consumer.commit(&list, CommitMode::Sync) {
+            assert!(Instant::now() < deadline, "{error}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     fn matches(&self) -> Vec<Read> {
@@ -247,6 +287,13 @@ impl Running {
         }
     }
 
+    /// Without a word.
+    fn kill(mut self) {
+        let mut child = self.0.take().expect("not stopped yet");
+        child.kill().expect("killed");
+        child.wait().expect("gone");
+    }
+
     /// As an operator does; it must end well.
     fn terminate(mut self) {
         let child = self.0.take().expect("not stopped yet");
@@ -359,7 +406,6 @@ fn two_processes_of_a_group_share_the_partitions() {
     let Some(service) = Service::new() else { return };
     let mut running = [service.start(), service.start()];
     let deadline = Instant::now() + LIMIT;
-    // State does not move: data may flow once the shares are settled.
     while service.broker.shares(&service.group) != [2, 2] {
         assert!(Instant::now() < deadline, "the shares are {:?}", service.broker.shares(&service.group));
         running.iter_mut().for_each(Running::assert_runs);
@@ -377,7 +423,7 @@ fn two_processes_of_a_group_share_the_partitions() {
         assert!(output.status.success(), "{}", said(&output));
     }
     for slot in ["0", "1"] {
-        let tasks = std::fs::read_dir(service.folder.path().join("state").join(slot))
+        let tasks = std::fs::read_dir(service.folder.path().join("state-0").join(slot))
             .expect("a slot")
             .filter(|entry| entry.as_ref().expect("readable").path().is_dir());
         // Whoever joined first may have held all for a moment, before there was data.
@@ -386,16 +432,109 @@ fn two_processes_of_a_group_share_the_partitions() {
     service.assert_equals_direct(&events);
 }
 
+/// A checkpoint every so often, for all machines.
+const CHECKPOINTS: &str = "[checkpoints]\nurl = \"checkpoints\"\ninterval_ms = 300\n";
+
+/// Killed at any moment; the next process is on another machine, with nothing but the checkpoints.
 #[test]
-fn state_and_offsets_that_differ_are_refused_with_a_sentence() {
+fn a_killed_process_is_followed_by_another_with_its_state() {
+    let Some(service) = Service::new() else { return };
+    let seed: u64 = std::env::var("MOTIF_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    println!("MOTIF_TEST_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let events = service.events(0..6_000);
+    for (machine, part) in events.chunks(1_500).enumerate() {
+        service.configure_machine(machine, 1 + machine % 2, CHECKPOINTS);
+        let before = service.matches().len();
+        let mut running = service.start_on(machine);
+        service.broker.produce(part);
+        service.await_matches(before + random.random_range(10..60), std::slice::from_mut(&mut running));
+        std::thread::sleep(Duration::from_millis(random.random_range(0..600)));
+        running.kill();
+    }
+    service.configure_machine(9, 1, CHECKPOINTS);
+    let output = service.command_on(9, &["--until-end"]).output().expect("motif starts");
+    assert!(output.status.success(), "{}", said(&output));
+    service.assert_equals_direct(&events);
+    service.assert_journal_accounts_for_outputs();
+    let log = std::fs::read_to_string(service.log()).expect("a log") + &said(&output);
+    assert!(!log.contains("DIGEST DIFFERS"), "{log}");
+    let later = log.lines().filter(|line| line.contains("epochs were repeated") || (line.contains("task starts") && !line.contains("epoch=0"))).count();
+    println!("{later} tasks went on from a state of another machine");
+    assert!(later > 4, "{log}");
+}
+
+/// A member that joins while data flows gets its share, and what belongs to it.
+#[test]
+fn tasks_move_with_their_state_while_data_flows() {
+    let Some(service) = Service::new() else { return };
+    let events = service.events(0..6_000);
+    let mut running = Vec::new();
+    for (machine, part) in events.chunks(2_000).enumerate() {
+        service.configure_machine(machine, 1, CHECKPOINTS);
+        running.push(service.start_on(machine));
+        let before = service.matches().len();
+        for some in part.chunks(100) {
+            service.broker.produce(some);
+        }
+        service.await_matches(before + 60, &mut running);
+    }
+    let deadline = Instant::now() + LIMIT;
+    while service.broker.shares(&service.group).len() != 3 {
+        assert!(Instant::now() < deadline, "the shares are {:?}", service.broker.shares(&service.group));
+        running.iter_mut().for_each(Running::assert_runs);
+    }
+    // One leaves: its share goes to the others once the group misses it.
+    running.swap_remove(0).terminate();
+    while service.broker.shares(&service.group).iter().sum::<usize>() != 4 || service.broker.shares(&service.group).len() != 2 {
+        assert!(Instant::now() < deadline, "the shares are {:?}", service.broker.shares(&service.group));
+        running.iter_mut().for_each(Running::assert_runs);
+    }
+    running.into_iter().for_each(Running::terminate);
+    service.configure_machine(9, 2, CHECKPOINTS);
+    let output = service.command_on(9, &["--until-end"]).output().expect("motif starts");
+    assert!(output.status.success(), "{}", said(&output));
+    service.assert_equals_direct(&events);
+    service.assert_journal_accounts_for_outputs();
+    let log = std::fs::read_to_string(service.log()).expect("a log") + &said(&output);
+    assert!(!log.contains("DIGEST DIFFERS"), "{log}");
+}
+
+/// There are no checkpoints, but the journal and the inputs are whole.
+#[test]
+fn a_task_without_any_state_repeats_its_epochs_from_the_first() {
+    let Some(service) = Service::new() else { return };
+    let events = service.events(0..3_000);
+    let mut running = service.start();
+    service.broker.produce(&events[..2_000]);
+    service.await_matches(60, std::slice::from_mut(&mut running));
+    running.terminate();
+    std::fs::remove_dir_all(service.folder.path().join("state-0")).expect("removed");
+    service.broker.produce(&events[2_000..]);
+    let output = service.command(&["--until-end", "--log", "info"]).output().expect("motif starts");
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("epochs were repeated") && !said(&output).contains("DIGEST DIFFERS"), "{}", said(&output));
+    service.assert_equals_direct(&events);
+    service.assert_journal_accounts_for_outputs();
+}
+
+#[test]
+fn offsets_that_were_moved_are_refused_with_a_sentence_unless_that_is_accepted() {
     let Some(service) = Service::new() else { return };
     service.broker.produce(&service.events(0..2_000));
-    service.run_to_end();
-    let matches = service.matches();
-    std::fs::remove_dir_all(service.folder.path().join("state")).expect("removed");
+    let mut running = service.start();
+    service.await_matches(60, std::slice::from_mut(&mut running));
+    running.terminate();
+    let matches = service.matches().len();
+    service.move_offset(&service.clicks, 1, 3);
     let sentence = service.refusal(&[]);
-    assert!(sentence.contains("this machine holds no state"), "{sentence}");
-    assert_eq!(service.matches(), matches);
+    assert!(sentence.contains(&format!("the group's offset of {}/1 is 3", service.clicks)) && sentence.contains("--accept-reset"), "{sentence}");
+    assert_eq!(service.matches().len(), matches);
+    let output = service.command(&["--until-end", "--accept-reset"]).output().expect("motif starts");
+    assert!(output.status.success(), "{}", said(&output));
+    let records = service.broker.read(&format!("{}.journal", service.group));
+    let resets = records.iter().map(|read| EpochRecord::decode(read.raw.as_ref().expect("a record")).expect("of this format")).filter(|record| record.reset);
+    assert_eq!(resets.map(|record| (record.task, record.inputs[0].base)).collect::<Vec<_>>(), [(1, 3)]);
 }
 
 #[test]

@@ -1,0 +1,227 @@
+//! From where tasks can be taken up: the state on this machine, and checkpoints elsewhere.
+//!
+//! ```text
+//! <state>/<slot>/<task>/        a task's state
+//! <state>/<slot>/sets/          pattern sets that were used here
+//! <state>/<slot>/copies/        copies on their way to the checkpoints
+//! <state>/<slot>/loading/       checkpoints on their way from there
+//! ```
+//!
+//! Copies are made and carried by one thread of their own, [`MachineBases`] holds its queue: no worker ever waits for them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::ports::{StateStore, StoreError};
+use crate::service::state::Meta;
+use crate::service::topics::checkpoints::{CheckpointError, Checkpoints, Manifest};
+use crate::service::topics::metrics::Metrics;
+use crate::store::{Durability, Rocks, RocksOptions};
+
+/// Another worker of this process may be about to close the store.
+const STORE_OPEN_MAX: Duration = Duration::from_secs(10);
+const STORE_OPEN_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A loss of power may take the last epochs; then they are replayed.
+const OPTIONS: RocksOptions = RocksOptions { durability: Durability::Process };
+
+/// What a recovery may ask, and a worker hand over.
+pub(super) trait Bases: Send + Sync {
+    /// The state of a task on this machine, empty where there is none.
+    fn open(&self, task: u32) -> anyhow::Result<Arc<dyn StateStore>>;
+
+    /// Puts the state on this machine aside, where it cannot be used, and gives an empty one. Nobody else has it open.
+    fn begin_anew_after(&self, store: Arc<dyn StateStore>, task: u32) -> anyhow::Result<Arc<dyn StateStore>>;
+
+    /// The newest first.
+    fn checkpoints(&self, task: u32) -> anyhow::Result<Vec<Manifest>>;
+
+    /// Puts a checkpoint in the place of the state on this machine, which nobody has open. `None`: it is damaged.
+    fn load(&self, manifest: &Manifest) -> anyhow::Result<Option<Arc<dyn StateStore>>>;
+
+    /// Has the state copied to the checkpoints, as of now or a little later; what comes of it is told in the log. The receiver is closed when it is done.
+    fn copy(&self, task: u32, store: Arc<dyn StateStore>) -> Receiver<()>;
+
+    /// Keeps a pattern set for replays.
+    fn keep_set(&self, hash: u128, json: &[u8]) -> anyhow::Result<()>;
+
+    fn find_set(&self, hash: u128) -> anyhow::Result<Option<Vec<u8>>>;
+}
+
+/// In the folder of a slot.
+pub(super) struct MachineBases {
+    folder: PathBuf,
+    checkpoints: Option<Arc<Checkpoints>>,
+    copies: Option<Sender<Copy>>,
+}
+
+struct Copy {
+    task: u32,
+    store: Arc<dyn StateStore>,
+    /// Dropped when it is done.
+    _done: Sender<()>,
+}
+
+impl MachineBases {
+    pub(super) fn new(folder: &Path, checkpoints: Option<Checkpoints>, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        for leftover in ["copies", "loading"] {
+            match std::fs::remove_dir_all(folder.join(leftover)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(|| format!("state folder {}", folder.display())),
+                _ => {}
+            }
+        }
+        let checkpoints = checkpoints.map(Arc::new);
+        let copies = checkpoints.clone().map(|checkpoints| {
+            let (sender, receiver) = crossbeam_channel::unbounded();
+            let folder = folder.join("copies");
+            std::thread::spawn(move || carry_copies(&receiver, &checkpoints, &folder, &metrics));
+            sender
+        });
+        Ok(Self { folder: folder.to_owned(), checkpoints, copies })
+    }
+
+    fn task_folder(&self, task: u32) -> PathBuf {
+        self.folder.join(task.to_string())
+    }
+
+    fn set_path(&self, hash: u128) -> PathBuf {
+        self.folder.join("sets").join(format!("{hash:032x}.json"))
+    }
+
+    fn put_aside(&self, task: u32) -> anyhow::Result<()> {
+        let (folder, aside) = (self.task_folder(task), self.folder.join(format!("{task}.aside")));
+        drop(std::fs::remove_dir_all(&aside));
+        match std::fs::rename(&folder, &aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("state folder {}", folder.display())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Bases for MachineBases {
+    fn open(&self, task: u32) -> anyhow::Result<Arc<dyn StateStore>> {
+        let folder = self.task_folder(task);
+        let deadline = Instant::now() + STORE_OPEN_MAX;
+        loop {
+            match Rocks::open(&folder, OPTIONS) {
+                Ok(store) => return Ok(Arc::new(store)),
+                Err(StoreError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(STORE_OPEN_INTERVAL),
+                Err(error @ StoreError::InUse { .. }) => return Err(error.into()),
+                Err(error) => {
+                    tracing::error!(task, %error, "the state on this machine cannot be opened; it is put aside");
+                    self.put_aside(task)?;
+                    return Ok(Arc::new(Rocks::open(&folder, OPTIONS)?));
+                }
+            }
+        }
+    }
+
+    fn begin_anew_after(&self, store: Arc<dyn StateStore>, task: u32) -> anyhow::Result<Arc<dyn StateStore>> {
+        drop(store);
+        self.put_aside(task)?;
+        Ok(Arc::new(Rocks::open(&self.task_folder(task), OPTIONS)?))
+    }
+
+    fn checkpoints(&self, task: u32) -> anyhow::Result<Vec<Manifest>> {
+        Ok(self.checkpoints.as_ref().map_or(Ok(Vec::new()), |checkpoints| checkpoints.list(task))?)
+    }
+
+    fn load(&self, manifest: &Manifest) -> anyhow::Result<Option<Arc<dyn StateStore>>> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(None) };
+        let loading = self.folder.join("loading").join(manifest.task.to_string());
+        drop(std::fs::remove_dir_all(&loading));
+        match checkpoints.load(manifest, &loading.join(Rocks::DATABASE)) {
+            Ok(()) => {}
+            Err(error @ CheckpointError::Damaged { .. }) => {
+                tracing::error!(task = manifest.task, epoch = manifest.epoch, %error, "passed over");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Rocks::mark(&loading)?;
+        self.put_aside(manifest.task)?;
+        let folder = self.task_folder(manifest.task);
+        std::fs::rename(&loading, &folder).with_context(|| format!("state folder {}", folder.display()))?;
+        drop(std::fs::remove_dir_all(self.folder.join(format!("{}.aside", manifest.task))));
+        match Rocks::open(&folder, OPTIONS) {
+            Ok(store) => Ok(Some(Arc::new(store))),
+            Err(error) => {
+                tracing::error!(task = manifest.task, epoch = manifest.epoch, %error, "a checkpoint that is whole cannot be opened; passed over");
+                Ok(None)
+            }
+        }
+    }
+
+    fn copy(&self, task: u32, store: Arc<dyn StateStore>) -> Receiver<()> {
+        let (done, is_done) = crossbeam_channel::bounded(0);
+        if let Some(copies) = &self.copies {
+            // The thread lives as long as this does.
+            drop(copies.send(Copy { task, store, _done: done }));
+        }
+        is_done
+    }
+
+    fn keep_set(&self, hash: u128, json: &[u8]) -> anyhow::Result<()> {
+        let path = self.set_path(hash);
+        if !path.exists() {
+            let unwritable = || format!("state folder {}", path.display());
+            std::fs::create_dir_all(self.folder.join("sets")).with_context(unwritable)?;
+            // Whole or not at all.
+            let begun = path.with_extension("new");
+            std::fs::write(&begun, json).with_context(unwritable)?;
+            std::fs::rename(&begun, &path).with_context(unwritable)?;
+        }
+        match &self.checkpoints {
+            Some(checkpoints) => Ok(checkpoints.put_set(hash, json)?),
+            None => Ok(()),
+        }
+    }
+
+    fn find_set(&self, hash: u128) -> anyhow::Result<Option<Vec<u8>>> {
+        match std::fs::read(self.set_path(hash)) {
+            Ok(json) => Ok(Some(json)),
+            Err(_) => Ok(self.checkpoints.as_ref().map_or(Ok(None), |checkpoints| checkpoints.get_set(hash))?),
+        }
+    }
+}
+
+/// Until nobody can ask for any more.
+fn carry_copies(copies: &Receiver<Copy>, checkpoints: &Checkpoints, folder: &Path, metrics: &Metrics) {
+    for copy in copies {
+        let (task, began) = (copy.task, Instant::now());
+        let here = folder.join(task.to_string());
+        let carried = carry(copy, checkpoints, &here);
+        drop(std::fs::remove_dir_all(&here));
+        match carried {
+            Ok(Some((epoch, bytes))) => {
+                metrics.checkpointed(task, epoch, began.elapsed());
+                tracing::info!(task, epoch, bytes, took = ?began.elapsed(), "checkpoint");
+            }
+            Ok(None) => {}
+            Err(error) => {
+                metrics.checkpoint_failed();
+                let error = format!("{error:#}");
+                tracing::error!(task, error, "no checkpoint could be made; the next one is tried at its time");
+            }
+        }
+    }
+}
+
+/// The epoch that the copy turned out to be of, and the bytes that were carried. `None`: there is no state yet.
+fn carry(copy: Copy, checkpoints: &Checkpoints, here: &Path) -> anyhow::Result<Option<(u64, u64)>> {
+    let Copy { task, store, _done } = copy;
+    drop(std::fs::remove_dir_all(here));
+    std::fs::create_dir_all(here.parent().expect("within the slot's folder")).with_context(|| here.display().to_string())?;
+    store.copy_to(here)?;
+    // Whoever comes next may have the state now.
+    drop(store);
+    let Some(meta) = Rocks::read_copy(here, Meta::KEY)? else { return Ok(None) };
+    let meta = Meta::decode(&meta)?;
+    let bytes = checkpoints.publish(task, &meta, here)?;
+    checkpoints.prune(task, SystemTime::now())?;
+    Ok(Some((meta.epoch, bytes)))
+}

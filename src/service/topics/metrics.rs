@@ -1,0 +1,203 @@
+//! What happens between topics, in numbers: one place, filled by the workers and read by whoever shows it.
+//!
+//! | number | tells |
+//! |---|---|
+//! | `commits`, `checkpoints` | how many, and how long they take |
+//! | `aborts`, `unknown_outcomes`, `fences`, `expulsions` | transactions that did not end well, by how |
+//! | `replays`, `replayed_epochs`, `replayed_records` | recoveries that had to repeat epochs |
+//! | `digest_differences` | repeated epochs that gave something else: 0, or something is badly wrong |
+//! | `checkpoint_failures` | copies that could not be carried |
+//! | by task: `epoch`, `watermark`, `lag_records`, `lag_event_time`, `checkpoint_epoch` | how far it is, and how far behind |
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::event::{EventTime, TimeSpan};
+
+/// Shared by all workers of a process. Counts since its start.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    commits: Timing,
+    checkpoints: Timing,
+    aborts: AtomicU64,
+    unknown_outcomes: AtomicU64,
+    fences: AtomicU64,
+    expulsions: AtomicU64,
+    replays: AtomicU64,
+    replayed_epochs: AtomicU64,
+    replayed_records: AtomicU64,
+    digest_differences: AtomicU64,
+    checkpoint_failures: AtomicU64,
+    tasks: Mutex<BTreeMap<u32, TaskMetrics>>,
+}
+
+#[derive(Debug, Default)]
+struct Timing {
+    count: AtomicU64,
+    total_us: AtomicU64,
+    longest_us: AtomicU64,
+}
+
+/// All numbers as they were at one moment, or nearly.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MetricsSnapshot {
+    pub commits: Times,
+    pub checkpoints: Times,
+    pub aborts: u64,
+    pub unknown_outcomes: u64,
+    pub fences: u64,
+    pub expulsions: u64,
+    pub replays: u64,
+    pub replayed_epochs: u64,
+    pub replayed_records: u64,
+    pub digest_differences: u64,
+    pub checkpoint_failures: u64,
+    /// The tasks that are here now.
+    pub tasks: BTreeMap<u32, TaskMetrics>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Times {
+    pub count: u64,
+    pub total: Duration,
+    pub longest: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TaskMetrics {
+    pub epoch: u64,
+    pub watermark: Option<EventTime>,
+    /// Records of all its inputs that are not read yet, as far as is known.
+    pub lag_records: Option<u64>,
+    /// How far the newest event is behind the wall clock.
+    pub lag_event_time: Option<TimeSpan>,
+    /// The last epoch that is among the checkpoints, if this process has put it there.
+    pub checkpoint_epoch: Option<u64>,
+}
+
+impl Timing {
+    fn add(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.total_us.fetch_add(micros, Ordering::Relaxed);
+        self.longest_us.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    fn times(&self) -> Times {
+        let micros = |number: &AtomicU64| Duration::from_micros(number.load(Ordering::Relaxed));
+        Times { count: self.count.load(Ordering::Relaxed), total: micros(&self.total_us), longest: micros(&self.longest_us) }
+    }
+}
+
+impl Times {
+    pub fn mean(&self) -> Duration {
+        u32::try_from(self.count).ok().filter(|count| *count > 0).map_or(Duration::ZERO, |count| self.total / count)
+    }
+}
+
+impl Metrics {
+    pub(super) fn committed(&self, took: Duration) {
+        self.commits.add(took);
+    }
+
+    pub(super) fn checkpointed(&self, task: u32, epoch: u64, took: Duration) {
+        self.checkpoints.add(took);
+        if let Some(task) = self.tasks().get_mut(&task) {
+            task.checkpoint_epoch = Some(epoch);
+        }
+    }
+
+    pub(super) fn checkpoint_failed(&self) {
+        count(&self.checkpoint_failures);
+    }
+
+    pub(super) fn aborted(&self) {
+        count(&self.aborts);
+    }
+
+    pub(super) fn outcome_unknown(&self) {
+        count(&self.unknown_outcomes);
+    }
+
+    pub(super) fn fenced(&self) {
+        count(&self.fences);
+    }
+
+    pub(super) fn expelled(&self) {
+        count(&self.expulsions);
+    }
+
+    pub(super) fn replayed(&self, epochs: u64, records: u64) {
+        count(&self.replays);
+        self.replayed_epochs.fetch_add(epochs, Ordering::Relaxed);
+        self.replayed_records.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub(super) fn digest_differs(&self) {
+        count(&self.digest_differences);
+    }
+
+    /// Where a task stands after an epoch.
+    pub(super) fn tell_task(&self, task: u32, told: TaskMetrics) {
+        let mut tasks = self.tasks();
+        let known = tasks.entry(task).or_default();
+        *known = TaskMetrics { checkpoint_epoch: known.checkpoint_epoch, ..told };
+    }
+
+    /// It is somebody else's now.
+    pub(super) fn forget_task(&self, task: u32) {
+        self.tasks().remove(&task);
+    }
+
+    pub fn snapshot(&self) -> MetricsSnapshot {
+        let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        MetricsSnapshot {
+            commits: self.commits.times(),
+            checkpoints: self.checkpoints.times(),
+            aborts: number(&self.aborts),
+            unknown_outcomes: number(&self.unknown_outcomes),
+            fences: number(&self.fences),
+            expulsions: number(&self.expulsions),
+            replays: number(&self.replays),
+            replayed_epochs: number(&self.replayed_epochs),
+            replayed_records: number(&self.replayed_records),
+            digest_differences: number(&self.digest_differences),
+            checkpoint_failures: number(&self.checkpoint_failures),
+            tasks: self.tasks().clone(),
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, BTreeMap<u32, TaskMetrics>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count(number: &AtomicU64) {
+    number.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_is_shown() {
+        let metrics = Metrics::default();
+        assert_eq!(metrics.snapshot(), MetricsSnapshot::default());
+        for millis in [2, 4] {
+            metrics.committed(Duration::from_millis(millis));
+        }
+        metrics.replayed(3, 70);
+        metrics.tell_task(5, TaskMetrics { epoch: 1, lag_records: Some(9), ..TaskMetrics::default() });
+        metrics.checkpointed(5, 1, Duration::from_millis(1));
+        metrics.tell_task(5, TaskMetrics { epoch: 2, ..TaskMetrics::default() });
+        let shown = metrics.snapshot();
+        assert_eq!((shown.commits.count, shown.commits.mean(), shown.commits.longest), (2, Duration::from_millis(3), Duration::from_millis(4)));
+        assert_eq!((shown.replays, shown.replayed_epochs, shown.replayed_records), (1, 3, 70));
+        assert_eq!(shown.tasks[&5], TaskMetrics { epoch: 2, checkpoint_epoch: Some(1), ..TaskMetrics::default() });
+        metrics.forget_task(5);
+        assert!(metrics.snapshot().tasks.is_empty());
+    }
+}

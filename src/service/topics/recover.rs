@@ -1,0 +1,374 @@
+//! Recovery carried out: the facts gathered, the decision of [`recovery`](crate::service::topics::recovery) followed.
+//!
+//! Runs on a thread of its own, with clients that never join the group; the worker goes on polling meanwhile. The committed offsets are asked first: once they are told,
+//! no older member of the group can commit any more, and what the journal then holds at its end is the last word.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use crate::engine::Positions;
+use crate::ports::{Failure, InputPartition, StateStore, TransportError};
+use crate::service::state::{FORMAT, Meta};
+use crate::service::topics::assigned::{Assigned, Parts, TaskInput};
+use crate::service::topics::checkpoints::{CheckpointError, Manifest};
+use crate::service::topics::deployment::Deployment;
+use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord};
+use crate::service::topics::pattern_set::Evaluation;
+use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, Refusal, Start, decide, reset_offsets};
+use crate::service::topics::replay::Replay;
+
+/// Brokers or checkpoints that are away for longer end the worker.
+const OUTAGE_MAX: Duration = Duration::from_secs(300);
+const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How a task begins.
+pub(super) enum Recovered {
+    /// To be read from these offsets on.
+    Ready(Box<Assigned>, Vec<(InputPartition, u64)>),
+    /// A bounded run has finished it before, and nothing was added.
+    AlreadyEnded,
+}
+
+/// The task is not wanted here any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the recovery was given up")]
+pub(super) struct Cancelled;
+
+/// May take a while; tries again where the outside is away.
+pub(super) fn recover(deployment: &Deployment, number: u32, cancelled: &AtomicBool) -> anyhow::Result<Recovered> {
+    let began = Instant::now();
+    loop {
+        let recovery = Recovery { deployment, number, cancelled, inputs: deployment.inputs_of(number) };
+        match recovery.run() {
+            Err(error) if is_outage(&error) && began.elapsed() < OUTAGE_MAX => {
+                tracing::warn!(task = number, error = format!("{error:#}"), "cannot recover yet");
+                std::thread::sleep(OUTAGE_INTERVAL);
+                if cancelled.load(Ordering::Relaxed) {
+                    return Err(Cancelled.into());
+                }
+            }
+            recovered => return recovered,
+        }
+    }
+}
+
+fn is_outage(error: &anyhow::Error) -> bool {
+    let transport = error.downcast_ref::<TransportError>().is_some_and(|error| matches!(error.failure, Failure::Retriable | Failure::Unknown));
+    transport || matches!(error.downcast_ref(), Some(CheckpointError::Objects(_)))
+}
+
+/// The description of a state that holds nothing.
+pub(super) fn new_meta(epoch: u64, reference_us: i64, pattern_set_number: u64) -> Meta {
+    Meta { format: FORMAT, identity: format!("{:032x}", rand::random::<u128>()), epoch, reference_us, pattern_set_number, ..Meta::default() }
+}
+
+struct Recovery<'a> {
+    deployment: &'a Deployment,
+    number: u32,
+    cancelled: &'a AtomicBool,
+    inputs: Vec<InputPartition>,
+}
+
+/// Records of the journal with their offsets.
+type Records = Vec<(u64, EpochRecord)>;
+
+/// From where the task may be taken up.
+enum Candidate {
+    Local(Meta),
+    Checkpoint(Manifest),
+}
+
+impl Candidate {
+    fn epoch(&self) -> u64 {
+        self.facts().0
+    }
+
+    /// Epoch, digest of its record, and where in the journal to look for that.
+    fn facts(&self) -> (u64, u64, u64) {
+        match self {
+            Self::Local(meta) => (meta.epoch, meta.record_digest, meta.journal_offset),
+            Self::Checkpoint(manifest) => (manifest.epoch, manifest.record_digest, manifest.journal_offset),
+        }
+    }
+}
+
+/// What was found to begin from.
+struct Found {
+    store: Arc<dyn StateStore>,
+    /// Of the base, where there is one that fits the journal.
+    base: Option<Meta>,
+    /// There is something on this machine or among the checkpoints.
+    has_state: bool,
+    /// From the base's record on, or all that is kept.
+    records: Records,
+}
+
+impl Recovery<'_> {
+    fn run(&self) -> anyhow::Result<Recovered> {
+        let committed = self.deployment.survey.committed(&self.inputs)?;
+        let found = self.find_base()?;
+        let last = found.records.last().map(|(_, record)| record);
+        let ended = last.is_some_and(|last| last.ended);
+        let tail = tail(&found);
+        let (sets, unknown_sets) = self.sets_of(tail)?;
+        let facts = Facts {
+            inputs: self.input_facts(&committed, ended)?,
+            last: last.cloned(),
+            tail: tail.iter().map(|(_, record)| record.clone()).collect(),
+            base: found.base.as_ref().map(|meta| BaseFacts { epoch: meta.epoch, needed: self.needed(&meta.positions) }),
+            has_state: found.has_state,
+            determinism: DETERMINISM_VERSION,
+            unknown_sets,
+            accept_reset: self.deployment.config.accept_reset,
+        };
+        let start = decide(&facts);
+        tracing::debug!(task = self.number, ?start, ?facts, "how a task begins");
+        match start {
+            Start::AlreadyEnded => Ok(Recovered::AlreadyEnded),
+            Start::Refuse(refusal) => Err(refusal).with_context(|| format!("task {} cannot start", self.number)),
+            Start::Fresh(from) => self.begin(self.empty(found)?, new_meta(0, self.reference_us(), 0), &from, false),
+            Start::Resume(from) => {
+                let meta = found.base.expect("only a base is resumed");
+                self.begin(found.store, meta, &from, false)
+            }
+            Start::Reset { from, after } => self.reset(found.store, &facts, &from, after),
+            Start::Replay { from, to } => {
+                tracing::info!(task = self.number, base = found.base.as_ref().map_or(0, |meta| meta.epoch), to, ?from, "epochs are repeated");
+                match self.replay(found, &sets) {
+                    // Found only by reading.
+                    Err(error) if error.is::<Refusal>() && facts.accept_reset => {
+                        tracing::error!(task = self.number, error = format!("{error:#}"), "epochs cannot be repeated");
+                        let (from, after) = reset_offsets(&facts);
+                        self.reset(self.deployment.bases.open(self.number)?, &facts, &from, after)
+                    }
+                    recovered => recovered.with_context(|| format!("task {} cannot start", self.number)),
+                }
+            }
+        }
+    }
+
+    fn reset(&self, store: Arc<dyn StateStore>, facts: &Facts, from: &[u64], after: u64) -> anyhow::Result<Recovered> {
+        tracing::error!(task = self.number, ?from, after, "the state before is given up, as --accept-reset says; the journal will tell");
+        let number = facts.last.as_ref().map_or(0, |last| last.pattern_set.number);
+        let store = self.deployment.bases.begin_anew_after(store, self.number)?;
+        self.begin(store, new_meta(after, self.reference_us(), number), from, true)
+    }
+
+    /// With the program that runs now.
+    fn begin(&self, store: Arc<dyn StateStore>, meta: Meta, from: &[u64], reset: bool) -> anyhow::Result<Recovered> {
+        let parts = Parts {
+            number: self.number,
+            evaluation: self.deployment.evaluation.clone(),
+            store,
+            meta,
+            inputs: self.task_inputs(from),
+            strictness: self.deployment.config.strictness,
+            reset,
+        };
+        let assigned = Assigned::restore(parts).with_context(|| format!("state of task {}", self.number))?;
+        let places = assigned.places();
+        tracing::info!(task = self.number, epoch = assigned.epoch(), ?places, "task starts");
+        Ok(Recovered::Ready(Box::new(assigned), places))
+    }
+
+    fn replay(&self, found: Found, sets: &BTreeMap<u128, Arc<Evaluation>>) -> anyhow::Result<Recovered> {
+        let began = Instant::now();
+        let tail = tail(&found).to_vec();
+        let store = if found.base.is_some() { found.store } else { self.empty(found)? };
+        let replay = Replay {
+            deployment: self.deployment,
+            number: self.number,
+            store: store.clone(),
+            tail: &tail,
+            sets,
+            inputs: self.task_inputs(&vec![0; self.inputs.len()]),
+            cancelled: self.cancelled,
+        };
+        let assigned = replay.run()?;
+        tracing::info!(task = self.number, epoch = assigned.epoch(), took = ?began.elapsed(), "epochs were repeated");
+        if assigned.evaluation().hash == self.deployment.evaluation.hash && !assigned.is_ended() {
+            let places = assigned.places();
+            return Ok(Recovered::Ready(Box::new(assigned), places));
+        }
+        drop(assigned);
+        let meta = Meta::read(&*store)?.context("a replay leaves a state")?;
+        let starts = self.inputs.iter().map(|input| Ok(self.deployment.survey.retained(*input)?.start)).collect::<anyhow::Result<Vec<_>>>()?;
+        self.begin(store, meta, &starts, false)
+    }
+
+    /// The highest base that fits the journal; the state on this machine where it is as good as a checkpoint.
+    fn find_base(&self) -> anyhow::Result<Found> {
+        let bases = &self.deployment.bases;
+        let mut store = bases.open(self.number)?;
+        let local = Meta::read(&*store)?;
+        let mut records = Read { recovery: self, from: u64::MAX, records: Vec::new() };
+        if let Some(meta) = &local {
+            records.reach_back_to(meta.journal_offset)?;
+            if records.last_epoch() == Some(meta.epoch) && records.fits(meta.epoch, meta.record_digest) {
+                return Ok(Found { store, base: local, has_state: true, records: records.records });
+            }
+        }
+        let checkpoints = bases.checkpoints(self.number)?;
+        let has_state = local.is_some() || !checkpoints.is_empty();
+        let mut candidates: Vec<_> = local.into_iter().map(Candidate::Local).chain(checkpoints.into_iter().map(Candidate::Checkpoint)).collect();
+        // Stable: of one epoch, the state on this machine comes first.
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.epoch()));
+        for candidate in candidates {
+            let (epoch, digest, journal_offset) = candidate.facts();
+            records.reach_back_to(journal_offset)?;
+            if !records.fits(epoch, digest) {
+                tracing::warn!(task = self.number, epoch, "a state does not fit the journal; it is passed over");
+                continue;
+            }
+            match candidate {
+                // It is gone where a checkpoint took its place that turned out to be no good.
+                Candidate::Local(meta) if Meta::read(&*store)?.as_ref() != Some(&meta) => {}
+                Candidate::Local(meta) => return Ok(Found { store, base: Some(meta), has_state, records: records.records }),
+                Candidate::Checkpoint(manifest) => match self.load(store, &manifest)? {
+                    Some((store, meta)) => return Ok(Found { store, base: Some(meta), has_state, records: records.records }),
+                    None => store = bases.open(self.number)?,
+                },
+            }
+        }
+        records.reach_back_to(0)?;
+        Ok(Found { store, base: None, has_state, records: records.records })
+    }
+
+    /// In the place of the state on this machine.
+    fn load(&self, local: Arc<dyn StateStore>, manifest: &Manifest) -> anyhow::Result<Option<(Arc<dyn StateStore>, Meta)>> {
+        // Only one may have the folder.
+        drop(local);
+        let Some(store) = self.deployment.bases.load(manifest)? else { return Ok(None) };
+        let meta = Meta::read(&*store)?;
+        match meta {
+            Some(meta) if meta.epoch == manifest.epoch && meta.record_digest == manifest.record_digest => Ok(Some((store, meta))),
+            _ => {
+                tracing::error!(task = self.number, epoch = manifest.epoch, "a checkpoint holds another state than it says; it is passed over");
+                Ok(None)
+            }
+        }
+    }
+
+    fn empty(&self, found: Found) -> anyhow::Result<Arc<dyn StateStore>> {
+        match Meta::read(&*found.store)? {
+            None => Ok(found.store),
+            Some(_) => self.deployment.bases.begin_anew_after(found.store, self.number),
+        }
+    }
+
+    fn task_inputs(&self, begin: &[u64]) -> Vec<TaskInput> {
+        let input = |(&source, &begin): (&InputPartition, &u64)| TaskInput {
+            name: self.deployment.stream_name(source.stream).to_owned(),
+            topic: self.deployment.inputs[&source.stream].clone(),
+            source,
+            begin,
+        };
+        self.inputs.iter().zip(begin).map(input).collect()
+    }
+
+    fn needed(&self, positions: &Positions) -> Vec<Option<u64>> {
+        let of_input = |input: &InputPartition| {
+            let position = positions.of(self.deployment.stream_name(input.stream), input.partition)?;
+            Some(position.rewind.map_or(position.next_offset, |rewind| rewind.offset))
+        };
+        self.inputs.iter().map(of_input).collect()
+    }
+
+    fn input_facts(&self, committed: &[Option<u64>], ended: bool) -> anyhow::Result<Vec<InputFacts>> {
+        let survey = &self.deployment.survey;
+        let facts = self.inputs.iter().zip(committed).map(|(&input, &committed)| {
+            let kept = survey.retained(input)?;
+            let end = match self.deployment.end_of(input) {
+                Some(end) => end,
+                None if ended => survey.end(input)?,
+                None => kept.end,
+            };
+            Ok(InputFacts { topic: self.deployment.inputs[&input.stream].clone(), partition: input.partition, committed, kept, end })
+        });
+        facts.collect()
+    }
+
+    /// The pattern sets that records name, and those that cannot be had.
+    fn sets_of(&self, records: &[(u64, EpochRecord)]) -> anyhow::Result<(BTreeMap<u128, Arc<Evaluation>>, Vec<(u128, String)>)> {
+        let current = &self.deployment.evaluation;
+        let (mut sets, mut unknown) = (BTreeMap::from([(current.hash, current.clone())]), Vec::new());
+        for (_, record) in records {
+            let hash = record.pattern_set.hash;
+            if sets.contains_key(&hash) || unknown.iter().any(|(known, _)| *known == hash) {
+                continue;
+            }
+            let restored = match self.deployment.bases.find_set(hash)? {
+                Some(json) => Evaluation::restore(&json, hash),
+                None => Err("it is neither in the state folder nor among the checkpoints".to_owned()),
+            };
+            match restored {
+                Ok(evaluation) => drop(sets.insert(hash, Arc::new(evaluation))),
+                Err(reason) => unknown.push((hash, reason)),
+            }
+        }
+        Ok((sets, unknown))
+    }
+
+    fn reference_us(&self) -> i64 {
+        let now = crate::service::embedded::wall_clock().micros();
+        self.deployment.config.reference.map_or(now, |reference| reference.micros())
+    }
+}
+
+/// The records to be repeated.
+fn tail(found: &Found) -> &[(u64, EpochRecord)] {
+    let records = &found.records;
+    let from = match &found.base {
+        Some(base) => records.iter().position(|(_, record)| record.epoch > base.epoch).unwrap_or(records.len()),
+        None => records.iter().rposition(|(_, record)| record.reset).unwrap_or(0),
+    };
+    &records[from..]
+}
+
+/// The end of the journal, as far back as was needed until now.
+struct Read<'a> {
+    recovery: &'a Recovery<'a>,
+    from: u64,
+    records: Records,
+}
+
+impl Read<'_> {
+    fn reach_back_to(&mut self, from: u64) -> anyhow::Result<()> {
+        if from >= self.from {
+            return Ok(());
+        }
+        self.records = read_journal(self.recovery.deployment, self.recovery.number, from)?;
+        self.from = from;
+        Ok(())
+    }
+
+    fn last_epoch(&self) -> Option<u64> {
+        self.records.last().map(|(_, record)| record.epoch)
+    }
+
+    /// A base of this epoch and record belongs to this journal: nothing before it is missing, and nothing after it makes it void.
+    fn fits(&self, epoch: u64, digest: u64) -> bool {
+        let Some(last) = self.last_epoch() else { return false };
+        let is_there = match self.records.iter().find(|(_, record)| record.epoch == epoch) {
+            Some((_, record)) => record.digest() == digest,
+            // Its record is gone already, but the next one is there.
+            None => self.records.first().is_some_and(|(_, record)| record.epoch == epoch + 1),
+        };
+        is_there && epoch <= last && self.records.iter().all(|(_, record)| record.epoch <= epoch || !record.reset)
+    }
+}
+
+/// Everything from an offset on. A record that cannot be read is an error: nothing can be said without it.
+pub(super) fn read_journal(deployment: &Deployment, number: u32, from: u64) -> anyhow::Result<Records> {
+    let entries = deployment.survey.journal(number, from)?;
+    let decode = |entry: crate::ports::JournalEntry| {
+        let topic = &deployment.outputs.journal;
+        let record = EpochRecord::decode(&entry.value).with_context(|| format!("the record at offset {} of {topic}/{number} cannot be read", entry.offset))?;
+        Ok((entry.offset, record))
+    };
+    entries.into_iter().map(decode).collect()
+}

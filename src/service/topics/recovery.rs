@@ -1,0 +1,277 @@
+//! How a task begins: facts in, decision out.
+//!
+//! The journal tells up to where the task was evaluated and delivered, the group's committed offsets the same (they are written together), and a *base*, a state of
+//! this machine or a checkpoint, from where it can be taken up. The first row that fits:
+//!
+//! | facts | decision |
+//! |---|---|
+//! | no offsets, no journal, no state | fresh, at the oldest record that is kept |
+//! | no journal, but offsets or state | refused: the journal was deleted, or the group's name was used before |
+//! | offsets that are not those of the journal | refused: they were moved from outside, both are printed |
+//! | an input that ends before the journal's offsets | refused: the topic was made anew or has lost records |
+//! | a bounded run has closed all windows | nothing to do where nothing was added; else refused |
+//! | the base is at the journal's last epoch, what is held back can be read again | resumed |
+//! | no base, and the journal does not begin at the first epoch or a reset | refused: the state is lost |
+//! | epochs after the base that are not dense | refused: the journal was shortened |
+//! | epochs of an engine that gives other matches | refused: the old program finishes them |
+//! | epochs of a pattern set that nobody has, or of an input that is not configured | refused |
+//! | input that is needed and not retained | refused |
+//! | otherwise | replayed from the base to the journal's last epoch |
+//!
+//! With `--accept-reset` what would be refused begins at the committed offsets with empty state instead, and the journal says so.
+
+use std::ops::Range;
+
+use crate::service::topics::journal::{EpochRecord, InputRange};
+
+/// What is known of a task before it begins.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub inputs: Vec<InputFacts>,
+    /// The last record of the journal.
+    pub last: Option<EpochRecord>,
+    /// The records after the base; without a base, from the last reset on or as far back as they are kept.
+    pub tail: Vec<EpochRecord>,
+    /// The best base that fits the journal.
+    pub base: Option<BaseFacts>,
+    /// Some base was found, whether it fits or not.
+    pub has_state: bool,
+    /// Of this program.
+    pub determinism: u32,
+    /// Pattern sets of the tail that cannot be had, each with the reason.
+    pub unknown_sets: Vec<(u128, String)>,
+    pub accept_reset: bool,
+}
+
+/// The same of one input partition.
+#[derive(Clone, Debug)]
+pub(super) struct InputFacts {
+    pub topic: String,
+    pub partition: u32,
+    pub committed: Option<u64>,
+    /// The offsets that the topic holds.
+    pub kept: Range<u64>,
+    /// After the last record.
+    pub end: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct BaseFacts {
+    pub epoch: u64,
+    /// By input: the first record that it needs again; `None`: the base does not know this input.
+    pub needed: Vec<Option<u64>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Start {
+    /// From nothing: the offset of each input.
+    Fresh(Vec<u64>),
+    /// With the base: the offset of each input.
+    Resume(Vec<u64>),
+    /// From the base, or where there is none from nothing: each input is read again from this offset.
+    Replay {
+        from: Vec<u64>,
+        to: u64,
+    },
+    /// With empty state at these offsets, after this epoch.
+    Reset {
+        from: Vec<u64>,
+        after: u64,
+    },
+    AlreadyEnded,
+    Refuse(Refusal),
+}
+
+/// Why a task does not begin, and what to do.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(
+        "the group has read {topic}/{partition} (committed offset: {}), or there is state of it, but the journal holds nothing: it was deleted, or another program uses this group; name another group to begin anew, or accept with --accept-reset that the state before is lost",
+        shown(.committed)
+    )]
+    NoJournal { topic: String, partition: u32, committed: Option<u64> },
+    #[error(
+        "the group's offset of {topic}/{partition} is {}, but the journal's is {journal}: it was moved from outside, or has expired; going on would lose or double matches. Set it back to {journal}, or accept with --accept-reset that the state before is lost",
+        shown(.committed)
+    )]
+    OffsetsMoved { topic: String, partition: u32, committed: Option<u64>, journal: u64 },
+    #[error(
+        "{topic}/{partition} ends at offset {end}, before {journal}, up to where it was read: the topic was made anew, or has lost records (unclean leader election); accept with --accept-reset that the state before is lost"
+    )]
+    LogChanged { topic: String, partition: u32, journal: u64, end: u64 },
+    #[error(
+        "the records of {topic}/{partition} from {base} to {next} are not those that epoch {epoch} was evaluated from: the topic was made anew, or has lost records (unclean leader election); accept with --accept-reset that the state before is lost"
+    )]
+    RecordsChanged { topic: String, partition: u32, base: u64, next: u64, epoch: u64 },
+    #[error(
+        "a run with --until-end has closed all windows at offset {journal} of {topic}/{partition}; what was added since ({journal} to {end}) cannot join them: use another group and state folder to evaluate everything again"
+    )]
+    Ended { topic: String, partition: u32, journal: u64, end: u64 },
+    #[error(
+        "the state up to epoch {epoch} is neither on this machine nor among the checkpoints, and the journal begins only at epoch {first}: start the process that has it, bring its state folder or the checkpoints, or accept with --accept-reset that the state is lost"
+    )]
+    StateLost { epoch: u64, first: u64 },
+    #[error(
+        "the journal goes on after epoch {after} with epoch {found}: it was shortened (its retention must not be less than the inputs'), so the epochs between cannot be repeated; bring a newer state or checkpoint, or accept with --accept-reset that the state is lost"
+    )]
+    JournalGap { after: u64, found: u64 },
+    #[error(
+        "epoch {epoch} was evaluated by a program of determinism version {theirs}, this one has {ours} and may find other matches: start the version that ran before, stop it cleanly, then start this one"
+    )]
+    EngineChanged { epoch: u64, theirs: u32, ours: u32 },
+    #[error(
+        "epoch {epoch} was evaluated with pattern set {hash:032x}, which is not to be had ({reason}): start with the patterns and settings that ran before, stop cleanly, then start with these"
+    )]
+    PatternsGone { epoch: u64, hash: u128, reason: String },
+    #[error(
+        "epoch {epoch} has read topic {topic}, which is not configured any more: start with the configuration that ran before, stop cleanly, then start with this one"
+    )]
+    InputsChanged { epoch: u64, topic: String },
+    #[error(
+        "{topic}/{partition} is needed again from offset {needed}, but the topic only holds {oldest} and later: it was shortened (retention) before its records were checkpointed; keep inputs for longer, and accept with --accept-reset that the state is lost"
+    )]
+    InputGone { topic: String, partition: u32, needed: u64, oldest: u64 },
+}
+
+fn shown(offset: &Option<u64>) -> String {
+    offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string())
+}
+
+pub(super) fn decide(facts: &Facts) -> Start {
+    match without_reset(facts) {
+        Start::Refuse(_) if facts.accept_reset => {
+            let (from, after) = reset_offsets(facts);
+            Start::Reset { from, after }
+        }
+        start => start,
+    }
+}
+
+/// Where a task begins that gives its state up: the offset of each input, and the epoch before its first.
+pub(super) fn reset_offsets(facts: &Facts) -> (Vec<u64>, u64) {
+    (facts.inputs.iter().map(reset_offset).collect(), facts.last.as_ref().map_or(0, |last| last.epoch))
+}
+
+fn without_reset(facts: &Facts) -> Start {
+    let Some(last) = &facts.last else { return without_journal(facts) };
+    let checked: Result<Vec<_>, Refusal> = facts.inputs.iter().map(|input| check_offsets(input, last)).collect();
+    let ranges = match checked {
+        Ok(ranges) => ranges,
+        Err(refusal) => return Start::Refuse(refusal),
+    };
+    if last.ended {
+        return after_end(facts, &ranges);
+    }
+    match &facts.base {
+        Some(base) if base.epoch == last.epoch => match needed(&facts.inputs, &base.needed) {
+            Ok(from) => Start::Resume(from),
+            Err(refusal) => Start::Refuse(refusal),
+        },
+        _ => replay(facts, last).unwrap_or_else(Start::Refuse),
+    }
+}
+
+fn without_journal(facts: &Facts) -> Start {
+    let committed = facts.inputs.iter().find(|input| input.committed.is_some());
+    match committed.or(facts.inputs.first().filter(|_| facts.has_state)) {
+        Some(input) => Start::Refuse(Refusal::NoJournal { topic: input.topic.clone(), partition: input.partition, committed: input.committed }),
+        None => Start::Fresh(facts.inputs.iter().map(|input| input.kept.start).collect()),
+    }
+}
+
+/// The journal's range of an input, where the committed offset and the topic fit it; `None`: the journal does not know the input.
+fn check_offsets<'a>(input: &InputFacts, last: &'a EpochRecord) -> Result<Option<&'a InputRange>, Refusal> {
+    let (topic, partition, committed) = (input.topic.clone(), input.partition, input.committed);
+    match last.inputs.iter().find(|range| range.topic == input.topic && range.partition == input.partition) {
+        None => match committed {
+            None => Ok(None),
+            Some(_) => Err(Refusal::NoJournal { topic, partition, committed }),
+        },
+        Some(range) if committed != Some(range.next) => Err(Refusal::OffsetsMoved { topic, partition, committed, journal: range.next }),
+        Some(range) if input.kept.end < range.next => Err(Refusal::LogChanged { topic, partition, journal: range.next, end: input.kept.end }),
+        range => Ok(range),
+    }
+}
+
+fn after_end(facts: &Facts, ranges: &[Option<&InputRange>]) -> Start {
+    let added = facts.inputs.iter().zip(ranges).find_map(|(input, range)| {
+        let journal = range.map_or(input.kept.start, |range| range.next);
+        (input.end > journal).then(|| Refusal::Ended { topic: input.topic.clone(), partition: input.partition, journal, end: input.end })
+    });
+    added.map_or(Start::AlreadyEnded, Start::Refuse)
+}
+
+fn replay(facts: &Facts, last: &EpochRecord) -> Result<Start, Refusal> {
+    let mut before = match &facts.base {
+        Some(base) => base.epoch,
+        None => first_epoch(facts, last)? - 1,
+    };
+    let mut ranges: &[InputRange] = &[];
+    for record in &facts.tail {
+        if record.epoch != before + 1 || !joins(ranges, record) {
+            return Err(Refusal::JournalGap { after: before, found: record.epoch });
+        }
+        check_replayable(facts, record)?;
+        (before, ranges) = (record.epoch, &record.inputs);
+    }
+    if before != last.epoch {
+        return Err(Refusal::JournalGap { after: before, found: last.epoch });
+    }
+    let first = facts.tail.first().expect("the last record is after the base, or the base would be at it");
+    let of_record =
+        |input: &InputFacts| first.inputs.iter().find(|range| range.topic == input.topic && range.partition == input.partition).map(|range| range.base);
+    let wanted: Vec<_> = match &facts.base {
+        Some(base) => facts.inputs.iter().zip(&base.needed).map(|(input, needed)| needed.or_else(|| of_record(input))).collect(),
+        None => facts.inputs.iter().map(of_record).collect(),
+    };
+    Ok(Start::Replay { from: needed(&facts.inputs, &wanted)?, to: last.epoch })
+}
+
+/// Of a replay from nothing.
+fn first_epoch(facts: &Facts, last: &EpochRecord) -> Result<u64, Refusal> {
+    match facts.tail.first() {
+        Some(first) if first.epoch == 1 || first.reset => Ok(first.epoch),
+        first => Err(Refusal::StateLost { epoch: last.epoch, first: first.map_or(last.epoch, |first| first.epoch) }),
+    }
+}
+
+/// Each input goes on where the epoch before has left it.
+fn joins(before: &[InputRange], record: &EpochRecord) -> bool {
+    record.reset
+        || record.inputs.iter().all(|range| {
+            let last = before.iter().find(|last| last.topic == range.topic && last.partition == range.partition);
+            last.is_none_or(|last| last.next == range.base)
+        })
+}
+
+fn check_replayable(facts: &Facts, record: &EpochRecord) -> Result<(), Refusal> {
+    let (epoch, theirs, ours) = (record.epoch, record.determinism, facts.determinism);
+    if theirs != ours {
+        return Err(Refusal::EngineChanged { epoch, theirs, ours });
+    }
+    if let Some((hash, reason)) = facts.unknown_sets.iter().find(|(hash, _)| *hash == record.pattern_set.hash) {
+        return Err(Refusal::PatternsGone { epoch, hash: *hash, reason: reason.clone() });
+    }
+    let gone = record.inputs.iter().find(|range| facts.inputs.iter().all(|input| input.topic != range.topic));
+    gone.map_or(Ok(()), |range| Err(Refusal::InputsChanged { epoch, topic: range.topic.clone() }))
+}
+
+/// Where each input is read from, which must be retained; one that is not known yet is read from its beginning.
+fn needed(inputs: &[InputFacts], needed: &[Option<u64>]) -> Result<Vec<u64>, Refusal> {
+    let of_input = |(input, needed): (&InputFacts, &Option<u64>)| match *needed {
+        Some(needed) if needed < input.kept.start => {
+            Err(Refusal::InputGone { topic: input.topic.clone(), partition: input.partition, needed, oldest: input.kept.start })
+        }
+        Some(needed) => Ok(needed),
+        None => Ok(input.kept.start),
+    };
+    inputs.iter().zip(needed).map(of_input).collect()
+}
+
+/// The committed offset; where the topic does not reach it, it was made anew and is read from its beginning.
+fn reset_offset(input: &InputFacts) -> u64 {
+    input.committed.filter(|committed| *committed <= input.kept.end).map_or(input.kept.start, |committed| committed.max(input.kept.start))
+}
+
+#[cfg(test)]
+mod tests;
