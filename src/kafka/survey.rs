@@ -145,11 +145,16 @@ impl Survey {
         Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned())
     }
 
-    /// After the last committed record. Looked for backwards, in steps that grow: what stands at the end may be markers or aborted records.
+    /// After the last committed record; the oldest kept offset where there is none.
     pub(super) fn end_of_topic(&self, topic: &str, task: u32) -> Result<u64, TransportError> {
         let retained = self.retained_of_topic(topic, task)?;
+        Ok(self.last_of_topic(topic, task, &retained)?.map_or(retained.start, |last| last.offset + 1))
+    }
+
+    /// Looked for backwards, in steps that grow: what stands at the end may be markers or aborted records.
+    fn last_of_topic(&self, topic: &str, task: u32, retained: &Range<u64>) -> Result<Option<JournalEntry>, TransportError> {
         if retained.is_empty() {
-            return Ok(retained.start);
+            return Ok(None);
         }
         let reader: BystanderConsumer = self.link.consumer().map_err(|error| failure::of_call("settings", &error))?;
         let mut back = 1;
@@ -157,8 +162,8 @@ impl Survey {
             let start = retained.end.saturating_sub(back).max(retained.start);
             let last = last_record(&reader, topic, task, start..retained.end);
             match last.map_err(|error| failure::of_call("the end of a topic", &error))? {
-                Some(last) => return Ok(last + 1),
-                None if start == retained.start => return Ok(start),
+                Some(last) => return Ok(Some(last)),
+                None if start == retained.start => return Ok(None),
                 None => back *= 64,
             }
         }
@@ -222,6 +227,11 @@ impl TopicSurvey for Survey {
         Ok(entries)
     }
 
+    fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {
+        let retained = self.retained_of_topic(&self.journal, task)?;
+        self.last_of_topic(&self.journal, task, &retained)
+    }
+
     fn reader(&self, input: InputPartition, from: u64, record_bytes_max: usize) -> Result<Box<dyn InputReader>, TransportError> {
         Ok(Box::new(PartitionReader::open(&self.link, self.topics.name(input.stream), input.partition, from, record_bytes_max)?))
     }
@@ -236,7 +246,7 @@ impl TopicSurvey for Survey {
 }
 
 /// The last committed record among these offsets, found by reading them.
-fn last_record(reader: &BystanderConsumer, topic: &str, task: u32, range: Range<u64>) -> KafkaResult<Option<u64>> {
+fn last_record(reader: &BystanderConsumer, topic: &str, task: u32, range: Range<u64>) -> KafkaResult<Option<JournalEntry>> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition(task), Offset::Offset(range.start.cast_signed()))?;
     reader.assign(&list)?;
@@ -247,7 +257,7 @@ fn last_record(reader: &BystanderConsumer, topic: &str, task: u32, range: Range<
             Some(Ok(message)) => {
                 let offset = message.offset().cast_unsigned();
                 if offset < range.end {
-                    last = Some(offset);
+                    last = Some(JournalEntry { offset, value: message.payload().unwrap_or_default().to_vec() });
                 }
                 if offset + 1 >= range.end {
                     return Ok(last);

@@ -103,6 +103,9 @@ pub trait TopicSurvey: Send + Sync {
     /// is open: what it does not tell has not happened, and will not by any producer that was replaced before.
     fn journal(&self, task: u32, from: u64) -> Result<Vec<JournalEntry>, TransportError>;
 
+    /// The last committed record of the journal for a task, without waiting for open transactions.
+    fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError>;
+
     /// Reads an input again, from this offset on, apart from the group. Values longer than `record_bytes_max` are cut off, as they were at first.
     fn reader(&self, partition: InputPartition, from: u64, record_bytes_max: usize) -> Result<Box<dyn InputReader>, TransportError>;
 

@@ -7,7 +7,7 @@
 //! Tasks recover on threads of their own while this one goes on polling, as a group's member must. A task whose epoch was aborted is recovered: the engine has no way
 //! back. A task that is revoked finishes its epoch, and is given back once its state is among the checkpoints, or after [`HAND_OVER_MAX`]; the others go on meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
 use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
 use crate::service::topics::deployment::{Deployment, Recoveries};
+use crate::service::topics::journal::EpochRecord;
 use crate::service::topics::metrics::TaskMetrics;
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::recover::{Cancelled, Recovered, read_journal, recover};
@@ -50,6 +51,7 @@ const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
 
 /// How often a finished worker asks whether the rest of the group is finished too.
 const GROUP_END_INTERVAL: Duration = Duration::from_millis(200);
+const GROUP_END_TASKS_MAX: usize = 8;
 
 pub(super) struct Worker {
     deployment: Arc<Deployment>,
@@ -65,6 +67,8 @@ pub(super) struct Worker {
     failures_in_a_row: u32,
     starts_failed_in_a_row: u32,
     group_asked: Instant,
+    /// Tasks that a bounded run has finished, here or elsewhere.
+    ended_tasks: BTreeSet<u32>,
     summary: Summary,
 }
 
@@ -125,6 +129,7 @@ impl Worker {
             failures_in_a_row: 0,
             starts_failed_in_a_row: 0,
             group_asked: Instant::now(),
+            ended_tasks: BTreeSet::new(),
             summary: Summary::default(),
         }
     }
@@ -469,9 +474,17 @@ impl Worker {
             return Ok(false);
         }
         self.group_asked = Instant::now();
-        let inputs: Vec<_> = ends.keys().copied().collect();
-        let committed = self.deployment.survey.committed(&inputs)?;
-        Ok(committed.iter().zip(ends.values()).all(|(committed, end)| committed.is_some_and(|committed| committed >= *end)))
+        let ours = self.tasks.keys().copied();
+        self.ended_tasks.extend(ours);
+        let others: Vec<u32> = ends.keys().map(|input| input.partition).filter(|task| !self.ended_tasks.contains(task)).collect();
+        for &task in others.iter().take(GROUP_END_TASKS_MAX) {
+            let Some(entry) = self.deployment.survey.journal_last(task)? else { return Ok(false) };
+            if !EpochRecord::decode(&entry.value).with_context(|| format!("the journal of task {task} cannot be read"))?.ended {
+                return Ok(false);
+            }
+            self.ended_tasks.insert(task);
+        }
+        Ok(others.len() <= GROUP_END_TASKS_MAX)
     }
 
     fn hold_leaders_back(&mut self) -> anyhow::Result<()> {

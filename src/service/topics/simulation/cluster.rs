@@ -224,6 +224,10 @@ impl TopicSurvey for Shared {
         Ok((0..).zip(records).filter(|(offset, _)| *offset >= from).map(|(offset, value)| JournalEntry { offset, value: value.clone() }).collect())
     }
 
+    fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {
+        Ok(self.journal(task, 0)?.pop())
+    }
+
     fn reader(&self, partition: InputPartition, from: u64, _: usize) -> Result<Box<dyn InputReader>, TransportError> {
         Ok(Box::new(Reader { cluster: self.clone(), partition, at: from }))
     }
