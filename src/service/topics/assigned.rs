@@ -360,7 +360,7 @@ impl InputProgress {
 }
 
 /// The digest of an input's range: offset, length and bytes of each record.
-fn note_record(digest: &mut Xxh3, record: &Record<'_>) {
+pub(super) fn note_record(digest: &mut Xxh3, record: &Record<'_>) {
     let mut head = [0; 16];
     head[..8].copy_from_slice(&record.offset.to_le_bytes());
     head[8..].copy_from_slice(&record.full_bytes.to_le_bytes());
