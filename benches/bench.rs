@@ -5,6 +5,7 @@
 //! | `engines` | the engine alone, beside the same written by hand and other engines |
 //! | `files` | file to file, as a user runs it |
 //! | `kafka` | Kafka to Kafka |
+//! | `ladders` | each part by itself |
 //! | `kernels`, `peers`, `workloads` | what is measured: by hand, by others, on which events |
 //! | `measure`, `table` | time and memory; rows and goals |
 
@@ -12,6 +13,7 @@ mod engines;
 mod files;
 mod kafka;
 pub mod kernels;
+mod ladders;
 mod measure;
 pub mod peers;
 pub mod table;
@@ -42,6 +44,11 @@ impl Plan {
         self.only.is_empty() || self.only.iter().any(|word| word == section || row.contains(word.as_str()))
     }
 
+    /// Whether a row is asked for by a part of its name.
+    fn names(&self, row: &str) -> bool {
+        self.only.iter().any(|word| row.contains(word.as_str()))
+    }
+
     fn note(&self, text: &str) {
         (self.note)(text);
     }
@@ -49,7 +56,9 @@ impl Plan {
 
 /// Measures what the plan asks for.
 pub fn run(plan: &Plan, table: &mut Table<'_>) {
+    ladders::memory::measure(plan, table);
     engines::measure(plan, table);
     files::measure(plan, table);
     kafka::measure(plan, table);
+    ladders::measure(plan, table);
 }

@@ -2,7 +2,7 @@
 //!
 //! | variable | says | unless set |
 //! |---|---|---|
-//! | `MOTIF_BENCH_ONLY` | sections (`engine`, `files`, `kafka`), or parts of rows' names, apart from each other by semicolons | everything |
+//! | `MOTIF_BENCH_ONLY` | sections (`engine`, `files`, `kafka`, `ladders`), or parts of rows' names, apart from each other by semicolons | everything |
 //! | `MOTIF_BENCH_RUNS` | how often each is measured | 3 |
 //! | `MOTIF_BENCH_PEERS` | `no`: without other engines | with them |
 //! | `MOTIF_BENCH_PART` | a number: only that part of the events (10: a tenth) | all |

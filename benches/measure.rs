@@ -130,6 +130,11 @@ fn peak_mb(process: u32) -> Option<f64> {
     memory_bytes(&process.to_string(), "VmHWM:").map(|bytes| bytes / f64::from(1 << 20))
 }
 
+/// What this process has of the machine's memory now.
+pub fn resident_bytes() -> f64 {
+    memory_bytes("self", "VmRSS:").expect("Linux tells of processes")
+}
+
 fn memory_bytes(process: &str, name: &str) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;

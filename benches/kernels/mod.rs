@@ -33,6 +33,13 @@ pub fn run(workload: Workload, events: u64, keys: u64, mut reached: impl FnMut(u
     kernel.end()
 }
 
+/// The matches of other events, which are in order.
+pub fn matches(workload: Workload, events: impl IntoIterator<Item = Fields>) -> u64 {
+    let mut kernel = Kernel::new(workload);
+    events.into_iter().for_each(|event| kernel.take(event));
+    kernel.end()
+}
+
 struct Kernel {
     workload: Workload,
     /// By type: whether any step wants it.
@@ -62,10 +69,10 @@ impl Kernel {
                 }
             }
             Workload::Triple => wanted[..3].fill(true),
-            Workload::Pair | Workload::Absence => wanted[..2].fill(true),
+            Workload::Pair | Workload::PairWithin(_) | Workload::Absence => wanted[..2].fill(true),
         }
         families.iter_mut().for_each(|family| family.sort_unstable());
-        let window_ms = if workload == Workload::Triple { 60_000 } else { 10_000 };
+        let window_ms = 1_000 * i64::from(workload.window_s());
         Self { workload, wanted, families, lines: Lines::new(window_ms), absences: VecDeque::new(), held: Vec::new(), matches: 0 }
     }
 

@@ -21,12 +21,14 @@ pub fn batch_events(events: u64) -> u64 {
     if events < 100_000 { 100 } else { 1_000 }
 }
 
-const FIRST_MS: i64 = 1_700_000_000_000;
+pub const FIRST_MS: i64 = 1_700_000_000_000;
 
 /// Patterns over the events, by `k`; every start counts, other events are passed over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Workload {
     Pair,
+    /// `pair` with another window.
+    PairWithin(u32),
     Triple,
     Absence,
     /// So many patterns of two steps.
@@ -60,7 +62,7 @@ impl Rule {
 impl Workload {
     pub fn name(self) -> &'static str {
         match self {
-            Self::Pair => "pair",
+            Self::Pair | Self::PairWithin(_) => "pair",
             Self::Triple => "triple",
             Self::Absence => "absence",
             Self::Rules(_) => "rules",
@@ -69,6 +71,14 @@ impl Workload {
 
     pub fn types(self) -> u64 {
         if matches!(self, Self::Rules(_)) { 1_000 } else { 10 }
+    }
+
+    pub fn window_s(self) -> u32 {
+        match self {
+            Self::Pair | Self::Absence | Self::Rules(_) => 10,
+            Self::PairWithin(seconds) => seconds,
+            Self::Triple => 60,
+        }
     }
 
     pub fn patterns(self) -> u32 {
@@ -87,7 +97,9 @@ impl Workload {
 
     fn steps(self, number: u32) -> String {
         match self {
-            Self::Pair => "match a: events where typ == 0 then b: events where typ == 1 and amt > a.amt within 10s".to_owned(),
+            Self::Pair | Self::PairWithin(_) => {
+                format!("match a: events where typ == 0 then b: events where typ == 1 and amt > a.amt within {}s", self.window_s())
+            }
             Self::Triple => "match a: events where typ == 0 then b: events where typ == 1 and amt > a.amt \
                              then c: events where typ == 2 and amt > b.amt within 60s"
                 .to_owned(),

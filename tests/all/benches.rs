@@ -47,7 +47,15 @@ fn every_bench_runs_to_its_end() {
     bench::run(&plan, &mut table);
     table.end();
     let text = String::from_utf8(printed).expect("text");
-    for row in ["pair, 1,000 keys", "rules, 10,000 rules", "web rules, file to file, 2 workers, --state", "card rules, 10,000 keys", "Kafka to Kafka"] {
+    for row in [
+        "pair, 1,000 keys",
+        "rules, 10,000 rules",
+        "web rules, file to file, 2 workers, --state",
+        "card rules, 10,000 keys",
+        "Kafka to Kafka",
+        "memory, 1,000,000 live keys",
+        "longest pause",
+    ] {
         assert!(text.contains(row), "{row}: {text}");
     }
     assert!(text.lines().skip(2).filter(|line| line.starts_with('|')).all(|line| line.matches(" | ").count() == 3), "{text}");

@@ -1,0 +1,110 @@
+//! `pair` under loads that could slow it down: long windows, a long time, events out of order, a hot key. Matches are counted by hand as well.
+
+use motif::engine::{EngineOptions, StreamTiming};
+use motif::event::TimeSpan;
+
+use super::super::Plan;
+use super::super::kernels;
+use super::super::measure::{Spread, counted, shown};
+use super::super::table::{Row, Table};
+use super::super::workloads::typed::{Fields, Workload, fields};
+use super::rig::Rig;
+use super::{SECTION, sized};
+
+const EVENTS: u64 = 2_000_000;
+const KEYS: u64 = 10_000;
+const TYPES: u64 = 10;
+const USUAL_WINDOW_S: u32 = 10;
+/// What counts as flat.
+const TIMES_MAX: f64 = 1.5;
+
+const LATENESS_MS: u64 = 5_000;
+
+pub fn measure(plan: &Plan, table: &mut Table<'_>) {
+    windows(plan, table);
+    long(plan, table);
+    out_of_order(plan, table);
+    hot_key(plan, table);
+}
+
+fn plain(number: u64) -> Fields {
+    fields(number, KEYS, TYPES)
+}
+
+fn windows(plan: &Plan, table: &mut Table<'_>) {
+    let run = |seconds: u32| per_event(Workload::PairWithin(seconds), plan, TimeSpan::ZERO, plain);
+    for seconds in [1, USUAL_WINDOW_S, 100, 1_000] {
+        let name = format!("pair within {} s, CPU ns per event", counted(seconds.into()));
+        if !plan.wants(SECTION, &name) {
+            continue;
+        }
+        let (found, usual): (Vec<f64>, Vec<f64>) = (0..plan.runs).map(|_| (run(seconds), run(USUAL_WINDOW_S))).unzip();
+        let times = Spread::of_ratios(&found, &usual).median;
+        table.add(flat(Row::new(name, Spread::of(found)), times, "that of 10 s"));
+    }
+}
+
+fn long(plan: &Plan, table: &mut Table<'_>) {
+    let name = "pair, the last fifth of 5,000,000 events, CPU ns per event";
+    if !plan.wants(SECTION, name) {
+        return;
+    }
+    let fifth = sized(plan, 1_000_000);
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for _ in 0..plan.runs {
+        let mut rig = Rig::new(&Workload::Pair.text(), EngineOptions::default());
+        let fifths: Vec<f64> = (0..5).map(|_| rig.feed_timed(fifth, plain)).collect();
+        first.push(fifths[1]);
+        last.push(fifths[4]);
+    }
+    let times = Spread::of_ratios(&last, &first).median;
+    table.add(flat(Row::new(name, Spread::of(last)), times, "that of the second"));
+}
+
+fn out_of_order(plan: &Plan, table: &mut Table<'_>) {
+    let name = "pair, half of the events up to 5 s out of order, CPU ns per event";
+    if !plan.wants(SECTION, name) {
+        return;
+    }
+    let shuffled = |number: u64| {
+        let event = plain(number);
+        // By other bits than those that the fields are made of.
+        let delay_ms = if number.is_multiple_of(2) { (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) % LATENESS_MS } else { 0 };
+        Fields { at_ms: event.at_ms - delay_ms.cast_signed(), ..event }
+    };
+    let lateness = TimeSpan::parse("5s").expect("a span");
+    let figures = Spread::of((0..plan.runs).map(|_| per_event(Workload::Pair, plan, lateness, shuffled)));
+    let in_order = Spread::of((0..plan.runs).map(|_| per_event(Workload::Pair, plan, lateness, plain)));
+    table.add(Row::new(name, figures).beside(format!("all in order, held back as long: {}", shown(in_order.median))));
+}
+
+fn hot_key(plan: &Plan, table: &mut Table<'_>) {
+    let name = "pair, half of the events on one key, CPU ns per event";
+    if plan.wants(SECTION, name) {
+        table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| per_event(Workload::Pair, plan, TimeSpan::ZERO, hot)))));
+    }
+}
+
+/// Half of the events are of one key.
+pub fn hot(number: u64) -> Fields {
+    let event = plain(number);
+    if number.is_multiple_of(2) { Fields { k: 0, ..event } } else { event }
+}
+
+fn flat(row: Row, times: f64, of: &str) -> Row {
+    row.goal(format!("at most {TIMES_MAX} times {of} ({})", shown(times)), times <= TIMES_MAX)
+}
+
+/// CPU nanoseconds per event, matches checked against those found by hand in the same events in order.
+fn per_event(workload: Workload, plan: &Plan, lateness: TimeSpan, fields: impl Fn(u64) -> Fields + Copy) -> f64 {
+    let events = sized(plan, EVENTS);
+    let options = EngineOptions { timings: Some(vec![StreamTiming::of_lateness(lateness)]), ..EngineOptions::default() };
+    let mut rig = Rig::new(&workload.text(), options);
+    let ns = rig.feed_timed(events, fields);
+    let matches = rig.end();
+    let mut ordered: Vec<Fields> = (0..events).map(fields).collect();
+    // Stable: of equal times, the lower offset comes first.
+    ordered.sort_by_key(|event| event.at_ms);
+    assert_eq!(matches, kernels::matches(workload, ordered), "as by hand");
+    ns
+}
