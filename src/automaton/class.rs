@@ -12,9 +12,9 @@
 use std::cell::Cell;
 
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, How};
-use crate::event::{Event, StreamId};
-use crate::pattern::{Condition, ConditionId, Expression, Moment, NothingChosen, Pattern, Scope};
+use crate::automaton::ways::{Automaton, How, Way};
+use crate::event::{Event, StreamId, Value};
+use crate::pattern::{Chosen, Comparison, Condition, ConditionId, Expression, Moment, NothingChosen, Pattern, Scope};
 
 /// Bits of conditions and of windows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +34,11 @@ impl Class {
 
     pub(super) fn meets(self, awaited: Self) -> bool {
         self.0 & awaited.0 != 0
+    }
+
+    /// Whether there is nothing but `bit` in which it does.
+    pub(super) fn meets_only_in(self, awaited: Self, bit: Self) -> bool {
+        self.0 & awaited.0 == bit.0
     }
 }
 
@@ -55,6 +60,15 @@ pub(super) struct Fit {
     alone: Vec<Expression>,
     /// What remains to be asked where the bit is set; `None`: nothing.
     rest: Option<Condition>,
+    /// A comparison among what remains, one side of which a run knows once and for all.
+    compared: Option<Compared>,
+}
+
+#[derive(Clone, Debug)]
+struct Compared {
+    comparison: Comparison,
+    of_event: Expression,
+    of_chosen: Expression,
 }
 
 impl Fit {
@@ -67,9 +81,13 @@ impl Fit {
     fn of(condition: &Condition, number: u32) -> Self {
         let (stream, bit) = (condition.stream, Class(1 << number.min(LAST)));
         if number >= LAST {
-            return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()) };
+            return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()), compared: None };
         }
         let (alone, rest) = condition.conjuncts();
+        let compared = rest.iter().find_map(|conjunct| {
+            let (comparison, of_event, of_chosen) = conjunct.compares_with_chosen()?;
+            Some(Compared { comparison, of_event: of_event.clone(), of_chosen: of_chosen.clone() })
+        });
         let alone = alone.into_iter().cloned().collect();
         let expression = match rest.as_slice() {
             [] => None,
@@ -77,7 +95,7 @@ impl Fit {
             several => Some(Expression::And(several.iter().map(|one| (*one).clone()).collect())),
         };
         let remains = expression.is_some() || condition.stands_as != 0;
-        Self { bit, stream, alone, rest: remains.then(|| Condition { expression, ..condition.clone() }) }
+        Self { bit, stream, alone, rest: remains.then(|| Condition { expression, ..condition.clone() }), compared }
     }
 }
 
@@ -103,6 +121,20 @@ impl Automaton {
     /// Whether the event may be one that a window of the pattern counts.
     pub fn may_count(&self, class: Class) -> bool {
         class.meets(self.counted)
+    }
+
+    /// The condition whose comparison is worth a register of a run with these ways. In loops without end finding the value anew for each event would cost more than it saves.
+    pub(super) fn register(&self, ways: &WaySet) -> Option<ConditionId> {
+        let mut found = None;
+        let is_loop = |way: &Way| way.from.is_some_and(|from| way.to.is_some_and(|to| to <= from));
+        if self.ways.iter().any(is_loop) {
+            return None;
+        }
+        ways.for_each(|way| {
+            let condition = self.way(way).to.map(|node| self.node(node).condition);
+            found = found.or(condition.filter(|condition| self.fit(*condition).compares_with_chosen()));
+        });
+        found
     }
 
     pub(super) fn fit(&self, id: ConditionId) -> &Fit {
@@ -135,5 +167,21 @@ impl Fit {
     /// Whether an event of this class fits.
     pub(super) fn holds(&self, class: Class, remains: impl FnOnce(&Condition) -> bool) -> bool {
         class.meets(self.bit) && self.rest.as_ref().is_none_or(remains)
+    }
+
+    pub(super) fn compares_with_chosen(&self) -> bool {
+        self.compared.is_some()
+    }
+
+    /// The side of the comparison that is a run's own.
+    pub(super) fn register(&self, chosen: &dyn Chosen, moment: Moment<'_>) -> Value {
+        let compared = self.compared.as_ref().expect("a register belongs to a comparison");
+        compared.of_chosen.value(&Scope { event: None, chosen, moment })
+    }
+
+    /// Whether the event can fit, as far as the comparison decides.
+    pub(super) fn compares(&self, register: &Value, scope: &Scope<'_>) -> bool {
+        let compared = self.compared.as_ref().expect("a register belongs to a comparison");
+        compared.comparison.holds(&compared.of_event.reference(scope), register)
     }
 }

@@ -39,7 +39,7 @@ impl Automaton {
                     after.retain(|way| ways[way as usize].to.is_some());
                 }
                 let (step, condition, until) = (taking.step, taking.condition, taking.until);
-                Node { step, condition, until, ways: range, completes, after, enclosed_by, awaited: Class::NOTHING }
+                Node { step, condition, until, ways: range, completes, after, enclosed_by, awaited: Class::NOTHING, register: None }
             })
             .collect();
         let timing = timing(&pattern, &ways, &demands);
@@ -72,6 +72,7 @@ impl Automaton {
         };
         for place in 0..automaton.nodes.len() {
             automaton.nodes[place].awaited = automaton.awaited(&automaton.nodes[place].after);
+            automaton.nodes[place].register = automaton.register(&automaton.nodes[place].after);
         }
         let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
         automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);

@@ -9,7 +9,7 @@ use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
-use crate::event::{Event, EventTime};
+use crate::event::{Event, EventTime, Value};
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
@@ -98,7 +98,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
     pub(super) fn come_by(&self, run: &mut Run, out: &mut Yield) -> Passed {
-        if !self.watch.watches() && !self.class.meets(run.awaited) {
+        if !self.watch.watches() && !self.concerns(run) {
             return Passed::On;
         }
         out.taken.clear();
@@ -127,6 +127,14 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
             run.deadline = self.automaton.deadline(&run.ways, run.start, run.chain.event.time);
         }
         Passed::On
+    }
+
+    /// Whether the event can change anything about the run.
+    fn concerns(&self, run: &Run) -> bool {
+        let meets = self.class.meets(run.awaited);
+        let Some(fit) = run.compares.filter(|_| meets).map(|condition| self.automaton.fit(condition)) else { return meets };
+        let scope = Scope { event: Some(self.event), chosen: &NothingChosen, moment: self.moment };
+        !self.class.meets_only_in(run.awaited, fit.bit) || fit.compares(&run.register, &scope)
     }
 
     /// The event is passed over: what would enclose it against a `without` is over. True if some way went.
@@ -185,6 +193,8 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
         let first = nodes.next().expect("some node took the event");
         let mut ways = first.after.clone();
+        let compares = first.register;
+        let register = compares.map_or(Value::Null, |condition| self.automaton.fit(condition).register(&*chain, self.moment));
         let awaited = nodes.clone().fold(first.awaited, |awaited, node| awaited.with(node.awaited));
         if nodes.clone().next().is_some() {
             ways = WaySet::union(std::iter::once(first).chain(nodes).map(|node| &node.after));
@@ -198,7 +208,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         let marks = Marks { inside: taker.marks.inside | self.automaton.opens[usize::from(step.0)], ..taker.marks };
         let deadline = self.automaton.deadline(&ways, taker.start, self.event.time);
         let fresh = self.automaton.asks_fresh;
-        let mut run = Run { chain, start: taker.start, ways, deadline, awaited, marks: None, fresh, matched: completes, timed_out: false };
+        let mut run = Run { chain, start: taker.start, ways, deadline, awaited, compares, register, marks: None, fresh, matched: completes, timed_out: false };
         run.mark(marks);
         born.push(run);
     }

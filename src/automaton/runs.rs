@@ -12,8 +12,8 @@ use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::Automaton;
 use crate::automaton::{Decided, DecidedBy};
-use crate::event::{Event, EventTime, Place};
-use crate::pattern::Moment;
+use crate::event::{Event, EventTime, Place, Value};
+use crate::pattern::{ConditionId, Moment};
 
 /// What bounds the state of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +33,9 @@ pub(super) struct Run {
     pub ways: WaySet,
     /// An event whose class does not meet this changes nothing.
     pub awaited: Class,
+    /// The condition that it keeps a register for, and what that holds: its own side of the comparison.
+    pub compares: Option<ConditionId>,
+    pub register: Value,
     /// `None`: no bit is set.
     pub marks: Option<Box<Marks>>,
     /// No event of the key has come since the last one chosen. Noted only where the pattern asks for it.

@@ -10,6 +10,7 @@
 //! they lie in memory, nor on how often they were written and read. Steps and ways keep their numbers, which follow from the pattern's
 //! text; streams are numbered within the pattern, so that other patterns do not matter. Deadlines are found again.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::automaton::chain::Link;
@@ -18,8 +19,8 @@ use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
-use crate::event::{Event, Lookup};
-use crate::pattern::StepId;
+use crate::event::{Event, Lookup, Value};
+use crate::pattern::{Moment, StepId};
 
 const FORMAT: u64 = 1;
 
@@ -189,7 +190,11 @@ fn read_run(automaton: &Automaton, links: &[Arc<Link>], reader: &mut Reader<'_>)
     let deadline = automaton.deadline(&ways, start, chain.event.time);
     let awaited = automaton.awaited(&ways);
     let set = |flag| flags & flag != 0;
-    let mut run = Run { chain, start, deadline, ways, awaited, marks: None, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT) };
+    // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
+    let compares = automaton.register(&ways);
+    let register = compares.map_or(Value::Null, |condition| automaton.fit(condition).register(&*chain, Moment::plain(&Cell::new(0))));
+    let mut run =
+        Run { chain, start, deadline, ways, awaited, compares, register, marks: None, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT) };
     run.mark(Marks { inside, broken });
     Ok(run)
 }

@@ -34,6 +34,8 @@ pub(super) struct Node {
     pub enclosed_by: u64,
     /// What a run that has just taken it waits for.
     pub awaited: Class,
+    /// The condition, among those awaited then, for which a run keeps its own side of a comparison.
+    pub register: Option<ConditionId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

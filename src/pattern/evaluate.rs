@@ -9,7 +9,7 @@ use std::cell::Cell;
 use chrono::{Datelike, Timelike};
 
 use crate::event::{Event, Value};
-use crate::pattern::{Aggregate, Condition, Expression, NoWindows, Occurrence, StepId, Windows, functions, numbers};
+use crate::pattern::{Aggregate, Comparison, Condition, Expression, NoWindows, Occurrence, StepId, Windows, functions, numbers};
 
 /// The events that a run has chosen so far.
 pub trait Chosen {
@@ -100,7 +100,7 @@ impl Expression {
             Self::And(all) => all.iter().all(|one| one.holds(scope)),
             Self::Or(any) => any.iter().any(|one| one.holds(scope)),
             Self::Not(operand) => !operand.holds(scope),
-            Self::Compare { comparison, left, right } => numbers::compare(*comparison, &left.reference(scope), &right.reference(scope)),
+            Self::Compare { comparison, left, right } => comparison.holds(&left.reference(scope), &right.reference(scope)),
             Self::In { item, list } => {
                 let (item, list) = (item.reference(scope), list.reference(scope));
                 matches!(&*list, Value::List(values) if values.iter().any(|value| numbers::equal(&item, value)))
@@ -129,6 +129,24 @@ impl Expression {
     pub fn asks_the_event_alone(&self) -> bool {
         let mut alone = true;
         self.visit(&mut |part| alone &= !matches!(part, Self::Chosen { .. } | Self::Count(_) | Self::Aggregate { .. } | Self::Window(_)));
+        alone
+    }
+
+    /// Of a comparison of something about the event alone with something about events chosen before, found in a constant number of looks: the comparison,
+    /// as seen from the event, and the two.
+    pub fn compares_with_chosen(&self) -> Option<(Comparison, &Self, &Self)> {
+        let Self::Compare { comparison, left, right } = self else { return None };
+        match (left.asks_the_event_alone(), right.asks_the_event_alone()) {
+            (true, false) if right.asks_places_alone() => Some((*comparison, left, right)),
+            (false, true) if left.asks_places_alone() => Some((comparison.turned(), right, left)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is of events at certain places among those chosen, and of nothing else.
+    fn asks_places_alone(&self) -> bool {
+        let mut alone = true;
+        self.visit(&mut |part| alone &= !matches!(part, Self::Field(_) | Self::Count(_) | Self::Aggregate { .. } | Self::Window(_)));
         alone
     }
 
@@ -172,7 +190,17 @@ impl Expression {
         }
     }
 
-    fn reference<'a>(&'a self, scope: &Scope<'a>) -> Cow<'a, Value> {
+    /// What it is worth; copied only where it is calculated.
+    #[inline]
+    pub fn reference<'a>(&'a self, scope: &Scope<'a>) -> Cow<'a, Value> {
+        match self {
+            Self::Constant(value) => Cow::Borrowed(value),
+            Self::Field(path) => Cow::Borrowed(scope.event.map_or(NULL, |event| at_path(event, path))),
+            other => other.calculated(scope),
+        }
+    }
+
+    fn calculated<'a>(&'a self, scope: &Scope<'a>) -> Cow<'a, Value> {
         match self {
             Self::Constant(value) => Cow::Borrowed(value),
             Self::Field(path) => Cow::Borrowed(scope.event.map_or(NULL, |event| at_path(event, path))),

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use crate::event::Value;
-use crate::pattern::{StepId, WindowId};
+use crate::pattern::{StepId, WindowId, numbers};
 
 /// A field, and within records the fields below it: places, outermost first; never empty.
 pub type FieldPath = Box<[u16]>;
@@ -125,6 +125,36 @@ pub enum Comparison {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+}
+
+impl Comparison {
+    /// The same with its sides exchanged.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        match self {
+            Self::Equal | Self::NotEqual => self,
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+        }
+    }
+
+    /// False where either is null.
+    #[inline]
+    pub fn holds(self, left: &Value, right: &Value) -> bool {
+        match (left, right) {
+            (Value::Int(left), Value::Int(right)) => match self {
+                Self::Equal => left == right,
+                Self::NotEqual => left != right,
+                Self::Less => left < right,
+                Self::LessOrEqual => left <= right,
+                Self::Greater => left > right,
+                Self::GreaterOrEqual => left >= right,
+            },
+            _ => numbers::compare(self, left, right),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
