@@ -76,6 +76,9 @@ struct Recovery<'a> {
 /// Records of the journal with their offsets.
 type Records = Vec<(u64, EpochRecord)>;
 
+/// Pattern sets by their hashes.
+pub(super) type Sets = BTreeMap<u128, Arc<Evaluation>>;
+
 /// From where the task may be taken up.
 enum Candidate {
     Local(Meta),
@@ -175,7 +178,7 @@ impl Recovery<'_> {
         Ok(Recovered::Ready(Box::new(assigned), places))
     }
 
-    fn replay(&self, found: Found, sets: &BTreeMap<u128, Arc<Evaluation>>) -> anyhow::Result<Recovered> {
+    fn replay(&self, found: Found, sets: &Sets) -> anyhow::Result<Recovered> {
         let began = Instant::now();
         let tail = tail(&found).to_vec();
         let store = if found.base.is_some() { found.store } else { self.empty(found)? };
@@ -293,9 +296,9 @@ impl Recovery<'_> {
     }
 
     /// The pattern sets that records name, and those that cannot be had.
-    fn sets_of(&self, records: &[(u64, EpochRecord)]) -> anyhow::Result<(BTreeMap<u128, Arc<Evaluation>>, Vec<(u128, String)>)> {
+    fn sets_of(&self, records: &[(u64, EpochRecord)]) -> anyhow::Result<(Sets, Vec<(u128, String)>)> {
         let current = &self.deployment.evaluation;
-        let (mut sets, mut unknown) = (BTreeMap::from([(current.hash, current.clone())]), Vec::new());
+        let (mut sets, mut unknown) = (Sets::from([(current.hash, current.clone())]), Vec::new());
         for (_, record) in records {
             let hash = record.pattern_set.hash;
             if sets.contains_key(&hash) || unknown.iter().any(|(known, _)| *known == hash) {

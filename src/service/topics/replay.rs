@@ -3,7 +3,6 @@
 //!
 //! Pattern sets change where they changed in the original. The state on disk follows epoch by epoch, so a replay that is interrupted goes on where it was.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,7 +16,7 @@ use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{EpochRecord, OutputDigest};
 use crate::service::topics::outgoing::{digest, encode};
 use crate::service::topics::pattern_set::Evaluation;
-use crate::service::topics::recover::{Cancelled, new_meta};
+use crate::service::topics::recover::{Cancelled, Sets, new_meta};
 use crate::service::topics::recovery::Refusal;
 
 /// What a replay goes through.
@@ -28,7 +27,7 @@ pub(super) struct Replay<'a> {
     /// Records with their offsets in the journal: those after the store's epoch, dense.
     pub tail: &'a [(u64, EpochRecord)],
     /// Every set that they name.
-    pub sets: &'a BTreeMap<u128, Arc<Evaluation>>,
+    pub sets: &'a Sets,
     /// The task's inputs, begun where the first record begins.
     pub inputs: Vec<TaskInput>,
     pub cancelled: &'a AtomicBool,

@@ -24,7 +24,7 @@ use crate::service::topics::balance::Balance;
 use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
 use crate::service::topics::deployment::{Deployment, Recoveries};
 use crate::service::topics::journal::EpochRecord;
-use crate::service::topics::metrics::TaskMetrics;
+use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::recover::{Cancelled, Recovered, read_journal, recover};
 
@@ -49,6 +49,9 @@ const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
 const HAND_OVER_MAX: Duration = Duration::from_secs(3);
 const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
 
+/// How often the numbers are told in the log.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
+
 /// How often a finished worker asks whether the rest of the group is finished too.
 const GROUP_END_INTERVAL: Duration = Duration::from_millis(200);
 const GROUP_END_TASKS_MAX: usize = 8;
@@ -67,6 +70,7 @@ pub(super) struct Worker {
     failures_in_a_row: u32,
     starts_failed_in_a_row: u32,
     group_asked: Instant,
+    logged: Instant,
     /// Tasks that a bounded run has finished, here or elsewhere.
     ended_tasks: BTreeSet<u32>,
     summary: Summary,
@@ -129,6 +133,7 @@ impl Worker {
             failures_in_a_row: 0,
             starts_failed_in_a_row: 0,
             group_asked: Instant::now(),
+            logged: Instant::now(),
             ended_tasks: BTreeSet::new(),
             summary: Summary::default(),
         }
@@ -163,6 +168,7 @@ impl Worker {
         }
         self.copy_states();
         self.hold_leaders_back()?;
+        self.log_now_and_then();
         Ok(None)
     }
 
@@ -503,6 +509,21 @@ impl Worker {
             if let Held::Running(assigned) = held {
                 assigned.copy_if_due(&*self.deployment.bases, interval);
             }
+        }
+    }
+
+    fn log_now_and_then(&mut self) {
+        if self.logged.elapsed() < LOG_INTERVAL {
+            return;
+        }
+        self.logged = Instant::now();
+        let MetricsSnapshot { commits, checkpoints, aborts, unknown_outcomes, fences, expulsions, replayed_epochs, digest_differences, tasks, .. } =
+            self.deployment.metrics.snapshot();
+        let (mean, longest) = (commits.mean(), commits.longest);
+        tracing::info!(commits.count, ?mean, ?longest, checkpoints.count, aborts, unknown_outcomes, fences, expulsions, replayed_epochs, digest_differences);
+        for (task, told) in tasks.into_iter().filter(|(task, _)| self.tasks.contains_key(task)) {
+            let (lag_ms, watermark) = (told.lag_event_time.map(|lag| lag.micros() / 1_000), told.watermark.map(|watermark| watermark.to_string()));
+            tracing::info!(task, told.epoch, told.lag_records, lag_ms, watermark, told.checkpoint_epoch);
         }
     }
 

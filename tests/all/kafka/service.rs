@@ -1,6 +1,6 @@
 //! `motif run --config` between topics: what the engine gives directly, each match once, whatever is stopped and started in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -84,12 +84,14 @@ impl Service {
 
     /// A machine has a state folder of its own; all find the checkpoints in one folder.
     fn configure_machine(&self, machine: usize, workers: usize, more: &str) {
+        // With the newer protocol the broker keeps the time.
+        let session = if more.contains("group.protocol") { "" } else { "\"session.timeout.ms\" = \"6000\"\n" };
         let Self { broker, clicks, orders, output, group, late, rejected, .. } = self;
         let text = format!(
             "[service]\nname = \"{group}\"\npatterns = [\"patterns.motif\"]\nstate = \"state-{machine}\"\nworkers = {workers}\nepoch_ms = 20\ndurability = \"process\"\n\
              [streams.clicks]\ntopic = \"{clicks}\"\n[streams.orders]\ntopic = \"{orders}\"\nlate_after = \"5s\"\n\
              [output]\ntopic = \"{output}\"\nlate_topic = \"{late}\"\nrejected_topic = \"{rejected}\"\n\
-             [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"max.poll.interval.ms\" = \"10000\"\n\"transaction.timeout.ms\" = \"4000\"\n{more}",
+             [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n{session}\"max.poll.interval.ms\" = \"10000\"\n\"transaction.timeout.ms\" = \"4000\"\n{more}",
             broker.address
         );
         std::fs::write(self.config_of(machine), text).expect("written");
@@ -470,11 +472,22 @@ fn a_killed_process_is_followed_by_another_with_its_state() {
 /// A member that joins while data flows gets its share, and what belongs to it.
 #[test]
 fn tasks_move_with_their_state_while_data_flows() {
+    share_while_data_flows(CHECKPOINTS);
+}
+
+/// The same where the brokers assign (KIP-848).
+#[test]
+fn tasks_move_under_the_newer_group_protocol_as_well() {
+    share_while_data_flows(&format!("\"group.protocol\" = \"consumer\"\n{CHECKPOINTS}"));
+}
+
+fn share_while_data_flows(more: &str) {
     let Some(service) = Service::new() else { return };
-    let events = service.events(0..6_000);
+    let events = service.events(0..8_000);
+    let last = &events[6_000..];
     let mut running = Vec::new();
-    for (machine, part) in events.chunks(2_000).enumerate() {
-        service.configure_machine(machine, 1, CHECKPOINTS);
+    for (machine, part) in events[..6_000].chunks(2_000).enumerate() {
+        service.configure_machine(machine, 1, more);
         running.push(service.start_on(machine));
         let before = service.matches().len();
         for some in part.chunks(100) {
@@ -482,25 +495,66 @@ fn tasks_move_with_their_state_while_data_flows() {
         }
         service.await_matches(before + 60, &mut running);
     }
-    let deadline = Instant::now() + LIMIT;
-    while service.broker.shares(&service.group).len() != 3 {
-        assert!(Instant::now() < deadline, "the shares are {:?}", service.broker.shares(&service.group));
-        running.iter_mut().for_each(Running::assert_runs);
-    }
     // One leaves: its share goes to the others once the group misses it.
     running.swap_remove(0).terminate();
-    while service.broker.shares(&service.group).iter().sum::<usize>() != 4 || service.broker.shares(&service.group).len() != 2 {
-        assert!(Instant::now() < deadline, "the shares are {:?}", service.broker.shares(&service.group));
-        running.iter_mut().for_each(Running::assert_runs);
-    }
+    let before = service.matches().len();
+    service.broker.produce(last);
+    service.await_matches(before + 60, &mut running);
     running.into_iter().for_each(Running::terminate);
-    service.configure_machine(9, 2, CHECKPOINTS);
+    service.configure_machine(9, 2, more);
     let output = service.command_on(9, &["--until-end"]).output().expect("motif starts");
     assert!(output.status.success(), "{}", said(&output));
     service.assert_equals_direct(&events);
     service.assert_journal_accounts_for_outputs();
     let log = std::fs::read_to_string(service.log()).expect("a log") + &said(&output);
     assert!(!log.contains("DIGEST DIFFERS"), "{log}");
+    let moved = log.lines().filter(|line| line.contains("Revoked([")).count();
+    println!("{moved} revocations");
+    assert!(moved > 0, "{log}");
+}
+
+/// Changed patterns: after a clean stop a deploy; after a crash the old ones repeat what they had done, then the new ones begin. A later replay switches where the
+/// original did.
+#[test]
+fn changed_patterns_begin_where_the_old_ones_have_ended_also_in_a_replay() {
+    let Some(service) = Service::new() else { return };
+    let events = service.events(0..6_000);
+    let remove = |folder: &str| std::fs::remove_dir_all(service.folder.path().join(folder)).expect("removed");
+    service.configure_machine(0, 1, CHECKPOINTS);
+    let mut running = service.start_on(0);
+    service.broker.produce(&events[..2_000]);
+    service.await_matches(60, std::slice::from_mut(&mut running));
+    running.kill();
+    // Nothing of this machine is left; the checkpoint is behind the journal, or there is none yet.
+    remove("state-0");
+    std::fs::write(service.folder.path().join("patterns.motif"), PATTERNS.replace("page > 50", "page > 20")).expect("written");
+    service.configure_machine(1, 1, CHECKPOINTS);
+    let mut running = service.start_on(1);
+    let before = service.matches().len();
+    service.broker.produce(&events[2_000..4_000]);
+    service.await_matches(before + 60, std::slice::from_mut(&mut running));
+    running.kill();
+    // Everything is repeated, from the first epoch: with the old patterns, then with the new ones.
+    remove("state-1");
+    for task in 0..PARTITIONS {
+        drop(std::fs::remove_dir_all(service.folder.path().join(format!("checkpoints/{}/{task}", service.group))));
+    }
+    service.broker.produce(&events[4_000..]);
+    service.configure_machine(2, 1, CHECKPOINTS);
+    let output = service.command_on(2, &["--until-end", "--log", "info"]).output().expect("motif starts");
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("epochs were repeated"), "{}", said(&output));
+    let log = std::fs::read_to_string(service.log()).expect("a log") + &said(&output);
+    assert!(!log.contains("DIGEST DIFFERS") && log.contains("changed or gone since the last run"), "{log}");
+    service.assert_journal_accounts_for_outputs();
+    let records = service.broker.read(&format!("{}.journal", service.group));
+    let numbers: BTreeSet<_> =
+        records.iter().map(|read| EpochRecord::decode(read.raw.as_ref().expect("a record")).expect("of this format").pattern_set.number).collect();
+    assert_eq!(numbers, [1, 2].into());
+    // What did not change has lost nothing: it matches as if nothing had happened.
+    let of_clicks = |matches: Vec<String>| matches.into_iter().filter(|json| json.contains("three_clicks")).collect::<BTreeSet<_>>();
+    let direct: Vec<String> = service.direct(&events).into_iter().flatten().collect();
+    assert!(of_clicks(service.matches().into_iter().map(|read| read.value).collect()) == of_clicks(direct), "three_clicks is the same throughout");
 }
 
 /// There are no checkpoints, but the journal and the inputs are whole.
