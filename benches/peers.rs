@@ -1,9 +1,16 @@
 //! Other engines, each in a process of its own: `benches/peers/run` builds and starts them.
 
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+/// How long one may take; the longest takes a minute on an idle machine.
+const LIMIT: Duration = Duration::from_secs(300);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What an engine said about itself.
 #[derive(Clone, Copy, Debug)]
@@ -35,27 +42,53 @@ impl Peers {
         self.missing.as_deref()
     }
 
-    /// Runs one to its end; what it writes to standard error is shown where it fails.
+    /// Runs one to its end; why it has nothing to say, where that is so, with the last that it wrote to standard error.
     pub fn run(&self, arguments: &[&str]) -> Result<Said, String> {
-        let text = self.output(arguments)?;
-        let line = text.lines().last().unwrap_or_default();
-        let said: Value = serde_json::from_str(line).map_err(|error| format!("not run: {arguments:?} says {line:?}: {error}"))?;
-        let number = |name: &str| said[name].as_f64().ok_or_else(|| format!("not run: {arguments:?} says no {name}"));
-        Ok(Said { matches: said["matches"].as_u64().unwrap_or(0), cpu_ns: number("cpu_ns_per_event")?, deploy_ms: number("deploy_ms")? })
-    }
-
-    /// The same for a program that measures nothing.
-    pub fn output(&self, arguments: &[&str]) -> Result<String, String> {
         if let Some(missing) = &self.missing {
             return Err(missing.clone());
         }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/run");
-        let output = Command::new(script).args(arguments).output().map_err(|error| format!("not run: {error}"))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let last = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
-        Err(format!("not run: {arguments:?} ends with {}: {last}", output.status))
+        let text = output(arguments).map_err(|why| format!("not measured: {} {why}", arguments[0]))?;
+        let line = text.lines().last().unwrap_or_default();
+        let said: Value = serde_json::from_str(line).map_err(|error| format!("not measured: {} says {line:?}: {error}", arguments[0]))?;
+        let number = |name: &str| said[name].as_f64().ok_or_else(|| format!("not measured: {} says no {name}", arguments[0]));
+        Ok(Said { matches: said["matches"].as_u64().unwrap_or(0), cpu_ns: number("cpu_ns_per_event")?, deploy_ms: number("deploy_ms")? })
     }
+}
+
+/// What a program writes to standard output.
+fn output(arguments: &[&str]) -> Result<String, String> {
+    let (outputs, errors) = (file()?, file()?);
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/run"));
+    command.args(arguments).stdin(Stdio::null()).stdout(copy(&outputs)?).stderr(copy(&errors)?);
+    let mut child = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
+    let deadline = Instant::now() + LIMIT;
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().and_then(|()| child.wait()).map_err(|error| error.to_string())?;
+            return Err(format!("has not ended after {} s", LIMIT.as_secs()));
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    };
+    if status.success() {
+        return text(outputs);
+    }
+    let errors = text(errors)?;
+    Err(format!("ends with {status}: {}", errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing")))
+}
+
+fn file() -> Result<File, String> {
+    tempfile::tempfile().map_err(|error| error.to_string())
+}
+
+fn copy(file: &File) -> Result<File, String> {
+    file.try_clone().map_err(|error| error.to_string())
+}
+
+fn text(mut file: File) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -102,7 +102,8 @@ fn keys(plan: &Plan, table: &mut Table<'_>) {
         let probe = |of: u64, offset: u64| {
             move |number: u64| {
                 let k = fields(number, of, TYPES).k + offset.cast_signed();
-                Fields { k, typ: 1, amt: 500, at_ms: FIRST_MS + 1 }
+                // Time goes on, so that they are not only held back.
+                Fields { k, typ: 1, amt: 500, at_ms: FIRST_MS + 1 + (number / 10).cast_signed() }
             }
         };
         let events = sized(plan, EVENTS);
