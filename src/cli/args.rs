@@ -36,6 +36,7 @@ pub enum Command {
     Sample(SampleArguments),
     Topics(TopicsArguments),
     Verify(VerifyArguments),
+    Dlq(DlqArguments),
 }
 
 /// How results are shown.
@@ -323,6 +324,53 @@ pub struct VerifyArguments {
     /// How the result is shown: for people, or one JSON object a line
     #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
     pub format: Format,
+}
+
+/// Show the late events and rejected records of a deployment on Kafka, or send them to their inputs again
+///
+/// They stand in output.late_topic and output.rejected_topic, as their producers made them. What is replayed goes to the partition that it came from, key, value and
+/// time untouched, and is marked in one transaction with that: replaying twice sends nothing twice.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  motif dlq --config motif.toml
+  motif dlq --config motif.toml show --code wrong_type --limit 5
+  motif dlq --config motif.toml replay --at rejected/3:17
+  motif dlq --config motif.toml replay --code held_full --topic payments")]
+pub struct DlqArguments {
+    /// What to do
+    #[arg(value_enum, default_value = "list", env = "MOTIF_ACTION")]
+    pub action: DlqAction,
+    /// The configuration file (TOML) of the deployment
+    #[arg(long, value_name = "FILE", env = "MOTIF_CONFIG")]
+    pub config: PathBuf,
+    /// Only letters with this code, such as late or not_json; may be repeated
+    #[arg(long, value_name = "CODE", env = "MOTIF_CODE", value_delimiter = ',')]
+    pub code: Vec<String>,
+    /// Only letters that came from this input topic; may be repeated
+    #[arg(long, value_name = "TOPIC", env = "MOTIF_TOPIC", value_delimiter = ',')]
+    pub topic: Vec<String>,
+    /// Only the letter that stands there; may be repeated
+    #[arg(long, value_name = "TOPIC/PARTITION:OFFSET", env = "MOTIF_AT", value_delimiter = ',')]
+    pub at: Vec<String>,
+    /// With replay: all letters
+    #[arg(long, env = "MOTIF_ALL", conflicts_with_all = ["code", "topic", "at"], value_parser = FalseyValueParser::new())]
+    pub all: bool,
+    /// With show: at most so many
+    #[arg(long, value_name = "N", env = "MOTIF_LIMIT", default_value_t = 20)]
+    pub limit: usize,
+    /// How letters are shown: for people, or one JSON object a line
+    #[arg(long, value_enum, env = "MOTIF_FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum DlqAction {
+    /// Count them, by code and topic
+    List,
+    /// Show each with its reason, place and the beginning of its value
+    Show,
+    /// Send them to their inputs again
+    Replay,
 }
 
 fn parse_time(text: &str) -> Result<EventTime, String> {

@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod deployment;
+mod dlq;
 mod exit;
 mod explain;
 mod files;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Sample(arguments) => sample::sample(&arguments),
         Command::Topics(arguments) => topics::topics(&arguments),
         Command::Verify(arguments) => verify::verify_command(&arguments),
+        Command::Dlq(arguments) => dlq::dlq(&arguments),
     };
     exit::code(outcome)
 }

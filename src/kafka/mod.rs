@@ -11,6 +11,7 @@
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
 //! | `records` | [`TopicReader`]: a partition read once, with keys and headers |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
+//! | `writer` | [`TopicWriter`]: transactions of an operator's command |
 //! | `failure` | which error leaves what behind |
 //! | `ffi` | the calls that the binding lacks; the only unsafe code |
 //!
@@ -28,6 +29,7 @@ mod settings;
 mod survey;
 mod topic_log;
 mod transport;
+mod writer;
 
 pub use admin::Admin;
 pub use records::{TopicReader, TopicRecord, oldest};
@@ -35,3 +37,4 @@ pub use settings::{Identity, Link};
 pub use survey::{Survey, Topics};
 pub use topic_log::TopicLog;
 pub use transport::Member;
+pub use writer::TopicWriter;

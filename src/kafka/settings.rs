@@ -131,6 +131,13 @@ impl Link {
         config
     }
 
+    /// A transactional producer outside of the workers.
+    pub(super) fn writer(&self, name: &str) -> ClientConfig {
+        let mut config = self.producer(Identity { slot: 0, worker: 0 });
+        config.set("transactional.id", format!("{}-{name}", self.group));
+        config
+    }
+
     /// A transactional producer.
     pub(super) fn producer(&self, identity: &Identity) -> ClientConfig {
         let mut config = self.client();

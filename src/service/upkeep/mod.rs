@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `needs` | the topics that a configuration needs |
 //! | `findings` | decision: what is wrong with them |
+//! | `dead_letters` | late events and rejected records, shown and replayed |
 //! | `topics` | looking at them, and making what is missing |
 
+mod dead_letters;
 mod findings;
 mod needs;
 mod topics;
 
+pub use dead_letters::{DeadLetter, LetterPlace, MARK_HEADER, Replayed, Selection, replay_letters, visit_letters};
 pub use findings::{Finding, Severity};
 pub use needs::{Need, Purpose};
 pub use topics::{CannotCreate, CreateOptions, TopicReport, TopicState, create, inspect};

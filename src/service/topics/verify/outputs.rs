@@ -7,6 +7,7 @@ use anyhow::Context;
 use crate::kafka::{Link, TopicReader, TopicRecord};
 use crate::service::topics::journal::OutputKind;
 use crate::service::topics::verify::compare::Out;
+use crate::service::upkeep::MARK_HEADER;
 
 /// A topic that outputs are on.
 #[derive(Clone, Debug)]
@@ -67,6 +68,9 @@ impl Outputs {
         let (topic, reader) = &mut self.readers[place];
         let (topic, partition) = (topic.clone(), self.task % topic.partitions);
         while let Some(record) = reader.take()? {
+            if topic.kind != OutputKind::Match && record.header(MARK_HEADER).is_some() {
+                continue;
+            }
             let at = format!("{}/{partition}, offset {}", topic.name, record.offset);
             let Some((task, epoch, index)) = origin(&record).filter(|(task, ..)| *task < self.tasks && *task % topic.partitions == partition) else {
                 // Of several tasks that share the partition the first tells.
