@@ -131,21 +131,19 @@ impl Link {
         config
     }
 
-    /// A transactional producer outside of the workers.
-    pub(super) fn writer(&self, name: &str) -> ClientConfig {
-        let mut config = self.producer(Identity { slot: 0, worker: 0 });
-        config.set("transactional.id", format!("{}-{name}", self.group));
-        config
+    /// A worker's transactional producer.
+    pub(super) fn producer(&self, identity: &Identity) -> ClientConfig {
+        self.writer(&identity.name())
     }
 
-    /// A transactional producer.
-    pub(super) fn producer(&self, identity: &Identity) -> ClientConfig {
+    /// A transactional producer of this name.
+    pub(super) fn writer(&self, name: &str) -> ClientConfig {
         let mut config = self.client();
         self.add(&mut config, &PRODUCER, &CONSUMER);
         for (name, value) in &FIXED[4..] {
             config.set(*name, *value);
         }
-        config.set("transactional.id", format!("{}-{}", self.group, identity.name()));
+        config.set("transactional.id", format!("{}-{name}", self.group));
         config
     }
 }

@@ -23,8 +23,8 @@ fn go_on(trial: &mut Trial<'_>, time: Duration, share: usize) {
 #[test]
 fn a_broker_that_is_killed_and_comes_back_costs_no_match() {
     let Some(broker) = Broker::own() else { return };
-    let mut trial = Trial::new(&broker, "broker", 12_000, 1);
-    trial.fleet.start(0);
+    let mut trial = Trial::new(&broker, "broker", 12_000, 2);
+    (0..2).for_each(|slot| trial.fleet.start(slot));
     for _ in 0..2 {
         let time = Duration::from_millis(trial.random.random_range(500..2_500));
         go_on(&mut trial, time, 8);
@@ -41,8 +41,8 @@ fn a_broker_that_is_killed_and_comes_back_costs_no_match() {
 #[ignore = "takes minutes"]
 fn three_brokers_killed_in_turn_cost_no_match() {
     let Some(brokers) = Broker::cluster() else { return };
-    let mut trial = Trial::new(&brokers[0], "three brokers", 60_000, 1);
-    trial.fleet.start(0);
+    let mut trial = Trial::new(&brokers[0], "three brokers", 60_000, 3);
+    (0..3).for_each(|slot| trial.fleet.start(slot));
     let rounds = 3;
     for round in 0..rounds {
         for place in [1, 2, 0] {

@@ -31,27 +31,18 @@ pub struct Step {
     pub fault: Fault,
 }
 
-/// How long processes are away.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Away {
-    /// Less than the session: their tasks wait for them.
-    Shortly,
-    /// Frozen ones for longer than the session, killed ones every second time: their tasks go to others.
-    Long,
-}
-
-/// Waves of faults: in each, every one of three processes meets another kind, at once or one after the other.
-pub fn waves(random: &mut ChaCha8Rng, number: usize, away: Away) -> Vec<Step> {
+/// Waves of faults: in each, every one of three processes meets another kind, at once or one after the other. Every second time a killed process stays away for longer
+/// than the session.
+pub fn waves(random: &mut ChaCha8Rng, number: usize) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut begin = millis(random, 2_000, 3_000);
     for wave in 0..number {
         let mut slots = [0, 1, 2];
         slots.shuffle(random);
         let [frozen, killed, ended] = slots;
-        let beyond = if away == Away::Long { SESSION } else { Duration::ZERO };
-        let thawed = beyond + millis(random, 1_000, 2_500);
+        let thawed = SESSION + millis(random, 1_000, 2_500);
         let kill = millis(random, 0, 3_000);
-        let away = if wave % 2 == 0 { millis(random, 0, 1_000) } else { beyond + millis(random, 1_000, 2_000) };
+        let away = if wave % 2 == 0 { millis(random, 0, 1_000) } else { SESSION + millis(random, 1_000, 2_000) };
         let end = millis(random, 0, 5_000);
         let back = end + millis(random, 0, 1_000);
         for (after, slot, fault) in [

@@ -1,4 +1,4 @@
-//! Processes of one deployment, each as if on a machine of its own: its own configuration, state folder and slot.
+//! Processes of one deployment, each as if on a machine of its own: its own configuration, state folder and slot. They share brokers, and the folder of the checkpoints.
 
 use std::fs::File;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -58,6 +58,7 @@ impl Fleet {
             "[service]\nname = \"{group}\"\npatterns = [\"patterns.motif\"]\nstate = \"state-{slot}\"\nepoch_ms = 50\ndurability = \"process\"\n\
              [streams.clicks]\ntopic = \"{clicks}\"\n[streams.orders]\ntopic = \"{orders}\"\n\
              [output]\ntopic = \"{matches}\"\nlate_topic = \"{late}\"\nrejected_topic = \"{rejected}\"\n\
+             [checkpoints]\nurl = \"checkpoints\"\ninterval_ms = 3000\n\
              [kafka]\nbrokers = \"{address}\"\n\
              [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"max.poll.interval.ms\" = \"10000\"\n\"transaction.timeout.ms\" = \"4000\"\n\"client.id\" = \"slot-{slot}\"\n"
         );

@@ -15,8 +15,9 @@ fn answers_that_do_not_come_leave_nothing_in_doubt() {
     let mut proxy = None;
     let broker = Broker::behind(|target| proxy.insert(Proxy::start(listener, address, target)).address.clone());
     let (Some(broker), Some(proxy)) = (broker, proxy) else { return };
-    let mut trial = Trial::new(&broker, "wires", 12_000, 1);
-    trial.fleet.start(0);
+    let mut trial = Trial::new(&broker, "wires", 12_000, 2);
+    (0..2).for_each(|slot| trial.fleet.start(slot));
+    trial.await_shares(&[4, 4]);
     let tricks = [Trick::Swallow, Trick::Delay(Duration::from_millis(900)), Trick::Delay(TOO_LATE), Trick::Cut];
     for api in [END_TXN, TXN_OFFSET_COMMIT] {
         for trick in tricks {
