@@ -68,6 +68,8 @@ pub enum Strictness {
 #[derive(Clone, Debug)]
 pub struct StreamConfig {
     pub origin: Origin,
+    /// The fields that the topic is partitioned by; empty: by what the patterns need, as nobody says otherwise.
+    pub key: Vec<String>,
     /// Counts where the pattern file says no `late after`.
     pub late_after: Option<TimeSpan>,
     /// A partition that is silent for longer holds nothing back; `None`: it does for ever. Never for files.
@@ -215,6 +217,6 @@ impl Config {
 
 impl StreamConfig {
     pub fn from_origin(origin: Origin) -> Self {
-        Self { origin, late_after: None, idle_timeout: None, idle_after: None, timestamp_unit: TimestampUnit::Millis }
+        Self { origin, key: Vec::new(), late_after: None, idle_timeout: None, idle_after: None, timestamp_unit: TimestampUnit::Millis }
     }
 }

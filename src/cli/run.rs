@@ -116,6 +116,14 @@ pub(super) fn check_bindings(config: &Config, program: &Program) -> Result<(), U
         let hint = crate::language::nearest(name, names.iter().copied()).map(|name| format!("; did you mean `{name}`?"));
         return Err(UserFault(format!("[streams.{name}]: the patterns declare no stream `{name}`{}", hint.unwrap_or_default())));
     }
+    for (name, stream) in &config.streams {
+        let fields = program.schema.find(name).map(|id| &program.schema.stream(id).fields).into_iter().flatten();
+        let fields: Vec<&str> = fields.map(|field| field.name.as_str()).collect();
+        if let Some(key) = stream.key.iter().find(|key| !fields.contains(&key.as_str())) {
+            let hint = crate::language::nearest(key, fields.iter().copied()).map(|name| format!("; did you mean `{name}`?"));
+            return Err(UserFault(format!("[streams.{name}]: key: the stream has no field `{key}`{}", hint.unwrap_or_default())));
+        }
+    }
     for pattern in &program.patterns {
         for source in &pattern.sources {
             let name = &program.schema.stream(source.stream).name;

@@ -58,6 +58,8 @@ struct Stream {
     topic: Option<String>,
     #[serde(default)]
     grpc: bool,
+    #[serde(default)]
+    key: Vec<String>,
     late_after: Option<String>,
     idle_timeout: Option<String>,
     idle_after: Option<String>,
@@ -194,8 +196,12 @@ fn check_stream(name: &str, stream: Stream, folder: &Path) -> Result<StreamConfi
         (None, None, true) => Origin::Published,
         _ => return Err(format!("streams.{name}: say one of `file = …`, `topic = …` or `grpc = true`")),
     };
+    if !stream.key.is_empty() && !matches!(origin, Origin::Topic(_)) {
+        return Err(format!("streams.{name}.key: it says what a topic is partitioned by, and this stream comes from none"));
+    }
     Ok(StreamConfig {
         origin,
+        key: stream.key,
         late_after: span("late_after", stream.late_after)?,
         idle_timeout: span("idle_timeout", stream.idle_timeout)?,
         idle_after: span("idle_after", stream.idle_after)?,
@@ -320,6 +326,7 @@ mod tests {
             (&format!("{GOOD}topic = \"t\""), "say one of"),
             (&format!("{GOOD}[output]\ntopic = \"t\""), "need a [kafka] table"),
             (&format!("{GOOD}late_after = \"5\""), "is no duration"),
+            (&format!("{GOOD}key = [\"card\"]"), "comes from none"),
             (&format!("{GOOD}[kafka]\nbrokers = \"b\""), "output.topic"),
             (&format!("{GOOD}[checkpoints]\nurl = \"/c\""), "go with [kafka]"),
             (&format!("{GOOD}[checkpoints]\nurl = \"s3://bucket\""), "s3 is not supported"),

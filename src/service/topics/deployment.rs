@@ -93,6 +93,7 @@ impl Deployment {
         upkeep::refuse_missing(&survey, &program, config, kafka)?;
         upkeep::warn_of_retention(&program, config);
         let tasks = survey.tasks()?;
+        upkeep::refuse_scattered(&program, config, tasks)?;
         let outputs = Outputs::find(&survey, kafka, tasks)?;
         let ends = match until_end {
             UntilEnd::Yes => Some(ends(&*survey, &inputs, tasks)?),

@@ -5,11 +5,13 @@
 //! | `needs` | the topics that a configuration needs |
 //! | `findings` | decision: what is wrong with them |
 //! | `dead_letters` | late events and rejected records, shown and replayed |
+//! | `partitioning` | decision: whether events that belong together meet |
 //! | `topics` | looking at them, and making what is missing |
 
 mod dead_letters;
 mod findings;
 mod needs;
+mod partitioning;
 mod topics;
 
 pub use dead_letters::{DeadLetter, LetterPlace, MARK_HEADER, Replayed, Selection, replay_letters, visit_letters};
@@ -17,4 +19,4 @@ pub use findings::{Finding, Severity};
 pub use needs::{Need, Purpose};
 pub use topics::{CannotCreate, CreateOptions, TopicReport, TopicState, create, inspect};
 
-pub(super) use topics::{link, refuse_missing, warn_of_retention};
+pub(super) use topics::{link, refuse_missing, refuse_scattered, warn_of_retention};

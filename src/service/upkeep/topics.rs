@@ -8,6 +8,7 @@ use crate::pattern::Program;
 use crate::ports::{NewTopic, TopicFacts};
 use crate::service::upkeep::findings::{Facts, Finding, Severity, examine};
 use crate::service::upkeep::needs::{Need, Purpose, needs};
+use crate::service::upkeep::partitioning::partitioning;
 
 /// A topic that the configuration needs.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl TopicReport {
 pub fn inspect(program: &Program, config: &Config) -> anyhow::Result<Vec<TopicReport>> {
     let (admin, needs) = open(program, config)?;
     let facts = facts(&admin, &needs)?;
-    Ok(report(needs, &facts, &[]))
+    Ok(with_partitioning(report(needs.clone(), &facts, &[]), program, config, facts.tasks(&needs)))
 }
 
 /// Makes what is missing, then looks. What exists is left as it is.
@@ -69,7 +70,16 @@ pub fn create(program: &Program, config: &Config, options: CreateOptions) -> any
     let outputs = plan_outputs(&needs, &between, options)?;
     admin.create(&outputs)?;
     let created: Vec<String> = inputs.into_iter().chain(outputs).map(|topic| topic.name).collect();
-    Ok(report(needs.clone(), &facts(&admin, &needs)?, &created))
+    let facts = facts(&admin, &needs)?;
+    Ok(with_partitioning(report(needs.clone(), &facts, &created), program, config, facts.tasks(&needs)))
+}
+
+/// What is wrong between patterns and partitions stands with the first input.
+fn with_partitioning(mut reports: Vec<TopicReport>, program: &Program, config: &Config, tasks: Option<u32>) -> Vec<TopicReport> {
+    if let (Some(first), Some(tasks)) = (reports.iter_mut().find(|report| report.need.is_input()), tasks) {
+        first.findings.extend(partitioning(program, config, tasks));
+    }
+    reports
 }
 
 fn open(program: &Program, config: &Config) -> anyhow::Result<(Admin, Vec<Need>)> {
@@ -93,6 +103,17 @@ pub(in crate::service) fn refuse_missing(survey: &Survey, program: &Program, con
         [topic] => anyhow::bail!("topic {topic} does not exist at {}; {remedy}", kafka.brokers),
         topics => anyhow::bail!("topics {} do not exist at {}; {remedy}", topics.join(", "), kafka.brokers),
     }
+}
+
+/// Before a service starts: patterns whose events would not meet. Says which ones one task has to evaluate alone.
+pub(in crate::service) fn refuse_scattered(program: &Program, config: &Config, tasks: u32) -> anyhow::Result<()> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = partitioning(program, config, tasks).into_iter().partition(|finding| finding.severity == Severity::Error);
+    for warning in warnings {
+        tracing::warn!("{}", warning.what);
+    }
+    let errors: Vec<String> = errors.into_iter().map(|error| error.what).collect();
+    anyhow::ensure!(errors.is_empty(), "{}", errors.join("; "));
+    Ok(())
 }
 
 /// Logs what `motif topics` says of inputs whose records are about to be deleted. The start does not wait for that; where it cannot be told, nothing is said.

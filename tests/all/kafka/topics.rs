@@ -131,3 +131,24 @@ fn history_that_kafka_is_about_to_delete_is_warned_of() {
     let warning = BufReader::new(said).lines().map(|line| line.expect("text")).find(|line| line.contains("retention.ms=-1"));
     assert!(warning.is_some_and(|line| line.contains(&deployment.clicks)), "the service ended without a word");
 }
+
+#[test]
+fn patterns_whose_events_would_not_meet_are_refused_with_what_to_do() {
+    let Some(broker) = broker() else { return };
+    let deployment = Deployment::new(broker);
+    let config = deployment.work.text("motif.toml");
+    deployment.work.must("topics --config motif.toml --create --partitions 2");
+    let keyed = config.replace("[streams.orders]", "key = [\"usr\"]\n[streams.orders]");
+    deployment.work.write("motif.toml", &keyed);
+    let sentence = deployment.work.refusal("run --config motif.toml", 1);
+    assert!(sentence.contains("did you mean `user`?"), "{sentence}");
+    deployment.work.write("motif.toml", keyed.replace("usr", "at"));
+    let sentence = deployment.work.refusal("run --config motif.toml", 2);
+    assert!(sentence.contains("keyed by user") && sentence.contains("partitioned by at"), "{sentence}");
+    assert!(findings(&deployment.topics("").1)[0].contains("partitioned by at"), "motif topics says it too");
+    deployment.work.write("motif.toml", keyed.replace("usr", "user"));
+    deployment.work.must("run --config motif.toml --until-end");
+    deployment.work.write("p.motif", PATTERNS.replace("by user ", ""));
+    let sentence = deployment.work.refusal("run --config motif.toml", 2);
+    assert!(sentence.contains("has no key") && sentence.contains("2 partitions"), "{sentence}");
+}
