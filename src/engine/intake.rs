@@ -50,6 +50,8 @@ pub struct Intake {
     partitions: Vec<Partition>,
     /// By stream: (partition, place in `partitions`), ascending.
     by_stream: Vec<Vec<(u32, usize)>>,
+    /// Where the partition of the last record is.
+    last_place: usize,
     watermark: EventTime,
     /// The watermark as of the last release.
     released: EventTime,
@@ -70,6 +72,7 @@ impl Intake {
             schema,
             limits,
             partitions: Vec::new(),
+            last_place: 0,
             watermark: EventTime::BEGINNING,
             released: EventTime::BEGINNING,
             now: None,
@@ -294,6 +297,16 @@ impl Intake {
     }
 
     fn place_of(&mut self, stream: StreamId, partition: u32) -> usize {
+        // Records come in batches of one partition.
+        let last = self.last_place;
+        if self.partitions.get(last).is_some_and(|last| last.stream == stream && last.number == partition) {
+            return last;
+        }
+        self.last_place = self.look_up(stream, partition);
+        self.last_place
+    }
+
+    fn look_up(&mut self, stream: StreamId, partition: u32) -> usize {
         self.find(stream, partition).unwrap_or_else(|| self.add(stream, partition, Openness::Live))
     }
 

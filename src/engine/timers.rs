@@ -22,6 +22,8 @@ pub(super) struct Timers<T> {
     near: BinaryHeap<Reverse<(EventTime, T)>>,
     /// The bucket that time is in.
     bucket: i64,
+    /// All due: the rest of a bucket that time has passed.
+    due: Vec<(EventTime, T)>,
 }
 
 impl<T> Default for Timers<T>
@@ -29,13 +31,13 @@ where
     T: Ord,
 {
     fn default() -> Self {
-        Self { far: BTreeMap::new(), near: BinaryHeap::new(), bucket: i64::MIN }
+        Self { far: BTreeMap::new(), near: BinaryHeap::new(), bucket: i64::MIN, due: Vec::new() }
     }
 }
 
 impl<T: Ord> Timers<T> {
     pub(super) fn set(&mut self, instant: EventTime, of: T) {
-        let bucket = bucket(instant);
+        let bucket = bucket_of(instant);
         if bucket <= self.bucket {
             self.near.push(Reverse((instant, of)));
         } else {
@@ -46,14 +48,21 @@ impl<T: Ord> Timers<T> {
     /// Takes out one that is due at the instant.
     pub(super) fn next_due(&mut self, instant: EventTime) -> Option<(EventTime, T)> {
         loop {
+            if let Some(due) = self.due.pop() {
+                return Some(due);
+            }
             if self.near.peek().is_some_and(|Reverse((at, _))| *at <= instant) {
                 return self.near.pop().map(|Reverse(due)| due);
             }
             // A bucket is opened once the one before it is through.
-            let first = self.far.first_entry().filter(|first| self.near.is_empty() && *first.key() <= bucket(instant))?;
+            let first = self.far.first_entry().filter(|first| self.near.is_empty() && *first.key() <= bucket_of(instant))?;
             let (bucket, timers) = first.remove_entry();
             self.bucket = bucket;
-            self.near = timers.into_iter().map(Reverse).collect();
+            if bucket < bucket_of(instant) {
+                self.due = timers;
+            } else {
+                self.near = timers.into_iter().map(Reverse).collect();
+            }
         }
     }
 
@@ -63,11 +72,11 @@ impl<T: Ord> Timers<T> {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.near.is_empty() && self.far.is_empty()
+        self.near.is_empty() && self.far.is_empty() && self.due.is_empty()
     }
 }
 
-fn bucket(instant: EventTime) -> i64 {
+fn bucket_of(instant: EventTime) -> i64 {
     instant.micros() >> BUCKET_BITS
 }
 
