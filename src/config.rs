@@ -165,6 +165,8 @@ pub struct GrpcConfig {
 pub struct Limits {
     /// Partial matches of one key and pattern.
     pub runs_per_key_max: u64,
+    /// Matches of one key and pattern that one event or deadline hands out; where there are more, none is.
+    pub matches_per_event_max: u64,
     /// Events held back for the watermark, per task.
     pub held_events_max: usize,
     /// How far ahead of the reference instant an event may be.
@@ -181,6 +183,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             runs_per_key_max: 10_000,
+            matches_per_event_max: 10_000,
             held_events_max: 1_000_000,
             ahead_max: TimeSpan::from_secs(86_400),
             record_bytes_max: 1 << 20,

@@ -3,7 +3,7 @@
 //! A way's deadline is, to acceptance with absences, the latest of theirs (the event before + `for`, or the first event + `within`); else the
 //! earlier of first event + `within` and the event before + the way's gap. Instants are decided one by one, matches before timeouts.
 
-use crate::automaton::runs::{Run, Runs};
+use crate::automaton::runs::{Limits, Run, Runs};
 use crate::automaton::skip::{Complete, Instant, deliver, deliver_timeouts};
 use crate::automaton::watch::{Deadline, Watch};
 use crate::automaton::way_set::WaySet;
@@ -62,12 +62,12 @@ fn after(time: EventTime, span: Option<TimeSpan>) -> EventTime {
 
 impl Runs {
     /// Decides all deadlines at or before `instant`, in their order; what comes out is added to `decided`. At the end of time nothing is left.
-    pub fn expire(&mut self, automaton: &Automaton, instant: EventTime, decided: &mut Vec<Decided>) {
-        self.expire_watched(automaton, instant, decided, &());
+    pub fn expire(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, decided: &mut Vec<Decided>) {
+        self.expire_watched(automaton, limits, instant, decided, &());
     }
 
     /// The same, watched.
-    pub fn expire_watched<W: Watch + ?Sized>(&mut self, automaton: &Automaton, instant: EventTime, decided: &mut Vec<Decided>, watch: &W) {
+    pub fn expire_watched<W: Watch + ?Sized>(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, decided: &mut Vec<Decided>, watch: &W) {
         if automaton.timing.only_within && !automaton.timing.decides && !watch.watches() && self.next <= instant {
             // All ways of a run end together, and nothing comes of it.
             self.alive.retain(|run| run.deadline > instant);
@@ -78,12 +78,14 @@ impl Runs {
             let mut due = Due::default();
             self.alive.retain_mut(|run| run.deadline > at || expire_run(automaton, run, at, &mut due, watch));
 
-            let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: self.dropped };
-            let floor = deliver(automaton, &instant, &mut due.complete, decided);
+            let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: self.dropped, matches_max: limits.matches_max };
+            let delivered = deliver(automaton, &instant, &mut due.complete, decided);
+            let floor = delivered.unwrap_or(None);
             if let Some(floor) = floor {
                 self.alive.retain(|run| floor.spares_run(run));
             }
-            deliver_timeouts(automaton, &instant, floor, due.timed_out, decided);
+            let timed_out = deliver_timeouts(automaton, &instant, floor, due.timed_out, decided);
+            self.dropped += u64::from(delivered.is_err()) + u64::from(timed_out.is_err());
             self.look_over();
         }
         if instant == EventTime::END {

@@ -2,8 +2,8 @@
 //!
 //! A pattern is unrolled into *nodes* (places that take an event) and *ways* (from a node just taken, through what may be left out, to
 //! the next node or to acceptance, with all that the way demands). The automaton is immutable and shared by all keys; [`Runs`] is the state of one key.
-//! This is the plain interpreter: one run per choice of events, and what a condition says of the event alone found out once. Faster ways of
-//! evaluating are held against it.
+//! This is the plain interpreter: one run per choice of events, and what a condition says of the event alone found out once. Where a key has many runs that need not be told
+//! apart they are kept together ([`shared`]), which is held against it; [`Pending`] is either.
 //!
 //! ```text
 //! match probe{2,}: payments where amount < 2        >0 start
@@ -27,6 +27,8 @@
 //! | `deadline` | what time does to it |
 //! | `skip` | which matches of an instant are delivered, in which order, and what they remove |
 //! | `snapshot` | runs as bytes |
+//! | `shared` | partial matches that wait for the same, kept together |
+//! | `pending` | the partial matches of a key, whichever way they are evaluated |
 //! | `watch` | what can be seen of runs at work |
 //!
 //! Invariants: within one key no two runs have chosen the same events under the same steps; what came out once never comes out again.
@@ -42,7 +44,9 @@ mod diagram;
 mod dump;
 mod graph;
 mod moves;
+mod pending;
 mod runs;
+pub mod shared;
 mod skip;
 mod snapshot;
 mod watch;
@@ -56,6 +60,7 @@ use crate::pattern::StepId;
 
 pub use class::{Class, ClassBit};
 pub use diagram::DiagramFormat;
+pub use pending::{Evaluation, Pending, Stepping};
 pub use runs::{Arrival, Limits, Runs, Stepped};
 pub use watch::{Deadline, Role, Watch};
 pub use ways::Automaton;

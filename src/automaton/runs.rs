@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::automaton::chain::Link;
 use crate::automaton::class::Class;
 use crate::automaton::moves::{Hand, Passed, Yield};
-use crate::automaton::skip::{Instant, deliver};
+use crate::automaton::skip::{Instant, TooMany, deliver};
 use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::Automaton;
@@ -20,6 +20,11 @@ use crate::pattern::{ConditionId, Moment};
 pub struct Limits {
     /// Runs that one key of one pattern may hold, unless the pattern says so itself. Above it those that start first are dropped and counted.
     pub runs_max: u64,
+    /// Matches of one key and pattern that one event or deadline may hand out. Where there are more none is, and nothing is removed for them; this counts as one that was
+    /// dropped.
+    pub matches_max: u64,
+    /// Runs that a key may hold one by one; where there are more, and the pattern allows it, they are kept together from then on.
+    pub runs_alone_max: usize,
 }
 
 /// One partial match.
@@ -128,9 +133,11 @@ impl Runs {
         }
         let came_out = !out.complete.is_empty();
         if came_out {
-            let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped };
-            if let Some(floor) = deliver(automaton, &instant, &mut out.complete, decided) {
-                self.alive.retain(|run| floor.spares_run(run));
+            let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped, matches_max: limits.matches_max };
+            match deliver(automaton, &instant, &mut out.complete, decided) {
+                Ok(Some(floor)) => self.alive.retain(|run| floor.spares_run(run)),
+                Ok(None) => {}
+                Err(TooMany) => self.dropped += 1,
             }
             out.complete.clear();
         }
@@ -175,7 +182,7 @@ impl Runs {
         self.alive.len()
     }
 
-    /// How many were dropped for the limit. Forgotten with the key, once it holds no run.
+    /// How many were dropped for the limit, and at how many instants more came out than may be handed out. Forgotten with the key, once it holds no run.
     pub fn runs_dropped(&self) -> u64 {
         self.dropped
     }

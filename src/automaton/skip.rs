@@ -31,7 +31,13 @@ pub(super) struct Instant {
     pub at: EventTime,
     pub by: DecidedBy,
     pub runs_dropped: u64,
+    /// No more than these are handed out.
+    pub matches_max: u64,
 }
+
+/// More came at one instant than may be handed out: nothing has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TooMany;
 
 /// What starts below it is removed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -74,34 +80,54 @@ impl Floor {
 }
 
 /// Delivers the matches of one instant, one by one in order; each may remove later ones. Returns the floor that they raised.
-pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [Complete], decided: &mut Vec<Decided>) -> Option<Floor> {
+pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [Complete], decided: &mut Vec<Decided>) -> Result<Option<Floor>, TooMany> {
     let mut floor = None;
     if complete.is_empty() {
-        return floor;
+        return Ok(floor);
     }
+    let before = decided.len();
     complete.sort_by_key(|complete| complete.start);
     // What starts together is listed in full only if nothing before it has removed it.
     for together in complete.chunk_by(|one, other| one.start == other.start) {
         if floor.is_some_and(|floor: Floor| !floor.spares(together[0].start)) {
             continue;
         }
-        for chosen in in_order(automaton, together) {
+        for (place, chosen) in in_order(automaton, together).into_iter().enumerate() {
             if floor.is_some_and(|floor| !floor.spares(together[0].start)) {
                 break;
             }
+            // What the first of them has not removed counts in full: so whoever lists them may stop at the limit.
+            if place == 1 && together.len() as u64 > instant.matches_max {
+                decided.truncate(before);
+                return Err(TooMany);
+            }
             floor = floor.max(Floor::raised_by(automaton.pattern.skip, &chosen));
+            if (decided.len() - before) as u64 >= instant.matches_max {
+                decided.truncate(before);
+                return Err(TooMany);
+            }
             decided.push(instant.decide(DecidedKind::Match, chosen));
         }
     }
-    floor
+    Ok(floor)
 }
 
 /// Delivers the partial matches that ran out of time at this instant, but for those that its matches have removed.
-pub(super) fn deliver_timeouts(automaton: &Automaton, instant: &Instant, floor: Option<Floor>, mut timed_out: Vec<Complete>, decided: &mut Vec<Decided>) {
+pub(super) fn deliver_timeouts(
+    automaton: &Automaton,
+    instant: &Instant,
+    floor: Option<Floor>,
+    mut timed_out: Vec<Complete>,
+    decided: &mut Vec<Decided>,
+) -> Result<(), TooMany> {
     timed_out.retain(|complete| floor.is_none_or(|floor| floor.spares(complete.start)));
+    if timed_out.len() as u64 > instant.matches_max {
+        return Err(TooMany);
+    }
     for chosen in in_order(automaton, &timed_out) {
         decided.push(instant.decide(DecidedKind::Timeout, chosen));
     }
+    Ok(())
 }
 
 impl Instant {

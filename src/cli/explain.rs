@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::automaton::{Automaton, DiagramFormat};
+use crate::automaton::{Automaton, DiagramFormat, Evaluation};
 use crate::cli::args::{ExplainArguments, View};
 use crate::cli::exit::{Outcome, UserFault};
 use crate::cli::text::{print, say_diagnostics};
@@ -40,7 +40,10 @@ pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Outcome> {
 fn shown(pattern: &Arc<Pattern>, schema: &Schema, view: View) -> String {
     let automaton = || Automaton::compile(pattern.clone());
     match view {
-        View::Words => format!("{}\n", pattern.words(schema)),
+        View::Words => {
+            let automaton = automaton();
+            format!("{}  Evaluated  {}\n\n", pattern.words(schema), Evaluation::of(&automaton).words(&automaton, schema))
+        }
         View::Dump => format!("pattern {}\n{}\n", pattern.name, automaton().dump(schema)),
         View::Graphviz => automaton().diagram(schema, DiagramFormat::Graphviz),
         View::Mermaid => automaton().diagram(schema, DiagramFormat::Mermaid),

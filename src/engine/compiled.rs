@@ -6,7 +6,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::automaton::Automaton;
+use crate::automaton::shared::Workspace;
+use crate::automaton::{Automaton, Evaluation, Limits, Stepping, Watch};
 use crate::engine::index::{Indexes, StreamIndex};
 use crate::engine::matched::Delivery;
 use crate::event::{Event, Key, Value};
@@ -29,6 +30,7 @@ pub struct Compiled {
 pub(super) struct CompiledPattern {
     pub pattern: Arc<Pattern>,
     pub automaton: Automaton,
+    pub evaluation: Evaluation,
     pub delivery: Delivery,
     /// Patterns of the same streams and keys have one table of keys together.
     pub table: usize,
@@ -73,8 +75,10 @@ impl Compiled {
         let mut tables: BTreeMap<String, usize> = BTreeMap::new();
         let mut compile = |pattern: &Arc<Pattern>| {
             let next = tables.len();
+            let automaton = Automaton::compile(pattern.clone());
             CompiledPattern {
-                automaton: Automaton::compile(pattern.clone()),
+                evaluation: Evaluation::of(&automaton),
+                automaton,
                 delivery: Delivery::new(pattern, &program.schema),
                 pattern: pattern.clone(),
                 table: *tables.entry(keyed_by(pattern)).or_insert(next),
@@ -103,6 +107,13 @@ impl Compiled {
     /// The place of the pattern with this version.
     pub(super) fn find(&self, version: u128) -> Option<usize> {
         self.versions.get(&version).copied()
+    }
+}
+
+impl CompiledPattern {
+    /// What stepping a key goes by.
+    pub(super) fn stepping<'a>(&'a self, limits: &'a Limits, workspace: &'a mut Workspace, watch: Option<&'a dyn Watch>) -> Stepping<'a> {
+        Stepping { automaton: &self.automaton, evaluation: &self.evaluation, limits, workspace, watch }
     }
 }
 

@@ -11,7 +11,7 @@
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::automaton::Runs;
+use crate::automaton::Pending;
 use crate::engine::counters::Counters;
 use crate::engine::timers::Timers;
 use crate::engine::windowed::WindowedEvents;
@@ -53,7 +53,7 @@ pub(super) struct Cell {
     is_stored: bool,
     /// Its least timer; the end of time: none.
     timer: EventTime,
-    pub runs: Runs,
+    pub pending: Pending,
     /// `None` where the pattern asks for no windows.
     pub windowed: Option<Box<WindowedEvents>>,
 }
@@ -61,7 +61,7 @@ pub(super) struct Cell {
 /// Of no slot: vacant, or not yet put into one.
 impl Default for Cell {
     fn default() -> Self {
-        Self { slot: SlotId(u32::MAX), pattern: 0, is_changed: false, is_stored: false, timer: EventTime::END, runs: Runs::default(), windowed: None }
+        Self { slot: SlotId(u32::MAX), pattern: 0, is_changed: false, is_stored: false, timer: EventTime::END, pending: Pending::default(), windowed: None }
     }
 }
 
@@ -83,13 +83,13 @@ impl Cell {
 
     /// Neither runs nor events that a window counts.
     pub(super) fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.windowed.as_ref().is_none_or(|windowed| windowed.is_empty())
+        self.pending.is_empty() && self.windowed.as_ref().is_none_or(|windowed| windowed.is_empty())
     }
 
     /// When time next decides or removes something.
     fn next_deadline(&self) -> EventTime {
         let windows = self.windowed.as_ref().map_or(EventTime::END, |windowed| windowed.end());
-        self.runs.next_deadline().map_or(windows, |runs| runs.min(windows))
+        self.pending.next_deadline().map_or(windows, |pending| pending.min(windows))
     }
 
     pub(super) fn is_due(&self, instant: EventTime) -> bool {
@@ -99,15 +99,15 @@ impl Cell {
     /// What holds nothing is as good as new: what the limit dropped is forgotten.
     pub(super) fn forget_if_empty(&mut self, before: &mut Before, counters: &mut Counters) {
         if self.is_empty() {
-            counters.runs_dropped += self.runs.runs_dropped().saturating_sub(before.dropped);
-            self.runs.clear();
+            counters.runs_dropped += self.pending.runs_dropped().saturating_sub(before.dropped);
+            self.pending.clear();
             self.windowed = None;
             before.dropped = 0;
         }
     }
 
     pub(super) fn before(&self) -> Before {
-        Before { runs: self.runs.len(), dropped: self.runs.runs_dropped() }
+        Before { runs: self.pending.len(), dropped: self.pending.runs_dropped() }
     }
 }
 
@@ -158,11 +158,11 @@ impl Keys {
     /// A cell was stepped: notes the change and the next deadline, and lets go of what holds nothing. False if the slot is gone.
     pub(super) fn settle(&mut self, id: CellId, before: Before, counters: &mut Counters) -> bool {
         let cell = self.cell(id);
-        counters.live_runs = counters.live_runs + cell.runs.len() as u64 - before.runs as u64;
-        counters.runs_dropped += cell.runs.runs_dropped().saturating_sub(before.dropped);
+        counters.live_runs = counters.live_runs + cell.pending.len() as u64 - before.runs as u64;
+        counters.runs_dropped += cell.pending.runs_dropped().saturating_sub(before.dropped);
         if cell.is_empty() {
             // Forgets what the limit dropped as well: whether the store still has the key must not show.
-            cell.runs.clear();
+            cell.pending.clear();
             cell.windowed = None;
             if !cell.is_stored {
                 return self.remove(id, counters);
@@ -199,7 +199,7 @@ impl Keys {
             cell.timer = EventTime::END;
             if !cell.is_vacant() && !cell.is_empty() {
                 let before = cell.before();
-                cell.runs = Runs::default();
+                cell.pending.clear();
                 cell.windowed = None;
                 self.settle(id, before, counters);
             }
@@ -237,17 +237,17 @@ impl Keys {
     }
 
     /// Takes up what the store has for a key.
-    pub(super) fn restore(&mut self, pattern: u32, key: &[u8], runs: Runs, windowed: Option<Box<WindowedEvents>>, counters: &mut Counters) {
+    pub(super) fn restore(&mut self, pattern: u32, key: &[u8], pending: Pending, windowed: Option<Box<WindowedEvents>>, counters: &mut Counters) {
         let hash = key_hash(key);
         let known = self.find(hash, key);
         let there = known.and_then(|slot| self.find_cell(slot, pattern));
         let id = there.unwrap_or_else(|| self.put(known, hash, key, pattern, Cell::default(), counters).1);
         let cell = self.cell(id);
         cell.is_stored = true;
-        let before = cell.runs.len();
-        cell.runs = runs;
+        let before = cell.pending.len();
+        cell.pending = pending;
         cell.windowed = windowed;
-        counters.live_runs = counters.live_runs + cell.runs.len() as u64 - before as u64;
+        counters.live_runs = counters.live_runs + cell.pending.len() as u64 - before as u64;
         self.arm(id);
     }
 

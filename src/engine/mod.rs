@@ -104,6 +104,10 @@ pub struct EngineOptions {
     pub shards: usize,
     /// Partial matches that a key of a pattern may hold, unless the pattern says so itself.
     pub runs_per_key_max: u64,
+    /// Those that it may hold one by one; where there are more, and the pattern allows it, they are kept together. What comes out does not depend on it.
+    pub runs_alone_max: usize,
+    /// Matches of one key and pattern that one event or deadline may hand out.
+    pub matches_per_event_max: u64,
     /// Events that may wait for the watermark.
     pub held_events_max: usize,
     /// Far-future times are measured from here.
@@ -114,10 +118,22 @@ pub struct EngineOptions {
     pub timings: Option<Vec<StreamTiming>>,
 }
 
+/// Up to about so many runs cost less one by one.
+pub const RUNS_ALONE_MAX: usize = 16;
+
 /// The limits that hold where nothing is configured; no time is too far ahead.
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { shards: 1, runs_per_key_max: 10_000, held_events_max: 1_000_000, reference: EventTime::END, ahead_max: TimeSpan::ZERO, timings: None }
+        Self {
+            shards: 1,
+            runs_per_key_max: 10_000,
+            runs_alone_max: RUNS_ALONE_MAX,
+            matches_per_event_max: 10_000,
+            held_events_max: 1_000_000,
+            reference: EventTime::END,
+            ahead_max: TimeSpan::ZERO,
+            timings: None,
+        }
     }
 }
 
@@ -134,12 +150,12 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(program: &Program, options: EngineOptions) -> Self {
-        let EngineOptions { shards, runs_per_key_max, held_events_max, reference, ahead_max, timings } = options;
+        let EngineOptions { shards, runs_per_key_max, runs_alone_max, matches_per_event_max, held_events_max, reference, ahead_max, timings } = options;
         assert!(shards > 0, "keys belong to some shard");
         let said = |lateness: Option<TimeSpan>| StreamTiming::of_lateness(lateness.unwrap_or(TimeSpan::ZERO));
         let timings = timings.unwrap_or_else(|| program.schema.streams.iter().map(|stream| said(stream.lateness)).collect());
         let compiled = Arc::new(Compiled::new(program));
-        let limits = Limits { runs_max: runs_per_key_max };
+        let limits = Limits { runs_max: runs_per_key_max, matches_max: matches_per_event_max, runs_alone_max };
         Self {
             judge: Judge::new(compiled.clone()),
             intake: Intake::new(program.schema.clone(), timings, IntakeLimits { held_events_max, reference, ahead_max }),

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::automaton::{Arrival, Class, DecidedKind, Limits, Runs, Stepped, Watch};
+use crate::automaton::shared::Workspace;
+use crate::automaton::{Arrival, Class, DecidedKind, Limits, Pending, Stepped, Stepping, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern, Keying, RouteSource, of_event};
 use crate::engine::counters::Counters;
 use crate::engine::index::Candidate;
@@ -54,6 +55,8 @@ struct Lines {
     /// By table.
     keys: Vec<Keys>,
     stepped: Stepped,
+    /// By pattern.
+    workspaces: Vec<Workspace>,
     /// Memory that is used again: the windows that count the event at hand, and what was asked of them.
     counting: Vec<usize>,
     answers: RefCell<Answers>,
@@ -108,6 +111,7 @@ impl Shard {
                 watch: None,
                 keys: (0..compiled.tables).map(|_| Keys::default()).collect(),
                 stepped: Stepped::default(),
+                workspaces: compiled.patterns.iter().map(|_| Workspace::default()).collect(),
                 counting: Vec::new(),
                 answers: RefCell::default(),
                 key: Vec::new(),
@@ -158,7 +162,7 @@ impl Shard {
         for keys in &mut self.lines.keys {
             keys.take_changed(&mut self.lines.counters, |pattern, key, cell| {
                 let compiled = &self.compiled.patterns[pattern as usize];
-                let value = cell.map(|cell| encode_state(compiled, &cell.runs, cell.windowed.as_deref()));
+                let value = cell.map(|cell| encode_state(compiled, &cell.pending, cell.windowed.as_deref()));
                 out.push(Change { key: entry_key(compiled.pattern.version, key), value });
             });
         }
@@ -183,9 +187,11 @@ impl Shard {
         }
         let compiled = &self.compiled.patterns[place];
         let damaged = |reason| DamagedState { pattern: compiled.pattern.name.clone(), reason };
-        let (runs, windowed) = decode_state(compiled, value).map_err(damaged)?;
+        let Lines { limits, workspaces, .. } = &mut self.lines;
+        let stepping = compiled.stepping(limits, &mut workspaces[place], None);
+        let (pending, windowed) = decode_state(compiled, stepping, value).map_err(damaged)?;
         let pattern = u32::try_from(place).expect("patterns are numbered by 32 bits");
-        self.lines.keys[compiled.table].restore(pattern, key, runs, windowed.map(Box::new), &mut self.lines.counters);
+        self.lines.keys[compiled.table].restore(pattern, key, pending, windowed.map(Box::new), &mut self.lines.counters);
         Ok(Restored::Taken)
     }
 
@@ -285,9 +291,9 @@ impl Lines {
         let plain = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
         let counts = compiled.automaton.may_count(candidate.class) && WindowedEvents::any_counts(windows, standing.event, plain, &mut self.counting);
         let acts = counts || compiled.automaton.may_begin(candidate.class) || self.watch.is_some();
-        let Self { keys, limits, watch, stepped, counting, answers, counters, faults, .. } = self;
-        let mut step =
-            Step { compiled, limits, watch: watch.as_deref(), stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
+        let Self { keys, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
+        let stepping = compiled.stepping(limits, &mut workspaces[candidate.pattern as usize], watch.as_deref());
+        let mut step = Step { compiled, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
         let keys = &mut keys[table];
         if let Some(id) = known.and_then(|slot| keys.find_cell(slot, candidate.pattern)) {
             let cell = keys.cell(id);
@@ -319,10 +325,12 @@ impl Lines {
         while let Some(id) = self.keys[table].next_due(instant) {
             key.clear();
             key.extend_from_slice(self.keys[table].key_of(id));
-            let Self { keys, limits, watch, stepped, answers, counters, faults, .. } = self;
+            let Self { keys, limits, watch, stepped, workspaces, answers, counters, faults, .. } = self;
             let cell = keys[table].cell(id);
-            let compiled = &compiled.patterns[cell.pattern() as usize];
-            let mut step = Step { compiled, limits, watch: watch.as_deref(), stepped, counting: &[], answers, counters, faults, matches };
+            let pattern = cell.pattern() as usize;
+            let compiled = &compiled.patterns[pattern];
+            let stepping = compiled.stepping(limits, &mut workspaces[pattern], watch.as_deref());
+            let mut step = Step { compiled, stepping, stepped, counting: &[], answers, counters, faults, matches };
             let before = cell.before();
             step.expire(cell, &key, instant);
             keys[table].settle(id, before, step.counters);
@@ -334,8 +342,7 @@ impl Lines {
 /// What an event or time does to one cell.
 struct Step<'a> {
     compiled: &'a CompiledPattern,
-    limits: &'a Limits,
-    watch: Option<&'a dyn Watch>,
+    stepping: Stepping<'a>,
     stepped: &'a mut Stepped,
     /// The windows that count the event at hand.
     counting: &'a [usize],
@@ -354,18 +361,12 @@ impl Step<'_> {
         }
         let as_of = AsOf::new(windows, cell.windowed.as_deref(), event.time, self.answers);
         let arrival = Arrival { event, class, moment: Moment { windows: &as_of, stands_as, faults: self.faults } };
-        match self.watch {
-            None => cell.runs.advance(&self.compiled.automaton, self.limits, arrival, self.stepped),
-            Some(watch) => cell.runs.advance_watched(&self.compiled.automaton, self.limits, arrival, self.stepped, watch),
-        }
+        cell.pending.advance(&mut self.stepping, arrival, self.stepped);
         self.deliver(cell, key, Some(event));
     }
 
     fn expire(&mut self, cell: &mut Cell, key: &[u8], instant: EventTime) {
-        match self.watch {
-            None => cell.runs.expire(&self.compiled.automaton, instant, &mut self.stepped.decided),
-            Some(watch) => cell.runs.expire_watched(&self.compiled.automaton, instant, &mut self.stepped.decided, watch),
-        }
+        cell.pending.expire(&mut self.stepping, instant, self.stepped);
         self.deliver(cell, key, None);
         if let Some(windowed) = &mut cell.windowed {
             windowed.expire(instant);
@@ -389,8 +390,8 @@ impl Step<'_> {
     }
 }
 
-/// The state of a key: its runs, and before them the events that windows count, where the pattern asks for windows.
-fn encode_state(compiled: &CompiledPattern, runs: &Runs, windowed: Option<&WindowedEvents>) -> Vec<u8> {
+/// The state of a key: its partial matches, and before them the events that windows count, where the pattern asks for windows.
+fn encode_state(compiled: &CompiledPattern, pending: &Pending, windowed: Option<&WindowedEvents>) -> Vec<u8> {
     let mut value = Vec::new();
     let windows = &compiled.pattern.windows;
     if !windows.is_empty() {
@@ -398,14 +399,14 @@ fn encode_state(compiled: &CompiledPattern, runs: &Runs, windowed: Option<&Windo
         windowed.unwrap_or(&WindowedEvents::new(windows)).encode(windows, &mut bytes);
         write_bytes(&bytes, &mut value);
     }
-    runs.encode(&compiled.automaton, &mut value);
+    pending.encode(&compiled.automaton, &mut value);
     value
 }
 
-fn decode_state(compiled: &CompiledPattern, value: &[u8]) -> Result<(Runs, Option<WindowedEvents>), Malformed> {
+fn decode_state(compiled: &CompiledPattern, mut stepping: Stepping<'_>, value: &[u8]) -> Result<(Pending, Option<WindowedEvents>), Malformed> {
     let windows = &compiled.pattern.windows;
     if windows.is_empty() {
-        return Ok((Runs::decode(&compiled.automaton, value)?, None));
+        return Ok((Pending::decode(&mut stepping, value)?, None));
     }
     let mut reader = Reader::new(value);
     let mut of_windows = Reader::new(reader.bytes("events of windows")?);
@@ -413,8 +414,8 @@ fn decode_state(compiled: &CompiledPattern, value: &[u8]) -> Result<(Runs, Optio
     if !of_windows.is_at_end() {
         return Err(of_windows.malformed("end"));
     }
-    let runs = Runs::decode(&compiled.automaton, reader.rest())?;
-    Ok((runs, Some(windowed).filter(|windowed| !windowed.is_empty())))
+    let pending = Pending::decode(&mut stepping, reader.rest())?;
+    Ok((pending, Some(windowed).filter(|windowed| !windowed.is_empty())))
 }
 
 impl Part {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, write_set_aside};
 use crate::config::{Config, Strictness, TimestampUnit};
-use crate::engine::{Arrival, Change, Compiled, Counters, Intake, IntakeLimits, Interest, Judge, Match, Positions, Shard, StreamTiming, Suppression, Wanted};
+use crate::engine::{
+    Arrival, Change, Compiled, Counters, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, Shard, StreamTiming, Suppression, Wanted,
+};
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
 use crate::ports::{Record, RecordBatch, StateStore, StoreError};
@@ -24,6 +26,7 @@ pub struct TaskOptions {
     /// Threads and parts of the key space, at least 1.
     pub shards: usize,
     pub runs_per_key_max: u64,
+    pub matches_per_event_max: u64,
     pub held_events_max: usize,
     /// Far-future times are measured from here.
     pub reference: EventTime,
@@ -130,6 +133,7 @@ impl TaskOptions {
         Self {
             shards: config.workers.max(1),
             runs_per_key_max: config.limits.runs_per_key_max,
+            matches_per_event_max: config.limits.matches_per_event_max,
             held_events_max: config.limits.held_events_max,
             reference,
             ahead_max: config.limits.ahead_max,
@@ -161,7 +165,8 @@ impl Task {
         });
         let compiled = Arc::new(Compiled::new(program));
         let judges = (0..options.shards.max(1)).map(|_| Judge::new(compiled.clone())).collect();
-        let limits = crate::automaton::Limits { runs_max: options.runs_per_key_max };
+        let limits =
+            crate::automaton::Limits { runs_max: options.runs_per_key_max, matches_max: options.matches_per_event_max, runs_alone_max: RUNS_ALONE_MAX };
         let shards = (0..options.shards).map(|shard| Shard::new(compiled.clone(), shard, options.shards, limits));
         Self {
             program: program.clone(),

@@ -75,7 +75,13 @@ struct Line {
 impl Line {
     fn of(clauses: &str) -> Self {
         let automaton = Automaton::compile(compiled(clauses).program.patterns[0].clone());
-        Self { automaton, runs: Runs::default(), limits: Limits { runs_max: 10_000 }, stepped: Stepped::default(), count: 0 }
+        Self {
+            automaton,
+            runs: Runs::default(),
+            limits: Limits { runs_max: 10_000, matches_max: 10_000, runs_alone_max: usize::MAX },
+            stepped: Stepped::default(),
+            count: 0,
+        }
     }
 
     fn comes(&mut self, kind: &str) {
@@ -84,7 +90,7 @@ impl Line {
         let fields = [Value::Int(number), Value::text(kind), Value::Int(0), Value::Timestamp(time)];
         let event = Event { stream: StreamId(0), partition: 0, offset: self.count, time, fields: fields.into() };
         self.count += 1;
-        self.runs.expire(&self.automaton, time, &mut self.stepped.decided);
+        self.runs.expire(&self.automaton, &self.limits, time, &mut self.stepped.decided);
         let faults = Cell::new(0);
         let class = self.automaton.class_of(&event, &faults);
         let arrival = Arrival { event: &Arc::new(event), class, moment: Moment::plain(&faults) };

@@ -1,6 +1,6 @@
 //! The conformance cases: a pattern as text, events as they arrive, and exactly what comes out (`tests/conformance/README.md`).
 //!
-//! Each case goes the way that a run goes: its text through the compiler into the engine. Event by event, in one batch, cut at every position with its state
+//! Each case goes the way that a run goes: its text through the compiler into the engine. Event by event, in one batch, with partial matches kept together from the first on, cut at every position with its state
 //! restored from stored bytes into a new engine, and with events in another order of arrival that the watermarks allow. `MOTIF_CONFORMANCE` names another folder of
 //! `*.jsonl` files to run instead of the project's own.
 
@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use motif::automaton::DecidedKind;
-use motif::engine::{Change, Effect, Engine, EngineOptions, Input, Positions};
+use motif::engine::{Change, Effect, Engine, EngineOptions, Input, Positions, RUNS_ALONE_MAX};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Severity, Source, compile};
 use motif::pattern::{Pattern, Program};
@@ -85,11 +85,13 @@ fn check(case: &Case) -> Result<(), String> {
     let mut expected = case.expect.clone();
     expected.sort();
     let program = program_of(case).map_err(|problem| failure(case, "compiled", &expected, &problem))?;
-    let ways: [(&str, &dyn Fn() -> Vec<Expected>); 5] = [
-        ("one by one", &|| run(&program, &arrivals(case))),
+    let ways: [(&str, &dyn Fn() -> Vec<Expected>); 7] = [
+        ("one by one", &|| run(&program, &arrivals(case), RUNS_ALONE_MAX)),
+        ("kept together", &|| run(&program, &arrivals(case), 0)),
         ("in one batch", &|| run_in_one_batch(&program, &arrivals(case))),
-        ("cut and restored at every position", &|| run_with_cuts(case)),
-        ("in another order that the watermarks allow", &|| run(&program, &reordered(case))),
+        ("cut and restored at every position", &|| run_with_cuts(case, RUNS_ALONE_MAX)),
+        ("kept together, cut and restored at every position", &|| run_with_cuts(case, 0)),
+        ("in another order that the watermarks allow", &|| run(&program, &reordered(case), RUNS_ALONE_MAX)),
         ("read by brute force", &|| read_by_brute_force(&program.patterns[0], case)),
     ];
     for (way, run) in ways {
@@ -127,14 +129,14 @@ fn listed(expected: &[Expected]) -> String {
     expected.iter().map(|one| format!("  {one:?}\n")).collect()
 }
 
-fn engine(program: &Program) -> Engine {
-    let mut engine = Engine::new(program, EngineOptions::default());
+fn engine(program: &Program, runs_alone_max: usize) -> Engine {
+    let mut engine = Engine::new(program, EngineOptions { runs_alone_max, ..EngineOptions::default() });
     engine.apply(Input::Open { stream: STREAM, partition: 0 }, &mut Vec::new());
     engine
 }
 
-fn run(program: &Program, inputs: &[Input]) -> Vec<Expected> {
-    let (mut engine, mut effects) = (engine(program), Vec::new());
+fn run(program: &Program, inputs: &[Input], runs_alone_max: usize) -> Vec<Expected> {
+    let (mut engine, mut effects) = (engine(program, runs_alone_max), Vec::new());
     for input in inputs {
         engine.apply(input.clone(), &mut effects);
     }
@@ -144,18 +146,18 @@ fn run(program: &Program, inputs: &[Input]) -> Vec<Expected> {
 
 fn run_in_one_batch(program: &Program, inputs: &[Input]) -> Vec<Expected> {
     let mut effects = Vec::new();
-    engine(program).apply_batch(inputs.iter().cloned().chain([Input::End]), &mut effects);
+    engine(program, RUNS_ALONE_MAX).apply_batch(inputs.iter().cloned().chain([Input::End]), &mut effects);
     what_came_out(effects)
 }
 
 /// After every input all that is left is the store's bytes and the positions: a program compiled anew takes them up in a new engine, and the source is read again.
-fn run_with_cuts(case: &Case) -> Vec<Expected> {
+fn run_with_cuts(case: &Case, runs_alone_max: usize) -> Vec<Expected> {
     let inputs = arrivals(case);
     let (mut store, mut effects) = (BTreeMap::new(), Vec::new());
     let mut positions = Positions::default();
     for (place, input) in inputs.iter().enumerate() {
         let program = program_of(case).expect("it compiled before");
-        let mut engine = engine(&program);
+        let mut engine = engine(&program, runs_alone_max);
         if place > 0 {
             take_up(&mut engine, &store, &positions, &inputs[..place]);
         }
@@ -164,7 +166,7 @@ fn run_with_cuts(case: &Case) -> Vec<Expected> {
         positions = engine.positions();
     }
     let program = program_of(case).expect("it compiled before");
-    let mut engine = engine(&program);
+    let mut engine = engine(&program, runs_alone_max);
     take_up(&mut engine, &store, &positions, &inputs);
     engine.apply(Input::End, &mut effects);
     flush(&mut engine, &mut store);

@@ -23,6 +23,7 @@ mod printer;
 mod reference;
 mod sample;
 mod sample_command;
+mod shared;
 mod store;
 mod test_command;
 mod workplace;

@@ -21,6 +21,7 @@ pub(super) struct PatternSet {
     /// The texts of the pattern files, in order of their paths. The paths are left out: they differ from machine to machine.
     texts: Vec<String>,
     runs_per_key_max: u64,
+    matches_per_event_max: u64,
     held_events_max: usize,
     ahead_max_us: i64,
     record_bytes_max: usize,
@@ -62,6 +63,7 @@ impl PatternSet {
         Self {
             texts: sources.iter().map(|source| source.text.clone()).collect(),
             runs_per_key_max: config.limits.runs_per_key_max,
+            matches_per_event_max: config.limits.matches_per_event_max,
             held_events_max: config.limits.held_events_max,
             ahead_max_us: config.limits.ahead_max.micros(),
             record_bytes_max: config.limits.record_bytes_max,
@@ -128,6 +130,7 @@ impl Evaluation {
         TaskOptions {
             shards: 1,
             runs_per_key_max: self.set.runs_per_key_max,
+            matches_per_event_max: self.set.matches_per_event_max,
             held_events_max: self.set.held_events_max,
             reference,
             ahead_max: TimeSpan::from_micros(self.set.ahead_max_us),
@@ -180,6 +183,7 @@ mod tests {
         for other in [
             set(&TEXT.replace("1h", "2h"), |_| {}),
             set(TEXT, |config| config.limits.runs_per_key_max = 3),
+            set(TEXT, |config| config.limits.matches_per_event_max = 3),
             set(TEXT, |config| config.limits.record_bytes_max = 3),
             set(TEXT, |config| config.streams.get_mut("clicks").expect("there").timestamp_unit = TimestampUnit::Seconds),
         ] {

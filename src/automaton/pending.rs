@@ -1,0 +1,186 @@
+//! The partial matches of one pattern and key, whichever way they are evaluated.
+//!
+//! Every key begins with runs: few of them take less memory and time than what is needed to keep them together. Where they become many, and the pattern allows it
+//! ([`Evaluation`]), they are kept together from then on, until there is none left. Where someone watches they stay runs: what is kept together shows nothing of single ones.
+
+use crate::automaton::dump::Printer;
+use crate::automaton::runs::{Arrival, Limits, Runs, Stepped};
+use crate::automaton::shared::{CONDITIONS_MAX, Choices, Plan, Rules, SPANS_MAX, Unshared, Workspace};
+use crate::automaton::watch::Watch;
+use crate::automaton::ways::Automaton;
+use crate::event::binary::Malformed;
+use crate::event::{EventTime, Schema};
+
+/// How a pattern is evaluated.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Evaluation {
+    /// Each partial match by itself.
+    RunByRun(Unshared),
+    /// What waits for the same together.
+    Together(Plan),
+}
+
+impl Evaluation {
+    pub fn of(automaton: &Automaton) -> Self {
+        Plan::new(automaton).map_or_else(Self::RunByRun, Self::Together)
+    }
+
+    /// Which way, and what decides it, in words.
+    pub fn words(&self, automaton: &Automaton, schema: &Schema) -> String {
+        let why = match self {
+            Self::Together(_) => {
+                return "together where a key has many partial matches: memory and time then grow with the events they hold, not with how many they are"
+                    .to_owned();
+            }
+            Self::RunByRun(Unshared::LooksBack(condition)) => {
+                format!("{} looks at what was chosen before", Printer { automaton, schema }.condition(*condition))
+            }
+            Self::RunByRun(Unshared::LimitRuns) => "`limit runs` counts them".to_owned(),
+            Self::RunByRun(Unshared::Conditions(count)) => {
+                format!("there are {count} different conditions, and together at most {CONDITIONS_MAX} can be looked at")
+            }
+            Self::RunByRun(Unshared::Spans(count)) => {
+                format!("there are {count} different lengths of time, and together at most {SPANS_MAX} can be waited for")
+            }
+        };
+        format!("each partial match by itself: {why}")
+    }
+}
+
+/// What stepping the keys of one pattern goes by, and what it uses.
+#[derive(Debug)]
+pub struct Stepping<'a> {
+    pub automaton: &'a Automaton,
+    pub evaluation: &'a Evaluation,
+    pub limits: &'a Limits,
+    pub workspace: &'a mut Workspace,
+    pub watch: Option<&'a dyn Watch>,
+}
+
+/// The partial matches of one pattern and key. Where there is none, nothing needs to be kept.
+#[derive(Clone, Debug)]
+pub enum Pending {
+    Runs(Runs),
+    Choices(Box<Choices>),
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self::Runs(Runs::default())
+    }
+}
+
+impl Pending {
+    /// The event comes in the key's line. Whatever it completes is added to what was decided, in the order of delivery.
+    ///
+    /// Deadlines at or before its time have been expired before.
+    pub fn advance(&mut self, stepping: &mut Stepping<'_>, arrival: Arrival<'_>, stepped: &mut Stepped) {
+        let Stepping { automaton, limits, watch, .. } = stepping;
+        match (&mut *self, *watch) {
+            (Self::Runs(runs), None) => {
+                runs.advance(automaton, limits, arrival, stepped);
+                if runs.len() > limits.runs_alone_max {
+                    self.keep_together(stepping, arrival.event.time);
+                }
+            }
+            (Self::Runs(runs), Some(watch)) => runs.advance_watched(automaton, limits, arrival, stepped, watch),
+            (Self::Choices(choices), _) => {
+                let (rules, workspace, limits) = stepping.together();
+                choices.advance(rules, workspace, limits, arrival, &mut stepped.decided);
+            }
+        }
+    }
+
+    /// Decides all deadlines at or before `instant`, in their order; what comes out is added to what was decided. At the end of time nothing is left.
+    pub fn expire(&mut self, stepping: &mut Stepping<'_>, instant: EventTime, stepped: &mut Stepped) {
+        let Stepping { automaton, limits, watch, .. } = stepping;
+        match (self, *watch) {
+            (Self::Runs(runs), None) => runs.expire(automaton, limits, instant, &mut stepped.decided),
+            (Self::Runs(runs), Some(watch)) => runs.expire_watched(automaton, limits, instant, &mut stepped.decided, watch),
+            (Self::Choices(choices), _) => {
+                let (rules, workspace, limits) = stepping.together();
+                choices.expire(rules, workspace, limits, instant, &mut stepped.decided);
+            }
+        }
+    }
+
+    /// When time next decides or removes something; `None` if only events can.
+    pub fn next_deadline(&self) -> Option<EventTime> {
+        match self {
+            Self::Runs(runs) => runs.next_deadline(),
+            Self::Choices(choices) => choices.next_deadline(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Runs(runs) => runs.is_empty(),
+            Self::Choices(choices) => choices.is_empty(),
+        }
+    }
+
+    /// How many runs there are, or groups of choices.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Runs(runs) => runs.len(),
+            Self::Choices(choices) => choices.len(),
+        }
+    }
+
+    /// How many were lost to a limit. Forgotten with the key, once it holds none.
+    pub fn runs_dropped(&self) -> u64 {
+        match self {
+            Self::Runs(runs) => runs.runs_dropped(),
+            Self::Choices(choices) => choices.runs_dropped(),
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        match self {
+            Self::Runs(runs) => runs.clear(),
+            // As it began: whether the store still has something for the key must not show.
+            Self::Choices(_) => *self = Self::default(),
+        }
+    }
+
+    /// Appends the partial matches as bytes that [`Pending::decode`] reads with an automaton of the same pattern version.
+    pub fn encode(&self, automaton: &Automaton, out: &mut Vec<u8>) {
+        match self {
+            Self::Runs(runs) => runs.encode(automaton, out),
+            Self::Choices(choices) => choices.encode(automaton, out),
+        }
+    }
+
+    /// Reads what [`Pending::encode`] wrote, to the last byte, whichever way it was evaluated then.
+    ///
+    /// # Errors
+    ///
+    /// The bytes were written by something else, or with another pattern.
+    pub fn decode(stepping: &mut Stepping<'_>, bytes: &[u8]) -> Result<Self, Malformed> {
+        match stepping.evaluation {
+            Evaluation::Together(_) if Choices::wrote(bytes) => {
+                let (rules, workspace, _) = stepping.together();
+                Choices::decode(rules, workspace, bytes).map(Box::new).map(Self::Choices)
+            }
+            Evaluation::Together(_) | Evaluation::RunByRun(_) => Runs::decode(stepping.automaton, bytes).map(Self::Runs),
+        }
+    }
+}
+
+impl Pending {
+    #[cold]
+    fn keep_together(&mut self, stepping: &mut Stepping<'_>, now: EventTime) {
+        if let (Self::Runs(runs), Evaluation::Together(_)) = (&*self, stepping.evaluation) {
+            let (rules, workspace, _) = stepping.together();
+            *self = Self::Choices(Box::new(Choices::of_runs(runs, rules, workspace, now)));
+        }
+    }
+}
+
+impl Stepping<'_> {
+    fn together(&mut self) -> (Rules<'_>, &mut Workspace, &Limits) {
+        let Evaluation::Together(plan) = self.evaluation else { unreachable!("choices are kept together where the pattern says so") };
+        (Rules { automaton: self.automaton, plan }, self.workspace, self.limits)
+    }
+}

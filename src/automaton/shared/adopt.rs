@@ -1,0 +1,90 @@
+//! From runs to choices: a key whose runs have become many goes on with them kept together.
+
+use std::sync::Arc;
+
+use crate::automaton::chain::Link;
+use crate::automaton::runs::{Run, Runs};
+use crate::automaton::shared::bag::{Bags, Group};
+use crate::automaton::shared::choices::{Choices, Growth, Workspace};
+use crate::automaton::shared::list::List;
+use crate::automaton::shared::moves::Rules;
+use crate::automaton::shared::sets::{Made, Nth, SetId};
+use crate::automaton::shared::situation::Outline;
+use crate::event::{Event, EventTime, Lookup};
+use crate::pattern::StepId;
+
+/// Links of runs as sets. By address: asked, never iterated.
+#[derive(Default)]
+struct Adopted(Lookup<usize, SetId>);
+
+impl Choices {
+    /// The same partial matches, right after an event at `now`.
+    pub(in crate::automaton) fn of_runs(runs: &Runs, rules: Rules<'_>, workspace: &mut Workspace, now: EventTime) -> Self {
+        let mut choices = Self { events: events_of(&runs.alive), dropped: runs.dropped, ..Self::default() };
+        choices.move_window(rules.plan, now);
+        let mut adopted = Adopted::default();
+        for run in &runs.alive {
+            let set = adopted.set(&run.chain, &mut choices);
+            choices.adopt(run, set, rules, workspace, now);
+        }
+        let made = choices.sets.len() as u64;
+        choices.growth = Growth { reached: made, made };
+        choices.find_next(rules.plan);
+        choices
+    }
+
+    fn adopt(&mut self, run: &Run, set: SetId, rules: Rules<'_>, workspace: &mut Workspace, now: EventTime) {
+        let last = run.chain.event.time;
+        let age = rules.plan.spans.partition_point(|span| last.plus(*span) <= now) as u16;
+        let marks = run.marks();
+        let mut ways = Vec::with_capacity(run.ways.len());
+        run.ways.for_each(|way| ways.push(way));
+        let outline = Outline { ways, is_fresh: run.fresh, is_told: run.matched || run.timed_out, age, inside: marks.inside, broken: marks.broken };
+        let situation = workspace.table.situation(outline.normal(rules.automaton, rules.plan), rules);
+        let from = rules.plan.window.map_or(0, |span| self.events.partition_point(|event| event.time.plus(span) <= last) as Nth);
+        let group = Group { start: self.sets.latest(set), last: self.nth(&run.chain.event), from, list: List::of(set) };
+        self.bags.put(&situation, group, &mut self.sets, self.cut, rules.plan);
+        if let Some(span) = rules.plan.window {
+            let end = run.start.plus(span);
+            let is_later = self.clean_at == EventTime::END || self.clean_at < end;
+            self.clean_at = if end > now && is_later { end } else { self.clean_at };
+        }
+    }
+
+    fn nth(&self, event: &Arc<Event>) -> Nth {
+        let place = self.events.binary_search_by_key(&event.place(), |event| event.place());
+        place.expect("every event of the runs is listed") as Nth
+    }
+}
+
+impl Adopted {
+    /// The set of the choice that ends with this link; what comes before it is made first.
+    fn set(&mut self, tip: &Arc<Link>, choices: &mut Choices) -> SetId {
+        let mut new = Vec::new();
+        let (mut at, mut before) = (Some(tip), None);
+        while let Some(link) = at {
+            before = self.0.get(&Arc::as_ptr(link).addr()).copied();
+            if before.is_some() {
+                break;
+            }
+            new.push(link);
+            at = link.parent.as_ref();
+        }
+        for link in new.into_iter().rev() {
+            let (step, event): (StepId, Nth) = (link.step, choices.nth(&link.event));
+            let made = before.map_or(Made::First { event, step }, |before| Made::Take { before, event, step });
+            let set = choices.sets.push(made);
+            self.0.insert(Arc::as_ptr(link).addr(), set);
+            before = Some(set);
+        }
+        before.expect("a chain has at least one link")
+    }
+}
+
+/// What the runs have chosen, in line order.
+fn events_of(runs: &[Run]) -> Vec<Arc<Event>> {
+    let mut events: Vec<Arc<Event>> = runs.iter().flat_map(|run| run.chain.links().map(|link| link.event.clone())).collect();
+    events.sort_unstable_by_key(|event| event.place());
+    events.dedup_by_key(|event| event.place());
+    events
+}

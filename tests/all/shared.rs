@@ -1,0 +1,194 @@
+//! Partial matches kept together decide what plain runs decide: random patterns on random streams, side by side, event by event.
+//!
+//! And each way: cut after every event and taken up from stored bytes, with moves forgotten and memory compacted all the time; the bytes are those of a key that was never cut.
+//!
+//! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many cases to try. What fails is shrunk and printed.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use motif::automaton::shared::Workspace;
+use motif::automaton::{Arrival, Automaton, Decided, Evaluation, Limits, Pending, Runs, Stepped, Stepping};
+use motif::event::{Event, EventTime};
+use motif::language::{Severity, Source, compile};
+use motif::pattern::Moment;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::oracle::random;
+use crate::oracle::sketch::{SCHEMA, Sketch, smaller};
+
+const CASES: u64 = 4_000;
+const PLENTY: u64 = 1_000_000;
+/// A case with more runs at a time is passed over.
+const RUNS_MAX: usize = 3_000;
+
+#[test]
+fn choices_kept_together_decide_what_runs_decide() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    println!("MOTIF_TEST_SEED={seed}");
+    let mut same = 0;
+    let mut decisions = 0;
+    let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
+    for case in 0..cases {
+        let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(case));
+        let (sketch, events) = (random::sketch(&mut random), random::events(&mut random));
+        let matches_max = if random.random_bool(0.2) { random.random_range(0..5) } else { PLENTY };
+        let limits = Limits { runs_max: PLENTY, matches_max, runs_alone_max: random.random_range(0..6) };
+        match judge(&sketch, &events, limits) {
+            Verdict::NotTaken => {}
+            Verdict::Same(count) => {
+                same += 1;
+                decisions += count;
+            }
+            Verdict::Differs(_) => panic!("seed {seed}, case {case}: {}", shrunk(sketch, events, limits)),
+        }
+    }
+    println!("{same} patterns, {decisions} decisions");
+    assert!(same > cases / 4 && decisions as u64 > cases / 2, "something happens");
+}
+
+enum Verdict {
+    /// Not a pattern, or not one that this is for, or too much for runs.
+    NotTaken,
+    Same(usize),
+    Differs(String),
+}
+
+fn judge(sketch: &Sketch, events: &[Event], limits: Limits) -> Verdict {
+    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: format!("{SCHEMA}{sketch}") }]);
+    if compiled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Verdict::NotTaken;
+    }
+    let automaton = Automaton::compile(compiled.program.patterns[0].clone());
+    let evaluation = Evaluation::of(&automaton);
+    if matches!(evaluation, Evaluation::RunByRun(_)) || !automaton.pattern().windows.is_empty() {
+        return Verdict::NotTaken;
+    }
+    let events: Vec<Arc<Event>> = events.iter().cloned().map(Arc::new).collect();
+    compare(Rules { automaton: &automaton, evaluation: &evaluation, limits: &limits }, &events)
+}
+
+fn arrival<'a>(automaton: &Automaton, event: &'a Arc<Event>, faults: &'a Cell<u64>) -> Arrival<'a> {
+    Arrival { event, class: automaton.class_of(event, faults), moment: Moment::plain(faults) }
+}
+
+/// What keys are stepped by.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    automaton: &'a Automaton,
+    evaluation: &'a Evaluation,
+    limits: &'a Limits,
+}
+
+impl<'a> Rules<'a> {
+    fn stepping(self, workspace: &'a mut Workspace) -> Stepping<'a> {
+        Stepping { automaton: self.automaton, evaluation: self.evaluation, limits: self.limits, workspace, watch: None }
+    }
+}
+
+/// One key, in one of the ways.
+struct Key {
+    pending: Pending,
+    workspace: Workspace,
+    stepped: Stepped,
+    is_cut: bool,
+}
+
+impl Key {
+    fn new(workspace: Workspace, is_cut: bool) -> Self {
+        Self { pending: Pending::default(), workspace, stepped: Stepped::default(), is_cut }
+    }
+
+    fn comes(&mut self, rules: Rules<'_>, instant: EventTime, event: Option<&Arc<Event>>) {
+        self.pending.expire(&mut rules.stepping(&mut self.workspace), instant, &mut self.stepped);
+        if let Some(event) = event {
+            let faults = Cell::new(0);
+            self.pending.advance(&mut rules.stepping(&mut self.workspace), arrival(rules.automaton, event, &faults), &mut self.stepped);
+        }
+        if self.pending.is_empty() {
+            self.pending.clear();
+        }
+        if self.is_cut {
+            self.workspace = Workspace::cramped();
+            let bytes = self.bytes(rules);
+            self.pending = Pending::decode(&mut rules.stepping(&mut self.workspace), &bytes).expect("what was just written");
+        }
+    }
+
+    fn bytes(&self, rules: Rules<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.pending.encode(rules.automaton, &mut bytes);
+        bytes
+    }
+}
+
+fn compare(rules: Rules<'_>, events: &[Arc<Event>]) -> Verdict {
+    let (mut runs, mut stepped) = (Runs::default(), Stepped::default());
+    let at_once = Limits { runs_alone_max: 0, ..*rules.limits };
+    let mut keys = [
+        (Key::new(Workspace::default(), false), Rules { limits: &at_once, ..rules }),
+        (Key::new(Workspace::cramped(), false), rules),
+        (Key::new(Workspace::cramped(), true), rules),
+    ];
+    let mut count = 0;
+    for event in events.iter().map(Some).chain([None]) {
+        let instant = event.map_or(EventTime::END, |event| event.time);
+        runs.expire(rules.automaton, rules.limits, instant, &mut stepped.decided);
+        if let Some(event) = event {
+            runs.advance(rules.automaton, rules.limits, arrival(rules.automaton, event, &Cell::new(0)), &mut stepped);
+        }
+        if runs.len() > RUNS_MAX {
+            return Verdict::NotTaken;
+        }
+        if runs.is_empty() {
+            runs.clear();
+        }
+        let expected: Vec<String> = stepped.decided.drain(..).map(|decided| told(&decided)).collect();
+        count += expected.len();
+        for (key, rules) in &mut keys {
+            key.comes(*rules, instant, event);
+            let got: Vec<String> = key.stepped.decided.drain(..).map(|decided| told(&decided)).collect();
+            if got != expected {
+                let at_ms = instant.micros() / 1_000;
+                return Verdict::Differs(format!("at {at_ms}ms, cut {}: expected\n{}\ngot\n{}", key.is_cut, expected.join("\n"), got.join("\n")));
+            }
+            if !plainly_empty(&runs, key) {
+                return Verdict::Differs(format!("at {}ms {} groups for {} runs", instant.micros() / 1_000, key.pending.len(), runs.len()));
+            }
+        }
+        let [_, (plain, _), (cut, _)] = &keys;
+        if plain.bytes(rules) != cut.bytes(rules) {
+            return Verdict::Differs(format!("at {}ms other bytes:\n{:?}\n{:?}", instant.micros() / 1_000, plain.pending, cut.pending));
+        }
+    }
+    Verdict::Same(count)
+}
+
+/// Whoever has no runs has no choices, but for those that a cleaning at the end of the window is still to remove.
+fn plainly_empty(runs: &Runs, key: &Key) -> bool {
+    !runs.is_empty() || key.pending.is_empty() || key.pending.next_deadline().is_some()
+}
+
+fn told(decided: &Decided) -> String {
+    let chosen: Vec<String> = decided.chosen.iter().map(|(step, event)| format!("{}={}", step.0, event.offset)).collect();
+    format!("  {:?} {:?} at {}ms: {}, {} lost before", decided.kind, decided.by, decided.at.micros() / 1_000, chosen.join(" "), decided.runs_dropped)
+}
+
+fn shrunk(mut sketch: Sketch, mut events: Vec<Event>, limits: Limits) -> String {
+    let differs = |sketch: &Sketch, events: &[Event]| matches!(judge(sketch, events, limits), Verdict::Differs { .. });
+    loop {
+        let fewer = (0..events.len()).map(|place| [&events[..place], &events[place + 1..]].concat());
+        if let Some(found) = fewer.into_iter().find(|fewer| differs(&sketch, fewer)) {
+            events = found;
+        } else if let Some(found) = smaller(&sketch).into_iter().find(|smaller| differs(smaller, &events)) {
+            sketch = found;
+        } else {
+            break;
+        }
+    }
+    let Verdict::Differs(difference) = judge(&sketch, &events, limits) else { unreachable!("it differed before") };
+    let listed: Vec<String> = events.iter().map(|event| format!("  {}: {}ms {:?}", event.offset, event.time.micros() / 1_000, event.fields)).collect();
+    format!("\n{sketch}\n{}\n{difference}", listed.join("\n"))
+}
