@@ -337,6 +337,14 @@ impl Simulation {
     }
 }
 
+/// A number under its name.
+type Count = (&'static str, fn(&MetricsSnapshot) -> u64);
+
+#[expect(clippy::print_stdout, reason = "what was tested is told with the test")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -353,7 +361,7 @@ fn failures_at_every_step_neither_lose_nor_double_a_match() {
         let (outcome, simulation) = Simulation::new(seed, FAULTS, WORKERS).run();
         assert_eq!(outcome, undisturbed, "MOTIF_TEST_SEED={seed}");
         assert_eq!(simulation.total(|metrics| metrics.digest_differences), 0, "MOTIF_TEST_SEED={seed}");
-        let counts: [(&str, fn(&MetricsSnapshot) -> u64); 7] = [
+        let counts: [Count; 7] = [
             ("commits", |metrics| metrics.commits.count),
             ("aborts", |metrics| metrics.aborts),
             ("unknown outcomes", |metrics| metrics.unknown_outcomes),
@@ -367,7 +375,7 @@ fn failures_at_every_step_neither_lose_nor_double_a_match() {
         }
         *totals.entry("lives").or_default() += simulation.lives as u64;
     }
-    println!("{seeds} seeds from {first}: {totals:?}");
+    say(&format!("{seeds} seeds from {first}: {totals:?}"));
     if seeds >= 100 {
         assert!(totals.values().all(|number| *number > seeds / 20), "every kind of failure is met: {totals:?}");
     }

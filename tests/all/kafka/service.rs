@@ -502,8 +502,10 @@ fn share_while_data_flows(more: &str) {
     service.await_matches(before + 60, &mut running);
     running.into_iter().for_each(Running::terminate);
     service.configure_machine(9, 2, more);
-    let output = service.command_on(9, &["--until-end"]).output().expect("motif starts");
+    let output = service.command_on(9, &["--until-end", "--log", "info"]).output().expect("motif starts");
     assert!(output.status.success(), "{}", said(&output));
+    // Who is told to stop leaves its last epoch among the checkpoints.
+    assert!(said(&output).contains("task starts") && !said(&output).contains("epochs were repeated"), "{}", said(&output));
     service.assert_equals_direct(&events);
     service.assert_journal_accounts_for_outputs();
     let log = std::fs::read_to_string(service.log()).expect("a log") + &said(&output);
