@@ -65,6 +65,9 @@ impl Default for Cell {
     }
 }
 
+/// So many changes are noted without asking which of them are of cells that are gone.
+const CHANGED_MIN: usize = 1024;
+
 /// What a cell held before it was stepped.
 #[derive(Clone, Copy)]
 pub(super) struct Before {
@@ -170,10 +173,21 @@ impl Keys {
         }
         let was_changed = std::mem::replace(&mut cell.is_changed, true);
         if !was_changed {
-            self.changed.push(id);
+            self.note_change(id);
         }
         self.arm(id);
         true
+    }
+
+    /// Where nobody takes the changes, there are still no more of them than twice the cells.
+    fn note_change(&mut self, id: CellId) {
+        if self.changed.len() >= CHANGED_MIN.max(2 * self.cells.len() as usize) {
+            let Self { changed, cells, .. } = self;
+            changed.retain(|id| std::mem::take(&mut cells.at_mut(id.0).is_changed));
+            changed.iter().for_each(|id| cells.at_mut(id.0).is_changed = true);
+            self.cell(id).is_changed = true;
+        }
+        self.changed.push(id);
     }
 
     /// The next cell with a deadline at or before `instant`; these are to be decided, and then it is to be [settled](Keys::settle).
@@ -249,6 +263,11 @@ impl Keys {
         cell.windowed = windowed;
         counters.live_runs = counters.live_runs + cell.pending.len() as u64 - before as u64;
         self.arm(id);
+    }
+
+    #[cfg(test)]
+    pub(super) fn changes_noted(&self) -> usize {
+        self.changed.len()
     }
 
     #[cfg(test)]

@@ -195,6 +195,12 @@ impl Shard {
         Ok(Restored::Taken)
     }
 
+    /// Changes that are noted, those of cells that are gone among them.
+    #[cfg(test)]
+    pub(super) fn changes_noted(&self) -> usize {
+        self.lines.keys.iter().map(Keys::changes_noted).sum()
+    }
+
     /// No key, run, timer or untold change is left.
     #[cfg(test)]
     pub(super) fn is_bare(&self) -> bool {

@@ -77,6 +77,20 @@ fn an_event_stands_in_the_line_of_every_distinct_key_that_it_has_as_what_gave_it
 }
 
 #[test]
+fn changes_that_nobody_takes_are_no_more_than_the_keys_there_are() {
+    let program = program("pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 2s }");
+    let mut engine = Engine::new(&program, EngineOptions::default());
+    let mut effects = Vec::new();
+    for offset in 0..20_000 {
+        let seconds = i64::try_from(offset).expect("small");
+        let event = event(&program, offset, (&format!("account {offset}"), "", 1, seconds));
+        engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
+    }
+    let noted: usize = engine.shards.iter().map(Shard::changes_noted).sum();
+    assert!(engine.counters().live_keys < 10 && noted <= 1024, "{noted} changes");
+}
+
+#[test]
 fn matches_stand_in_the_order_of_the_output() {
     let program = program(
         "pattern b { from sent by from_account  match a: sent where v == 1 then not n: sent where v == 9 within 5s }
