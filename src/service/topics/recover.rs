@@ -112,6 +112,18 @@ struct Found {
 
 impl Recovery<'_> {
     fn run(&self) -> anyhow::Result<Recovered> {
+        loop {
+            if let Some(recovered) = self.attempt()? {
+                return Ok(recovered);
+            }
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Cancelled.into());
+            }
+        }
+    }
+
+    /// `None`: what was found is not of one moment. A worker that the group has gone on without does not know that yet, and the task's new owner is at work.
+    fn attempt(&self) -> anyhow::Result<Option<Recovered>> {
         let committed = self.deployment.survey.committed(&self.inputs)?;
         let found = self.find_base()?;
         let last = found.records.last().map(|(_, record)| record);
@@ -130,8 +142,9 @@ impl Recovery<'_> {
         };
         let start = decide(&facts);
         tracing::debug!(task = self.number, ?start, ?facts, "how a task begins");
-        match start {
+        let recovered = match start {
             Start::AlreadyEnded => Ok(Recovered::AlreadyEnded),
+            Start::Refuse(_) if self.deployment.survey.committed(&self.inputs)? != committed => return Ok(None),
             Start::Refuse(refusal) => Err(refusal).with_context(|| format!("task {} cannot start", self.number)),
             Start::Fresh(from) => self.begin(self.empty(found)?, new_meta(0, self.reference_us(), 0), &from, false),
             Start::Resume(from) => {
@@ -151,7 +164,8 @@ impl Recovery<'_> {
                     recovered => recovered.with_context(|| format!("task {} cannot start", self.number)),
                 }
             }
-        }
+        };
+        recovered.map(Some)
     }
 
     fn reset(&self, store: Arc<dyn StateStore>, facts: &Facts, from: &[u64], after: u64) -> anyhow::Result<Recovered> {
