@@ -15,6 +15,8 @@ use super::rig::{Rig, patterns};
 use super::{SECTION, sized};
 
 const EVENTS: u64 = 1_000_000;
+/// Fewer where each may look at a hundred thousand partial matches.
+const PROBES: u64 = 20_000;
 const KEYS: u64 = 10_000;
 const TYPES: u64 = 10;
 
@@ -29,6 +31,7 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     decode(plan, table);
     conditions(plan, table);
     keys(plan, table);
+    rows(plan, table);
     steps(plan, table);
     deadlines(plan, table);
 }
@@ -111,6 +114,26 @@ fn keys(plan: &Plan, table: &mut Table<'_>) {
         let absent = Spread::of((0..plan.runs).map(|_| rig.feed_timed(events, probe(live, live))));
         assert_eq!(rig.matches, 0, "nothing fits");
         table.add(Row::new(name, found).beside(format!("keys that are not live {}", shown(absent.median))));
+    }
+}
+
+/// An event that fits none of the partial matches of its key, by how the step looks back.
+fn rows(plan: &Plan, table: &mut Table<'_>) {
+    for (look_back, probe_amt) in [("amt > a.amt", 500), ("amt == a.amt", -1)] {
+        for open in [10, 1_000, 100_000] {
+            let name = format!("fits none of {} partial matches of a key by `{look_back}`, CPU ns per event", counted(open));
+            if !plan.wants(SECTION, &name) {
+                continue;
+            }
+            let open = sized(plan, open);
+            let text = patterns([format!("match a: events where typ == 0 then b: events where typ == 1 and {look_back} within 1d")]);
+            let mut rig = Rig::new(&text, EngineOptions { runs_per_key_max: 1_000_000, ..EngineOptions::default() });
+            rig.feed(open, |number| Fields { k: 0, typ: 0, amt: 1_000 + number.cast_signed(), at_ms: FIRST_MS });
+            let probe = |number: u64| Fields { k: 0, typ: 1, amt: probe_amt, at_ms: FIRST_MS + 1 + number.cast_signed() };
+            let spread = Spread::of((0..plan.runs).map(|_| rig.feed_timed(sized(plan, PROBES), probe)));
+            assert_eq!(rig.matches, 0, "nothing fits");
+            table.add(Row::new(name, spread));
+        }
     }
 }
 
