@@ -186,3 +186,73 @@ impl Sets {
         ControlFlow::Continue(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    type Choice = Vec<(StepId, Nth)>;
+
+    fn listed(sets: &Sets, id: SetId, cut: Nth) -> Vec<Choice> {
+        let mut all = Vec::new();
+        let done = sets.for_each(id, (cut, Nth::MAX), |path| {
+            all.push(path.iter().rev().copied().collect());
+            ControlFlow::Continue(())
+        });
+        assert!(done.is_continue());
+        all.sort_unstable();
+        all
+    }
+
+    /// Random sets, each with its choices written out beside it. Random patterns hardly ever bring sets into the corners that this finds.
+    #[test]
+    fn sets_hold_what_they_are_made_of_in_order_and_close_at_hand() {
+        for seed in 0..2_000 {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let (mut sets, mut known): (Sets, Vec<(SetId, Vec<Choice>)>) = Default::default();
+            for number in 0..40 {
+                let kind = if known.is_empty() { 0 } else { random.random_range(0..4) };
+                let mut some = || known[random.random_range(0..known.len())].clone();
+                let (id, choices) = match kind {
+                    // Few starts, so that many are the same: steps tell the choices apart.
+                    0 => {
+                        let (event, step) = (random.random_range(0..4), StepId(number));
+                        (sets.push(Made::First { event, step }), vec![vec![(step, event)]])
+                    }
+                    1 => {
+                        let ((before, choices), event, step) = (some(), 10 + Nth::from(number), StepId(number));
+                        let longer = choices.into_iter().map(|choice| [choice, vec![(step, event)]].concat()).collect();
+                        (sets.push(Made::Take { before, event, step }), longer)
+                    }
+                    _ => {
+                        let (one, other) = (some(), some());
+                        let (one, other) = if sets.latest(one.0) >= sets.latest(other.0) { (one, other) } else { (other, one) };
+                        let is_union = matches!(sets.at(one.0).made, Made::Union { .. });
+                        let id = match sets.latest(one.0) == sets.latest(other.0) {
+                            true => sets.union(one.0, other.0, 0),
+                            false if is_union => continue,
+                            false => sets.pair(one.0, other.0),
+                        };
+                        (id, [one.1, other.1].concat())
+                    }
+                };
+                if choices.len() <= 200 {
+                    known.push((id, choices));
+                }
+            }
+            for (id, choices) in &known {
+                for cut in 0..5 {
+                    let mut expected: Vec<Choice> = choices.iter().filter(|choice| choice[0].1 >= cut).cloned().collect();
+                    expected.sort_unstable();
+                    assert_eq!(listed(&sets, *id, cut), expected, "seed {seed}");
+                    assert_eq!(sets.count(*id, cut, u64::MAX), expected.len() as u64, "seed {seed}");
+                }
+                let lefts = std::iter::successors(Some(*id), |id| if let Made::Union { left, .. } = sets.at(*id).made { Some(left) } else { None });
+                assert!(lefts.count() <= 4, "seed {seed}: the first choice is more than three steps away");
+            }
+        }
+    }
+}
