@@ -210,7 +210,7 @@ mod tests {
             (|facts| drop(facts.topics.remove("m")), &["Error: topic m does not exist"]),
             (|facts| facts.topics.get_mut("b").expect("known").partitions = 3, &["Error: topic b has 3 partitions and the first input has 4"]),
             (|facts| facts.topics.get_mut("j").expect("known").partitions = 3, &["Error: topic j has 3 partitions, and there are 4 tasks"]),
-            (|facts| set(facts, "a", "retention.ms", "90000000"), &["Error: topic j is kept for 1d, the inputs for 25h", "retention.ms=90000000"]),
+            (|facts| set(facts, "a", "retention.ms", "90000000"), &["Error: topic j is kept for 1d, the inputs for 1d1h", "retention.ms=90000000"]),
             (|facts| set(facts, "a", "retention.ms", "-1"), &["Error: topic j is kept for 1d, the inputs for ever", "retention.ms=-1"]),
             (|facts| set(facts, "j", "retention.bytes", "1000"), &["Warning: topic j is cut down to 1000 bytes"]),
             (|facts| set(facts, "a", "cleanup.policy", "compact,delete"), &["Warning: topic a is compacted"]),
