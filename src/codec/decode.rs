@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::codec::json::{self, NotJson};
+use crate::codec::json::{self, Members, NotJson};
 use crate::codec::scalar::{self, TimeUnit, Unfit};
-use crate::codec::{Rejection, RejectionCode};
+use crate::codec::scan::{Scanner, Token};
+use crate::codec::{Rejection, RejectionCode, quick};
 use crate::event::{Event, EventTime, Field, Schema, StreamId, Type, Value};
 use crate::ports::Record;
 
@@ -29,11 +30,13 @@ pub struct Decoder {
     schema: Arc<Schema>,
     stream: StreamId,
     options: DecodeOptions,
+    /// No name of a field has to be written with escapes.
+    has_plain_names: bool,
 }
 
 impl Decoder {
     pub fn new(schema: &Arc<Schema>, stream: StreamId, options: DecodeOptions) -> Self {
-        Self { schema: schema.clone(), stream, options }
+        Self { schema: schema.clone(), stream, options, has_plain_names: have_plain_names(&schema.stream(stream).fields) }
     }
 
     /// Cost: one pass over the record. Allocates the values that are text, lists and records, and the list of them.
@@ -69,49 +72,32 @@ impl Decoder {
 
     /// The members of an object, as declared.
     fn fields(&self, text: &str, fields: &[Field]) -> Result<Box<[Value]>, Fault> {
-        let mut values = vec![Value::Null; fields.len()];
-        let mut faults: Vec<(usize, Fault)> = Vec::new();
-        // Records mostly have their fields in one order: after a field, the next one declared is the best guess.
-        let mut guess = 0;
-        let find = |name: &str| {
-            let place = (guess..fields.len()).chain(0..guess).find(|&place| fields[place].name == name)?;
-            guess = place + 1;
-            Some(place)
-        };
-        let take = |place: usize, text: &str| {
-            if !faults.is_empty() {
-                faults.retain(|(of, _)| *of != place);
-            }
-            match self.field(text, &fields[place]) {
-                Ok(value) => values[place] = value,
-                Err(fault) => {
-                    values[place] = Value::Null;
-                    faults.push((place, fault.within(&fields[place].name)));
-                }
-            }
-        };
-        json::for_each_member(text, find, take).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
-        for (place, field) in fields.iter().enumerate() {
-            if !field.nullable && values[place].is_null() && !faults.iter().any(|(of, _)| *of == place) {
+        let values = std::iter::repeat_with(Value::default).take(fields.len()).collect();
+        let mut taken = Taken { decoder: self, fields, values, faults: Vec::new(), guess: 0 };
+        json::for_each_member(text, &mut taken).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
+        let Taken { values, mut faults, .. } = taken;
+        for (place, (field, value)) in fields.iter().zip(&values).enumerate() {
+            if value.is_null() && !field.nullable && !faults.iter().any(|(of, _)| *of == place) {
                 faults.push((place, Fault::new(RejectionCode::MissingField, " is missing").within(&field.name)));
             }
         }
         match faults.into_iter().min_by_key(|(place, _)| *place) {
             Some((_, fault)) => Err(fault),
-            None => Ok(values.into()),
+            None => Ok(values),
         }
     }
 
-    fn field(&self, text: &str, field: &Field) -> Result<Value, Fault> {
-        match text {
+    fn field(&self, token: Token<'_>, field: &Field) -> Result<Value, Fault> {
+        match token.text {
             "null" if field.nullable => Ok(Value::Null),
             "null" => Err(Fault::new(RejectionCode::NullField, " is null, which its type does not allow")),
-            _ => self.value(text, &field.r#type),
+            _ => self.value(token, &field.r#type),
         }
     }
 
     /// A JSON value other than null.
-    fn value(&self, text: &str, r#type: &Type) -> Result<Value, Fault> {
+    fn value(&self, token: Token<'_>, r#type: &Type) -> Result<Value, Fault> {
+        let text = token.text;
         let unfit = |unfit: Unfit| Fault::of(unfit, text, r#type);
         match r#type {
             Type::Bool => match text {
@@ -121,8 +107,8 @@ impl Decoder {
             },
             Type::Int => scalar::int(text).map(Value::Int).map_err(unfit),
             Type::Float => scalar::float(text).map(Value::Float).map_err(unfit),
-            Type::Decimal => scalar::decimal(&content(text).unwrap_or(Cow::Borrowed(text))).map(Value::Decimal).map_err(unfit),
-            Type::String => match content(text) {
+            Type::Decimal => scalar::decimal(&content(token).unwrap_or(Cow::Borrowed(text))).map(Value::Decimal).map_err(unfit),
+            Type::String => match content(token) {
                 Some(content) => Ok(Value::Text((*content).into())),
                 None if text.starts_with('"') => {
                     let what = format!(": {} holds half of a surrogate pair, which is no text", Shown(text));
@@ -130,13 +116,13 @@ impl Decoder {
                 }
                 None => Err(unfit(Unfit::Other)),
             },
-            Type::Timestamp => match content(text) {
+            Type::Timestamp => match content(token) {
                 Some(content) => scalar::time_of_text(&content),
                 None => scalar::time_of_number(text, self.options.timestamp_unit),
             }
             .map(Value::Timestamp)
             .map_err(|unfit| self.bad_time(unfit, text)),
-            Type::Duration => match content(text) {
+            Type::Duration => match content(token) {
                 Some(content) => scalar::span_of_text(&content),
                 None => scalar::span_of_number(text),
             }
@@ -152,11 +138,11 @@ impl Decoder {
         let mut values = Vec::new();
         let mut fault = None;
         let mut place = 0;
-        let take = |text: &str| {
+        let take = |token: Token<'_>| {
             if fault.is_none() {
-                let value = match text {
+                let value = match token.text {
                     "null" => Err(Fault::new(RejectionCode::NullField, " is null, which its type does not allow")),
-                    _ => self.value(text, element),
+                    _ => self.value(token, element),
                 };
                 match value {
                     Ok(value) => values.push(value),
@@ -188,6 +174,59 @@ impl Decoder {
     }
 }
 
+/// The fields of an object, as far as they were read.
+struct Taken<'a> {
+    decoder: &'a Decoder,
+    fields: &'a [Field],
+    values: Box<[Value]>,
+    /// By place.
+    faults: Vec<(usize, Fault)>,
+    /// Records mostly have their fields in one order: after a field, the next one declared is the best guess.
+    guess: usize,
+}
+
+impl Members for Taken<'_> {
+    fn guess(&self) -> Option<(usize, &str)> {
+        let field = self.fields.get(self.guess).filter(|_| self.decoder.has_plain_names)?;
+        Some((self.guess, &field.name))
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let (before, from_guess) = self.fields.split_at(self.guess);
+        let found = from_guess.iter().position(|field| field.name == name).map(|place| self.guess + place);
+        found.or_else(|| before.iter().position(|field| field.name == name))
+    }
+
+    fn take(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<(), NotJson> {
+        let field = &self.fields[place];
+        self.guess = place + 1;
+        if !self.faults.is_empty() {
+            self.faults.retain(|(of, _)| *of != place);
+        }
+        if let Some(bytes) = quick::read(scanner.rest(), &field.r#type, &mut self.values[place]) {
+            scanner.pass(bytes);
+            return Ok(());
+        }
+        self.values[place] = self.decoder.field(scanner.value()?, field).unwrap_or_else(|fault| {
+            self.faults.push((place, fault.within(&field.name)));
+            Value::Null
+        });
+        Ok(())
+    }
+}
+
+fn have_plain_names(fields: &[Field]) -> bool {
+    fields.iter().all(|field| json::is_plain(&field.name) && is_of_plain_names(&field.r#type))
+}
+
+fn is_of_plain_names(r#type: &Type) -> bool {
+    match r#type {
+        Type::Record(fields) => have_plain_names(fields),
+        Type::List(element) => is_of_plain_names(element),
+        _ => true,
+    }
+}
+
 fn time(field: Option<usize>, values: &[Value], timestamp: Option<EventTime>) -> Option<EventTime> {
     match field {
         None => timestamp,
@@ -199,11 +238,9 @@ fn time(field: Option<usize>, values: &[Value], timestamp: Option<EventTime>) ->
 }
 
 /// The text of a JSON string; `None` where it is another value, or holds half of a surrogate pair.
-fn content(text: &str) -> Option<Cow<'_, str>> {
-    let inside = text.strip_prefix('"')?.strip_suffix('"')?;
-    // Without stopping at the first: most have none, and so the compiler can look at many bytes at a time.
-    let has_escapes = inside.bytes().fold(false, |found, byte| found | (byte == b'\\'));
-    if has_escapes { serde_json::from_str(text).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
+fn content(token: Token<'_>) -> Option<Cow<'_, str>> {
+    let inside = token.text.strip_prefix('"')?.strip_suffix('"')?;
+    if token.has_escapes { serde_json::from_str(token.text).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
 }
 
 fn not_json(text: &str) -> Rejection {

@@ -1,31 +1,93 @@
 //! Walking over the members of an object or the elements of an array without building a tree.
 //!
-//! JSON is what `serde_json` takes where nobody asks for the values: the grammar of RFC 8259, numbers of any size, nesting of any depth (it is
-//! passed over in a loop). `sonic_rs` was tried: it is slower here, since its vector code needs a build for one kind of processor; it passes over
-//! any four bytes after `\u`; and it nests as deep as the stack.
+//! What is JSON is said by [`crate::codec::scan`], which agrees with `serde_json`; that is asked where a text is at fault, for its reason. `sonic_rs` was
+//! tried: it is slower here, since its vector code needs a build for one kind of processor; it passes over any four bytes after `\u`; and it
+//! nests as deep as the stack.
 
-use std::fmt;
+use serde::de::IgnoredAny;
 
-use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Deserializer;
-use serde_json::value::RawValue;
+use crate::codec::scan::{Scanner, Token, plain_length};
 
 /// The text is not JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct NotJson;
 
-/// Calls `take` with each member that `find` knows the place of, and the text of its value. Nothing but white space may follow the object.
-pub(super) fn for_each_member(text: &str, find: impl FnMut(&str) -> Option<usize>, take: impl FnMut(usize, &str)) -> Result<(), NotJson> {
-    let mut reader = Deserializer::from_str(text);
-    reader.deserialize_map(Members { find, take }).map_err(|_| NotJson)?;
-    reader.end().map_err(|_| NotJson)
+/// Where members are wanted.
+pub(super) trait Members {
+    /// The name that is likely to come next, and its place. It must be one that is written without escapes, see [`is_plain`].
+    fn guess(&self) -> Option<(usize, &str)>;
+    /// The place of a name that was not guessed.
+    fn find(&self, name: &str) -> Option<usize>;
+    /// Passes over the member's value.
+    fn take(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<(), NotJson>;
 }
 
-/// Calls `take` with the text of each element of an array.
-pub(super) fn for_each_element(text: &str, take: impl FnMut(&str)) -> Result<(), NotJson> {
-    let mut reader = Deserializer::from_str(text);
-    reader.deserialize_seq(Elements { take }).map_err(|_| NotJson)?;
-    reader.end().map_err(|_| NotJson)
+/// Whether a name stands in JSON as it is.
+pub(super) fn is_plain(name: &str) -> bool {
+    plain_length(name.as_bytes()) == name.len()
+}
+
+/// Gives each member that is wanted. Nothing but white space may follow the object.
+pub(super) fn for_each_member(text: &str, members: &mut impl Members) -> Result<(), NotJson> {
+    let mut scanner = Scanner::new(text);
+    if !scanner.take(b'{') {
+        return Err(NotJson);
+    }
+    if !scanner.take(b'}') {
+        loop {
+            let place = place_of_next(&mut scanner, members)?;
+            if !scanner.take(b':') {
+                return Err(NotJson);
+            }
+            match place {
+                Some(place) => members.take(place, &mut scanner)?,
+                None => drop(scanner.value()?),
+            }
+            if !scanner.take(b',') {
+                break;
+            }
+        }
+        if !scanner.take(b'}') {
+            return Err(NotJson);
+        }
+    }
+    if scanner.is_at_end() { Ok(()) } else { Err(NotJson) }
+}
+
+/// Passes over the name that comes next.
+fn place_of_next(scanner: &mut Scanner<'_>, members: &impl Members) -> Result<Option<usize>, NotJson> {
+    if let Some((place, name)) = members.guess()
+        && scanner.take_name(name)
+    {
+        return Ok(Some(place));
+    }
+    let name = scanner.string()?;
+    if name.has_escapes {
+        // Half of a surrogate pair is no name.
+        let name: String = serde_json::from_str(name.text).map_err(|_| NotJson)?;
+        return Ok(members.find(&name));
+    }
+    Ok(members.find(&name.text[1..name.text.len() - 1]))
+}
+
+/// Calls `take` with each element of an array.
+pub(super) fn for_each_element(text: &str, mut take: impl FnMut(Token<'_>)) -> Result<(), NotJson> {
+    let mut scanner = Scanner::new(text);
+    if !scanner.take(b'[') {
+        return Err(NotJson);
+    }
+    if !scanner.take(b']') {
+        loop {
+            take(scanner.value()?);
+            if !scanner.take(b',') {
+                break;
+            }
+        }
+        if !scanner.take(b']') {
+            return Err(NotJson);
+        }
+    }
+    if scanner.is_at_end() { Ok(()) } else { Err(NotJson) }
 }
 
 pub(super) fn is_json(text: &str) -> bool {
@@ -48,66 +110,208 @@ pub(super) fn fault(text: &str) -> String {
     }
 }
 
-struct Members<F, T> {
-    find: F,
-    take: T,
-}
+#[cfg(test)]
+mod tests {
+    use rand::seq::IndexedRandom;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use serde_json::value::RawValue;
 
-impl<'de, F: FnMut(&str) -> Option<usize>, T: FnMut(usize, &str)> Visitor<'de> for Members<F, T> {
-    type Value = ();
+    use super::*;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+    const NAMES: [&str; 4] = ["a", "ab", "ä", "a\"b"];
+
+    /// Members as they come: the place of the name, and the text of the value.
+    #[derive(Default)]
+    struct Seen {
+        guess: usize,
+        members: Vec<(usize, String)>,
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        while let Some(found) = members.next_key_seed(Name(&mut self.find))? {
-            match found {
-                Some(place) => (self.take)(place, members.next_value::<&RawValue>()?.get()),
-                None => drop(members.next_value::<IgnoredAny>()?),
+    impl Members for Seen {
+        fn guess(&self) -> Option<(usize, &str)> {
+            Some((self.guess, NAMES.get(self.guess).filter(|name| is_plain(name))?))
+        }
+
+        fn find(&self, name: &str) -> Option<usize> {
+            NAMES.iter().position(|known| *known == name)
+        }
+
+        fn take(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<(), NotJson> {
+            self.guess = place + 1;
+            let value = scanner.value()?;
+            assert_eq!(value.has_escapes, value.text.starts_with('"') && value.text.contains('\\'), "{}", value.text);
+            self.members.push((place, value.text.to_owned()));
+            Ok(())
+        }
+    }
+
+    fn members(text: &str) -> Result<Vec<(usize, String)>, NotJson> {
+        let mut seen = Seen::default();
+        for_each_member(text, &mut seen).map(|()| seen.members)
+    }
+
+    fn elements(text: &str) -> Result<Vec<String>, NotJson> {
+        let mut elements = Vec::new();
+        for_each_element(text, |element| elements.push(element.text.to_owned())).map(|()| elements)
+    }
+
+    /// The same by way of `serde_json`.
+    mod serde {
+        use std::fmt;
+
+        use ::serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+        use super::{NAMES, NotJson, RawValue};
+
+        struct Seen(Vec<(usize, String)>);
+
+        impl<'de> Deserialize<'de> for Seen {
+            fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+                reader.deserialize_map(Self(Vec::new()))
             }
         }
-        Ok(())
-    }
-}
 
-struct Name<'a, F>(&'a mut F);
+        impl<'de> Visitor<'de> for Seen {
+            type Value = Self;
 
-impl<'de, F: FnMut(&str) -> Option<usize>> DeserializeSeed<'de> for Name<'_, F> {
-    type Value = Option<usize>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_str(self)
-    }
-}
-
-impl<F: FnMut(&str) -> Option<usize>> Visitor<'_> for Name<'_, F> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok((self.0)(name))
-    }
-}
-
-struct Elements<T> {
-    take: T,
-}
-
-impl<'de, T: FnMut(&str)> Visitor<'de> for Elements<T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(value) = elements.next_element::<&RawValue>()? {
-            (self.take)(value.get());
+            fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Self, A::Error> {
+                while let Some(name) = members.next_key::<String>()? {
+                    match NAMES.iter().position(|known| *known == name) {
+                        Some(place) => self.0.push((place, members.next_value::<&RawValue>()?.get().to_owned())),
+                        None => drop(members.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(self)
+            }
         }
-        Ok(())
+
+        pub(super) fn members(text: &str) -> Result<Vec<(usize, String)>, NotJson> {
+            serde_json::from_str::<Seen>(text).map(|seen| seen.0).map_err(|_| NotJson)
+        }
+
+        pub(super) fn elements(text: &str) -> Result<Vec<String>, NotJson> {
+            let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| NotJson)?;
+            Ok(elements.into_iter().map(|element| element.get().to_owned()).collect())
+        }
+    }
+
+    fn random_value(random: &mut ChaCha8Rng, depth: u32, out: &mut String) {
+        const SCALARS: [&str; 32] = [
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "7",
+            "-12.50",
+            "1e5",
+            "1E+05",
+            "0.0e-0",
+            "123456789012345678901234567890",
+            "\"\"",
+            "\"a\"",
+            "\"ä€😀\"",
+            "\"seven..\"",
+            "\"eight...\"",
+            "\"a long text, more than sixteen bytes\"",
+            r#""\"""#,
+            r#""1234567\\""#,
+            r#""12345678\n""#,
+            r#""\u00e4\ud83d\ude00""#,
+            r#""\ud800""#,
+            r#""1234567é\/""#,
+            "\"\u{7f}\u{80}\"", // What follows is no JSON.
+            "01",
+            "1.",
+            "-",
+            "1e",
+            "nul",
+            "\"\t\"",
+            r#""\x""#,
+            r#""\u12g4""#,
+        ];
+        let space = |random: &mut ChaCha8Rng| *["", "", "", " ", "\n\t\r "].choose(random).expect("some");
+        *out += space(random);
+        match random.random_range(0..if depth == 0 { 8 } else { 12 }) {
+            0..8 => *out += if random.random_bool(0.98) { SCALARS[random.random_range(0..24)] } else { SCALARS.choose(random).expect("some") },
+            8..10 => {
+                out.push('[');
+                for place in 0..random.random_range(0..4) {
+                    *out += if place > 0 { "," } else { "" };
+                    random_value(random, depth - 1, out);
+                }
+                out.push(']');
+            }
+            _ => random_object(random, depth - 1, out),
+        }
+        *out += space(random);
+    }
+
+    fn random_object(random: &mut ChaCha8Rng, depth: u32, out: &mut String) {
+        const SPELT: [&str; 9] = ["a", "ab", "ä", r#"a\"b"#, r"\u0061", "other", "", r"\ud800", "b"];
+        out.push('{');
+        for place in 0..random.random_range(0..5) {
+            *out += if place > 0 { "," } else { "" };
+            *out += ["", "", " "].choose(random).expect("some");
+            let names = if random.random_bool(0.95) { &SPELT[..7] } else { &SPELT };
+            *out += &format!("\"{}\"", names.choose(random).expect("some"));
+            *out += ["", "", " \n"].choose(random).expect("some");
+            out.push(':');
+            random_value(random, depth, out);
+        }
+        out.push('}');
+    }
+
+    /// With a character put in, taken out or changed.
+    fn damaged(text: &str, random: &mut ChaCha8Rng) -> String {
+        let mut characters: Vec<char> = text.chars().collect();
+        let place = random.random_range(0..=characters.len());
+        let other = *['{', '}', '[', ']', '"', ',', ':', '\\', 'u', '0', 'e', '.', '-', ' ', '\n', '\u{c}', '\0', '\u{1f}', 'ä'].choose(random).expect("some");
+        match random.random_range(0..4) {
+            0 => characters.truncate(place),
+            1 => characters.insert(place, other),
+            2 if place < characters.len() => drop(characters.remove(place)),
+            _ if place < characters.len() => characters[place] = other,
+            _ => characters.push(other),
+        }
+        characters.into_iter().collect()
+    }
+
+    #[test]
+    fn what_is_json_and_its_members_are_as_serde_json_has_them() {
+        let seed = std::env::var("MOTIF_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+        println!("MOTIF_TEST_SEED={seed}");
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let mut objects = 0;
+        for _ in 0..40_000 {
+            let mut text = String::new();
+            if random.random_bool(0.8) {
+                random_object(random, 4, &mut text)
+            } else {
+                random_value(random, 4, &mut text)
+            };
+            for _ in 0..random.random_range(0..2) {
+                text = damaged(&text, random);
+            }
+            assert_eq!(members(&text), serde::members(&text), "{text}");
+            assert_eq!(elements(&text), serde::elements(&text), "{text}");
+            objects += u32::from(members(&text).is_ok());
+        }
+        assert!((10_000..30_000).contains(&objects), "{objects} of 40,000 texts were objects");
+    }
+
+    #[test]
+    fn nesting_may_be_deep() {
+        for (open, inner, close) in [("[", "", "]"), ("{\"x\":", "1", "}"), ("[{\"x\":[", "", "]}]")] {
+            let depth = 200_000;
+            let text = format!("{{\"a\":{}{inner}{}}}", open.repeat(depth), close.repeat(depth));
+            assert_eq!(members(&text).map(|members| members.len()), Ok(1));
+            assert_eq!(members(&text[..text.len() - 2]), Err(NotJson));
+        }
     }
 }

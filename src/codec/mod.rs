@@ -5,7 +5,9 @@
 //! | file | holds |
 //! |---|---|
 //! | `decode` | a record's fields, each as its stream declares it |
-//! | `json` | what is JSON and what is not; walking over it without building a tree |
+//! | `json` | walking over objects and arrays without building a tree; what is wrong with what is not JSON |
+//! | `scan` | what is JSON and what is not, value by value |
+//! | `quick` | values in their usual spellings, in one go |
 //! | `scalar` | numbers, times and lengths of time, from their text |
 //! | `encode` | a match, and its key, as JSON |
 //! | `readable` | a match as a line for people |
@@ -14,8 +16,10 @@
 mod decode;
 mod encode;
 mod json;
+mod quick;
 mod readable;
 mod scalar;
+mod scan;
 mod set_aside;
 
 pub use decode::{DecodeOptions, Decoder};

@@ -114,8 +114,8 @@ pub(super) fn time_of_number(text: &str, unit: TimeUnit) -> Result<EventTime, Un
 
 /// RFC 3339.
 pub(super) fn time_of_text(text: &str) -> Result<EventTime, Unfit> {
-    if let Some(micros) = utc_micros(text.as_bytes()) {
-        return in_calendar(micros);
+    if let Some(time) = utc_time(text.as_bytes()) {
+        return Ok(time);
     }
     in_calendar(EventTime::parse_rfc3339(text).ok_or(Unfit::Other)?.micros())
 }
@@ -124,7 +124,12 @@ fn in_calendar(micros: i64) -> Result<EventTime, Unfit> {
     if (FIRST_MICROS..END_MICROS).contains(&micros) { Ok(EventTime::from_micros(micros)) } else { Err(Unfit::TooLarge) }
 }
 
-/// `2026-11-24T10:01:00Z`, with up to nine digits after the second: how most logs write their times. `None`: spelt otherwise, or wrong.
+/// A time as most logs write it. `None`: spelt otherwise, or wrong.
+pub(super) fn utc_time(text: &[u8]) -> Option<EventTime> {
+    in_calendar(utc_micros(text)?).ok()
+}
+
+/// `2026-11-24T10:01:00Z`, with up to nine digits after the second. `None`: spelt otherwise, or wrong.
 fn utc_micros(text: &[u8]) -> Option<i64> {
     let (head, tail) = text.split_at_checked(19)?;
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];

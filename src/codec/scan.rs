@@ -1,0 +1,249 @@
+//! A text's JSON values, one after the other, without building anything.
+//!
+//! The scanner stands before a byte of the text and goes on over what it is asked for, or says that it is not there. What it takes for JSON is what
+//! `serde_json` takes where nobody asks for the values: the grammar of RFC 8259, numbers of any size, nesting of any depth (passed over in a
+//! loop), any four hexadecimal digits after `\u`. Strings are looked at eight bytes at a time; that the text is UTF-8 is known before.
+
+use smallvec::SmallVec;
+
+use crate::codec::json::NotJson;
+
+/// One value as it stands in the text, without the white space around it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Token<'a> {
+    pub(super) text: &'a str,
+    /// A string, in which some character is written as an escape.
+    pub(super) has_escapes: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Passes over white space; what comes after it.
+    pub(super) fn rest(&mut self) -> &'a str {
+        self.next_byte();
+        &self.text[self.at..]
+    }
+
+    /// Passes over so many bytes of the rest.
+    pub(super) fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    /// Passes over white space, then over the byte if it comes next.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte) || self.next_byte() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Passes over white space; the byte after it.
+    fn next_byte(&mut self) -> Option<u8> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
+                other => return other,
+            }
+        }
+    }
+
+    /// Nothing but white space is left.
+    pub(super) fn is_at_end(&mut self) -> bool {
+        self.next_byte().is_none()
+    }
+
+    /// Passes over white space, then over a string that is this name and is written without escapes, if it comes next.
+    pub(super) fn take_name(&mut self, name: &str) -> bool {
+        self.next_byte();
+        let rest = &self.text.as_bytes()[self.at..];
+        let is_next = rest.len() > name.len() + 1 && rest[0] == b'"' && rest[name.len() + 1] == b'"' && rest[1..=name.len()] == *name.as_bytes();
+        if is_next {
+            self.at += name.len() + 2;
+        }
+        is_next
+    }
+
+    /// The string that comes next, after white space.
+    pub(super) fn string(&mut self) -> Result<Token<'a>, NotJson> {
+        match self.next_byte() {
+            Some(b'"') => self.value(),
+            _ => Err(NotJson),
+        }
+    }
+
+    /// The value that comes next, after white space.
+    pub(super) fn value(&mut self) -> Result<Token<'a>, NotJson> {
+        let first = self.next_byte().ok_or(NotJson)?;
+        let start = self.at;
+        let mut has_escapes = false;
+        match first {
+            b'"' => has_escapes = self.pass_string()?,
+            b'{' | b'[' => self.pass_nested()?,
+            scalar => self.pass_scalar(scalar)?,
+        }
+        Ok(Token { text: &self.text[start..self.at], has_escapes })
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn pass_scalar(&mut self, first: u8) -> Result<(), NotJson> {
+        match first {
+            b'-' | b'0'..=b'9' => self.pass_number(),
+            b't' => self.pass_word("true"),
+            b'f' => self.pass_word("false"),
+            b'n' => self.pass_word("null"),
+            _ => Err(NotJson),
+        }
+    }
+
+    fn pass_word(&mut self, word: &str) -> Result<(), NotJson> {
+        let is_there = self.text.as_bytes()[self.at..].starts_with(word.as_bytes());
+        self.at += word.len();
+        if is_there { Ok(()) } else { Err(NotJson) }
+    }
+
+    fn pass_number(&mut self) -> Result<(), NotJson> {
+        self.at += usize::from(self.peek() == Some(b'-'));
+        match self.peek() {
+            Some(b'0') => {
+                self.at += 1;
+                // No number goes on after it; what comes instead is refused by whoever looks for a comma.
+                if matches!(self.peek(), Some(b'0'..=b'9')) {
+                    return Err(NotJson);
+                }
+            }
+            _ => self.pass_digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.pass_digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.pass_digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit at least.
+    fn pass_digits(&mut self) -> Result<(), NotJson> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at > start { Ok(()) } else { Err(NotJson) }
+    }
+
+    /// From one quote to the other; whether there are escapes between them.
+    fn pass_string(&mut self) -> Result<bool, NotJson> {
+        self.at += 1;
+        let mut has_escapes = false;
+        loop {
+            self.at += plain_length(&self.text.as_bytes()[self.at..]);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(has_escapes);
+                }
+                Some(b'\\') => {
+                    has_escapes = true;
+                    self.pass_escape()?;
+                }
+                // The end, or a character that must be written as an escape.
+                _ => return Err(NotJson),
+            }
+        }
+    }
+
+    fn pass_escape(&mut self) -> Result<(), NotJson> {
+        let rest = &self.text.as_bytes()[self.at + 1..];
+        self.at += match rest {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'u', digits @ ..] if digits.len() >= 4 && digits[..4].iter().all(u8::is_ascii_hexdigit) => 6,
+            _ => return Err(NotJson),
+        };
+        Ok(())
+    }
+
+    /// An object or an array with all that is in it.
+    fn pass_nested(&mut self) -> Result<(), NotJson> {
+        // The closing brackets that are awaited.
+        let mut open: SmallVec<[u8; 32]> = SmallVec::new();
+        loop {
+            // A value comes next.
+            match self.next_byte().ok_or(NotJson)? {
+                b'"' => drop(self.pass_string()?),
+                bracket @ (b'{' | b'[') => {
+                    self.at += 1;
+                    let close = if bracket == b'{' { b'}' } else { b']' };
+                    if !self.take(close) {
+                        open.push(close);
+                        self.pass_member_name(close)?;
+                        continue;
+                    }
+                }
+                scalar => self.pass_scalar(scalar)?,
+            }
+            // A value was passed.
+            loop {
+                let Some(&close) = open.last() else { return Ok(()) };
+                if self.take(b',') {
+                    self.pass_member_name(close)?;
+                    break;
+                }
+                if !self.take(close) {
+                    return Err(NotJson);
+                }
+                open.pop();
+            }
+        }
+    }
+
+    /// In an object, a name and the colon; in an array, nothing.
+    fn pass_member_name(&mut self, close: u8) -> Result<(), NotJson> {
+        if close == b']' {
+            return Ok(());
+        }
+        self.string()?;
+        if self.take(b':') { Ok(()) } else { Err(NotJson) }
+    }
+}
+
+/// How many bytes come before a quote, a backslash, a control character or the end.
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(eight) = bytes[at..].first_chunk::<8>() {
+        let special = special_in(u64::from_le_bytes(*eight));
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        at += 1;
+    }
+    at
+}
+
+/// The lowest bit that is set is the highest of the first byte, from the lowest, that is a quote, a backslash or below 0x20; none is where there is
+/// no such byte. Bits above the first may be set wrongly, by a carry.
+fn special_in(eight: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    let zero_in = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
+    let quote = zero_in(eight ^ (ONES * b'"' as u64));
+    let backslash = zero_in(eight ^ (ONES * b'\\' as u64));
+    let control = eight.wrapping_sub(ONES * 0x20) & !eight;
+    (quote | backslash | control) & (ONES * 0x80)
+}
