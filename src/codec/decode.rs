@@ -39,12 +39,22 @@ impl Decoder {
         Self { schema: schema.clone(), stream, options, has_plain_names: have_plain_names(&schema.stream(stream).fields) }
     }
 
-    /// Cost: one pass over the record. Allocates the values that are text, lists and records, and the list of them.
-    ///
     /// # Errors
     ///
     /// The record holds no event of the stream.
     pub fn decode(&self, record: &Record<'_>, partition: u32) -> Result<Event, Rejection> {
+        let mut event = Event::empty();
+        self.decode_into(record, partition, &mut event)?;
+        Ok(event)
+    }
+
+    /// Cost: one pass over the record. Where the event still has as many fields as the stream, their memory is used again; else it is allocated, as
+    /// are long texts, lists and records.
+    ///
+    /// # Errors
+    ///
+    /// The record holds no event of the stream; what is in `event` then has no meaning.
+    pub fn decode_into(&self, record: &Record<'_>, partition: u32, event: &mut Event) -> Result<(), Rejection> {
         if record.is_cut_off() {
             let reason = format!("the record is {} bytes long, more than `record_bytes_max` allows", record.full_bytes);
             return Err(Rejection { code: RejectionCode::TooLong, reason });
@@ -58,32 +68,37 @@ impl Decoder {
             return Err(no_object(text));
         }
         let declared = self.schema.stream(self.stream);
-        let fields = match self.fields(text, &declared.fields) {
-            Ok(fields) => fields,
+        match self.fields(text, &declared.fields, &mut event.fields) {
+            Ok(()) => {}
             Err(Fault { code: RejectionCode::NotJson, .. }) => return Err(not_json(text)),
             Err(fault) => return Err(fault.rejection()),
-        };
-        let time = time(declared.time_field, &fields, record.timestamp).ok_or_else(|| {
+        }
+        let time = time(declared.time_field, &event.fields, record.timestamp).ok_or_else(|| {
             let reason = format!("the record has no timestamp of its own, and `{}` declares no field as its time", declared.name);
             Rejection { code: RejectionCode::BadTimestamp, reason }
         })?;
-        Ok(Event { stream: self.stream, partition, offset: record.offset, time, fields })
+        (event.stream, event.partition, event.offset, event.time) = (self.stream, partition, record.offset, time);
+        Ok(())
     }
 
     /// The members of an object, as declared.
-    fn fields(&self, text: &str, fields: &[Field]) -> Result<Box<[Value]>, Fault> {
-        let values = std::iter::repeat_with(Value::default).take(fields.len()).collect();
+    fn fields(&self, text: &str, fields: &[Field], values: &mut Box<[Value]>) -> Result<(), Fault> {
+        if values.len() == fields.len() {
+            values.iter_mut().for_each(|value| *value = Value::Null);
+        } else {
+            *values = std::iter::repeat_with(Value::default).take(fields.len()).collect();
+        }
         let mut taken = Taken { decoder: self, fields, values, faults: Vec::new(), guess: 0 };
         json::for_each_member(text, &mut taken).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
         let Taken { values, mut faults, .. } = taken;
-        for (place, (field, value)) in fields.iter().zip(&values).enumerate() {
+        for (place, (field, value)) in fields.iter().zip(values).enumerate() {
             if value.is_null() && !field.nullable && !faults.iter().any(|(of, _)| *of == place) {
                 faults.push((place, Fault::new(RejectionCode::MissingField, " is missing").within(&field.name)));
             }
         }
         match faults.into_iter().min_by_key(|(place, _)| *place) {
             Some((_, fault)) => Err(fault),
-            None => Ok(values),
+            None => Ok(()),
         }
     }
 
@@ -129,7 +144,11 @@ impl Decoder {
             .map(Value::Duration)
             .map_err(unfit),
             Type::List(element) if text.starts_with('[') => self.list(text, element),
-            Type::Record(fields) if text.starts_with('{') => Ok(Value::Record(self.fields(text, fields)?.into())),
+            Type::Record(fields) if text.starts_with('{') => {
+                let mut values = Box::default();
+                self.fields(text, fields, &mut values)?;
+                Ok(Value::Record(values.into()))
+            }
             Type::List(_) | Type::Record(_) => Err(unfit(Unfit::Other)),
         }
     }
@@ -178,7 +197,7 @@ impl Decoder {
 struct Taken<'a> {
     decoder: &'a Decoder,
     fields: &'a [Field],
-    values: Box<[Value]>,
+    values: &'a mut [Value],
     /// By place.
     faults: Vec<(usize, Fault)>,
     /// Records mostly have their fields in one order: after a field, the next one declared is the best guess.

@@ -30,6 +30,11 @@ impl Place {
 }
 
 impl Event {
+    /// Of no fields, for a decoder to fill.
+    pub fn empty() -> Self {
+        Self { stream: StreamId(0), partition: 0, offset: 0, time: EventTime::BEGINNING, fields: Box::default() }
+    }
+
     pub fn place(&self) -> Place {
         Place { time: self.time, stream: self.stream, partition: self.partition, offset: self.offset }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::event::{EventTime, StreamId};
 
 /// Consecutive records of one partition. The bytes stand in one buffer, which is reused.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RecordBatch {
     pub stream: StreamId,
     pub partition: u32,

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `program` | pattern files on disk to a compiled program |
 //! | `task` | records in, one epoch's matches, set-aside lines and state changes out |
+//! | `crew` | a task's threads, where it has several |
 //! | `state` | what is kept under which key |
 //! | `embedded/` | one process: files, standard streams and published events; one epoch is one atomic write |
 //! | `topics/` | Kafka to Kafka: one epoch is one transaction |
@@ -16,6 +17,7 @@
 //! | `match_log` | the embedded log of matches for subscribers |
 //! | `stop`, `progress` | how a run is told to end; how far it is |
 
+mod crew;
 pub mod embedded;
 mod match_log;
 pub mod program;

@@ -1,8 +1,8 @@
 //! A task: records of its partitions in, decoded and evaluated; an epoch's matches, set-aside lines and changes of state out.
 //!
 //! Both ways of running share it: it knows neither files nor Kafka, and commits nothing. Decoding and evaluating are spread over as many
-//! threads as there are shards, each batch on its own; the intake between them is serial, so the bytes that come out do not depend on
-//! the number of threads.
+//! threads as there are shards; the intake between them is serial, so the bytes that come out do not depend on the number of
+//! threads. With several, evaluating may go on after [`Task::apply`] has returned; whoever takes an epoch or changes of state waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +15,11 @@ use crate::engine::{
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
 use crate::ports::{Record, RecordBatch, StateStore, StoreError};
+use crate::service::crew::{Crew, RELEASES_MAX};
 use crate::service::state;
 
-/// Fewer records than this are decoded and evaluated on the calling thread: starting threads would cost more.
-const PARALLEL_RECORDS_MIN: usize = 256;
+/// On one thread, events are stepped after so many records: while what was decoded is still near the processor.
+const RELEASED_AFTER_RECORDS: usize = 64;
 
 /// What a task needs to know.
 #[derive(Clone, Debug)]
@@ -104,11 +105,8 @@ impl StrictViolation {
 #[derive(Debug)]
 pub struct Task {
     program: Arc<Program>,
-    decoders: Vec<Decoder>,
-    /// One for each thread.
-    judges: Vec<Judge>,
+    hands: Hands,
     intake: Intake,
-    shards: Vec<Shard>,
     suppression: Suppression,
     strictness: Strictness,
     set_aside: SetAsideForm,
@@ -116,6 +114,24 @@ pub struct Task {
     applied_before: BTreeMap<(StreamId, u32), u64>,
     epoch: Epoch,
     rejected_by_code: BTreeMap<&'static str, u64>,
+}
+
+/// Who decodes and steps.
+#[derive(Debug)]
+enum Hands {
+    Own(Box<OwnHands>),
+    Crew(Crew),
+}
+
+/// The caller, with one shard.
+#[derive(Debug)]
+struct OwnHands {
+    decoders: Vec<Decoder>,
+    judge: Judge,
+    shard: Shard,
+    /// The event at hand. Where it matters to nobody, its fields are used again.
+    event: Event,
+    /// Memory that is used again.
     released: Vec<Wanted>,
 }
 
@@ -164,23 +180,30 @@ impl Task {
             Decoder::new(schema, id, DecodeOptions { timestamp_unit: time_unit(unit) })
         });
         let compiled = Arc::new(Compiled::new(program));
-        let judges = (0..options.shards.max(1)).map(|_| Judge::new(compiled.clone())).collect();
         let limits =
             crate::automaton::Limits { runs_max: options.runs_per_key_max, matches_max: options.matches_per_event_max, runs_alone_max: RUNS_ALONE_MAX };
-        let shards = (0..options.shards).map(|shard| Shard::new(compiled.clone(), shard, options.shards, limits));
+        let shards = options.shards.max(1);
+        let mut shards: Vec<Shard> = (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect();
+        let decoders = decoders.collect();
+        let hands = match shards.pop() {
+            Some(shard) if shards.is_empty() => {
+                Hands::Own(Box::new(OwnHands { decoders, judge: Judge::new(compiled), shard, event: Event::empty(), released: Vec::new() }))
+            }
+            last => {
+                shards.extend(last);
+                Hands::Crew(Crew::new(decoders, &compiled, shards))
+            }
+        };
         Self {
             program: program.clone(),
-            decoders: decoders.collect(),
-            judges,
+            hands,
             intake,
-            shards: shards.collect(),
             suppression: Suppression::default(),
             strictness: options.strictness,
             set_aside: options.set_aside,
             applied_before: BTreeMap::new(),
             epoch: Epoch::default(),
             rejected_by_code: BTreeMap::new(),
-            released: Vec::new(),
         }
     }
 
@@ -202,11 +225,11 @@ impl Task {
                     damaged.get_or_insert(error.to_string());
                 }
             }
-            for shard in &mut self.shards {
+            self.hands.for_each_shard(|shard| {
                 if let Err(error) = shard.restore(key, value) {
                     damaged.get_or_insert(error.to_string());
                 }
-            }
+            });
         })?;
         damaged.map_or(Ok(()), |error| Err(StoreError::Failed(error)))
     }
@@ -214,20 +237,39 @@ impl Task {
     /// Applies records, in the order given, and brings out everything that the watermark then allows.
     pub fn apply(&mut self, batch: &RecordBatch, now: ProcessingTime) -> Result<(), StrictViolation> {
         self.intake.tick(now);
-        let stream = usize::from(batch.stream.0);
-        if self.shards.len() < 2 || batch.len() < PARALLEL_RECORDS_MIN {
-            for (place, record) in batch.iter().enumerate() {
-                let decoded = self.decoders[stream].decode(&record, batch.partition);
-                self.arrive(batch, place, record, decoded.map(|event| (event, None)))?;
-            }
-        } else {
-            let read = read_in_parallel(&self.decoders[stream], &mut self.judges, batch);
-            for (place, (record, read)) in batch.iter().zip(read).enumerate() {
-                self.arrive(batch, place, record, read)?;
+        let mut places = batch.iter().enumerate();
+        while let Hands::Own(own) = &mut self.hands {
+            let Some((place, record)) = places.next() else {
+                self.epoch.records += batch.len() as u64;
+                self.release();
+                return Ok(());
+            };
+            let arrived = own.decode(batch, &record).map(|(event, interest)| (arrive(&mut self.intake, &record, event, interest), event.time));
+            self.conclude(batch, place, arrived)?;
+            if (place + 1) % RELEASED_AFTER_RECORDS == 0 {
+                self.release();
             }
         }
+        self.apply_shared(&Arc::new(batch.clone()), now)
+    }
+
+    /// The same, without copying the batch where there are several threads. Nobody keeps it.
+    pub fn apply_shared(&mut self, batch: &Arc<RecordBatch>, now: ProcessingTime) -> Result<(), StrictViolation> {
+        let Hands::Crew(crew) = &self.hands else { return self.apply(batch, now) };
+        self.intake.tick(now);
+        crew.begin(batch);
+        let mut records = batch.iter().enumerate();
+        while let Some(part) = self.hands.crew().next_part() {
+            for (reading, (place, record)) in part.into_iter().zip(&mut records) {
+                let arrived = reading.map(|(mut event, mut interest)| (arrive(&mut self.intake, &record, &mut event, &mut interest), event.time));
+                if let Err(violation) = self.conclude(batch, place, arrived) {
+                    self.hands.crew().abandon();
+                    return Err(violation);
+                }
+            }
+            self.release();
+        }
         self.epoch.records += batch.len() as u64;
-        self.release();
         Ok(())
     }
 
@@ -245,6 +287,7 @@ impl Task {
 
     /// What came out since the last call.
     pub fn take_epoch(&mut self) -> Epoch {
+        self.collect(0);
         std::mem::take(&mut self.epoch)
     }
 
@@ -260,19 +303,17 @@ impl Task {
 
     /// The state that changed since the last call, for one batch.
     pub fn take_changes(&mut self) -> Vec<Change> {
+        self.collect(0);
         let mut changes = Vec::new();
-        for shard in &mut self.shards {
-            shard.take_changes(&mut changes);
-        }
+        self.hands.for_each_shard(|shard| shard.take_changes(&mut changes));
         self.suppression.take_changes(&mut changes);
         changes
     }
 
     /// Lets the state that changed go unwritten, where nothing is kept.
     pub fn discard_changes(&mut self) {
-        for shard in &mut self.shards {
-            shard.discard_changes();
-        }
+        self.collect(0);
+        self.hands.for_each_shard(Shard::discard_changes);
         self.suppression.discard_changes();
     }
 
@@ -300,14 +341,12 @@ impl Task {
         self.intake.watermark()
     }
 
-    /// Of the intake and all shards together.
+    /// Of the intake and all shards together; of what has come out, as far as it was taken.
     pub fn counters(&self) -> Counters {
         let mut counters = self.intake.counters().clone();
-        for shard in &self.shards {
-            counters.add(shard.counters());
-        }
+        self.hands.ask_each_shard(|shard| counters.add(shard.counters()));
         self.suppression.count(&mut counters);
-        counters.faults += self.judges.iter().map(Judge::faults).sum::<u64>();
+        counters.faults += self.hands.faults();
         counters
     }
 
@@ -317,38 +356,30 @@ impl Task {
 
     /// By shard: how many keys got state.
     pub fn keys_by_shard(&self) -> Vec<u64> {
-        self.shards.iter().map(|shard| shard.counters().keys_made).collect()
+        let mut keys = Vec::new();
+        self.hands.ask_each_shard(|shard| keys.push(shard.counters().keys_made));
+        keys
     }
 
-    fn arrive(
-        &mut self,
-        batch: &RecordBatch,
-        place: usize,
-        record: Record<'_>,
-        read: Result<(Event, Option<Interest>), Rejection>,
-    ) -> Result<(), StrictViolation> {
-        let (stream, partition) = (batch.stream, batch.partition);
-        let (mut event, interest) = match read {
-            Ok(read) => read,
+    /// What is to be said of a record, once it is known what became of it and of its event.
+    fn conclude(&mut self, batch: &RecordBatch, place: usize, arrived: Result<(Arrival, EventTime), Rejection>) -> Result<(), StrictViolation> {
+        let (arrival, time) = match arrived {
+            Ok(arrived) => arrived,
             Err(rejection) => {
-                self.intake.skip(stream, partition, record.offset, record.next_position);
+                let record = batch.get(place);
+                self.intake.skip(batch.stream, batch.partition, record.offset, record.next_position);
                 return self.reject(batch, place, rejection);
             }
         };
-        let mut known = interest;
-        let interest = match &mut known {
-            Some(interest) => interest,
-            None => self.judges[0].interest(&event),
-        };
-        match self.intake.arrive(&mut event, interest, record.position, record.next_position) {
+        match arrival {
             Arrival::Held | Arrival::OfNoInterest | Arrival::Passed => Ok(()),
             Arrival::Late { watermark } => {
-                let reason = format!("its time {} is not after {watermark}, the watermark when it arrived", event.time);
+                let reason = format!("its time {time} is not after {watermark}, the watermark when it arrived");
                 self.put_aside(batch, place, Rejection { code: RejectionCode::Late, reason });
                 Ok(())
             }
             Arrival::TooFarAhead => {
-                let reason = format!("its time {} lies further in the future than `ahead_max` allows", event.time);
+                let reason = format!("its time {time} lies further in the future than `ahead_max` allows");
                 self.reject(batch, place, Rejection { code: RejectionCode::TooFarAhead, reason })
             }
             Arrival::HeldFull => {
@@ -392,68 +423,77 @@ impl Task {
         }
     }
 
+    /// Has what the watermark has passed stepped.
     fn release(&mut self) {
-        self.released.clear();
-        let watermark = self.intake.release(&mut self.released);
-        let events = self.released.as_slice();
-        let matches = &mut self.epoch.matches;
-        let before = matches.len();
-        match self.shards.as_mut_slice() {
-            [shard] => shard.apply(events, watermark, matches),
-            shards if events.len() < PARALLEL_RECORDS_MIN => {
-                for shard in shards.iter_mut() {
-                    shard.apply(events, watermark, matches);
-                }
+        match &mut self.hands {
+            Hands::Own(own) => {
+                own.released.clear();
+                let watermark = self.intake.release(&mut own.released);
+                let before = self.epoch.matches.len();
+                own.shard.apply(&own.released, watermark, &mut self.epoch.matches);
+                self.suppression.apply(&mut self.epoch.matches, before, watermark);
             }
-            shards => {
-                let of_shards = std::thread::scope(|scope| {
-                    let threads: Vec<_> = shards
-                        .iter_mut()
-                        .map(|shard| {
-                            scope.spawn(move || {
-                                let mut matches = Vec::new();
-                                shard.apply(events, watermark, &mut matches);
-                                matches
-                            })
-                        })
-                        .collect();
-                    threads.into_iter().map(join).collect::<Vec<_>>()
-                });
-                matches.extend(of_shards.into_iter().flatten());
+            Hands::Crew(crew) => {
+                let mut released = Vec::new();
+                let watermark = self.intake.release(&mut released);
+                crew.step(released, watermark);
+                self.collect(RELEASES_MAX);
             }
         }
-        if self.shards.len() > 1 {
-            // Stable: within a pattern and key, which are one shard's, the order decided stays.
-            matches[before..].sort_by(|a, b| a.order().cmp(&b.order()));
+    }
+
+    /// Takes what has been stepped; waits while more than `left` releases have not.
+    fn collect(&mut self, left: usize) {
+        let Hands::Crew(crew) = &self.hands else { return };
+        while let Some((matches, watermark)) = crew.next_stepped(left) {
+            let before = self.epoch.matches.len();
+            self.epoch.matches.extend(matches);
+            self.suppression.apply(&mut self.epoch.matches, before, watermark);
         }
-        self.suppression.apply(matches, before, watermark);
     }
 }
 
-fn read(decoder: &Decoder, judge: &mut Judge, record: Record<'_>, partition: u32) -> Result<(Event, Option<Interest>), Rejection> {
-    let event = decoder.decode(&record, partition)?;
-    let interest = std::mem::take(judge.interest(&event));
-    Ok((event, Some(interest)))
+impl Hands {
+    fn crew(&self) -> &Crew {
+        match self {
+            Self::Crew(crew) => crew,
+            Self::Own(_) => unreachable!("who has only its own hands does not ask for a crew"),
+        }
+    }
+
+    fn for_each_shard(&mut self, mut ask: impl FnMut(&mut Shard)) {
+        match self {
+            Self::Own(own) => ask(&mut own.shard),
+            Self::Crew(crew) => crew.for_each_shard(ask),
+        }
+    }
+
+    fn ask_each_shard(&self, mut ask: impl FnMut(&Shard)) {
+        match self {
+            Self::Own(own) => ask(&own.shard),
+            Self::Crew(crew) => crew.for_each_shard(|shard| ask(shard)),
+        }
+    }
+
+    fn faults(&self) -> u64 {
+        match self {
+            Self::Own(own) => own.judge.faults(),
+            Self::Crew(crew) => crew.faults(),
+        }
+    }
 }
 
-fn read_in_parallel(decoder: &Decoder, judges: &mut [Judge], batch: &RecordBatch) -> Vec<Result<(Event, Option<Interest>), Rejection>> {
-    let part = batch.len().div_ceil(judges.len());
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..batch.len())
-            .step_by(part)
-            .zip(judges)
-            .map(|(start, judge)| {
-                let places = start..(start + part).min(batch.len());
-                scope.spawn(move || places.map(|place| read(decoder, judge, batch.get(place), batch.partition)).collect::<Vec<_>>())
-            })
-            .collect();
-        threads.into_iter().flat_map(join).collect()
-    })
+impl OwnHands {
+    /// The event that a record holds, and whom it matters to.
+    fn decode(&mut self, batch: &RecordBatch, record: &Record<'_>) -> Result<(&mut Event, &mut Interest), Rejection> {
+        self.decoders[usize::from(batch.stream.0)].decode_into(record, batch.partition, &mut self.event)?;
+        let interest = self.judge.interest(&self.event);
+        Ok((&mut self.event, interest))
+    }
 }
 
-/// A panic of a worker thread goes on here.
-fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+fn arrive(intake: &mut Intake, record: &Record<'_>, event: &mut Event, interest: &mut Interest) -> Arrival {
+    intake.arrive(event, interest, record.position, record.next_position)
 }
 
 fn time_unit(unit: TimestampUnit) -> TimeUnit {

@@ -1,6 +1,7 @@
 //! The files and pipes of a run, and which of them is read next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::{AtEnd, Config, Origin};
 use crate::engine::Positions;
@@ -14,9 +15,9 @@ use crate::service::task::Task;
 
 pub(super) struct Inputs {
     inputs: Vec<Input>,
-    schema: std::sync::Arc<Schema>,
+    schema: Arc<Schema>,
     /// Last lines without a line's end: events only once everything else has been committed.
-    unterminated: Vec<RecordBatch>,
+    unterminated: Vec<Arc<RecordBatch>>,
 }
 
 struct Input {
@@ -24,7 +25,8 @@ struct Input {
     /// The file's path as the user gave it.
     name: String,
     source: Box<dyn Source>,
-    batch: RecordBatch,
+    /// Shared with the task while that is at it.
+    batch: Arc<RecordBatch>,
     ended: bool,
     /// The length of a file that does not grow, in bytes, and how far it was read.
     whole_bytes: Option<u64>,
@@ -64,7 +66,7 @@ impl Inputs {
                 }
                 _ => None,
             };
-            inputs.push(Input { stream, name, source, batch: RecordBatch::new(stream, 0), ended: false, whole_bytes, read_bytes: 0 });
+            inputs.push(Input { stream, name, source, batch: Arc::new(RecordBatch::new(stream, 0)), ended: false, whole_bytes, read_bytes: 0 });
         }
         Ok(Self { inputs, schema: program.schema.clone(), unterminated: Vec::new() })
     }
@@ -104,10 +106,11 @@ impl Inputs {
                 break;
             }
             let input = &mut self.inputs[place];
-            input.batch.clear();
-            match input.source.read(&mut input.batch, bytes_max)? {
+            let batch = Arc::get_mut(&mut input.batch).expect("the task has given it back");
+            batch.clear();
+            match input.source.read(batch, bytes_max)? {
                 Read::Records if input.source.is_past_unterminated_end() => {
-                    let batch = std::mem::replace(&mut input.batch, RecordBatch::new(input.stream, 0));
+                    let batch = std::mem::replace(&mut input.batch, Arc::new(RecordBatch::new(input.stream, 0)));
                     assert_eq!(batch.len(), 1, "an unterminated line comes alone");
                     self.unterminated.push(batch);
                     input.ended = true;
@@ -140,7 +143,7 @@ impl Inputs {
         self.inputs.iter().filter(|input| input.ended).map(|input| input.stream).collect()
     }
 
-    pub(super) fn batch(&self, place: usize) -> &RecordBatch {
+    pub(super) fn batch(&self, place: usize) -> &Arc<RecordBatch> {
         &self.inputs[place].batch
     }
 
@@ -150,7 +153,7 @@ impl Inputs {
         input.map_or_else(|| self.schema.stream(stream).name.as_str(), |input| &input.name)
     }
 
-    pub(super) fn take_unterminated(&mut self) -> Vec<RecordBatch> {
+    pub(super) fn take_unterminated(&mut self) -> Vec<Arc<RecordBatch>> {
         std::mem::take(&mut self.unterminated)
     }
 

@@ -40,6 +40,9 @@ const KEPT_BYTES_MAX: usize = 4 << 20;
 /// How long the loop waits where no source has anything, before it looks again.
 const QUIET_WAIT: Duration = Duration::from_millis(20);
 
+/// How often it is told how far the run is.
+const TOLD_EVERY: Duration = Duration::from_millis(100);
+
 /// Runs until the input ends or a stop is asked for.
 pub fn run(program: &Arc<Program>, config: &Config, end: EndOfInput, stop: &StopSignal) -> anyhow::Result<Summary> {
     run_watched(program, config, end, stop, &Progress::default())
@@ -74,6 +77,7 @@ struct Loop {
     sealed: bool,
     records_read: u64,
     progress: Progress,
+    told: Instant,
 }
 
 impl Loop {
@@ -135,6 +139,7 @@ impl Loop {
             sealed: false,
             records_read: 0,
             progress: progress.clone(),
+            told: Instant::now(),
         })
     }
 
@@ -152,8 +157,7 @@ impl Loop {
             if let Next::Batch(place) = next {
                 self.apply_input(place)?;
                 self.pass_ended_inputs(end)?;
-                let (read_bytes, whole_bytes) = self.inputs.read_of_whole();
-                self.progress.tell(&self.task.counters(), read_bytes, whole_bytes);
+                self.tell_progress();
             }
             let quiet = !published && !matches!(next, Next::Batch(_));
             // Clients may always publish more, unless what is there now is all that counts.
@@ -174,6 +178,15 @@ impl Loop {
             self.finish()?;
         }
         Ok(self.summary(false))
+    }
+
+    /// Not after every batch: the counters of shards that are at work have to be waited for.
+    fn tell_progress(&mut self) {
+        if self.told.elapsed() >= TOLD_EVERY {
+            self.told = Instant::now();
+            let (read_bytes, whole_bytes) = self.inputs.read_of_whole();
+            self.progress.tell(&self.task.counters(), read_bytes, whole_bytes);
+        }
     }
 
     /// Closes all windows; nothing of it is committed.
@@ -221,7 +234,7 @@ impl Loop {
         let batch = self.inputs.batch(place);
         self.records_read += batch.len() as u64;
         self.dirty = true;
-        self.task.apply(batch, wall_clock()).map_err(|violation| violation.in_file(self.inputs.name(batch.stream)))?;
+        self.task.apply_shared(batch, wall_clock()).map_err(|violation| violation.in_file(self.inputs.name(batch.stream)))?;
         Ok(())
     }
 

@@ -1,0 +1,339 @@
+//! The threads of a task that has several shards: they decode records and step events while the intake, which is serial, goes on.
+//!
+//! ```text
+//! batch ─▶ parts: decode ▸ judge ─▶ (the caller: intake) ─▶ releases: shard 0 … shard n-1 ─▶ matches of a release, merged
+//!          any thread, side by side                         each shard's releases one after the other
+//! ```
+//!
+//! There is one thread for each shard, the caller's among them: while it waits for something it does what there is to do. A shard belongs to no thread.
+//! Stepping goes before decoding, so that little waits in between; both run ahead by a fixed number of parts and releases, which bounds the
+//! memory. The threads live as long as the task: what they have allocated stays theirs to use again.
+//!
+//! What comes out does not depend on who does what when: parts reach the intake in their order, a shard steps releases in theirs, and the matches of
+//! a release are put in the order of the output.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use crate::codec::{Decoder, Rejection};
+use crate::engine::{Compiled, Interest, Judge, Match, Shard, Wanted};
+use crate::event::{Event, EventTime};
+use crate::ports::{Record, RecordBatch};
+
+/// Records that are decoded in one go.
+const PART_RECORDS: usize = 512;
+/// Releases that wait to be stepped, or are being.
+pub(super) const RELEASES_MAX: usize = 4;
+
+/// What a record holds.
+pub(super) type Reading = Result<(Event, Interest), Rejection>;
+
+/// Decodes a record, and finds whom its event matters to.
+fn read(decoder: &Decoder, judge: &mut Judge, record: Record<'_>, partition: u32) -> Reading {
+    let event = decoder.decode(&record, partition)?;
+    let interest = std::mem::take(judge.interest(&event));
+    Ok((event, interest))
+}
+
+#[derive(Debug)]
+pub(super) struct Crew {
+    board: Arc<Board>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+struct Board {
+    /// By stream.
+    decoders: Vec<Decoder>,
+    /// By thread; the first is the caller's.
+    judges: Vec<Mutex<Judge>>,
+    shards: Vec<Mutex<Shard>>,
+    work: Mutex<Work>,
+    /// The work has changed.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Work {
+    batch: Option<Arc<RecordBatch>>,
+    /// Parts of the batch that were begun, and those that the caller has taken.
+    parts_begun: usize,
+    parts_taken: usize,
+    /// From the first part that was not taken on; `None`: is being decoded.
+    parts: VecDeque<Option<Vec<Reading>>>,
+    releases: VecDeque<Release>,
+    /// How many releases were taken before the first of these.
+    releases_taken: usize,
+    /// By shard: how many releases it has begun, and whether it is at one.
+    begun: Vec<usize>,
+    is_busy: Vec<bool>,
+    /// What a thread has panicked with.
+    panic: Option<Panic>,
+    is_over: bool,
+}
+
+struct Panic(Box<dyn Any + Send>);
+
+/// Events that the intake has let out, with what each shard makes of them.
+#[derive(Debug)]
+struct Release {
+    events: Arc<Vec<Wanted>>,
+    watermark: EventTime,
+    /// By shard; `None`: has not stepped them.
+    matches: Vec<Option<Vec<Match>>>,
+}
+
+enum Job {
+    Decode { batch: Arc<RecordBatch>, part: usize },
+    Step { shard: usize, release: usize, events: Arc<Vec<Wanted>>, watermark: EventTime },
+}
+
+enum Done {
+    Decoded { part: usize, readings: Vec<Reading> },
+    Stepped { shard: usize, release: usize, matches: Vec<Match> },
+}
+
+impl Crew {
+    pub(super) fn new(decoders: Vec<Decoder>, compiled: &Arc<Compiled>, shards: Vec<Shard>) -> Self {
+        let count = shards.len();
+        let board = Arc::new(Board {
+            decoders,
+            judges: (0..count).map(|_| Mutex::new(Judge::new(compiled.clone()))).collect(),
+            shards: shards.into_iter().map(Mutex::new).collect(),
+            work: Mutex::new(Work::new(count)),
+            changed: Condvar::new(),
+        });
+        let threads = (1..count).map(|thread| {
+            let board = board.clone();
+            let named = std::thread::Builder::new().name(format!("worker {thread}"));
+            named.spawn(move || board.serve(thread)).expect("the system has a thread for each worker")
+        });
+        Self { threads: threads.collect(), board }
+    }
+
+    /// Lets the threads decode a batch from now on; the one before was taken whole.
+    pub(super) fn begin(&self, batch: &Arc<RecordBatch>) {
+        let mut work = self.board.lock();
+        assert!(work.batch.is_none(), "one batch after the other");
+        work.batch = Some(batch.clone());
+        drop(work);
+        self.board.changed.notify_all();
+    }
+
+    /// What the next records of the batch hold; `None`: that was all of them. Then nobody looks at the batch any more.
+    pub(super) fn next_part(&self) -> Option<Vec<Reading>> {
+        self.board.work_until(|work| {
+            if work.parts_taken == work.part_count() {
+                (work.batch, work.parts_begun, work.parts_taken) = (None, 0, 0);
+                return Some(None);
+            }
+            let part = work.parts.front_mut()?.take()?;
+            work.parts.pop_front();
+            work.parts_taken += 1;
+            Some(Some(part))
+        })
+    }
+
+    /// Lets the rest of the batch be, and waits until nobody looks at it any more.
+    pub(super) fn abandon(&self) {
+        while self.next_part().is_some() {}
+    }
+
+    /// Lets the shards step what the intake has let out.
+    pub(super) fn step(&self, events: Vec<Wanted>, watermark: EventTime) {
+        let mut work = self.board.lock();
+        let matches = self.board.shards.iter().map(|_| None).collect();
+        work.releases.push_back(Release { events: Arc::new(events), watermark, matches });
+        drop(work);
+        self.board.changed.notify_all();
+    }
+
+    /// The matches and the watermark of the oldest release; `None`: it is not stepped yet, and no more than `left` wait. Waits where more do.
+    pub(super) fn next_stepped(&self, left: usize) -> Option<(Vec<Match>, EventTime)> {
+        let Release { matches, watermark, .. } = self.board.work_until(|work| {
+            if work.releases.front().is_some_and(|release| release.matches.iter().all(Option::is_some)) {
+                work.releases_taken += 1;
+                return Some(work.releases.pop_front());
+            }
+            (work.releases.len() <= left).then_some(None)
+        })?;
+        let mut matches: Vec<Match> = matches.into_iter().flatten().flatten().collect();
+        // Stable: within a pattern and key, which are one shard's, the order decided stays.
+        matches.sort_by(|one, other| one.order().cmp(&other.order()));
+        Some((matches, watermark))
+    }
+
+    /// Asks each shard, in their order; waits for those that are at work.
+    pub(super) fn for_each_shard(&self, mut ask: impl FnMut(&mut Shard)) {
+        self.board.shards.iter().for_each(|shard| ask(&mut lock(shard)));
+    }
+
+    /// Calculations without a result that judges have seen.
+    pub(super) fn faults(&self) -> u64 {
+        self.board.judges.iter().map(|judge| lock(judge).faults()).sum()
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.board.lock().is_over = true;
+        self.board.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            thread.join().expect("what a thread panics with is caught");
+        }
+    }
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        lock(&self.work)
+    }
+
+    /// A thread's life.
+    fn serve(&self, thread: usize) {
+        loop {
+            let mut work = self.lock();
+            let job = loop {
+                if work.is_over {
+                    return;
+                }
+                match work.begin_job() {
+                    Some(job) => break job,
+                    None => work = self.changed.wait(work).expect("nobody panics with the lock in hand"),
+                }
+            };
+            drop(work);
+            match catch_unwind(AssertUnwindSafe(|| self.perform(job, thread))) {
+                Ok(done) => self.lock().note(done),
+                Err(panic) => {
+                    let mut work = self.lock();
+                    work.panic.get_or_insert(Panic(panic));
+                    work.is_over = true;
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// What the caller waits for; until it is there the caller does what there is to do.
+    fn work_until<T>(&self, mut is_there: impl FnMut(&mut Work) -> Option<T>) -> T {
+        let mut work = self.lock();
+        loop {
+            if let Some(Panic(panic)) = work.panic.take() {
+                drop(work);
+                resume_unwind(panic);
+            }
+            if let Some(found) = is_there(&mut work) {
+                // There may be room for more now.
+                self.changed.notify_all();
+                return found;
+            }
+            match work.begin_job() {
+                Some(job) => {
+                    drop(work);
+                    let done = self.perform(job, 0);
+                    work = self.lock();
+                    work.note(done);
+                    self.changed.notify_all();
+                }
+                None => work = self.changed.wait(work).expect("nobody panics with the lock in hand"),
+            }
+        }
+    }
+
+    fn perform(&self, job: Job, thread: usize) -> Done {
+        match job {
+            Job::Decode { batch, part } => {
+                let decoder = &self.decoders[usize::from(batch.stream.0)];
+                let judge = &mut lock(&self.judges[thread]);
+                let places = part * PART_RECORDS..batch.len().min((part + 1) * PART_RECORDS);
+                let readings = places.map(|place| read(decoder, judge, batch.get(place), batch.partition)).collect();
+                Done::Decoded { part, readings }
+            }
+            Job::Step { shard, release, events, watermark } => {
+                let mut matches = Vec::new();
+                lock(&self.shards[shard]).apply(&events, watermark, &mut matches);
+                Done::Stepped { shard, release, matches }
+            }
+        }
+    }
+}
+
+impl Work {
+    fn new(shards: usize) -> Self {
+        Self {
+            batch: None,
+            parts_begun: 0,
+            parts_taken: 0,
+            parts: VecDeque::new(),
+            releases: VecDeque::new(),
+            releases_taken: 0,
+            begun: vec![0; shards],
+            is_busy: vec![false; shards],
+            panic: None,
+            is_over: false,
+        }
+    }
+
+    fn part_count(&self) -> usize {
+        self.batch.as_ref().map_or(0, |batch| batch.len().div_ceil(PART_RECORDS))
+    }
+
+    fn begin_job(&mut self) -> Option<Job> {
+        self.begin_step().or_else(|| self.begin_part())
+    }
+
+    fn begin_step(&mut self) -> Option<Job> {
+        let end = self.releases_taken + self.releases.len();
+        let shard = (0..self.begun.len()).find(|&shard| !self.is_busy[shard] && self.begun[shard] < end)?;
+        let release = self.begun[shard];
+        self.begun[shard] += 1;
+        self.is_busy[shard] = true;
+        let Release { events, watermark, .. } = &mut self.releases[release - self.releases_taken];
+        // The last one has them alone, so that it is the one that drops them.
+        let is_last = self.begun.iter().all(|begun| *begun > release);
+        let events = if is_last { std::mem::take(events) } else { events.clone() };
+        Some(Job::Step { shard, release, events, watermark: *watermark })
+    }
+
+    fn begin_part(&mut self) -> Option<Job> {
+        let parts_ahead_max = 2 * self.begun.len();
+        let batch = self.batch.as_ref()?;
+        let part = self.parts_begun;
+        if part == self.part_count() || part - self.parts_taken >= parts_ahead_max {
+            return None;
+        }
+        let batch = batch.clone();
+        self.parts_begun += 1;
+        self.parts.push_back(None);
+        Some(Job::Decode { batch, part })
+    }
+
+    fn note(&mut self, done: Done) {
+        match done {
+            Done::Decoded { part, readings } => {
+                let place = part - self.parts_taken;
+                self.parts[place] = Some(readings);
+            }
+            Done::Stepped { shard, release, matches } => {
+                self.is_busy[shard] = false;
+                self.releases[release - self.releases_taken].matches[shard] = Some(matches);
+            }
+        }
+    }
+}
+
+/// Not its content, which may be anything.
+impl std::fmt::Debug for Panic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Panic")
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("where a thread has panicked, nobody goes on")
+}
