@@ -3,7 +3,7 @@
 //! A line ends with `\n` or `\r\n`. Blank lines (nothing but white space) are counted and passed over. A line that is longer than the bound is read
 //! over without being kept: its beginning is handed out, with its whole length. Memory: the bound and one chunk.
 
-use std::io::{self, BufRead as _};
+use std::io;
 
 use crate::ports::{Record, RecordBatch};
 
@@ -162,11 +162,9 @@ impl Lines {
     }
 }
 
-/// Where the first line's end stands. `skip_until` is the standard library's way to its fast search for a byte.
-fn line_end(mut bytes: &[u8]) -> Option<usize> {
-    let whole = bytes;
-    let passed = bytes.skip_until(b'\n').expect("memory can be read");
-    (passed > 0 && whole[passed - 1] == b'\n').then(|| passed - 1)
+/// Where the first line's end stands.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr(b'\n', bytes)
 }
 
 #[cfg(test)]
