@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::codec::{Decoder, Rejection};
-use crate::engine::{Compiled, Interest, Judge, Match, Shard, Wanted};
+use crate::engine::{Change, Compiled, Interest, Judge, Match, Shard, Wanted};
 use crate::event::{Event, EventTime};
 use crate::ports::{Record, RecordBatch};
 
@@ -170,6 +170,19 @@ impl Crew {
     /// Asks each shard, in their order; waits for those that are at work.
     pub(super) fn for_each_shard(&self, mut ask: impl FnMut(&mut Shard)) {
         self.board.shards.iter().for_each(|shard| ask(&mut lock(shard)));
+    }
+
+    /// What has changed in the shards since the last call, each shard's in order; all at once.
+    pub(super) fn take_changes(&self) -> Vec<Change> {
+        let take = |shard: &Mutex<Shard>| {
+            let mut changes = Vec::new();
+            lock(shard).take_changes(&mut changes);
+            changes
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = self.board.shards.iter().map(|shard| scope.spawn(move || take(shard))).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
     }
 
     /// Calculations without a result that judges have seen.

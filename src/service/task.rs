@@ -305,7 +305,10 @@ impl Task {
     pub fn take_changes(&mut self) -> Vec<Change> {
         self.collect(0);
         let mut changes = Vec::new();
-        self.hands.for_each_shard(|shard| shard.take_changes(&mut changes));
+        match &mut self.hands {
+            Hands::Own(own) => own.shard.take_changes(&mut changes),
+            Hands::Crew(crew) => changes = crew.take_changes(),
+        }
         self.suppression.take_changes(&mut changes);
         changes
     }

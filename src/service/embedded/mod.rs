@@ -3,15 +3,17 @@
 //! One epoch is one atomic write. The loop reads and applies records until the epoch is due, then [`commit`](Loop::commit): outputs are appended and
 //! synced, then state, source positions and output lengths are written in one batch, then subscribers and publishers are told. What a crash
 //! leaves beyond the committed lengths is cut off at the next start and comes out again, byte for byte: the order of matches
-//! does not depend on where epochs end.
+//! does not depend on where epochs end. Where nobody waits for the batch, it is written while the loop goes on.
 //!
 //! The end of a finite input closes all windows. What that brings out is appended but not committed: a later run over the grown file cuts it off
 //! and goes on as if the file had never ended.
 
+mod commit;
 mod inputs;
 mod outputs;
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Runtime;
@@ -20,18 +22,20 @@ use crate::config::{Config, EndOfInput, Origin};
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::grpc::{Server, ServerParts};
 use crate::pattern::Program;
-use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, WriteBatch};
+use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, StoreError, WriteBatch};
 use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
-use crate::service::task::{Epoch, Task, TaskOptions};
+use crate::service::task::{Task, TaskOptions};
 use crate::service::{Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
 use crate::store::{Memory, Rocks};
 
 use inputs::{Inputs, Next};
 use outputs::Outputs;
 
-/// Bytes of records that are applied at a time, for each worker.
+/// Bytes of records that are applied at a time.
 const BATCH_BYTES: usize = 256 << 10;
+/// The same for each worker, where there are several: between batches they have less to do.
+const BATCH_BYTES_OF_WORKER: usize = 1 << 20;
 /// When as many matches wait, or as many bytes of late events and rejected records, they are appended to the outputs before the epoch ends.
 const MATCHES_WAITING_MAX: usize = 1_000;
 const SET_ASIDE_BYTES_MAX: usize = 1 << 20;
@@ -52,13 +56,16 @@ pub fn run(program: &Arc<Program>, config: &Config, end: EndOfInput, stop: &Stop
 pub fn run_watched(program: &Arc<Program>, config: &Config, end: EndOfInput, stop: &StopSignal, progress: &Progress) -> anyhow::Result<Summary> {
     let mut run = Loop::open(program, config, progress)?;
     let outcome = run.work(end, stop);
+    let written = run.await_write();
     run.close();
-    outcome
+    outcome.and_then(|summary| written.map(|()| summary))
 }
 
 struct Loop {
     task: Task,
     store: Arc<dyn StateStore>,
+    /// The last epoch's batch, where it is being written while the loop goes on.
+    writing: Option<JoinHandle<Result<(), StoreError>>>,
     /// The state outlives the process: commits are worth their cost.
     keeps_state: bool,
     meta: Meta,
@@ -123,6 +130,7 @@ impl Loop {
         Ok(Self {
             task,
             store,
+            writing: None,
             keeps_state: config.state.is_some(),
             meta,
             outputs,
@@ -131,7 +139,7 @@ impl Loop {
             server,
             epoch_length: Duration::from_millis(config.epoch_ms),
             // With several inputs it decides which of them is read next, and that must not depend on the number of workers.
-            batch_bytes: if inputs.are_several() { BATCH_BYTES } else { BATCH_BYTES * config.workers.max(1) },
+            batch_bytes: if inputs.are_several() || config.workers < 2 { BATCH_BYTES } else { BATCH_BYTES_OF_WORKER * config.workers },
             inputs,
             held_events_max: config.limits.held_events_max,
             epoch_began: Instant::now(),
@@ -147,6 +155,7 @@ impl Loop {
         // The first commit makes the outputs known to the state before anything stands in them.
         self.dirty = true;
         self.commit()?;
+        self.await_write()?;
         loop {
             if stop.is_asked() {
                 self.commit()?;
@@ -275,60 +284,6 @@ impl Loop {
         if self.task.matches_waiting() >= MATCHES_WAITING_MAX || self.task.set_aside_bytes() >= SET_ASIDE_BYTES_MAX {
             self.dirty = true;
             self.outputs.append(&self.task.take_epoch())?;
-        }
-        Ok(())
-    }
-
-    /// Ends the epoch: outputs first, then state, positions and lengths in one batch, then whoever waits is told.
-    fn commit(&mut self) -> anyhow::Result<()> {
-        self.epoch_began = Instant::now();
-        let epoch: Epoch = self.task.take_epoch();
-        if !self.dirty && epoch.matches.is_empty() {
-            return Ok(());
-        }
-        self.dirty = false;
-        self.outputs.append(&epoch)?;
-        let may_be_taken_back = self.sealed && self.keeps_state;
-        if may_be_taken_back || (!self.keeps_state && self.log.is_none()) {
-            self.task.discard_changes();
-            drop(self.outputs.take_kept());
-            return Ok(());
-        }
-        self.outputs.sync()?;
-        self.meta.epoch += 1;
-        self.meta.positions = self.task.positions();
-        self.meta.outputs = self.outputs.lengths();
-        let mut batch = WriteBatch::default();
-        if self.keeps_state {
-            for change in self.task.take_changes() {
-                let key = state::runs_key(&change.key);
-                match change.value {
-                    Some(value) => batch.puts.push((key, value)),
-                    None => batch.deletes.push(key),
-                }
-            }
-            self.meta.fingerprints = self.inputs.fingerprints(&self.meta.positions)?;
-            self.meta.write(&mut batch);
-        } else {
-            self.task.discard_changes();
-        }
-        if let Some(published) = &mut self.published {
-            published.stage(&self.meta.positions, &mut batch);
-        }
-        self.write(batch)?;
-        if let Some(published) = &mut self.published {
-            published.acknowledge();
-        }
-        Ok(())
-    }
-
-    /// Writes an epoch's batch together with its matches for subscribers, who are woken then.
-    fn write(&mut self, mut batch: WriteBatch) -> anyhow::Result<()> {
-        let matches = self.outputs.take_kept();
-        let staged = self.log.as_ref().map(|log| log.stage(self.meta.epoch, &matches, &mut batch));
-        self.store.write(batch)?;
-        if let (Some(log), Some(staged)) = (&self.log, staged) {
-            log.publish(staged);
         }
         Ok(())
     }
