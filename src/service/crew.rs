@@ -350,3 +350,76 @@ impl std::fmt::Debug for Panic {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("where a thread has panicked, nobody goes on")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::automaton::Limits;
+    use crate::codec::DecodeOptions;
+    use crate::event::{Field, Schema, Stream, StreamId, Type};
+    use crate::pattern::Program;
+
+    fn crew(threads: usize) -> Crew {
+        let field = Field { name: "at".to_owned(), r#type: Type::Timestamp, nullable: false };
+        let stream = Stream { name: "s".to_owned(), fields: vec![field], time_field: Some(0), lateness: None };
+        let program = Program { schema: Arc::new(Schema { streams: vec![stream] }), patterns: Vec::new() };
+        let compiled = Arc::new(Compiled::new(&program));
+        let shards = (0..threads).map(|shard| Shard::new(compiled.clone(), shard, threads, Limits { runs_max: 1 })).collect();
+        Crew::new(vec![Decoder::new(&program.schema, StreamId(0), DecodeOptions::default())], &compiled, shards)
+    }
+
+    /// Every third record is refused.
+    fn batch(records: u64) -> Arc<RecordBatch> {
+        let mut batch = RecordBatch::new(StreamId(0), 0);
+        for offset in 0..records {
+            let text = if offset % 3 == 2 { "{}".to_owned() } else { format!("{{\"at\":{offset}}}") };
+            let full_bytes = text.len() as u64;
+            batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: text.as_bytes(), full_bytes });
+        }
+        Arc::new(batch)
+    }
+
+    #[test]
+    fn parts_come_in_their_order_and_then_the_batch_is_given_back() {
+        for threads in [2, 5] {
+            let crew = crew(threads);
+            for records in [0, 1, PART_RECORDS as u64, 20 * PART_RECORDS as u64 + 7] {
+                let mut batch = batch(records);
+                crew.begin(&batch);
+                let read: Vec<Option<u64>> =
+                    std::iter::from_fn(|| crew.next_part()).flatten().map(|reading| reading.ok().map(|(event, _)| event.offset)).collect();
+                let expected: Vec<Option<u64>> = (0..records).map(|offset| Some(offset).filter(|offset| offset % 3 != 2)).collect();
+                assert_eq!(read, expected, "{threads} threads");
+                assert!(Arc::get_mut(&mut batch).is_some(), "nobody looks at it any more");
+            }
+            crew.begin(&batch(10 * PART_RECORDS as u64));
+            crew.next_part();
+            crew.abandon();
+            crew.begin(&batch(1));
+            assert_eq!(crew.next_part().map(|part| part.len()), Some(1), "an abandoned batch is over");
+        }
+    }
+
+    #[test]
+    fn releases_are_stepped_one_after_the_other() {
+        let crew = crew(3);
+        let watermarks: Vec<EventTime> = (1..100).map(EventTime::from_micros).collect();
+        let mut stepped = Vec::new();
+        for &watermark in &watermarks {
+            crew.step(Vec::new(), watermark);
+            stepped.extend(std::iter::from_fn(|| crew.next_stepped(RELEASES_MAX)).map(|(_, watermark)| watermark));
+        }
+        stepped.extend(std::iter::from_fn(|| crew.next_stepped(0)).map(|(_, watermark)| watermark));
+        assert_eq!(stepped, watermarks);
+    }
+
+    #[test]
+    fn a_panic_of_a_thread_goes_on_at_the_caller() {
+        let crew = crew(4);
+        // Of a stream that has no decoder.
+        let mut batch = RecordBatch::new(StreamId(7), 0);
+        batch.push(Record { offset: 0, position: 0, next_position: 1, timestamp: None, bytes: b"{}", full_bytes: 2 });
+        crew.begin(&Arc::new(batch));
+        assert!(catch_unwind(AssertUnwindSafe(|| crew.next_part())).is_err());
+    }
+}
