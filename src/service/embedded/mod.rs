@@ -166,8 +166,8 @@ impl Loop {
             if let Next::Batch(place) = next {
                 self.apply_input(place)?;
                 self.pass_ended_inputs(end)?;
-                self.tell_progress();
             }
+            self.tell_progress();
             let quiet = !published && !matches!(next, Next::Batch(_));
             // Clients may always publish more, unless what is there now is all that counts.
             if matches!(next, Next::End) && !published && (self.published.is_none() || end == EndOfInput::ClosesWindows) {
