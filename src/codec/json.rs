@@ -285,7 +285,6 @@ mod tests {
     #[test]
     fn what_is_json_and_its_members_are_as_serde_json_has_them() {
         let seed = std::env::var("MOTIF_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-        println!("MOTIF_TEST_SEED={seed}");
         let random = &mut ChaCha8Rng::seed_from_u64(seed);
         let mut objects = 0;
         for _ in 0..40_000 {
@@ -298,11 +297,11 @@ mod tests {
             for _ in 0..random.random_range(0..2) {
                 text = damaged(&text, random);
             }
-            assert_eq!(members(&text), serde::members(&text), "{text}");
-            assert_eq!(elements(&text), serde::elements(&text), "{text}");
+            assert_eq!(members(&text), serde::members(&text), "MOTIF_TEST_SEED={seed}: {text}");
+            assert_eq!(elements(&text), serde::elements(&text), "MOTIF_TEST_SEED={seed}: {text}");
             objects += u32::from(members(&text).is_ok());
         }
-        assert!((10_000..30_000).contains(&objects), "{objects} of 40,000 texts were objects");
+        assert!((10_000..30_000).contains(&objects), "{objects} of 40,000 texts were objects with MOTIF_TEST_SEED={seed}");
     }
 
     #[test]
