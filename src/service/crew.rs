@@ -356,6 +356,7 @@ mod tests {
     use super::*;
     use crate::automaton::Limits;
     use crate::codec::DecodeOptions;
+    use crate::engine::RUNS_ALONE_MAX;
     use crate::event::{Field, Schema, Stream, StreamId, Type};
     use crate::pattern::Program;
 
@@ -364,7 +365,9 @@ mod tests {
         let stream = Stream { name: "s".to_owned(), fields: vec![field], time_field: Some(0), lateness: None };
         let program = Program { schema: Arc::new(Schema { streams: vec![stream] }), patterns: Vec::new() };
         let compiled = Arc::new(Compiled::new(&program));
-        let shards = (0..threads).map(|shard| Shard::new(compiled.clone(), shard, threads, Limits { runs_max: 1 })).collect();
+        let shards = (0..threads)
+            .map(|shard| Shard::new(compiled.clone(), shard, threads, Limits { runs_max: 1, matches_max: 1, runs_alone_max: RUNS_ALONE_MAX }))
+            .collect();
         Crew::new(vec![Decoder::new(&program.schema, StreamId(0), DecodeOptions::default())], &compiled, shards)
     }
 
