@@ -125,7 +125,7 @@ fn rows(plan: &Plan, table: &mut Table<'_>) {
             if !plan.wants(SECTION, &name) {
                 continue;
             }
-            let open = sized(plan, open);
+            let open = (open / plan.part).max(10);
             let text = patterns([format!("match a: events where typ == 0 then b: events where typ == 1 and {look_back} within 1d")]);
             let mut rig = Rig::new(&text, EngineOptions { runs_per_key_max: 1_000_000, ..EngineOptions::default() });
             rig.feed(open, |number| Fields { k: 0, typ: 0, amt: 1_000 + number.cast_signed(), at_ms: FIRST_MS });
