@@ -3,7 +3,7 @@
 //! ```text
 //! text ──language──▶ typed patterns ──automaton──▶ automata ───────────┐
 //!                                                                      ▼
-//! bytes ──codec──▶ events ──engine: hold back ▸ key ▸ step ▸ deadlines──▶ matches ──codec──▶ bytes
+//! bytes ──codec──▶ events ──engine: index ▸ hold back ▸ key ▸ step ▸ …──▶ matches ──codec──▶ bytes
 //!           ▲                            │ state, positions                  │
 //!   file · stdin · Kafka · gRPC       RocksDB                file · stdout · Kafka · gRPC
 //! ```

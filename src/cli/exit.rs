@@ -24,13 +24,13 @@ pub(super) enum Outcome {
 #[error("{0}")]
 pub(super) struct UserFault(pub String);
 
-pub(super) fn code(outcome: anyhow::Result<Outcome>) -> ExitCode {
+pub(super) fn status(outcome: anyhow::Result<Outcome>) -> u8 {
     match outcome {
-        Ok(Outcome::Fine) => ExitCode::SUCCESS,
-        Ok(Outcome::Wrong) => ExitCode::from(1),
-        Ok(Outcome::Unfinished) => ExitCode::from(2),
+        Ok(Outcome::Fine) => 0,
+        Ok(Outcome::Wrong) => 1,
+        Ok(Outcome::Unfinished) => 2,
         // Whoever reads has seen enough (`motif … | head`).
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
             say(&format!("motif: {error:#}"));
             let users = error.is::<UserFault>()
@@ -38,7 +38,7 @@ pub(super) fn code(outcome: anyhow::Result<Outcome>) -> ExitCode {
                 || error.is::<CannotCreate>()
                 || matches!(error.downcast_ref(), Some(ConfigError::Wrong(_)))
                 || error.chain().any(|cause| cause.is::<StrictViolation>());
-            ExitCode::from(if users { 1 } else { 2 })
+            if users { 1 } else { 2 }
         }
     }
 }

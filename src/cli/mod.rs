@@ -27,6 +27,8 @@ use clap::Parser;
 
 use args::{Arguments, Command};
 
+use crate::service::exit_at_once;
+
 pub use args::Arguments as CommandLine;
 
 /// Does what the command line says.
@@ -37,7 +39,8 @@ pub fn main() -> ExitCode {
     };
     crate::telemetry::start_logging(&arguments.log);
     let outcome = match arguments.command {
-        Command::Run(arguments) => run::run(arguments),
+        // It may have given up threads that still hold something.
+        Command::Run(arguments) => exit_at_once(exit::status(run::run(arguments))),
         Command::Check(arguments) => check::check(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),
@@ -48,5 +51,5 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::verify_command(&arguments),
         Command::Dlq(arguments) => dlq::dlq(&arguments),
     };
-    exit::code(outcome)
+    ExitCode::from(exit::status(outcome))
 }

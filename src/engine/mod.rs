@@ -1,18 +1,20 @@
 //! One task: events in any order the watermark allows go in, matches come out in the one order that they have.
 //!
 //! ```text
-//! arrive ─▶ Intake: late? too far ahead? else held ──release──▶ events in line order, up to the watermark
+//! arrive ─▶ Judge: what matters to no pattern is read, and no more
+//!           Intake: late? too far ahead? else held ──release──▶ events in line order, up to the watermark
 //!                                                                  │
 //!                                  Shard 0 … Shard n-1 (by key): key ▸ step ▸ deadlines ──▶ matches, changes of state
 //! ```
 //!
 //! | file | holds |
 //! |---|---|
+//! | `index` | which patterns an event can matter to |
 //! | `intake` | the serial front: lateness, watermark, what is held, positions |
 //! | `partition`, `watermark`, `reorder` | one partition; how time comes on; the events that wait |
 //! | `position` | how far it was read, from where to read again |
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
-//! | `shard`, `keys` | the steps of events in their lines; the keys of a pattern, their timers, what changed |
+//! | `shard`, `keys`, `timers` | the steps of events in their lines; the keys that patterns share, and what changed; when to look at them again |
 //! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |
 //! | `suppression` | matches that others stand for |

@@ -2,10 +2,12 @@
 
 #![expect(
     unsafe_code,
-    reason = "the generation of a group's member, the leader epoch of a record and the known end of a partition can be asked through the C interface only"
+    reason = "the generation of a group's member, the leader epoch of a record and the known end of a partition can be asked through the C interface only; \
+              nor does the standard library end a process without the destructors of C++"
 )]
 
-use std::ffi::CString;
+use std::ffi::{CString, c_int};
+use std::io::Write;
 
 use rdkafka::bindings;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -41,4 +43,17 @@ pub(super) fn known_end<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &
     // written during the call only.
     let answer = unsafe { bindings::rd_kafka_get_watermark_offsets(consumer.client().native_ptr(), topic.as_ptr(), partition, &raw mut low, &raw mut high) };
     if answer == bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR { u64::try_from(high).ok() } else { None }
+}
+
+/// Ends the process, once what it has said is written. Threads that were given up (clients of brokers that are gone, tasks that were still recovering) may hold locks and open
+/// databases: the destructors of static C++ objects, which a usual exit runs, would pull these away from under them and abort.
+pub fn exit_at_once(status: u8) -> ! {
+    unsafe extern "C" {
+        fn _exit(status: c_int) -> !;
+    }
+    // Where nobody reads any more there is nobody to tell.
+    drop(std::io::stdout().flush());
+    drop(std::io::stderr().flush());
+    // SAFETY: the call takes a number, touches no memory of ours and does not come back.
+    unsafe { _exit(c_int::from(status)) }
 }

@@ -32,6 +32,7 @@ mod transport;
 mod writer;
 
 pub use admin::Admin;
+pub use ffi::exit_at_once;
 pub use records::{TopicReader, TopicRecord, oldest};
 pub use settings::{Identity, Link};
 pub use survey::{Survey, Topics};

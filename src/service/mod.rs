@@ -36,6 +36,8 @@ pub use match_log::StoredMatchLog;
 pub use progress::Progress;
 pub use stop::StopSignal;
 
+pub use crate::kafka::exit_at_once;
+
 use std::path::Path;
 
 use crate::config::{Config, Durability};
