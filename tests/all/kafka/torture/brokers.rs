@@ -20,7 +20,10 @@ fn go_on(trial: &mut Trial<'_>, time: Duration, share: usize) {
     }
 }
 
+/// `make torture`. Once in many runs on a busy machine the broker came back with offsets of a transaction that it neither committed nor aborted, for minutes and with no client
+/// that had one open (what KIP-664 calls a hanging transaction): nobody, this program or another, is told the group's offsets then.
 #[test]
+#[ignore = "now and then a broker that was killed leaves a transaction hanging"]
 fn a_broker_that_is_killed_and_comes_back_costs_no_match() {
     let Some(broker) = Broker::own() else { return };
     let mut trial = Trial::new(&broker, "broker", 12_000, 2);
