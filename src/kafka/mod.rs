@@ -11,6 +11,7 @@
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
 //! | `records` | [`TopicReader`]: a partition read once, with keys and headers |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
+//! | `produce` | a record handed to a producer's client |
 //! | `writer` | [`TopicWriter`]: transactions of an operator's command |
 //! | `failure` | which error leaves what behind |
 //! | `ffi` | the calls that the binding lacks; the only unsafe code |
@@ -23,6 +24,7 @@ mod bystander;
 mod failure;
 mod ffi;
 mod group;
+mod produce;
 mod reader;
 mod records;
 mod settings;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::kafka::group::{Group, GroupConsumer, partition};
+use crate::kafka::produce::produce;
 use crate::kafka::survey::Topics;
 use crate::kafka::{Identity, Link, failure, ffi, reader};
 use crate::ports::{Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
@@ -237,24 +237,7 @@ impl Transport for Member {
     }
 
     fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError> {
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        for (key, value) in record.headers {
-            headers = headers.insert(Header { key, value: Some(*value) });
-        }
-        let mut outgoing: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(record.topic, self.transaction).partition(partition(record.partition)).headers(headers);
-        (outgoing.key, outgoing.payload) = (record.key, record.value);
-        let deadline = Instant::now() + CALL_TIMEOUT;
-        loop {
-            match self.producer.send(outgoing) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < deadline => {
-                    outgoing = back;
-                    self.producer.poll(Duration::from_millis(1));
-                }
-                Err((error, _)) => return Err(failure::of_send(record.topic, &error)),
-            }
-        }
+        produce(&self.producer, record, None, self.transaction)
     }
 
     fn drain(&mut self, wait: Duration) -> Result<(), TransportError> {

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Positions;
+use crate::engine::{Change, Positions};
 use crate::pattern::Program;
 use crate::ports::{StateStore, StoreError, WriteBatch};
 
@@ -82,8 +82,19 @@ impl Meta {
     }
 }
 
+/// Puts what has changed of the keys' state into a batch.
+pub fn put_changes(changes: Vec<Change>, batch: &mut WriteBatch) {
+    for change in changes {
+        let key = runs_key(&change.key);
+        match change.value {
+            Some(value) => batch.puts.push((key, value)),
+            None => batch.deletes.push(key),
+        }
+    }
+}
+
 /// The store's key for the state of a pattern's key.
-pub fn runs_key(change_key: &[u8]) -> Vec<u8> {
+fn runs_key(change_key: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(change_key.len() + 1);
     key.push(RUNS);
     key.extend_from_slice(change_key);

@@ -13,11 +13,13 @@ use motif::engine::{Effect, Engine, EngineOptions, Input, Match, MatchField};
 use motif::event::{Event, EventTime, Field, Schema, Stream, StreamId, TimeSpan, Type, Value};
 use motif::pattern::{Body, Condition, ConditionId, Connective, Element, OnTimeout, Part, Pattern, Program, Quantifier, Sequence, Skip, Source, Step, StepId};
 use motif::ports::Record;
+use rand::Rng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
+
+use crate::random_cases::RandomCases;
 
 const CASES: u64 = 30_000;
 
@@ -393,15 +395,12 @@ fn damage(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
 
 #[test]
 fn records_read_as_serde_json_has_them() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
-    println!("MOTIF_TEST_SEED={seed} MOTIF_TEST_CASES={cases}");
+    let cases = RandomCases::asked_for(CASES);
     let schema = payments();
     let decoder = decoder();
-    let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    let random = &mut cases.random();
     let mut events = 0;
-    for _ in 0..cases {
+    for _ in 0..cases.count {
         let bytes = random_record(random);
         let found = decoder.decode(&record(&bytes), 0);
         events += u64::from(found.is_ok());
@@ -410,7 +409,7 @@ fn records_read_as_serde_json_has_them() {
         // By their text: decimals to their last digit.
         assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{}", String::from_utf8_lossy(&bytes));
     }
-    assert!(events > cases / 10, "{events} of {cases} records held an event");
+    assert!(events > cases.count / 10, "{events} of {} records held an event", cases.count);
 }
 
 /// Two streams; `step` of the first, then some of the second.

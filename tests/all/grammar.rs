@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use motif::language::{Code, Source, SourceId, parse};
+use rand::Rng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::printer::pattern_files;
+use crate::random_cases::RandomCases;
 
 mod derive;
 mod notation;
@@ -136,14 +137,11 @@ fn derives(grammar: &Grammar, text: &str) -> bool {
 
 #[test]
 fn the_parser_takes_what_the_grammar_derives_and_nothing_else() {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
-    let seed: u64 = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
-    println!("MOTIF_TEST_SEED={seed} MOTIF_TEST_CASES={cases}");
+    let cases = RandomCases::asked_for(CASES);
     let grammar = grammar();
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = cases.random();
     let mut taken = 0;
-    for _ in 0..cases {
+    for _ in 0..cases.count {
         let size = random.random_range(1..TOKENS_MAX);
         let mut tokens = derive::tokens(&grammar, &mut random, size);
         let mut text = spaced(&tokens, &mut random);
@@ -156,7 +154,11 @@ fn the_parser_takes_what_the_grammar_derives_and_nothing_else() {
         }
         taken += u64::from(derives(&grammar, &spaced(&tokens, &mut random)));
     }
-    assert!(taken > cases / 20 && taken < 2 * cases - cases / 20, "of {cases} texts changed twice {taken} are derived: too few or too many to tell");
+    assert!(
+        taken > cases.count / 20 && taken < 2 * cases.count - cases.count / 20,
+        "of {} texts changed twice {taken} are derived: too few or too many to tell",
+        cases.count
+    );
 }
 
 #[test]

@@ -9,9 +9,11 @@ use motif::engine::{Change, Effect, Engine, EngineOptions, Input, Match, Partiti
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Source, compile};
 use motif::pattern::Program;
+use rand::Rng;
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use crate::random_cases::RandomCases;
 
 const CASES: u64 = 60;
 
@@ -184,17 +186,12 @@ fn program() -> Program {
     compiled.program
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
 /// Calls the law with the case's own random numbers; the case is printed where it fails.
 fn for_each_case(law: impl Fn(&mut ChaCha8Rng)) {
-    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    println!("MOTIF_TEST_SEED={seed}");
-    for case in 0..number("MOTIF_TEST_CASES").unwrap_or(CASES) {
+    let cases = RandomCases::asked_for(CASES);
+    for case in 0..cases.count {
         println!("case {case}");
-        law(&mut ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(case)));
+        law(&mut cases.random_of(case));
     }
 }
 

@@ -20,6 +20,7 @@ mod oracle;
 mod parser;
 mod patterns;
 mod printer;
+mod random_cases;
 mod reference;
 mod sample;
 mod sample_command;

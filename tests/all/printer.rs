@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use motif::language::ast::File;
 use motif::language::{Parsed, Source, SourceId, format, parse, print};
+use rand::Rng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use crate::grammar;
+use crate::random_cases::RandomCases;
 
 pub mod table;
 pub mod trees;
@@ -55,12 +56,9 @@ pub fn check_format(text: &str) -> String {
 
 /// Calls `check` with random sources of randomness, and says which.
 pub fn random_cases(check: impl Fn(&mut ChaCha8Rng)) {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
-    let seed: u64 = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
-    println!("MOTIF_TEST_SEED={seed} MOTIF_TEST_CASES={cases}");
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    (0..cases).for_each(|_| check(&mut random));
+    let cases = RandomCases::asked_for(CASES);
+    let mut random = cases.random();
+    (0..cases.count).for_each(|_| check(&mut random));
 }
 
 pub fn random_tree(random: &mut ChaCha8Rng) -> File {

@@ -12,11 +12,11 @@ use motif::automaton::{Arrival, Automaton, Decided, Evaluation, Limits, Pending,
 use motif::event::{Event, EventTime};
 use motif::language::{Severity, Source, compile};
 use motif::pattern::Moment;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 
 use crate::oracle::random;
 use crate::oracle::sketch::{SCHEMA, Sketch, smaller};
+use crate::random_cases::RandomCases;
 
 const CASES: u64 = 4_000;
 const PLENTY: u64 = 1_000_000;
@@ -25,28 +25,26 @@ const RUNS_MAX: usize = 3_000;
 
 #[test]
 fn choices_kept_together_decide_what_runs_decide() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    println!("MOTIF_TEST_SEED={seed}");
+    let cases = RandomCases::asked_for(CASES);
+    let RandomCases { seed, count } = cases;
     let mut same = 0;
     let mut decisions = 0;
-    let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
-    for case in 0..cases {
-        let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(case));
+    for case in 0..count {
+        let mut random = cases.random_of(case);
         let (sketch, events) = (random::sketch(&mut random), random::events(&mut random));
         let matches_max = if random.random_bool(0.2) { random.random_range(0..5) } else { PLENTY };
         let limits = Limits { runs_max: PLENTY, matches_max, runs_alone_max: random.random_range(0..6) };
         match judge(&sketch, &events, limits) {
             Verdict::NotTaken => {}
-            Verdict::Same(count) => {
+            Verdict::Same(decided) => {
                 same += 1;
-                decisions += count;
+                decisions += decided;
             }
             Verdict::Differs(_) => panic!("seed {seed}, case {case}: {}", shrunk(sketch, events, limits)),
         }
     }
     println!("{same} patterns, {decisions} decisions");
-    assert!(same > cases / 4 && decisions as u64 > cases / 2, "something happens");
+    assert!(same > count / 4 && decisions as u64 > count / 2, "something happens");
 }
 
 enum Verdict {

@@ -29,13 +29,7 @@ impl Loop {
         self.meta.outputs = self.outputs.lengths();
         let mut batch = WriteBatch::default();
         if self.keeps_state {
-            for change in self.task.take_changes() {
-                let key = state::runs_key(&change.key);
-                match change.value {
-                    Some(value) => batch.puts.push((key, value)),
-                    None => batch.deletes.push(key),
-                }
-            }
+            state::put_changes(self.task.take_changes(), &mut batch);
             self.meta.fingerprints = self.inputs.fingerprints(&self.meta.positions)?;
             self.meta.write(&mut batch);
         } else {

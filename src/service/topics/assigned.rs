@@ -254,13 +254,7 @@ impl Assigned {
 
     fn take_changes(&mut self) -> WriteBatch {
         let mut batch = WriteBatch { delete_ranges: self.pending.delete_ranges.clone(), ..WriteBatch::default() };
-        for change in self.task.take_changes() {
-            let key = state::runs_key(&change.key);
-            match change.value {
-                Some(value) => batch.puts.push((key, value)),
-                None => batch.deletes.push(key),
-            }
-        }
+        state::put_changes(self.task.take_changes(), &mut batch);
         batch
     }
 

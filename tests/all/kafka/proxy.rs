@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+use crate::broker::Broker;
+
 pub const END_TXN: i16 = 26;
 pub const TXN_OFFSET_COMMIT: i16 = 28;
 
@@ -54,15 +56,23 @@ pub struct Proxy {
 struct Plays(Mutex<Vec<Arc<Play>>>);
 
 impl Proxy {
+    /// A broker of its own, and the proxy in front of it; none where there is no broker.
+    pub fn before_a_broker() -> Option<(Broker, Self)> {
+        let (listener, address) = Self::listen();
+        let mut proxy = None;
+        let broker = Broker::behind(|target| proxy.insert(Self::start(listener, address, target)).address.clone());
+        broker.zip(proxy)
+    }
+
     /// Not in front of anything yet: the broker behind it is told the address first.
-    pub fn listen() -> (StdListener, String) {
+    fn listen() -> (StdListener, String) {
         let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound").to_string();
         listener.set_nonblocking(true).expect("a socket");
         (listener, address)
     }
 
-    pub fn start(listener: StdListener, address: String, target: String) -> Self {
+    fn start(listener: StdListener, address: String, target: String) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let plays: Arc<Plays> = Arc::default();
         let of_listener = plays.clone();

@@ -16,11 +16,11 @@ use motif::engine::{Change, Effect, Engine, EngineOptions, Input, Positions};
 use motif::event::{Event, StreamId, Value};
 use motif::language::{Severity, Source, compile};
 use motif::pattern::{OnTimeout, Program};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use brute::Decision;
 use sketch::{SCHEMA, Sketch, smaller};
+
+use crate::random_cases::RandomCases;
 
 const CASES: u64 = 2_000;
 /// A case with more partial choices is passed over.
@@ -28,13 +28,11 @@ const CHOICES_MAX: usize = 4_000;
 
 #[test]
 fn the_engine_decides_what_the_brute_force_reading_decides() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    let cases = number("MOTIF_TEST_CASES").unwrap_or(CASES);
-    println!("MOTIF_TEST_SEED={seed}");
+    let cases = RandomCases::asked_for(CASES);
+    let RandomCases { seed, count } = cases;
     let mut tally = Tally::default();
-    for case in 0..cases {
-        let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(case));
+    for case in 0..count {
+        let mut random = cases.random_of(case);
         let sketch = random::sketch(&mut random);
         let events = random::events(&mut random);
         if let Verdict::Differs { .. } = tally.count(judge(&sketch, &events)) {
@@ -43,8 +41,8 @@ fn the_engine_decides_what_the_brute_force_reading_decides() {
         }
     }
     println!("{tally:?}");
-    assert!(tally.refused * 10 <= cases, "most random patterns are ones that the checker takes: {tally:?}");
-    assert!(tally.matches > cases / 4 && tally.timeouts > cases / 20, "something happens: {tally:?}");
+    assert!(tally.refused * 10 <= count, "most random patterns are ones that the checker takes: {tally:?}");
+    assert!(tally.matches > count / 4 && tally.timeouts > count / 20, "something happens: {tally:?}");
 }
 
 #[derive(Debug, Default)]

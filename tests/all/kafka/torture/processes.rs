@@ -59,10 +59,7 @@ fn three_processes_in_trouble_for_long() {
 /// A process frozen in its commit, whose tasks are another's by the time it wakes up: its commit does not count, and it lets go of what is not its own any more.
 #[test]
 fn a_zombie_is_fenced_and_doubles_nothing() {
-    let (listener, address) = Proxy::listen();
-    let mut proxy = None;
-    let broker = Broker::behind(|target| proxy.insert(Proxy::start(listener, address, target)).address.clone());
-    let (Some(broker), Some(proxy)) = (broker, proxy) else { return };
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
     let mut trial = Trial::new(&broker, "zombie", 12_000, 2);
     (0..2).for_each(|slot| trial.fleet.start(slot));
     trial.await_shares(&[4, 4]);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::broker::Broker;
 use crate::kafka::proxy::{END_TXN, Proxy, TXN_OFFSET_COMMIT, Trick};
 use crate::kafka::torture::trial::Trial;
 
@@ -11,10 +10,7 @@ const TOO_LATE: Duration = Duration::from_secs(6);
 
 #[test]
 fn answers_that_do_not_come_leave_nothing_in_doubt() {
-    let (listener, address) = Proxy::listen();
-    let mut proxy = None;
-    let broker = Broker::behind(|target| proxy.insert(Proxy::start(listener, address, target)).address.clone());
-    let (Some(broker), Some(proxy)) = (broker, proxy) else { return };
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
     let mut trial = Trial::new(&broker, "wires", 12_000, 2);
     (0..2).for_each(|slot| trial.fleet.start(slot));
     trial.await_shares(&[4, 4]);
