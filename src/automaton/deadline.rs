@@ -68,11 +68,6 @@ impl Runs {
 
     /// The same, watched.
     pub fn expire_watched<W: Watch + ?Sized>(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, decided: &mut Vec<Decided>, watch: &W) {
-        if automaton.timing.only_within && !automaton.timing.decides && !watch.watches() && self.next <= instant {
-            // All ways of a run end together, and nothing comes of it.
-            self.alive.retain(|run| run.deadline > instant);
-            self.look_over();
-        }
         while self.next <= instant && self.next < EventTime::END {
             let at = if automaton.timing.decides { self.next } else { instant };
             let mut due = Due::default();

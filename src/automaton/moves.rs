@@ -167,10 +167,8 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
         let Yield { born, complete, taken } = out;
         let node = |id: &NodeId| self.automaton.node(*id);
-        if taken.len() > 1 {
-            taken.sort_unstable_by_key(|id| (node(id).step, *id));
-            taken.dedup();
-        }
+        taken.sort_unstable_by_key(|id| (node(id).step, *id));
+        taken.dedup();
         for nodes in taken.chunk_by(|one, other| node(one).step == node(other).step) {
             let step = node(&nodes[0]).step;
             if taker.marks.broken & self.automaton.closes[usize::from(step.0)] == 0 {

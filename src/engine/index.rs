@@ -92,8 +92,7 @@ impl Judge {
             hand.add(pattern, Class::NOTHING);
         }
         for equality in &stream.index.equalities {
-            let value = equality.field.map_or_else(|| at_path(event, &equality.path), |field| &event.fields[field]);
-            for posting in equality.find(value) {
+            for posting in equality.find(at_path(event, &equality.path)) {
                 hand.try_posting(posting, &stream.index, event);
             }
         }
@@ -166,8 +165,6 @@ struct Posting {
 #[derive(Debug)]
 struct Equality {
     path: FieldPath,
-    /// The path, where it leads through no record.
-    field: Option<usize>,
     /// By whole number, those of a few bits.
     small: Vec<Vec<Posting>>,
     whole_numbers: Lookup<i64, Vec<Posting>>,
@@ -306,13 +303,7 @@ impl Indexes {
 impl StreamIndex {
     fn equality(&mut self, path: &FieldPath) -> &mut Equality {
         let place = self.equalities.iter().position(|equality| equality.path == *path).unwrap_or_else(|| {
-            self.equalities.push(Equality {
-                field: path.first().filter(|_| path.len() == 1).map(|field| usize::from(*field)),
-                path: path.clone(),
-                small: Vec::new(),
-                whole_numbers: Lookup::default(),
-                texts: Lookup::default(),
-            });
+            self.equalities.push(Equality { path: path.clone(), small: Vec::new(), whole_numbers: Lookup::default(), texts: Lookup::default() });
             self.equalities.len() - 1
         });
         &mut self.equalities[place]
