@@ -2,6 +2,7 @@
 //!
 //! Unknown keys and combinations that cannot work are refused here, before anything is opened. Paths in a file count from its folder.
 
+mod checkpoints;
 mod file;
 mod problem;
 
@@ -149,10 +150,29 @@ pub struct KafkaConfig {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckpointConfig {
-    /// A folder that all machines of the service reach.
-    pub folder: PathBuf,
+    pub place: CheckpointPlace,
     /// The time between two checkpoints of a task, in milliseconds.
     pub interval_ms: u64,
+}
+
+/// What all machines of the service reach.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CheckpointPlace {
+    Folder(PathBuf),
+    Bucket(BucketConfig),
+}
+
+/// A bucket of S3, or of a store that speaks its language. What is not said comes from the usual variables of the environment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BucketConfig {
+    pub name: String,
+    /// Before the names of all objects, without `/` at its ends; may be empty.
+    pub prefix: String,
+    /// `https://host:port` of a store that is not Amazon's; `http://` only where that was allowed.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    /// The id of an access key, and the file that holds its secret.
+    pub access_key: Option<(String, PathBuf)>,
 }
 
 #[derive(Clone, Debug)]

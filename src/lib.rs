@@ -58,3 +58,8 @@ pub mod telemetry;
 
 pub mod cli;
 pub mod service;
+
+// Beside the tests from outside, which use it too.
+#[cfg(test)]
+#[path = "../tests/all/object_server.rs"]
+mod object_server;

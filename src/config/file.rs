@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::checkpoints::{Checkpoints, check_checkpoints};
 use crate::config::{
-    AtEnd, CheckpointConfig, Config, ConfigError, ConfigProblem, Durability, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness,
-    TimestampUnit,
+    AtEnd, Config, ConfigError, ConfigProblem, Durability, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness, TimestampUnit,
 };
 use crate::event::TimeSpan;
 
@@ -105,14 +105,6 @@ struct Kafka {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Checkpoints {
-    url: String,
-    #[serde(default = "half_a_minute")]
-    interval_ms: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Grpc {
     address: SocketAddr,
     #[serde(default)]
@@ -133,10 +125,6 @@ struct LimitsTable {
 
 fn default_name() -> String {
     "motif".to_owned()
-}
-
-fn half_a_minute() -> u64 {
-    30_000
 }
 
 fn one() -> usize {
@@ -223,20 +211,6 @@ fn check_grpc(grpc: Grpc) -> Result<GrpcConfig, String> {
         ));
     }
     Ok(GrpcConfig { address: grpc.address })
-}
-
-/// `file:///shared/folder`, or a path, which counts from the configuration's folder.
-fn check_checkpoints(checkpoints: Checkpoints, folder: &Path) -> Result<CheckpointConfig, String> {
-    let url = checkpoints.url;
-    let path = match url.split_once("://") {
-        None => folder.join(&url),
-        Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
-        Some(("file", _)) => return Err(format!("checkpoints.url {url:?}: after `file://` there must be an absolute path, as in \"file:///shared/motif\"")),
-        Some((scheme, _)) => {
-            return Err(format!("checkpoints.url {url:?}: {scheme} is not supported; name a folder that all machines reach, as in \"file:///shared/motif\""));
-        }
-    };
-    Ok(CheckpointConfig { folder: path, interval_ms: checkpoints.interval_ms.clamp(10, 3_600_000) })
 }
 
 fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str, epoch_ms: Option<u64>) -> Result<KafkaConfig, String> {
@@ -331,8 +305,6 @@ mod tests {
             (&format!("{GOOD}key = [\"card\"]"), "comes from none"),
             (&format!("{GOOD}[kafka]\nbrokers = \"b\""), "output.topic"),
             (&format!("{GOOD}[checkpoints]\nurl = \"/c\""), "go with [kafka]"),
-            (&format!("{GOOD}[checkpoints]\nurl = \"s3://bucket\""), "s3 is not supported"),
-            (&format!("{GOOD}[checkpoints]\nurl = \"file://c\""), "absolute path"),
             (&format!("{GOOD}[grpc]\naddress = \"0.0.0.0:1\""), "allow_plaintext_beyond_loopback"),
         ] {
             let problem = parse(change, "motif.toml", Path::new("")).expect_err(change).to_string();

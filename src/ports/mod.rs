@@ -22,7 +22,7 @@ mod topic;
 mod transport;
 
 pub use match_log::{LogEntry, LogError, LogPosition, MatchLog};
-pub use objects::{ObjectError, ObjectInfo, Objects};
+pub use objects::{ObjectError, ObjectFault, ObjectInfo, Objects};
 pub use publication::{Durable, PUBLICATIONS_MAX, Publication, Publisher};
 pub use record::{Original, Record, RecordBatch};
 pub use sink::{LineSink, SinkError};

@@ -26,10 +26,20 @@ pub struct ObjectInfo {
     pub modified: SystemTime,
 }
 
-/// The store's fault, or the network's.
+/// Something could not be stored, read or listed.
 #[derive(Debug, thiserror::Error)]
 #[error("checkpoints at {at}: {what}")]
 pub struct ObjectError {
     pub at: String,
     pub what: String,
+    pub fault: ObjectFault,
+}
+
+/// Whose fault it is, and so whether trying again helps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ObjectFault {
+    /// The store is away, slow or broken: it may be better in a moment.
+    Store,
+    /// The store refuses what we ask: it stays like that until somebody changes the configuration, the credentials, or the store.
+    Setup,
 }

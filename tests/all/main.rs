@@ -16,6 +16,7 @@ mod grpc;
 mod kafka;
 mod laws;
 mod layers;
+mod object_server;
 mod oracle;
 mod parser;
 mod patterns;

@@ -7,18 +7,18 @@
 //! <state>/<slot>/loading/       checkpoints on their way from there
 //! ```
 //!
-//! Copies are made and carried by one thread of their own, [`MachineBases`] holds its queue: no worker ever waits for them.
+//! The checkpoints may be away: what is on this machine goes on without them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
-use crate::ports::{StateStore, StoreError};
-use crate::service::state::Meta;
+use crate::ports::{ObjectError, ObjectFault, StateStore, StoreError};
 use crate::service::topics::checkpoints::{CheckpointError, Checkpoints, Manifest};
+use crate::service::topics::copies::Copies;
 use crate::service::topics::metrics::Metrics;
 use crate::store::{Durability, Rocks, RocksOptions};
 
@@ -56,17 +56,11 @@ pub(super) trait Bases: Send + Sync {
 pub(super) struct MachineBases {
     folder: PathBuf,
     checkpoints: Option<Arc<Checkpoints>>,
-    copies: Option<Sender<Copy>>,
-}
-
-struct Copy {
-    task: u32,
-    store: Arc<dyn StateStore>,
-    /// Dropped when it is done.
-    _done: Sender<()>,
+    copies: Option<Copies>,
 }
 
 impl MachineBases {
+    /// Checks that the checkpoints can be used, unless they are away just now.
     pub(super) fn new(folder: &Path, checkpoints: Option<Checkpoints>, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
         for leftover in ["copies", "loading"] {
             match std::fs::remove_dir_all(folder.join(leftover)) {
@@ -74,13 +68,11 @@ impl MachineBases {
                 _ => {}
             }
         }
+        if let Some(checkpoints) = &checkpoints {
+            go_on_without(checkpoints.check(), "the checkpoints are away; they are tried again with the next one")?;
+        }
         let checkpoints = checkpoints.map(Arc::new);
-        let copies = checkpoints.clone().map(|checkpoints| {
-            let (sender, receiver) = crossbeam_channel::unbounded();
-            let folder = folder.join("copies");
-            std::thread::spawn(move || carry_copies(&receiver, &checkpoints, &folder, &metrics));
-            sender
-        });
+        let copies = checkpoints.clone().map(|checkpoints| Copies::begin(folder.join("copies"), checkpoints, metrics));
         Ok(Self { folder: folder.to_owned(), checkpoints, copies })
     }
 
@@ -157,12 +149,8 @@ impl Bases for MachineBases {
     }
 
     fn copy(&self, task: u32, store: Arc<dyn StateStore>) -> Receiver<()> {
-        let (done, is_done) = crossbeam_channel::bounded(0);
-        if let Some(copies) = &self.copies {
-            // The thread lives as long as this does.
-            drop(copies.send(Copy { task, store, _done: done }));
-        }
-        is_done
+        // Where there are none, it is done at once.
+        self.copies.as_ref().map_or_else(|| crossbeam_channel::bounded(0).1, |copies| copies.ask(task, store))
     }
 
     fn keep_set(&self, hash: u128, json: &[u8]) -> anyhow::Result<()> {
@@ -176,7 +164,7 @@ impl Bases for MachineBases {
             std::fs::rename(&begun, &path).with_context(unwritable)?;
         }
         match &self.checkpoints {
-            Some(checkpoints) => Ok(checkpoints.put_set(hash, json)?),
+            Some(checkpoints) => go_on_without(checkpoints.put_set(hash, json), "the pattern set is kept on this machine alone until the next checkpoint"),
             None => Ok(()),
         }
     }
@@ -189,39 +177,13 @@ impl Bases for MachineBases {
     }
 }
 
-/// Until nobody can ask for any more.
-fn carry_copies(copies: &Receiver<Copy>, checkpoints: &Checkpoints, folder: &Path, metrics: &Metrics) {
-    for copy in copies {
-        let (task, began) = (copy.task, Instant::now());
-        let here = folder.join(task.to_string());
-        let carried = carry(copy, checkpoints, &here);
-        drop(std::fs::remove_dir_all(&here));
-        match carried {
-            Ok(Some((epoch, bytes))) => {
-                metrics.checkpointed(task, epoch, began.elapsed());
-                tracing::info!(task, epoch, bytes, took = ?began.elapsed(), "checkpoint");
-            }
-            Ok(None) => {}
-            Err(error) => {
-                metrics.checkpoint_failed();
-                let error = format!("{error:#}");
-                tracing::error!(task, error, "no checkpoint could be made; the next one is tried at its time");
-            }
+/// What the store's own fault is will pass; what else is wrong is to be mended first.
+fn go_on_without(asked: Result<(), ObjectError>, until: &str) -> anyhow::Result<()> {
+    match asked {
+        Err(error) if error.fault == ObjectFault::Store => {
+            tracing::warn!(%error, "{until}");
+            Ok(())
         }
+        asked => Ok(asked?),
     }
-}
-
-/// The epoch that the copy turned out to be of, and the bytes that were carried. `None`: there is no state yet.
-fn carry(copy: Copy, checkpoints: &Checkpoints, here: &Path) -> anyhow::Result<Option<(u64, u64)>> {
-    let Copy { task, store, _done } = copy;
-    drop(std::fs::remove_dir_all(here));
-    std::fs::create_dir_all(here.parent().expect("within the slot's folder")).with_context(|| here.display().to_string())?;
-    store.copy_to(here)?;
-    // Whoever comes next may have the state now.
-    drop(store);
-    let Some(meta) = Rocks::read_copy(here, Meta::KEY)? else { return Ok(None) };
-    let meta = Meta::decode(&meta)?;
-    let bytes = checkpoints.publish(task, &meta, here)?;
-    checkpoints.prune(task, SystemTime::now())?;
-    Ok(Some((meta.epoch, bytes)))
 }

@@ -10,14 +10,15 @@
 //! at once, one of them not in charge any more, cannot harm each other. Everything is verified when it is loaded; what is torn, missing, changed or of somebody
 //! else is passed over. Nothing points to the newest one: who looks lists them and takes the highest that holds.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::ports::{ObjectError, Objects};
+use crate::ports::{ObjectError, ObjectFault, Objects};
 use crate::service::state::Meta;
 
 const FORMAT: u32 = 1;
@@ -37,6 +38,8 @@ pub(super) struct Checkpoints {
     group: String,
     /// Who writes here: no two processes at once have the same.
     owner: String,
+    /// Pattern sets that could not be put there yet, by their hashes.
+    unsaved_sets: Mutex<BTreeMap<u128, Vec<u8>>>,
 }
 
 /// What a checkpoint is made of.
@@ -76,7 +79,20 @@ pub(super) enum CheckpointError {
 
 impl Checkpoints {
     pub(super) fn new(objects: Arc<dyn Objects>, group: &str, owner: String) -> Self {
-        Self { objects, group: group.to_owned(), owner }
+        Self { objects, group: group.to_owned(), owner, unsaved_sets: Mutex::default() }
+    }
+
+    /// Asks the store for what checkpoints need, so that what is wrong with it is said at the start: to make, once and not twice, and to delete.
+    pub(super) fn check(&self) -> Result<(), ObjectError> {
+        let name = format!("{}/check/{}", self.group, self.owner);
+        let is_made = self.objects.create(&name, Vec::new())?;
+        let is_made_again = self.objects.create(&name, Vec::new())?;
+        self.objects.delete(&name)?;
+        if is_made && !is_made_again {
+            return Ok(());
+        }
+        let what = "the store replaces an object that it was asked to make only where there is none (If-None-Match); checkpoints need a store that does not";
+        Err(ObjectError { at: name, what: what.to_owned(), fault: ObjectFault::Setup })
     }
 
     /// Those of a task whose manifests hold, the highest epoch first, no more than are kept.
@@ -112,6 +128,7 @@ impl Checkpoints {
 
     /// Publishes the copy of a database that stands in a folder, as of the epoch that its description tells. Says how many bytes had to be carried.
     pub(super) fn publish(&self, task: u32, meta: &Meta, folder: &Path) -> Result<u64, CheckpointError> {
+        self.save_sets()?;
         let there: Vec<String> = self.list(task)?.into_iter().flat_map(|manifest| manifest.files).map(|file| file.checksum).collect();
         let (mut files, mut carried) = (Vec::new(), 0);
         for (name, bytes) in state_files(folder)? {
@@ -159,8 +176,19 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// Where that fails it is tried again with the next checkpoint.
     pub(super) fn put_set(&self, hash: u128, json: &[u8]) -> Result<(), ObjectError> {
-        self.objects.create(&self.set_name(hash), json.to_vec()).map(drop)
+        self.unsaved_sets.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, json.to_vec());
+        self.save_sets()
+    }
+
+    fn save_sets(&self) -> Result<(), ObjectError> {
+        let mut unsaved = self.unsaved_sets.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(set) = unsaved.first_entry() {
+            self.objects.create(&self.set_name(*set.key()), set.get().clone())?;
+            set.remove();
+        }
+        Ok(())
     }
 
     pub(super) fn get_set(&self, hash: u128) -> Result<Option<Vec<u8>>, ObjectError> {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::config::{Config, KafkaConfig, Origin};
+use crate::config::{BucketConfig, CheckpointPlace, Config, KafkaConfig, Origin};
 use crate::event::StreamId;
 use crate::kafka::{Link, Survey, Topics};
 use crate::language::Source;
-use crate::objects::FolderObjects;
+use crate::objects::{AccessKey, Bucket, Patience, StoredObjects};
 use crate::pattern::Program;
-use crate::ports::{InputPartition, TopicSurvey, TransportError};
+use crate::ports::{InputPartition, ObjectError, TopicSurvey, TransportError};
 use crate::service::topics::UntilEnd;
 use crate::service::topics::bases::{Bases, MachineBases};
 use crate::service::topics::checkpoints::Checkpoints;
@@ -104,7 +104,7 @@ impl Deployment {
         let checkpoints = match &config.checkpoints {
             Some(checkpoints) => {
                 let owner = format!("{}-{}-{:08x}", slot.instance, slot.number, rand::random::<u32>());
-                Some(Checkpoints::new(Arc::new(FolderObjects::open(&checkpoints.folder)?), &kafka.group, owner))
+                Some(Checkpoints::new(Arc::new(objects(&checkpoints.place)?), &kafka.group, owner))
             }
             None => None,
         };
@@ -168,6 +168,17 @@ impl OutputTopic {
     /// Order holds within a task, so its records stay together.
     pub(super) fn partition_of(&self, task: u32) -> u32 {
         task % self.partitions
+    }
+}
+
+fn objects(place: &CheckpointPlace) -> Result<StoredObjects, ObjectError> {
+    match place {
+        CheckpointPlace::Folder(folder) => StoredObjects::in_folder(folder),
+        CheckpointPlace::Bucket(bucket) => {
+            let BucketConfig { name, prefix, endpoint, region, access_key } = bucket.clone();
+            let access_key = access_key.map(|(id, secret_file)| AccessKey { id, secret_file });
+            StoredObjects::in_bucket(&Bucket { name, prefix, endpoint, region, access_key, patience: Patience::default() })
+        }
     }
 }
 

@@ -7,12 +7,12 @@
 //! | `replays`, `replayed_epochs`, `replayed_records` | recoveries that had to repeat epochs |
 //! | `digest_differences` | repeated epochs that gave something else: 0, or something is badly wrong |
 //! | `checkpoint_failures` | copies that could not be carried |
-//! | by task: `epoch`, `watermark`, `lag_records`, `lag_event_time`, `checkpoint_epoch` | how far it is, and how far behind |
+//! | by task: `epoch`, `watermark`, `lag_records`, `lag_event_time`, `checkpoint_epoch`, `checkpoint_age` | how far it is, and how far behind |
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::event::{EventTime, TimeSpan};
 
@@ -30,7 +30,14 @@ pub struct Metrics {
     replayed_records: AtomicU64,
     digest_differences: AtomicU64,
     checkpoint_failures: AtomicU64,
-    tasks: Mutex<BTreeMap<u32, TaskMetrics>>,
+    tasks: Mutex<BTreeMap<u32, TaskHere>>,
+}
+
+#[derive(Debug)]
+struct TaskHere {
+    told: TaskMetrics,
+    /// When its last checkpoint was made, or when it came.
+    checkpointed: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +82,8 @@ pub struct TaskMetrics {
     pub lag_event_time: Option<TimeSpan>,
     /// The last epoch that is among the checkpoints, if this process has put it there.
     pub checkpoint_epoch: Option<u64>,
+    /// Since that was put there, or since the task is here. Says nothing where there are no checkpoints.
+    pub checkpoint_age: Duration,
 }
 
 impl Timing {
@@ -105,7 +114,8 @@ impl Metrics {
     pub(super) fn checkpointed(&self, task: u32, epoch: u64, took: Duration) {
         self.checkpoints.add(took);
         if let Some(task) = self.tasks().get_mut(&task) {
-            task.checkpoint_epoch = Some(epoch);
+            task.told.checkpoint_epoch = Some(epoch);
+            task.checkpointed = Instant::now();
         }
     }
 
@@ -142,8 +152,8 @@ impl Metrics {
     /// Where a task stands after an epoch.
     pub(super) fn tell_task(&self, task: u32, told: TaskMetrics) {
         let mut tasks = self.tasks();
-        let known = tasks.entry(task).or_default();
-        *known = TaskMetrics { checkpoint_epoch: known.checkpoint_epoch, ..told };
+        let known = tasks.entry(task).or_insert_with(|| TaskHere { told, checkpointed: Instant::now() });
+        known.told = TaskMetrics { checkpoint_epoch: known.told.checkpoint_epoch, ..told };
     }
 
     /// It is somebody else's now.
@@ -165,12 +175,18 @@ impl Metrics {
             replayed_records: number(&self.replayed_records),
             digest_differences: number(&self.digest_differences),
             checkpoint_failures: number(&self.checkpoint_failures),
-            tasks: self.tasks().clone(),
+            tasks: self.tasks().iter().map(|(&task, here)| (task, here.now())).collect(),
         }
     }
 
-    fn tasks(&self) -> MutexGuard<'_, BTreeMap<u32, TaskMetrics>> {
+    fn tasks(&self) -> MutexGuard<'_, BTreeMap<u32, TaskHere>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TaskHere {
+    fn now(&self) -> TaskMetrics {
+        TaskMetrics { checkpoint_age: self.checkpointed.elapsed(), ..self.told }
     }
 }
 
@@ -196,7 +212,13 @@ mod tests {
         let shown = metrics.snapshot();
         assert_eq!((shown.commits.count, shown.commits.mean(), shown.commits.longest), (2, Duration::from_millis(3), Duration::from_millis(4)));
         assert_eq!((shown.replays, shown.replayed_epochs, shown.replayed_records), (1, 3, 70));
-        assert_eq!(shown.tasks[&5], TaskMetrics { epoch: 2, checkpoint_epoch: Some(1), ..TaskMetrics::default() });
+        let checkpoint_age = shown.tasks[&5].checkpoint_age;
+        assert_eq!(shown.tasks[&5], TaskMetrics { epoch: 2, checkpoint_epoch: Some(1), checkpoint_age, ..TaskMetrics::default() });
+        assert!(metrics.snapshot().tasks[&5].checkpoint_age > checkpoint_age, "it gets older");
+        metrics.checkpointed(5, 2, Duration::from_millis(1));
+        let made = Instant::now();
+        let age = metrics.snapshot().tasks[&5].checkpoint_age;
+        assert!(age <= made.elapsed() + Duration::from_millis(1) || age < checkpoint_age, "{age:?}: as old as the last one");
         metrics.forget_task(5);
         assert!(metrics.snapshot().tasks.is_empty());
     }

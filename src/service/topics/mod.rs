@@ -13,6 +13,7 @@
 //! | `worker` | the loop |
 //! | `assigned` | a task that is here: engine, store, positions |
 //! | `bases`, `checkpoints` | states to take tasks up from: on this machine, and as objects that any machine finds |
+//! | `copies` | states on their way to the checkpoints |
 //! | `metrics` | what happens here, in numbers |
 //! | `outgoing` | an epoch to records |
 //! | `journal/` | what each epoch read and put out, as a record of its own |
@@ -32,6 +33,7 @@ mod balance;
 mod bases;
 mod checkpoints;
 mod commit;
+mod copies;
 mod deployment;
 pub mod journal;
 pub mod metrics;

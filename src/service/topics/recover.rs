@@ -11,19 +11,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::engine::Positions;
-use crate::ports::{Failure, InputPartition, StateStore, TransportError};
+use crate::ports::{Failure, InputPartition, ObjectError, StateStore, TransportError};
 use crate::service::state::{FORMAT, Meta};
 use crate::service::topics::assigned::{Assigned, Parts, TaskInput};
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
-use crate::service::topics::deployment::Deployment;
+use crate::service::topics::deployment::{Deployment, Recoveries};
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord};
 use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, Refusal, Start, decide, reset_offsets};
 use crate::service::topics::replay::Replay;
 
-/// Brokers or checkpoints that are away for longer end the worker.
+/// Brokers that are away for longer end the worker. Checkpoints may be away for as long as they like: the worker's other tasks do without.
 const OUTAGE_MAX: Duration = Duration::from_secs(300);
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
+const OUTAGE_INTERVAL_MAX: Duration = Duration::from_secs(5);
 
 /// How a task begins.
 pub(super) enum Recovered {
@@ -41,12 +42,16 @@ pub(super) struct Cancelled;
 /// May take a while; tries again where the outside is away.
 pub(super) fn recover(deployment: &Deployment, number: u32, cancelled: &AtomicBool) -> anyhow::Result<Recovered> {
     let began = Instant::now();
+    let mut wait = OUTAGE_INTERVAL;
     loop {
         let recovery = Recovery { deployment, number, cancelled, inputs: deployment.inputs_of(number) };
         match recovery.run() {
-            Err(error) if is_outage(&error) && began.elapsed() < OUTAGE_MAX => {
-                tracing::warn!(task = number, error = format!("{error:#}"), "cannot recover yet");
-                std::thread::sleep(OUTAGE_INTERVAL);
+            Err(error) if outage_max(&error).is_some_and(|longest| began.elapsed() < longest) => {
+                tracing::warn!(task = number, error = format!("{error:#}"), "cannot recover yet; it is tried again");
+                if deployment.recoveries == Recoveries::OnThreads {
+                    std::thread::sleep(wait);
+                    wait = (wait * 2).min(OUTAGE_INTERVAL_MAX);
+                }
                 if cancelled.load(Ordering::Relaxed) {
                     return Err(Cancelled.into());
                 }
@@ -56,9 +61,16 @@ pub(super) fn recover(deployment: &Deployment, number: u32, cancelled: &AtomicBo
     }
 }
 
-fn is_outage(error: &anyhow::Error) -> bool {
-    let transport = error.downcast_ref::<TransportError>().is_some_and(|error| matches!(error.failure, Failure::Retriable | Failure::Unknown));
-    transport || matches!(error.downcast_ref(), Some(CheckpointError::Objects(_)))
+/// How long this may go on; `None`: it is no outage.
+fn outage_max(error: &anyhow::Error) -> Option<Duration> {
+    let is_brokers = error.downcast_ref::<TransportError>().is_some_and(|error| matches!(error.failure, Failure::Retriable | Failure::Unknown));
+    let brokers = is_brokers.then_some(OUTAGE_MAX);
+    if is_of_checkpoints(error) { Some(Duration::MAX) } else { brokers }
+}
+
+/// The place of the checkpoints is away, or not to be used.
+fn is_of_checkpoints(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(CheckpointError::Objects(_))) || error.is::<ObjectError>()
 }
 
 /// The description of a state that holds nothing.
@@ -108,6 +120,8 @@ struct Found {
     has_state: bool,
     /// From the base's record on, or all that is kept.
     records: Records,
+    /// Why there may be a better one among the checkpoints.
+    unseen: Option<anyhow::Error>,
 }
 
 impl Recovery<'_> {
@@ -145,6 +159,7 @@ impl Recovery<'_> {
         let recovered = match start {
             Start::AlreadyEnded => Ok(Recovered::AlreadyEnded),
             Start::Refuse(_) if self.deployment.survey.committed(&self.inputs)? != committed => return Ok(None),
+            Start::Refuse(_) if let Some(unseen) = found.unseen => Err(unseen),
             Start::Refuse(refusal) => Err(refusal).with_context(|| format!("task {} cannot start", self.number)),
             Start::Fresh(from) => self.begin(self.empty(found)?, new_meta(0, self.reference_us(), 0), &from, false),
             Start::Resume(from) => {
@@ -226,10 +241,13 @@ impl Recovery<'_> {
         if let Some(meta) = &local {
             records.reach_back_to(meta.journal_offset)?;
             if records.last_epoch() == Some(meta.epoch) && records.fits(meta.epoch, meta.record_digest) {
-                return Ok(Found { store, base: local, has_state: true, records: records.records });
+                return Ok(Found { store, base: local, has_state: true, records: records.records, unseen: None });
             }
         }
-        let checkpoints = bases.checkpoints(self.number)?;
+        let (checkpoints, mut unseen) = match bases.checkpoints(self.number) {
+            Err(error) if is_of_checkpoints(&error) => (Vec::new(), Some(error)),
+            checkpoints => (checkpoints?, None),
+        };
         let has_state = local.is_some() || !checkpoints.is_empty();
         let mut candidates: Vec<_> = local.into_iter().map(Candidate::Local).chain(checkpoints.into_iter().map(Candidate::Checkpoint)).collect();
         // Stable: of one epoch, the state on this machine comes first.
@@ -244,15 +262,33 @@ impl Recovery<'_> {
             match candidate {
                 // It is gone where a checkpoint took its place that turned out to be no good.
                 Candidate::Local(meta) if Meta::read(&*store)?.as_ref() != Some(&meta) => {}
-                Candidate::Local(meta) => return Ok(Found { store, base: Some(meta), has_state, records: records.records }),
-                Candidate::Checkpoint(manifest) => match self.load(store, &manifest)? {
-                    Some((store, meta)) => return Ok(Found { store, base: Some(meta), has_state, records: records.records }),
-                    None => store = bases.open(self.number)?,
+                Candidate::Local(meta) => {
+                    if let Some(error) = &unseen {
+                        tracing::warn!(
+                            task = self.number,
+                            epoch,
+                            error = format!("{error:#}"),
+                            "the checkpoints cannot be had; the state on this machine is taken"
+                        );
+                    }
+                    return Ok(Found { store, base: Some(meta), has_state, records: records.records, unseen });
+                }
+                Candidate::Checkpoint(manifest) => match self.load(store, &manifest) {
+                    Ok(Some((store, meta))) => return Ok(Found { store, base: Some(meta), has_state, records: records.records, unseen }),
+                    Ok(None) => store = bases.open(self.number)?,
+                    Err(error) if is_of_checkpoints(&error) => {
+                        unseen = Some(error);
+                        store = bases.open(self.number)?;
+                    }
+                    Err(error) => return Err(error),
                 },
             }
         }
+        if let Some(unseen) = unseen {
+            return Err(unseen);
+        }
         records.reach_back_to(0)?;
-        Ok(Found { store, base: None, has_state, records: records.records })
+        Ok(Found { store, base: None, has_state, records: records.records, unseen: None })
     }
 
     /// In the place of the state on this machine.

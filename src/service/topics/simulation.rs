@@ -6,7 +6,7 @@
 //!
 //! Two workers with a machine each share the tasks. At random, calls fail in every way that they can; a commit whose answer is lost has happened, has not, or arrives
 //! later, also into the transaction after it; tasks move; members are expelled without a word; processes are killed, and start again with the state that they had, an
-//! older one, or none; checkpoints are damaged. Everything happens in one thread, so a seed tells everything.
+//! older one, or none; checkpoints are damaged, or away. Everything happens in one thread, so a seed tells everything.
 //!
 //! `MOTIF_TEST_SEED` names the first seed, `MOTIF_SIMULATION_SEEDS` how many.
 
@@ -23,11 +23,11 @@ use rand::{Rng, SeedableRng};
 
 use crate::config::{Config, KafkaConfig, Origin, StreamConfig};
 use crate::language::{Source, compile};
-use crate::ports::{StateStore, WriteBatch};
+use crate::ports::{ObjectError, ObjectFault, StateStore, WriteBatch};
 use crate::service::StopSignal;
 use crate::service::state::Meta;
 use crate::service::topics::bases::Bases;
-use crate::service::topics::checkpoints::Manifest;
+use crate::service::topics::checkpoints::{CheckpointError, Manifest};
 use crate::service::topics::deployment::{Deployment, OutputTopic, Outputs, Recoveries};
 use crate::service::topics::metrics::{Metrics, MetricsSnapshot};
 use crate::service::topics::pattern_set::{Evaluation, PatternSet};
@@ -124,6 +124,13 @@ impl SimulatedBases {
     fn chance(&self, of_thousand: u32) -> bool {
         self.random.lock().expect("one thread").random_range(0..1_000) < of_thousand
     }
+
+    /// Now and then the checkpoints' store is.
+    fn be_away(&self) -> anyhow::Result<()> {
+        let is_away = self.cluster.faults().call > 0 && self.chance(150);
+        let away = || ObjectError { at: "simulated".to_owned(), what: "away".to_owned(), fault: ObjectFault::Store };
+        if is_away { Err(CheckpointError::from(away()).into()) } else { Ok(()) }
+    }
 }
 
 impl Bases for SimulatedBases {
@@ -138,6 +145,7 @@ impl Bases for SimulatedBases {
     }
 
     fn checkpoints(&self, task: u32) -> anyhow::Result<Vec<Manifest>> {
+        self.be_away()?;
         let checkpoints = self.checkpoints.lock().expect("one thread");
         let mut manifests: Vec<_> = checkpoints.get(&task).into_iter().flatten().map(|checkpoint| checkpoint.manifest.clone()).collect();
         manifests.sort_by_key(|manifest| std::cmp::Reverse(manifest.epoch));
@@ -147,6 +155,7 @@ impl Bases for SimulatedBases {
     }
 
     fn load(&self, manifest: &Manifest) -> anyhow::Result<Option<Arc<dyn StateStore>>> {
+        self.be_away()?;
         let checkpoints = self.checkpoints.lock().expect("one thread");
         let found = checkpoints[&manifest.task].iter().find(|checkpoint| checkpoint.manifest == *manifest).filter(|checkpoint| !checkpoint.damaged);
         let Some(found) = found else { return Ok(None) };

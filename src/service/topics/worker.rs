@@ -49,6 +49,9 @@ const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
 const HAND_OVER_MAX: Duration = Duration::from_secs(3);
 const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
 
+/// A last checkpoint that is older than so many intervals is worth a word.
+const CHECKPOINT_INTERVALS_MAX: u32 = 3;
+
 /// How often the numbers are told in the log.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -520,10 +523,16 @@ impl Worker {
         let MetricsSnapshot { commits, checkpoints, aborts, unknown_outcomes, fences, expulsions, replayed_epochs, digest_differences, tasks, .. } =
             self.deployment.metrics.snapshot();
         let (mean, longest) = (commits.mean(), commits.longest);
+        let checkpoint_age_max =
+            self.deployment.config.checkpoints.as_ref().map(|checkpoints| Duration::from_millis(checkpoints.interval_ms) * CHECKPOINT_INTERVALS_MAX);
         tracing::info!(commits.count, ?mean, ?longest, checkpoints.count, aborts, unknown_outcomes, fences, expulsions, replayed_epochs, digest_differences);
         for (task, told) in tasks.into_iter().filter(|(task, _)| self.tasks.contains_key(task)) {
             let (lag_ms, watermark) = (told.lag_event_time.map(|lag| lag.micros() / 1_000), told.watermark.map(|watermark| watermark.to_string()));
             tracing::info!(task, told.epoch, told.lag_records, lag_ms, watermark, told.checkpoint_epoch);
+            if checkpoint_age_max.is_some_and(|longest| told.checkpoint_age > longest) {
+                let age = told.checkpoint_age;
+                tracing::warn!(task, ?age, told.checkpoint_epoch, "the last checkpoint is old: input since then must be retained until there is a newer one");
+            }
         }
     }
 
@@ -566,7 +575,7 @@ fn tell(deployment: &Deployment, assigned: &Assigned, transport: &dyn Transport)
             watermark: Some(assigned.task.watermark()),
             lag_records: lags.sum(),
             lag_event_time: newest.map(|newest| crate::event::TimeSpan::from_micros(now.saturating_sub(newest.micros()))),
-            checkpoint_epoch: None,
+            ..TaskMetrics::default()
         },
     );
 }

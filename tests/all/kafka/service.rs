@@ -1,5 +1,7 @@
 //! `motif run --config` between topics: what the engine gives directly, each match once, whatever is stopped and started in between.
 
+mod object_store;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -440,16 +442,20 @@ fn two_processes_of_a_group_share_the_partitions() {
 /// A checkpoint every so often, for all machines.
 const CHECKPOINTS: &str = "[checkpoints]\nurl = \"checkpoints\"\ninterval_ms = 300\n";
 
-/// Killed at any moment; the next process is on another machine, with nothing but the checkpoints.
 #[test]
 fn a_killed_process_is_followed_by_another_with_its_state() {
     let Some(service) = Service::new() else { return };
+    follow_killed_processes(&service, CHECKPOINTS);
+}
+
+/// Killed at any moment; the next process is on another machine, with nothing but the checkpoints.
+fn follow_killed_processes(service: &Service, checkpoints: &str) {
     let seed: u64 = std::env::var("MOTIF_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     println!("MOTIF_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let events = service.events(0..6_000);
     for (machine, part) in events.chunks(1_500).enumerate() {
-        service.configure_machine(machine, 1 + machine % 2, CHECKPOINTS);
+        service.configure_machine(machine, 1 + machine % 2, checkpoints);
         let before = service.matches().len();
         let mut running = service.start_on(machine);
         service.broker.produce(part);
@@ -457,7 +463,7 @@ fn a_killed_process_is_followed_by_another_with_its_state() {
         std::thread::sleep(Duration::from_millis(random.random_range(0..600)));
         running.kill();
     }
-    service.configure_machine(9, 1, CHECKPOINTS);
+    service.configure_machine(9, 1, checkpoints);
     let output = service.command_on(9, &["--until-end"]).output().expect("motif starts");
     assert!(output.status.success(), "{}", said(&output));
     service.assert_equals_direct(&events);

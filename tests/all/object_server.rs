@@ -1,0 +1,117 @@
+//! An object store that speaks S3, for the tests: started with the first test that asks, gone with the process however that ends.
+//!
+//! The same guard as a broker has: a process that waits for the end of its standard input, which the test process holds open, and then kills the store and removes its
+//! folder. It is a store as people run it (SeaweedFS): it checks signatures, and knows conditional creation. The tests inside the crate use this file too.
+#![allow(dead_code, unreachable_pub, reason = "more than one binary includes it, and none uses all of it")]
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What the script says where the store cannot be had.
+const NOT_TO_BE_HAD: i32 = 3;
+
+pub const BUCKET: &str = "motif";
+pub const ACCESS_KEY: &str = "motif-test";
+/// May list and get, not put.
+pub const READER_KEY: &str = "reads-only";
+pub const SECRET_KEY: &str = "not-a-secret";
+
+pub struct ObjectServer {
+    /// Where clients reach it.
+    pub endpoint: String,
+    folder: PathBuf,
+    ports: Vec<String>,
+    /// Its standard input keeps the store alive.
+    _guard: Child,
+}
+
+/// The store of this test process. `None`, loudly, where it cannot be had; under CI that is a failure.
+pub fn object_server() -> Option<&'static ObjectServer> {
+    static SERVER: OnceLock<Option<ObjectServer>> = OnceLock::new();
+    let server = SERVER.get_or_init(ObjectServer::start).as_ref();
+    if server.is_none() {
+        assert!(std::env::var("CI").is_err(), "no Python with pip: the tests on an object store cannot run");
+        let test = std::thread::current();
+        let line = format!("SKIPPED, NO PYTHON WITH PIP: {} needs an object store\n", test.name().unwrap_or("a test"));
+        // Not captured, unlike what the printing macros write.
+        std::io::stderr().write_all(line.as_bytes()).expect("standard error");
+    }
+    server
+}
+
+/// A folder in the bucket that no other test uses.
+pub fn unique_prefix() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl ObjectServer {
+    /// One that nobody else uses, to be harmed. `None` as with [`object_server`].
+    pub fn own() -> Option<Self> {
+        object_server().and_then(|_| Self::start())
+    }
+
+    fn start() -> Option<Self> {
+        let ports = free_ports();
+        let folder = std::env::temp_dir().join(format!("motif-objects-{}-{}", std::process::id(), ports[0]));
+        let guard = Command::new("bash")
+            .args(["-c", "cat >/dev/null; kill -9 \"$(cat \"$0/pid\")\"; sleep 0.2; rm -rf \"$0\"; for port; do rm -f /tmp/seaweedfs-*-grpc-$port.sock; done"])
+            .arg(&folder)
+            .args(&ports)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("bash runs");
+        let server = Self { endpoint: format!("http://127.0.0.1:{}", ports[0]), folder, ports, _guard: guard };
+        server.launch().then_some(server)
+    }
+
+    /// With what its folder holds, if there is something. `false`: it cannot be had.
+    fn launch(&self) -> bool {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/s3/server");
+        let started = Command::new("bash").arg(script).arg(&self.folder).args(&self.ports).process_group(0).output().expect("bash runs");
+        if started.status.code() == Some(NOT_TO_BE_HAD) {
+            return false;
+        }
+        assert!(started.status.success(), "the object store does not start: {}", String::from_utf8_lossy(&started.stderr));
+        true
+    }
+
+    /// `kill -9`.
+    pub fn kill(&self) {
+        self.signal("KILL");
+    }
+
+    /// Connections are still taken, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn unfreeze(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("a running store");
+        let sent = Command::new("kill").args(["-s", name, pid.trim()]).status().expect("kill runs");
+        assert!(sent.success(), "the object store has gone by itself");
+    }
+
+    /// After [`Self::kill`]: with what it had stored.
+    pub fn restart(&self) {
+        assert!(self.launch(), "it was there before");
+    }
+}
+
+/// As many as the store takes, that nobody uses now.
+fn free_ports() -> Vec<String> {
+    let listeners: Vec<TcpListener> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("bound").port().to_string()).collect()
+}
