@@ -1,4 +1,4 @@
-# The commands of a developer and of a newcomer. `make demo` and `make test` need a Rust toolchain, and Java 17 with Maven for Apache Kafka.
+# The commands of a developer and of a newcomer. `make demo` and `make test` need a Rust toolchain, and Java 17 with Maven for Apache Kafka; `make test` also Python with pip, for an object store.
 
 # Outside the checkout: RocksDB and librdkafka take 20 minutes to build, once for all clones.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/motif/target
