@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::engine::counters::Counters;
+use crate::engine::decided::{Decided, Notes};
 use crate::engine::index::Interest;
 use crate::engine::partition::{Partition, Reading};
 use crate::engine::position::{Positions, RefusedBy, Rewind};
@@ -60,6 +61,9 @@ pub struct Intake {
     /// What the watermark has passed, as far as it was taken from those that wait.
     ready: Vec<Held>,
     counters: Counters,
+    notes_decisions: bool,
+    /// What the clock and the order of partitions have decided is told.
+    follows: bool,
 }
 
 impl Intake {
@@ -79,7 +83,52 @@ impl Intake {
             reorder: Reorder::default(),
             ready: Vec::new(),
             counters: Counters::default(),
+            notes_decisions: false,
+            follows: false,
         }
+    }
+
+    /// From now on, what the records of a partition do not tell by themselves is noted, to be asked for with [`Intake::take_decisions`].
+    pub fn note_decisions(&mut self) {
+        self.notes_decisions = true;
+        self.partitions.iter_mut().for_each(|partition| partition.notes = Some(Notes::default()));
+    }
+
+    /// What has been decided since the last call, by stream and partition.
+    pub fn take_decisions(&mut self) -> Vec<(StreamId, u32, Decided)> {
+        let silences: Vec<_> = self.partitions.iter().map(|partition| self.silence(partition)).collect();
+        let decided = |(partition, silence): (&mut Partition, TimeSpan)| {
+            let (overtaken, held_full) = partition.notes.as_mut().map(Notes::take).unwrap_or_default();
+            (partition.stream, partition.number, Decided { idle: partition.is_idle(), silent_us: silence.micros(), overtaken, held_full })
+        };
+        self.partitions.iter_mut().zip(silences).map(decided).collect()
+    }
+
+    /// Repeats an epoch of which this was noted: until [`Intake::settle`] the clock decides nothing.
+    pub fn follow(&mut self, decisions: Vec<(StreamId, u32, Decided)>) {
+        self.follows = true;
+        for (stream, partition, decided) in decisions {
+            let place = self.place_of(stream, partition);
+            self.partitions[place].told = Some(decided);
+        }
+    }
+
+    /// The end of a repeated epoch: the watermark and the machine's time that it had.
+    pub fn settle(&mut self, watermark: EventTime, now: ProcessingTime) {
+        self.follows = false;
+        self.now = Some(now);
+        for partition in &mut self.partitions {
+            if let Some(told) = partition.told.take() {
+                partition.be_silent(&told, now);
+            }
+        }
+        self.let_out(watermark);
+    }
+
+    /// More of a partition is known to be there than has arrived: until the next tick it is not silent.
+    pub fn await_more(&mut self, stream: StreamId, partition: u32) {
+        let place = self.place_of(stream, partition);
+        self.partitions[place].awaited = true;
     }
 
     /// A partition is live: until it shows an event, or is idle, it holds the watermark back at the beginning of time.
@@ -100,7 +149,11 @@ impl Intake {
     pub fn arrive(&mut self, event: &mut Event, interest: &mut Interest, position: u64, next_position: u64) -> Arrival {
         let place = self.place_of(event.stream, event.partition);
         let reading = self.partitions[place].begin(event.offset);
+        let was_rereading = self.partitions[place].is_rereading();
         let arrival = self.judge(event, interest, place, reading, position, next_position);
+        if was_rereading && !self.partitions[place].is_rereading() {
+            self.advance();
+        }
         let counters = &mut self.counters;
         match reading {
             Reading::First => {
@@ -140,13 +193,16 @@ impl Intake {
 
     /// The machine's time, for idleness only.
     pub fn tick(&mut self, now: ProcessingTime) {
+        if self.follows {
+            return;
+        }
         let now = self.now.map_or(now, |before| before.max(now));
         self.now = Some(now);
         for (stream, clock) in self.clocks.iter_mut().enumerate() {
             let mut last = None;
             for &(_, place) in &self.by_stream[stream] {
                 let partition = &mut self.partitions[place];
-                let sign = *partition.last_sign.get_or_insert(now);
+                let sign = partition.silent_since(now);
                 partition.idle |= clock.timing.idle_timeout.is_some_and(|timeout| now.since(sign) > timeout);
                 last = last.max(Some(sign).filter(|_| partition.live));
             }
@@ -199,7 +255,7 @@ impl Intake {
     pub fn positions(&self) -> Positions {
         let name = |stream: usize| self.schema.streams[stream].name.as_str();
         let of_stream = |(stream, places): (usize, &Vec<(u32, usize)>)| {
-            let positions = places.iter().map(|(_, place)| self.partitions[*place].position(name(stream)));
+            let positions = places.iter().map(|(_, place)| self.partitions[*place].position(name(stream), self.silence(&self.partitions[*place])));
             positions.collect::<Vec<_>>()
         };
         Positions { watermark_us: self.released.micros(), partitions: self.by_stream.iter().enumerate().flat_map(of_stream).collect() }
@@ -235,34 +291,45 @@ impl Intake {
             }
             return Arrival::TooFarAhead;
         }
-        let watermark = clock.own(partition).max(self.watermark);
+        let own = clock.own(partition);
+        let is_told_overtaken = reading == Reading::First && partition.told.as_ref().is_some_and(|told| told.overtaken.contains(event.offset));
+        let is_overtaken = event.time > own && (event.time <= self.watermark || is_told_overtaken);
+        let watermark = own.max(self.watermark);
         let newest = partition.newest;
         partition.newest = newest.max(event.time);
         let mut moves = partition.newest > newest;
         if reading == Reading::First {
             moves |= partition.idle || clock.quiet.is_some();
-            partition.idle = false;
-            partition.last_sign = self.now;
+            partition.sign(self.now);
             clock.quiet = None;
         }
-        moves |= partition.end(event.offset, next_position);
-        if moves {
+        // The last record that is read again may leave the partition idle, as it was: that lets time go on only once the record's event is held again.
+        let ends_rereading = partition.end(event.offset, next_position);
+        if moves && !ends_rereading {
             self.advance();
         }
-        if event.time <= watermark {
+        let mut notes = self.partitions[place].notes.as_mut().filter(|_| reading == Reading::First);
+        if is_overtaken && let Some(notes) = &mut notes {
+            notes.overtaken(event.offset);
+        }
+        if event.time <= own || is_overtaken {
             return Arrival::Late { watermark };
         }
         assert!(event.time > self.watermark, "an event that is not late is after the watermark");
         if interest.is_empty() {
+            notes.into_iter().for_each(Notes::of_no_interest);
             return Arrival::OfNoInterest;
         }
         if refused == Some(RefusedBy::HeldMax) {
             return Arrival::HeldFull;
         }
-        if reading == Reading::First && self.is_full() {
-            self.partitions[place].refuse(event.offset, RefusedBy::HeldMax);
+        if reading == Reading::First && self.is_full_for(place, event.offset) {
+            let partition = &mut self.partitions[place];
+            partition.refuse(event.offset, RefusedBy::HeldMax);
+            partition.notes.iter_mut().for_each(|notes| notes.held_full(event.offset));
             return Arrival::HeldFull;
         }
+        self.partitions[place].notes.iter_mut().for_each(Notes::held);
         let number = self.partitions[place].hold(Rewind { offset: event.offset, position, newest_us: newest.micros() });
         self.reorder.push(Held::new(event, interest, place, number));
         self.counters.held_events = self.held_events() as u64;
@@ -270,7 +337,12 @@ impl Intake {
     }
 
     fn advance(&mut self) {
-        let bounds = self.partitions.iter().filter_map(|partition| self.clocks[usize::from(partition.stream.0)].bound(partition));
+        // Where idleness is told, it shows in the watermark that is told.
+        let bound = |partition: &Partition| {
+            let clock = &self.clocks[usize::from(partition.stream.0)];
+            if self.follows { partition.live.then(|| clock.own(partition)) } else { clock.bound(partition) }
+        };
+        let bounds = self.partitions.iter().filter_map(bound);
         // Where nothing holds it back, nothing says how far it is either.
         if let Some(least) = bounds.min() {
             self.let_out(least);
@@ -281,6 +353,14 @@ impl Intake {
         self.watermark = self.watermark.max(watermark);
     }
 
+    /// There is no room for this record's event.
+    fn is_full_for(&mut self, place: usize, offset: u64) -> bool {
+        if self.follows {
+            return self.partitions[place].told.as_ref().is_some_and(|told| told.held_full.contains(offset));
+        }
+        self.is_full()
+    }
+
     /// As many events wait for the watermark as may. What it has passed is counted out now: how often the caller takes it out must not matter.
     fn is_full(&mut self) -> bool {
         if self.reorder.len() < self.limits.held_events_max {
@@ -288,6 +368,11 @@ impl Intake {
         }
         self.reorder.release(self.watermark, &mut |held| self.ready.push(held));
         self.reorder.len() >= self.limits.held_events_max
+    }
+
+    /// As far as it matters.
+    fn silence(&self, partition: &Partition) -> TimeSpan {
+        if self.clocks[usize::from(partition.stream.0)].timing.heeds_silence() { partition.silence(self.now) } else { TimeSpan::ZERO }
     }
 
     fn find(&self, stream: StreamId, partition: u32) -> Option<usize> {
@@ -315,6 +400,7 @@ impl Intake {
         let mut partition = Partition::new(stream, number);
         partition.live = openness == Openness::Live;
         partition.last_sign = self.now;
+        partition.notes = self.notes_decisions.then(Notes::default);
         self.partitions.push(partition);
         let of_stream = &mut self.by_stream[usize::from(stream.0)];
         let after = of_stream.partition_point(|(other, _)| *other < number);

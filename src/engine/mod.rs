@@ -13,6 +13,7 @@
 //! | `intake` | the serial front: lateness, watermark, what is held, positions |
 //! | `partition`, `watermark`, `reorder` | one partition; how time comes on; the events that wait |
 //! | `position` | how far it was read, from where to read again |
+//! | `decided` | what clock and chance have decided, to be said again |
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
 //! | `shard`, `keys`, `timers` | the steps of events in their lines; the keys that patterns share, and what changed; when to look at them again |
 //! | `windowed` | the recent events of a key that windows count |
@@ -29,6 +30,7 @@
 
 mod compiled;
 mod counters;
+mod decided;
 mod index;
 mod intake;
 mod keys;
@@ -51,6 +53,7 @@ use crate::pattern::Program;
 
 pub use compiled::Compiled;
 pub use counters::Counters;
+pub use decided::{Decided, Offsets};
 pub use index::{Interest, Judge};
 pub use intake::{Arrival, Intake, IntakeLimits};
 pub use matched::{Match, MatchField, OutputOrder};

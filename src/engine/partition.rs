@@ -5,8 +5,9 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::decided::{Decided, Notes};
 use crate::engine::position::{PartitionPosition, RefusedBy, RefusedRange, Rewind};
-use crate::event::{EventTime, ProcessingTime, StreamId};
+use crate::event::{EventTime, ProcessingTime, StreamId, TimeSpan};
 
 #[derive(Debug)]
 pub(super) struct Partition {
@@ -21,6 +22,14 @@ pub(super) struct Partition {
     pub said: EventTime,
     /// When it last showed an event; `None`: not since the machine's time is known.
     pub last_sign: Option<ProcessingTime>,
+    /// For how long it had been silent before that.
+    pub silent_before: TimeSpan,
+    /// There is more of it to come: its silence does not count.
+    pub awaited: bool,
+    /// What is decided by chance, where that is to be noted.
+    pub notes: Option<Notes>,
+    /// What has been decided, where that is told.
+    pub told: Option<Decided>,
     next_offset: u64,
     next_position: u64,
     waiting: VecDeque<Waiting>,
@@ -63,6 +72,10 @@ impl Partition {
             newest: EventTime::BEGINNING,
             said: EventTime::BEGINNING,
             last_sign: None,
+            silent_before: TimeSpan::ZERO,
+            awaited: false,
+            notes: None,
+            told: None,
             next_offset: 0,
             next_position: 0,
             waiting: VecDeque::new(),
@@ -130,7 +143,42 @@ impl Partition {
         (range.last_offset >= offset).then_some(range.by)
     }
 
-    pub(super) fn position(&self, stream: &str) -> PartitionPosition {
+    /// It has shown an event.
+    pub(super) fn sign(&mut self, now: Option<ProcessingTime>) {
+        self.idle = false;
+        (self.last_sign, self.silent_before) = (now, TimeSpan::ZERO);
+    }
+
+    /// When the silence began that lasts now.
+    pub(super) fn silent_since(&mut self, now: ProcessingTime) -> ProcessingTime {
+        if std::mem::take(&mut self.awaited) {
+            self.sign(Some(now));
+        }
+        let before = self.silent_before;
+        *self.last_sign.get_or_insert(ProcessingTime::from_micros(now.micros().saturating_sub(before.micros())))
+    }
+
+    /// For how long it has been silent.
+    pub(super) fn silence(&self, now: Option<ProcessingTime>) -> TimeSpan {
+        now.zip(self.last_sign).map_or(self.silent_before, |(now, sign)| now.since(sign))
+    }
+
+    pub(super) fn is_rereading(&self) -> bool {
+        self.rereading.is_some()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.rereading.as_ref().map_or(self.idle, |rereading| rereading.idle)
+    }
+
+    /// Takes over how silent it was.
+    pub(super) fn be_silent(&mut self, told: &Decided, now: ProcessingTime) {
+        self.idle = told.idle;
+        (self.last_sign, self.silent_before) = (None, TimeSpan::from_micros(told.silent_us));
+        self.silent_since(now);
+    }
+
+    pub(super) fn position(&self, stream: &str, silence: TimeSpan) -> PartitionPosition {
         let rereading = self.rereading.as_ref();
         PartitionPosition {
             stream: stream.to_owned(),
@@ -138,7 +186,8 @@ impl Partition {
             next_offset: self.next_offset,
             next_position: self.next_position,
             newest_us: rereading.map_or(self.newest, |rereading| self.newest.max(rereading.newest)).micros(),
-            idle: rereading.map_or(self.idle, |rereading| rereading.idle),
+            idle: self.is_idle(),
+            silent_us: silence.micros(),
             rewind: self.rewind(),
             refused: self.refused.iter().copied().collect(),
         }
@@ -152,6 +201,7 @@ impl Partition {
         // What is read again tells the time as it did at first; until all of it is there, the partition holds the watermark back, idle or not.
         self.newest = position.rewind.map_or(newest, |rewind| EventTime::from_micros(rewind.newest_us));
         self.idle = position.idle && position.rewind.is_none();
+        self.silent_before = TimeSpan::from_micros(position.silent_us);
         self.rereading = position.rewind.map(|from| Rereading { from, newest, idle: position.idle });
     }
 

@@ -33,12 +33,20 @@ pub struct PartitionPosition {
     pub newest_us: i64,
     /// Silent for longer than the idle time-out.
     pub idle: bool,
+    /// For how long it had been silent, in microseconds; 0 where that does not matter.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub silent_us: i64,
     /// The oldest event that is still held; `None`: none is.
     pub rewind: Option<Rewind>,
     /// Records from the rewind place on that were kept out: they stay out when they are read again, whatever the bounds are by then. A record that
     /// took no part for another reason may be among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedRange>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

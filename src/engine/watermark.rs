@@ -18,6 +18,11 @@ pub struct StreamTiming {
 }
 
 impl StreamTiming {
+    /// The machine's clock plays a part.
+    pub(super) fn heeds_silence(&self) -> bool {
+        self.idle_timeout.is_some() || self.idle_after.is_some()
+    }
+
     /// In order of the event times alone.
     pub const fn of_lateness(lateness: TimeSpan) -> Self {
         Self { lateness, idle_timeout: None, idle_after: None }
@@ -51,6 +56,8 @@ impl StreamClock {
     pub(super) fn bound(&self, partition: &Partition) -> Option<EventTime> {
         match self.quiet {
             _ if !partition.live => None,
+            // What it held is not there again yet.
+            _ if partition.is_rereading() => Some(self.own(partition)),
             Some(quiet) => Some(quiet.max(self.own(partition))),
             None if partition.idle => None,
             None => Some(self.own(partition)),

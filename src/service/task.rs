@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, write_set_aside};
 use crate::config::{Config, Strictness, TimestampUnit};
 use crate::engine::{
-    Arrival, Change, Compiled, Counters, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, Shard, StreamTiming, Suppression, Wanted,
+    Arrival, Change, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, Shard, StreamTiming, Suppression,
+    Wanted,
 };
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
@@ -277,6 +278,32 @@ impl Task {
     pub fn tick(&mut self, now: ProcessingTime) {
         self.intake.tick(now);
         self.release();
+    }
+
+    /// From now on it is noted what the machine's clock and the order of the inputs decide.
+    pub fn note_decisions(&mut self) {
+        self.intake.note_decisions();
+    }
+
+    /// What they have decided since the last call, by stream and partition.
+    pub fn take_decisions(&mut self) -> Vec<(StreamId, u32, Decided)> {
+        self.intake.take_decisions()
+    }
+
+    /// Repeats an epoch in which this was decided, up to [`Task::settle`].
+    pub fn follow(&mut self, decisions: Vec<(StreamId, u32, Decided)>) {
+        self.intake.follow(decisions);
+    }
+
+    /// Ends a repeated epoch as it was ended at first.
+    pub fn settle(&mut self, watermark: EventTime, now: ProcessingTime) {
+        self.intake.settle(watermark, now);
+        self.release();
+    }
+
+    /// More of a partition is known to be there than has been applied: until the next tick it is not silent.
+    pub fn await_more(&mut self, stream: StreamId, partition: u32) {
+        self.intake.await_more(stream, partition);
     }
 
     /// No more will come: closes all windows.

@@ -188,6 +188,7 @@ fn the_rewind_place_is_the_oldest_record_that_is_still_held() {
         next_position: 60,
         newest_us: 20 * SECOND_US,
         idle: false,
+        silent_us: 0,
         rewind: Some(Rewind { offset: 4, position: 40, newest_us: 14 * SECOND_US }),
         refused: Vec::new(),
     };
@@ -215,6 +216,122 @@ fn what_is_read_again_is_decided_as_the_first_time_and_then_the_partition_is_whe
     assert!(is_late(&arrive(&mut after, A, 6, seconds(24))));
     assert_eq!((after.counters().events, after.counters().events_read_again), (1, 2));
     assert_eq!(after.newest(A, 0), seconds(30));
+}
+
+/// It was idle, and time went on in the others before the last of it was there.
+#[test]
+fn what_an_idle_partition_held_is_held_again_before_time_goes_on() {
+    let timing = StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(5) };
+    let mut before = intake(timing, 9);
+    before.open(A, 0);
+    before.open(B, 0);
+    tick(&mut before, 0);
+    arrive(&mut before, B, 0, seconds(40));
+    arrive(&mut before, A, 0, seconds(20));
+    tick(&mut before, 20);
+    arrive(&mut before, A, 1, seconds(30));
+    tick(&mut before, 31);
+    assert_eq!(released(&mut before), [20]);
+    let positions = before.positions();
+    assert!(positions.partitions[1].idle && positions.partitions[1].rewind.is_some());
+    let mut after = intake(timing, 9);
+    after.open(A, 0);
+    after.open(B, 0);
+    after.restore(&positions);
+    assert_eq!(arrive(&mut after, A, 1, seconds(30)), Arrival::Held);
+    assert_eq!(arrive(&mut after, A, 2, seconds(60)), Arrival::Held);
+    assert_eq!(arrive(&mut after, B, 0, seconds(40)), Arrival::Held);
+    assert_eq!(released(&mut after), [30, 40]);
+}
+
+/// However long that takes.
+#[test]
+fn what_was_held_is_waited_for_when_it_is_read_again() {
+    for (idle_timeout, idle_after) in
+        [(Some(30), None), (None, Some(30))].map(|(timeout, after)| (timeout.map(TimeSpan::from_secs), after.map(TimeSpan::from_secs)))
+    {
+        let timing = StreamTiming { idle_timeout, idle_after, ..late_after(5) };
+        let mut before = intake(timing, 9);
+        tick(&mut before, 0);
+        arrive(&mut before, A, 0, seconds(40));
+        let mut after = intake(timing, 9);
+        after.open(A, 0);
+        after.open(B, 0);
+        after.restore(&before.positions());
+        tick(&mut after, 0);
+        tick(&mut after, 1_000);
+        arrive(&mut after, B, 0, seconds(60));
+        assert_eq!(arrive(&mut after, A, 0, seconds(40)), Arrival::Held);
+    }
+}
+
+/// The silence of an earlier life counts, the time between does not; nor does what is only not read.
+#[test]
+fn silence_goes_on_after_a_restart_unless_more_is_known_to_be_there() {
+    let timing = StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(0) };
+    let mut before = intake(timing, 9);
+    tick(&mut before, 0);
+    arrive(&mut before, A, 0, seconds(10));
+    tick(&mut before, 25);
+    let positions = before.positions();
+    assert_eq!(positions.partitions[0].silent_us, 25 * SECOND_US);
+    let is_idle = |after: &Intake| after.positions().partitions[0].idle;
+    for awaits in [false, true] {
+        let mut after = intake(timing, 9);
+        after.open(A, 0);
+        after.restore(&positions);
+        arrive(&mut after, A, 0, seconds(10));
+        tick(&mut after, 1_000);
+        tick(&mut after, 1_005);
+        assert!(!is_idle(&after));
+        if awaits {
+            after.await_more(A, 0);
+        }
+        tick(&mut after, 1_006);
+        assert_eq!(is_idle(&after), !awaits);
+        tick(&mut after, 1_037);
+        assert!(is_idle(&after));
+    }
+}
+
+/// Partitions are read in another order, and the clock says something else.
+#[test]
+fn what_was_decided_by_chance_is_decided_so_again_when_it_is_told() {
+    let timing = StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(20) };
+    let (early, late) =
+        ([(A, 0, 50), (B, 0, 55), (A, 1, 60)], [(B, 1, 52), (A, 3, 76), (A, 4, 77), (B, 2, 80), (B, 3, 81), (A, 5, 56), (A, 6, 90), (B, 4, 58)]);
+    let all = [&early[..], &[(A, 2, 75)], &late].concat();
+    let open = || {
+        let mut intake = intake(timing, 3);
+        intake.open(A, 0);
+        intake.open(B, 0);
+        intake
+    };
+    let take = |intake: &mut Intake, events: &[(StreamId, u64, i64)]| -> Vec<Arrival> {
+        events.iter().map(|(stream, offset, time)| arrive(intake, *stream, *offset, seconds(*time))).collect()
+    };
+    let mut original = open();
+    original.note_decisions();
+    tick(&mut original, 0);
+    take(&mut original, &early);
+    tick(&mut original, 20);
+    assert_eq!(take(&mut original, &[(A, 2, 75)]), [Arrival::HeldFull]);
+    // B is idle.
+    tick(&mut original, 40);
+    let came: String = take(&mut original, &late).iter().map(|arrival| format!("{arrival:?} ").remove(0)).collect();
+    assert_eq!(came, "LHHHHLHL");
+    let (out, decisions) = (released(&mut original), original.take_decisions());
+    let told: Vec<_> = decisions.iter().map(|(_, _, decided)| format!("{:?} {:?}", decided.overtaken.ranges(), decided.held_full.ranges())).collect();
+    assert_eq!(told, ["[] [2..3, 4..5]", "[1..2] [3..4]"]);
+
+    let mut again = open();
+    again.follow(decisions);
+    for wanted in [B, A] {
+        take(&mut again, &all.iter().filter(|(stream, ..)| *stream == wanted).copied().collect::<Vec<_>>());
+    }
+    again.tick(ProcessingTime::from_micros(i64::MAX));
+    again.settle(original.watermark(), ProcessingTime::from_micros(40 * SECOND_US));
+    assert_eq!((released(&mut again), again.positions()), (out, original.positions()));
 }
 
 #[test]

@@ -5,14 +5,14 @@
 //! for an input that has nothing more to read: waiting for it would be waiting for ever.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
+use crate::event::{ProcessingTime, TimeSpan};
 use crate::ports::{InputPartition, Transport, TransportError};
 use crate::service::topics::assigned::Assigned;
 use crate::service::topics::deployment::Deployment;
 
 /// How often the end of a lagging input is asked for.
-const ASK_INTERVAL: Duration = Duration::from_millis(500);
+const ASK_INTERVAL: TimeSpan = TimeSpan::from_millis(500);
 
 pub(super) struct Balance {
     held_events_max: usize,
@@ -22,7 +22,7 @@ pub(super) struct Balance {
 
 struct Paused {
     inputs: Vec<InputPartition>,
-    asked: Instant,
+    asked: ProcessingTime,
 }
 
 impl Balance {
@@ -33,6 +33,10 @@ impl Balance {
     /// Tasks that are not ours any more, or were made anew.
     pub(super) fn forget(&mut self, tasks: &[u32]) {
         self.paused.retain(|task, _| !tasks.contains(task));
+    }
+
+    pub(super) fn holds_back(&self, input: InputPartition) -> bool {
+        self.paused.get(&input.partition).is_some_and(|paused| paused.inputs.contains(&input))
     }
 
     pub(super) fn check(&mut self, deployment: &Deployment, assigned: &mut Assigned, transport: &mut dyn Transport) -> Result<(), TransportError> {
@@ -46,7 +50,7 @@ impl Balance {
             return Ok(());
         }
         let asked = self.paused.get(&task).map(|paused| paused.asked);
-        if held < self.held_events_max / 2 || deployment.inputs.len() < 2 || asked.is_some_and(|asked| asked.elapsed() < ASK_INTERVAL) {
+        if held < self.held_events_max / 2 || deployment.inputs.len() < 2 || asked.is_some_and(|asked| deployment.now().since(asked) < ASK_INTERVAL) {
             return Ok(());
         }
         self.think_over(deployment, assigned, transport)
@@ -60,7 +64,9 @@ impl Balance {
                 Some(end) => end,
                 None => deployment.survey.retained(input)?.end,
             };
-            if assigned.read_to(input) < end {
+            // Markers of transactions stand at the end of a log, which nobody reads.
+            let is_lagging = assigned.read_to(input) < end && (deployment.ends.is_some() || assigned.read_to(input) < deployment.survey.end(input)?);
+            if is_lagging {
                 lagging.push(input);
             } else if deployment.ends.is_some() {
                 // Nothing more will come from there in this run.
@@ -76,7 +82,7 @@ impl Balance {
             transport.resume(&paused.inputs)?;
         }
         transport.pause(&leaders)?;
-        self.paused.insert(assigned.number, Paused { inputs: leaders, asked: Instant::now() });
+        self.paused.insert(assigned.number, Paused { inputs: leaders, asked: deployment.now() });
         Ok(())
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::config::{BucketConfig, CheckpointPlace, Config, KafkaConfig, Origin};
-use crate::event::StreamId;
+use crate::event::{ProcessingTime, StreamId};
 use crate::kafka::{Link, Survey, Topics};
 use crate::language::Source;
 use crate::objects::{AccessKey, Bucket, Patience, StoredObjects};
 use crate::pattern::Program;
 use crate::ports::{InputPartition, ObjectError, TopicSurvey, TransportError};
+use crate::service::embedded::wall_clock;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::bases::{Bases, MachineBases};
 use crate::service::topics::checkpoints::Checkpoints;
@@ -23,6 +24,9 @@ use crate::service::{StopSignal, upkeep};
 
 /// How many partitions' ends are asked for at a time.
 const SURVEY_THREADS: usize = 16;
+
+/// Tells the machine's time.
+pub(super) type Clock = Arc<dyn Fn() -> ProcessingTime + Send + Sync>;
 
 /// Immutable while the process runs.
 pub(super) struct Deployment {
@@ -39,6 +43,7 @@ pub(super) struct Deployment {
     /// With `--until-end`: after the last record that each input held at the start.
     pub ends: Option<BTreeMap<InputPartition, u64>>,
     pub stop: StopSignal,
+    pub clock: Clock,
     pub recoveries: Recoveries,
     /// How long one transaction may take in all, failed calls repeated.
     pub watchdog: Duration,
@@ -123,11 +128,16 @@ impl Deployment {
             outputs,
             ends,
             stop: stop.clone(),
+            clock: Arc::new(wall_clock),
             recoveries: Recoveries::OnThreads,
             watchdog: transaction * 2,
             revoke_max: transaction.min(session) / 2,
         };
         Ok(Opened { deployment, link, topics, survey })
+    }
+
+    pub(super) fn now(&self) -> ProcessingTime {
+        (self.clock)()
     }
 
     /// The partitions that make up a task, in order of their streams' names.

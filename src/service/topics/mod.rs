@@ -19,7 +19,7 @@
 //! | `journal/` | what each epoch read and put out, as a record of its own |
 //! | `pattern_set` | what was evaluated, under a name |
 //! | `verify/` | whether the promises were kept, from the topics alone |
-//! | `balance` | inputs of a task kept together |
+//! | `balance`, `silence` | inputs of a task kept together; which of them have nothing to say |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //!
 //! More workers, or more processes with the same configuration, share the partitions among them: it makes no difference. A task that moves goes on from the state
@@ -42,6 +42,7 @@ mod pattern_set;
 mod recover;
 mod recovery;
 mod replay;
+mod silence;
 #[cfg(test)]
 mod simulation;
 mod slot;

@@ -367,7 +367,7 @@ impl Recovery<'_> {
     }
 
     fn reference_us(&self) -> i64 {
-        let now = crate::service::embedded::wall_clock().micros();
+        let now = self.deployment.now().micros();
         self.deployment.config.reference.map_or(now, |reference| reference.micros())
     }
 }

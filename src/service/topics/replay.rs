@@ -107,6 +107,9 @@ impl Playing {
     /// Says how many records were read.
     fn repeat(&mut self, deployment: &Deployment, record: &EpochRecord, offset: u64) -> anyhow::Result<u64> {
         let (opened, closed) = (ProcessingTime::from_micros(record.opened_us), ProcessingTime::from_micros(record.closed_us));
+        if record.tells_decisions() {
+            self.assigned.follow(record);
+        }
         let mut records = 0;
         for source in &mut self.readers {
             let Some(range) = record.inputs.iter().find(|range| range.topic == source.topic) else { continue };
@@ -115,9 +118,13 @@ impl Playing {
             records += source.batch.len() as u64;
             self.assigned.apply(&source.batch, None, opened)?;
         }
-        self.assigned.tick(closed);
-        if record.ended {
-            self.assigned.end();
+        if record.tells_decisions() {
+            self.assigned.settle(record);
+        } else {
+            self.assigned.tick(closed);
+            if record.ended {
+                self.assigned.end();
+            }
         }
         let Some(mut part) = self.assigned.take_part(opened, closed, Quiet::Counts) else {
             bail!("epoch {} cannot be repeated: what is held back is not there again when it ends", record.epoch)

@@ -18,7 +18,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use crate::event::ProcessingTime;
 use crate::ports::{Fetched, GroupChange, InputPartition, Transport, TransportError};
 use crate::service::Summary;
-use crate::service::embedded::wall_clock;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
 use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
@@ -27,6 +26,7 @@ use crate::service::topics::journal::EpochRecord;
 use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::recover::{Cancelled, Recovered, read_journal, recover};
+use crate::service::topics::silence::Silences;
 
 /// An epoch ends early with this many records, bytes or matches.
 const EPOCH_RECORDS_MAX: usize = 100_000;
@@ -68,6 +68,7 @@ pub(super) struct Worker {
     releasing: Option<Releasing>,
     fetched: Fetched,
     balance: Balance,
+    silences: Silences,
     epoch: EpochSoFar,
     aborts_in_a_row: u32,
     failures_in_a_row: u32,
@@ -115,8 +116,8 @@ struct EpochSoFar {
 }
 
 impl EpochSoFar {
-    fn begin() -> Self {
-        Self { began: Instant::now(), now: wall_clock(), records: 0, bytes: 0, due: false }
+    fn begin(now: ProcessingTime) -> Self {
+        Self { began: Instant::now(), now, records: 0, bytes: 0, due: false }
     }
 }
 
@@ -124,14 +125,15 @@ impl Worker {
     pub(super) fn new(deployment: Arc<Deployment>, transport: Box<dyn Transport + Send>) -> Self {
         Self {
             balance: Balance::new(&deployment),
-            deployment,
+            silences: Silences::new(&deployment),
             transport,
             tasks: BTreeMap::new(),
             recoveries: crossbeam_channel::unbounded(),
             tickets: 0,
             releasing: None,
             fetched: Fetched::default(),
-            epoch: EpochSoFar::begin(),
+            epoch: EpochSoFar::begin(deployment.now()),
+            deployment,
             aborts_in_a_row: 0,
             failures_in_a_row: 0,
             starts_failed_in_a_row: 0,
@@ -308,6 +310,7 @@ impl Worker {
             Ok(Recovered::AlreadyEnded) => drop(self.tasks.insert(task, Held::Ended)),
             Ok(Recovered::Ready(mut assigned, from)) => {
                 self.epoch.due |= assigned.end_if_reached(&self.deployment);
+                self.silences.check(&self.deployment, &mut assigned, &*self.transport, &self.balance, self.epoch.now);
                 self.tasks.insert(task, Held::Running(assigned));
                 return self.start(task, &from);
             }
@@ -333,15 +336,16 @@ impl Worker {
 
     /// Delivers what came out of all tasks in one transaction, then keeps their state.
     fn close_epoch(&mut self, watchdog: Duration) -> anyhow::Result<()> {
-        let (opened, closed) = (self.epoch.now, wall_clock());
+        let (opened, closed) = (self.epoch.now, self.deployment.now());
         let mut parts = Vec::new();
         for held in self.tasks.values_mut() {
             if let Held::Running(assigned) = held {
+                self.silences.check(&self.deployment, assigned, &*self.transport, &self.balance, closed);
                 assigned.tick(closed);
                 parts.extend(assigned.take_part(opened, closed, Quiet::PassedOver));
             }
         }
-        self.epoch = EpochSoFar { now: closed, ..EpochSoFar::begin() };
+        self.epoch = EpochSoFar::begin(closed);
         if parts.is_empty() {
             return Ok(());
         }
@@ -567,7 +571,7 @@ impl Worker {
 fn tell(deployment: &Deployment, assigned: &Assigned, transport: &dyn Transport) {
     let lags = assigned.places().into_iter().map(|(input, read)| Some(transport.known_end(input)?.saturating_sub(read)));
     let newest = assigned.newest();
-    let now = wall_clock().micros();
+    let now = deployment.now().micros();
     deployment.metrics.tell_task(
         assigned.number,
         TaskMetrics {

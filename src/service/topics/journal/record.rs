@@ -1,12 +1,18 @@
 //! The record of one epoch of one task, and its bytes.
 //!
 //! A byte for the format, then varints, in the order of the fields. What a later version adds stands behind a new format number; an unknown one is refused.
+//! Format 1 did not tell what clock and chance had decided ([`InputRange::decided`]); it is read, and written again as it was.
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::engine::{Decided, Offsets};
 use crate::event::binary::{Malformed, Reader, write_bytes, write_signed, write_unsigned};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+const WITHOUT_DECISIONS: u8 = 1;
+
+/// An epoch reads no more records than that of an input, so more ranges of them are taken for damage.
+const RANGES_MAX: u64 = 10_000_000;
 
 /// More inputs than this are taken for damage.
 const INPUTS_MAX: u64 = 4_096;
@@ -69,6 +75,8 @@ pub struct InputRange {
     pub idle: bool,
     /// xxh3 over offset and bytes of each record of the range.
     pub digest: u64,
+    /// What the records of the range do not tell by themselves; `None`: it was not noted, and hangs on the machine's clock and the order of reading.
+    pub decided: Option<Decided>,
 }
 
 /// Bytes that are no record of a known format.
@@ -83,7 +91,7 @@ pub enum MalformedRecord {
 impl EpochRecord {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(200);
-        out.push(FORMAT);
+        out.push(if self.tells_decisions() { FORMAT } else { WITHOUT_DECISIONS });
         write_unsigned(u64::from(self.task), &mut out);
         write_unsigned(self.epoch, &mut out);
         write_unsigned(self.inputs.len() as u64, &mut out);
@@ -112,9 +120,9 @@ impl EpochRecord {
 
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedRecord> {
         let mut reader = Reader::new(bytes);
-        match reader.byte("format")? {
-            FORMAT => {}
-            other => return Err(MalformedRecord::Format(other)),
+        let format = reader.byte("format")?;
+        if !(WITHOUT_DECISIONS..=FORMAT).contains(&format) {
+            return Err(MalformedRecord::Format(format));
         }
         let task = narrow(reader.unsigned("task")?, &reader, "task")?;
         let epoch = reader.unsigned("epoch")?;
@@ -122,7 +130,7 @@ impl EpochRecord {
         if number > INPUTS_MAX {
             return Err(reader.malformed("number of inputs").into());
         }
-        let inputs = (0..number).map(|_| InputRange::decode(&mut reader)).collect::<Result<_, _>>()?;
+        let inputs = (0..number).map(|_| InputRange::decode(&mut reader, format)).collect::<Result<_, _>>()?;
         let mut signed = || reader.signed("time");
         let [watermark_in_us, watermark_out_us, opened_us, closed_us, reference_us] = [signed()?, signed()?, signed()?, signed()?, signed()?];
         let number = reader.unsigned("pattern set")?;
@@ -156,6 +164,11 @@ impl EpochRecord {
         })
     }
 
+    /// What clock and chance have decided is told for every input.
+    pub fn tells_decisions(&self) -> bool {
+        self.inputs.iter().all(|input| input.decided.is_some())
+    }
+
     /// Tells one record from another.
     pub fn digest(&self) -> u64 {
         xxh3_64(&self.encode())
@@ -174,9 +187,15 @@ impl InputRange {
         write_signed(self.newest_us, out);
         out.push(u8::from(self.idle));
         write_digest(self.digest, out);
+        if let Some(Decided { silent_us, overtaken, held_full, idle: _ }) = &self.decided {
+            write_signed(*silent_us, out);
+            for offsets in [overtaken, held_full] {
+                write_offsets(offsets, self.base, out);
+            }
+        }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+    fn decode(reader: &mut Reader<'_>, format: u8) -> Result<Self, Malformed> {
         let topic = std::str::from_utf8(reader.bytes("topic")?).map_err(|_| reader.malformed("topic"))?.to_owned();
         let partition = narrow(reader.unsigned("partition")?, reader, "partition")?;
         let leader_epoch = read_optional(reader)?.map(|epoch| narrow(epoch, reader, "leader epoch")).transpose()?;
@@ -185,8 +204,41 @@ impl InputRange {
         let rewind = read_optional(reader)?;
         let newest_us = reader.signed("newest event time")?;
         let idle = read_flag(reader, "idleness")?;
-        Ok(Self { topic, partition, leader_epoch, base, next, rewind, newest_us, idle, digest: read_digest(reader)? })
+        let digest = read_digest(reader)?;
+        let decided = match format {
+            WITHOUT_DECISIONS => None,
+            _ => {
+                let silent_us = reader.signed("silence")?;
+                Some(Decided { idle, silent_us, overtaken: read_offsets(reader, base)?, held_full: read_offsets(reader, base)? })
+            }
+        };
+        Ok(Self { topic, partition, leader_epoch, base, next, rewind, newest_us, idle, digest, decided })
     }
+}
+
+/// Each range as the number of offsets that lie before it, and its own.
+fn write_offsets(offsets: &Offsets, base: u64, out: &mut Vec<u8>) {
+    write_unsigned(offsets.ranges().len() as u64, out);
+    let mut at = base;
+    for range in offsets.ranges() {
+        write_unsigned(range.start.wrapping_sub(at), out);
+        write_unsigned(range.end - range.start, out);
+        at = range.end;
+    }
+}
+
+fn read_offsets(reader: &mut Reader<'_>, base: u64) -> Result<Offsets, Malformed> {
+    let number = reader.unsigned("number of ranges")?;
+    if number > RANGES_MAX {
+        return Err(reader.malformed("number of ranges"));
+    }
+    let (mut at, mut ranges) = (base, Vec::new());
+    for _ in 0..number {
+        let start = at.wrapping_add(reader.unsigned("range")?);
+        at = start.wrapping_add(reader.unsigned("range")?);
+        ranges.push(start..at);
+    }
+    Offsets::new(ranges).ok_or_else(|| reader.malformed("ranges"))
 }
 
 fn write_digest(digest: u64, out: &mut Vec<u8>) {
@@ -230,6 +282,10 @@ fn narrow(number: u64, reader: &Reader<'_>, what: &'static str) -> Result<u32, M
 mod tests {
     use super::*;
 
+    fn offsets(ranges: &[std::ops::Range<u64>]) -> Offsets {
+        Offsets::new(ranges.to_vec()).expect("ascending")
+    }
+
     fn record() -> EpochRecord {
         let input = |topic: &str, base| InputRange {
             topic: topic.to_owned(),
@@ -241,11 +297,13 @@ mod tests {
             newest_us: 1_700_000_000_000_000,
             idle: false,
             digest: 0x0123_4567_89ab_cdef,
+            decided: Some(Decided { silent_us: 100_000, ..Decided::default() }),
         };
+        let idle = Decided { idle: true, silent_us: 3_600_000_000, overtaken: offsets(&[0..3, 9..10]), held_full: offsets(&[3..5, 6..9]) };
         EpochRecord {
             task: 3,
             epoch: 90_000,
-            inputs: vec![input("payments", 5_000_000), InputRange { leader_epoch: None, rewind: None, idle: true, ..input("logins", 0) }],
+            inputs: vec![input("payments", 5_000_000), InputRange { leader_epoch: None, rewind: None, idle: true, decided: Some(idle), ..input("logins", 0) }],
             watermark_in_us: i64::MIN,
             watermark_out_us: 1_700_000_000_000_000,
             opened_us: 1_764_000_000_000_000,
@@ -276,7 +334,16 @@ mod tests {
             assert_eq!(EpochRecord::decode(&record.encode()).as_ref(), Ok(record));
             assert!(record == &plain || record.digest() != plain.digest());
         }
-        assert!(plain.encode().len() < 200, "{} bytes", plain.encode().len());
+        assert!(plain.encode().len() < 210, "{} bytes", plain.encode().len());
+    }
+
+    #[test]
+    fn a_record_of_the_first_format_is_read_and_keeps_its_bytes() {
+        let mut first = record();
+        first.inputs.iter_mut().for_each(|input| input.decided = None);
+        let bytes = first.encode();
+        assert_eq!((bytes[0], EpochRecord::decode(&bytes).as_ref()), (1, Ok(&first)));
+        assert!(!first.tells_decisions() && record().tells_decisions() && record().encode()[0] == 2);
     }
 
     #[test]
@@ -295,7 +362,7 @@ mod tests {
         let mut longer = bytes.clone();
         longer.push(0);
         assert!(EpochRecord::decode(&longer).is_err());
-        let newer = EpochRecord::decode(&[2, 0, 0]).expect_err("unknown").to_string();
-        assert!(newer.contains("format 2"), "{newer}");
+        let newer = EpochRecord::decode(&[3, 0, 0]).expect_err("unknown").to_string();
+        assert!(newer.contains("format 3"), "{newer}");
     }
 }

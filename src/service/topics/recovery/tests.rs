@@ -24,6 +24,7 @@ fn record(epoch: u64, ranges: &[(u64, u64)]) -> EpochRecord {
         newest_us: 0,
         idle: false,
         digest: 0,
+        decided: None,
     };
     EpochRecord {
         task: 3,

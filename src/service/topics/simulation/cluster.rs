@@ -8,21 +8,27 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Faults, JOURNAL, RECORDS, TASKS, evaluation};
+use super::Faults;
+use super::scenario::{Arriving, BEGINNING_US, JOURNAL, LATE, OUTPUT, Scenario, TASKS};
+use crate::event::ProcessingTime;
 use crate::ports::{
     Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, Original, OutputRecord, Record, RecordBatch, TopicSurvey, Transport,
     TransportError,
 };
 use crate::service::StopSignal;
 use crate::service::topics::commit::Step;
+use crate::service::topics::journal::{OutputDigest, OutputKind};
 
 struct Cluster {
     random: StdRng,
     faults: Faults,
-    inputs: BTreeMap<InputPartition, Vec<String>>,
+    now_us: i64,
+    inputs: BTreeMap<InputPartition, Vec<Arriving>>,
     offsets: BTreeMap<InputPartition, u64>,
     /// By task: what is committed, in order.
     delivered: BTreeMap<u32, Vec<String>>,
+    /// By task and epoch: the digest of what is committed, in order.
+    accounts: BTreeMap<(u32, u64), OutputDigest>,
     journal: BTreeMap<u32, Vec<Vec<u8>>>,
     /// By worker: the names that transactions go by.
     producers: BTreeMap<usize, Producer>,
@@ -44,9 +50,17 @@ struct Producer {
 
 #[derive(Default)]
 struct Transaction {
-    records: Vec<(u32, String)>,
+    records: Vec<Delivered>,
     journal: Vec<(u32, Vec<u8>)>,
     offsets: Vec<(InputPartition, u64)>,
+}
+
+struct Delivered {
+    task: u32,
+    epoch: u64,
+    kind: OutputKind,
+    key: Option<Vec<u8>>,
+    value: String,
 }
 
 #[derive(Default)]
@@ -60,22 +74,15 @@ struct Member {
 pub(super) struct Shared(Arc<Mutex<Cluster>>);
 
 impl Shared {
-    pub(super) fn new(seed: u64, faults: Faults) -> Self {
-        let mut inputs: BTreeMap<InputPartition, Vec<String>> = BTreeMap::new();
-        let schema = evaluation().program.schema.clone();
-        for place in 0..RECORDS {
-            let key = (place * 7) % 10;
-            let at = 1_700_000_000_000 + place * 100 - (place * 31) % 15 * 100;
-            let stream = schema.find(if place % 3 == 0 { "orders" } else { "clicks" }).expect("declared");
-            let input = InputPartition { stream, partition: u32::try_from(key).expect("small") % TASKS };
-            inputs.entry(input).or_default().push(format!("{{\"k\":\"{key}\",\"at\":{at}}}"));
-        }
+    pub(super) fn new(seed: u64, faults: Faults, scenario: Scenario) -> Self {
         let cluster = Cluster {
             random: StdRng::seed_from_u64(seed),
             faults,
-            inputs,
+            now_us: BEGINNING_US,
+            inputs: scenario.inputs(seed),
             offsets: BTreeMap::new(),
             delivered: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             journal: BTreeMap::new(),
             producers: BTreeMap::new(),
             members: BTreeMap::new(),
@@ -107,6 +114,20 @@ impl Shared {
         cluster.inputs.iter().all(|(input, records)| cluster.offsets.get(input) == Some(&(records.len() as u64)))
     }
 
+    pub(super) fn now(&self) -> ProcessingTime {
+        ProcessingTime::from_micros(self.lock().now_us)
+    }
+
+    /// The clock goes on while nothing else does.
+    pub(super) fn pass(&self, micros: i64) {
+        self.lock().now_us += micros;
+    }
+
+    /// By task and epoch: number and digest of the outputs that are committed; epochs without any are left out.
+    pub(super) fn accounts(&self) -> BTreeMap<(u32, u64), (u64, u64)> {
+        self.lock().accounts.iter().map(|(epoch, digest)| (*epoch, (digest.count(), digest.value()))).collect()
+    }
+
     pub(super) fn delivered(&self) -> BTreeMap<u32, Vec<String>> {
         self.lock().delivered.clone()
     }
@@ -122,6 +143,11 @@ impl Shared {
 }
 
 impl Cluster {
+    /// How much of an input is there by now.
+    fn end(&self, input: InputPartition) -> usize {
+        self.inputs[&input].iter().take_while(|record| record.at_us <= self.now_us).count()
+    }
+
     fn chance(&mut self, of_thousand: u32) -> bool {
         self.random.random_range(0..1_000) < of_thousand
     }
@@ -142,7 +168,8 @@ impl Cluster {
 
     fn commit(&mut self, worker: usize) {
         let Some(transaction) = self.producers.get_mut(&worker).and_then(|producer| producer.open.take()) else { return };
-        for (task, value) in transaction.records {
+        for Delivered { task, epoch, kind, key, value } in transaction.records {
+            self.accounts.entry((task, epoch)).or_default().push(kind, key.as_deref(), Some(value.as_bytes()));
             self.delivered.entry(task).or_default().push(value);
         }
         for (task, value) in transaction.journal {
@@ -233,7 +260,7 @@ impl TopicSurvey for Shared {
     }
 
     fn end(&self, partition: InputPartition) -> Result<u64, TransportError> {
-        Ok(self.lock().inputs[&partition].len() as u64)
+        Ok(self.lock().end(partition) as u64)
     }
 }
 
@@ -246,8 +273,8 @@ struct Reader {
 impl InputReader for Reader {
     fn read_until(&mut self, next: u64, batch: &mut RecordBatch) -> Result<(), TransportError> {
         let cluster = self.cluster.lock();
-        for (offset, value) in (0..).zip(&cluster.inputs[&self.partition]).filter(|(offset, _)| (self.at..next).contains(offset)) {
-            let (record, original) = record(offset, value);
+        for (offset, arriving) in (0..).zip(&cluster.inputs[&self.partition]).filter(|(offset, _)| (self.at..next).contains(offset)) {
+            let (record, original) = record(offset, &arriving.value);
             batch.push_original(record, original);
         }
         self.at = self.at.max(next);
@@ -267,6 +294,7 @@ pub(super) struct Simulated {
     worker: usize,
     producer_epoch: u32,
     reading: BTreeMap<InputPartition, u64>,
+    paused: BTreeMap<InputPartition, u64>,
     stop: StopSignal,
 }
 
@@ -276,7 +304,7 @@ impl Simulated {
         locked.members.insert(worker, Member::default());
         let producer_epoch = locked.replace_producer(worker);
         drop(locked);
-        Self { cluster: cluster.clone(), worker, producer_epoch, reading: BTreeMap::new(), stop: stop.clone() }
+        Self { cluster: cluster.clone(), worker, producer_epoch, reading: BTreeMap::new(), paused: BTreeMap::new(), stop: stop.clone() }
     }
 
     /// The call is made, unless it fails; it may have been the process's last.
@@ -341,18 +369,21 @@ impl Transport for Simulated {
             self.stop.ask();
             return Err(TransportError::fatal("simulated crash"));
         }
+        cluster.now_us += cluster.random.random_range(0..60_000);
         cluster.disturb();
         if let Some(change) = cluster.change_for(self.worker) {
             if let GroupChange::Lost(tasks) | GroupChange::Assigned(tasks) = &change {
                 self.reading.retain(|input, _| !tasks.contains(&input.partition));
+                self.paused.retain(|input, _| !tasks.contains(&input.partition));
             }
             return Ok(Some(change));
         }
         let cluster = &mut *cluster;
         for (&input, next) in &mut self.reading {
             let take = cluster.random.random_range(0..6);
-            for (offset, value) in (0..).zip(&cluster.inputs[&input]).skip(usize::try_from(*next).expect("small")).take(take) {
-                let (record, original) = record(offset, value);
+            let end = cluster.end(input);
+            for (offset, arriving) in (0..).zip(&cluster.inputs[&input][..end]).skip(usize::try_from(*next).expect("small")).take(take) {
+                let (record, original) = record(offset, &arriving.value);
                 fetched.push(input, record, original, None);
                 *next = offset + 1;
             }
@@ -361,21 +392,24 @@ impl Transport for Simulated {
     }
 
     fn start(&mut self, from: &[(InputPartition, u64)]) -> Result<(), TransportError> {
+        self.paused.retain(|input, _| from.iter().all(|(started, _)| started != input));
         self.reading.extend(from.iter().copied());
         Ok(())
     }
 
     fn pause(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError> {
-        self.reading.retain(|input, _| !partitions.contains(input));
+        self.paused.extend(partitions.iter().filter_map(|input| self.reading.remove_entry(input)));
         Ok(())
     }
 
-    fn resume(&mut self, _: &[InputPartition]) -> Result<(), TransportError> {
+    fn resume(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError> {
+        self.reading.extend(partitions.iter().filter_map(|input| self.paused.remove_entry(input)));
         Ok(())
     }
 
     fn release(&mut self, tasks: &[u32]) -> Result<(), TransportError> {
         self.reading.retain(|input, _| !tasks.contains(&input.partition));
+        self.paused.retain(|input, _| !tasks.contains(&input.partition));
         let mut cluster = self.cluster.lock();
         let worker = self.worker;
         if let Some(member) = cluster.members.get_mut(&worker) {
@@ -402,7 +436,8 @@ impl Transport for Simulated {
     }
 
     fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError> {
-        let (worker, task) = (self.worker, std::str::from_utf8(record.headers[0].1).expect("digits").parse().expect("a number"));
+        let number = |place: usize| std::str::from_utf8(record.headers[place].1).expect("digits").parse().expect("a number");
+        let (worker, epoch, task) = (self.worker, number(1), u32::try_from(number(0)).expect("small"));
         let mut cluster = self.call(Step::Send)?;
         let value = record.value.expect("every record has one").to_vec();
         // A commit that came late has ended it: the brokers take the record for the start of another.
@@ -411,7 +446,12 @@ impl Transport for Simulated {
             assert_eq!(record.partition, task);
             open.journal.push((task, value));
         } else {
-            open.records.push((task, String::from_utf8(value).expect("text")));
+            let kind = match record.topic {
+                OUTPUT => OutputKind::Match,
+                LATE => OutputKind::Late,
+                _ => OutputKind::Rejected,
+            };
+            open.records.push(Delivered { task, epoch, kind, key: record.key.map(<[u8]>::to_vec), value: String::from_utf8(value).expect("text") });
         }
         Ok(())
     }
@@ -420,8 +460,8 @@ impl Transport for Simulated {
         self.call(Step::Drain).map(drop)
     }
 
-    fn known_end(&self, _: InputPartition) -> Option<u64> {
-        None
+    fn known_end(&self, input: InputPartition) -> Option<u64> {
+        Some(self.cluster.lock().end(input) as u64)
     }
 
     fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64> {

@@ -158,7 +158,18 @@ mod tests {
     fn record(epoch: u64, base: u64, next: u64, outputs: &[Out]) -> EpochRecord {
         let mut digest = OutputDigest::default();
         outputs.iter().for_each(|out| digest.push(out.kind, out.key.as_deref(), out.value.as_deref()));
-        let input = InputRange { topic: "t".to_owned(), partition: 0, leader_epoch: None, base, next, rewind: None, newest_us: 0, idle: false, digest: 0 };
+        let input = InputRange {
+            topic: "t".to_owned(),
+            partition: 0,
+            leader_epoch: None,
+            base,
+            next,
+            rewind: None,
+            newest_us: 0,
+            idle: false,
+            digest: 0,
+            decided: None,
+        };
         EpochRecord {
             task: 0,
             epoch,

@@ -53,15 +53,24 @@ impl Recomputation {
             self.task = Some(Task::new(&self.evaluation.program, &options, &partitions));
         }
         let task = self.task.as_mut().expect("made above");
-        let opened = ProcessingTime::from_micros(record.opened_us);
+        let (opened, closed) = (ProcessingTime::from_micros(record.opened_us), ProcessingTime::from_micros(record.closed_us));
+        if record.tells_decisions() {
+            let range = |input: &Input| record.inputs.iter().find(|range| (&range.topic, range.partition) == (&input.topic, input.partition));
+            task.follow(inputs.iter().filter_map(|input| Some((input.stream, input.partition, range(input)?.decided.clone()?))).collect());
+        }
         let mut records = 0;
         for input in inputs {
             let Some(range) = record.inputs.iter().find(|range| (&range.topic, range.partition) == (&input.topic, input.partition)) else { continue };
             records += apply(task, input, range, opened, self.record_bytes_max, epoch)?;
         }
-        task.tick(ProcessingTime::from_micros(record.closed_us));
+        if !record.tells_decisions() {
+            task.tick(closed);
+        }
         if record.ended {
             task.end();
+        }
+        if record.tells_decisions() {
+            task.settle(EventTime::from_micros(record.watermark_out_us), closed);
         }
         task.discard_changes();
         if task.watermark().micros() != record.watermark_out_us {

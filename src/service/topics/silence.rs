@@ -1,0 +1,94 @@
+//! Whether an input is silent, or only not read to its end.
+//!
+//! An input that shows nothing for long does not hold its task back (`idle_timeout`, `idle_after`), and what it shows later may be overtaken. So nothing counts as
+//! silence while records of it are known to be there: while it is paused, while it waits in a queue, before the brokers have told its end at all.
+
+use std::collections::BTreeMap;
+
+use crate::event::{ProcessingTime, StreamId, TimeSpan};
+use crate::ports::{InputPartition, Transport};
+use crate::service::topics::assigned::Assigned;
+use crate::service::topics::balance::Balance;
+use crate::service::topics::deployment::Deployment;
+
+/// An input that stands still before its end for so long may have only markers left, which nobody reads: then that is found out.
+const ASKED_AFTER: TimeSpan = TimeSpan::from_secs(1);
+
+pub(super) struct Silences {
+    /// Streams whose silence matters.
+    heeded: Vec<StreamId>,
+    inputs: BTreeMap<InputPartition, Standstill>,
+}
+
+/// An input that stands before its end.
+struct Standstill {
+    read: u64,
+    /// Since when, or when its last record was last asked for.
+    since: ProcessingTime,
+    /// Up to this end there is nothing more to read.
+    empty_to: Option<u64>,
+}
+
+impl Silences {
+    pub(super) fn new(deployment: &Deployment) -> Self {
+        let heeds = |stream: &StreamId| {
+            let settings = deployment.config.streams.get(deployment.stream_name(*stream));
+            settings.is_some_and(|settings| settings.idle_timeout.is_some() || settings.idle_after.is_some())
+        };
+        Self { heeded: deployment.inputs.keys().copied().filter(heeds).collect(), inputs: BTreeMap::new() }
+    }
+
+    /// Before a tick: tells a task which of its inputs are only not read.
+    pub(super) fn check(&mut self, deployment: &Deployment, assigned: &mut Assigned, transport: &dyn Transport, balance: &Balance, now: ProcessingTime) {
+        for &stream in &self.heeded {
+            let input = InputPartition { stream, partition: assigned.number };
+            let read = assigned.read_to(input);
+            let is_awaited = match transport.known_end(input) {
+                None => true,
+                Some(end) if read >= end => false,
+                Some(_) if balance.holds_back(input) => true,
+                Some(end) => !self.inputs.entry(input).or_insert(Standstill { read, since: now, empty_to: None }).is_empty_to(end, read, now, || {
+                    let end = deployment.survey.end(input);
+                    end.inspect_err(|error| tracing::warn!(?input, %error, "whether there is more to read cannot be told")).ok()
+                }),
+            };
+            if is_awaited {
+                assigned.task.await_more(stream, assigned.number);
+            }
+        }
+    }
+}
+
+impl Standstill {
+    /// Whether what lies between the place that was `read` to and this end are markers only. `last`: where the last record ends, if that can be told.
+    fn is_empty_to(&mut self, end: u64, read: u64, now: ProcessingTime, last: impl FnOnce() -> Option<u64>) -> bool {
+        if read != self.read {
+            *self = Self { read, since: now, empty_to: None };
+        }
+        if self.empty_to != Some(end) && now.since(self.since) >= ASKED_AFTER {
+            self.since = now;
+            self.empty_to = last().is_some_and(|last| last <= read).then_some(end);
+        }
+        self.empty_to == Some(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_markers_before_the_end_are_silence_and_rarely_asked_about() {
+        let at = ProcessingTime::from_micros;
+        let mut standstill = Standstill { read: 7, since: at(0), empty_to: None };
+        let never = || panic!("not asked");
+        assert!(!standstill.is_empty_to(9, 7, at(999_999), never), "not yet for long");
+        assert!(!standstill.is_empty_to(9, 7, at(1_000_000), || Some(9)), "a record is left");
+        assert!(!standstill.is_empty_to(9, 7, at(1_500_000), never));
+        assert!(!standstill.is_empty_to(9, 7, at(2_000_000), || None), "nobody can tell");
+        assert!(standstill.is_empty_to(9, 7, at(3_000_000), || Some(7)), "a marker");
+        assert!(standstill.is_empty_to(9, 7, at(9_000_000), never), "known");
+        assert!(!standstill.is_empty_to(10, 7, at(9_000_000), || Some(10)), "the end has moved");
+        assert!(!standstill.is_empty_to(10, 8, at(9_500_000), never), "it was read on");
+    }
+}
