@@ -2,8 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, Place};
+use crate::event::{Event, EventTime, Place};
 use crate::pattern::{Chosen, StepId};
+
+/// What a run has chosen. Most have chosen one event, and need no link for it.
+#[derive(Clone, Debug)]
+pub(super) enum Chain {
+    First(StepId, Arc<Event>),
+    More(Arc<Link>),
+}
 
 /// The last event chosen, and all before it. Never empty, never changed.
 #[derive(Debug)]
@@ -12,14 +19,103 @@ pub(super) struct Link {
     pub step: StepId,
     /// How many events its step has, this one included.
     count: u32,
+    /// The time of the first event chosen.
+    start: EventTime,
     pub parent: Option<Arc<Link>>,
+}
+
+impl Chain {
+    /// The last event chosen.
+    pub(super) fn event(&self) -> &Arc<Event> {
+        match self {
+            Self::First(_, event) => event,
+            Self::More(link) => &link.event,
+        }
+    }
+
+    /// The place of the first event chosen. Cost: the number of events.
+    pub(super) fn start(&self) -> Place {
+        match self {
+            Self::First(_, event) => event.place(),
+            Self::More(link) => link.start(),
+        }
+    }
+
+    /// The time of the first event chosen.
+    pub(super) fn start_time(&self) -> EventTime {
+        match self {
+            Self::First(_, event) => event.time,
+            Self::More(link) => link.start,
+        }
+    }
+
+    /// In the order taken.
+    pub(super) fn chosen(&self) -> Vec<(StepId, Arc<Event>)> {
+        match self {
+            Self::First(step, event) => vec![(*step, event.clone())],
+            Self::More(link) => link.chosen(),
+        }
+    }
+
+    /// As a link, which those that go on from here have in common with it.
+    pub(super) fn link(&mut self) -> &Arc<Link> {
+        if let Self::First(step, event) = self {
+            *self = Self::More(Link::new(*step, event.clone(), None));
+        }
+        let Self::More(link) = self else { unreachable!("it has just become a link") };
+        link
+    }
+}
+
+impl Chain {
+    /// Lets go of the link of a first event, if nobody else has it.
+    pub(super) fn unlink(&mut self) {
+        if let Self::More(link) = self
+            && let Some(link) = Arc::get_mut(link)
+            && link.parent.is_none()
+        {
+            *self = Self::First(link.step, link.event.clone());
+        }
+    }
+}
+
+impl Chosen for Chain {
+    fn nth(&self, step: StepId, place: usize) -> Option<&Event> {
+        match self {
+            Self::First(first, event) => (*first == step && place == 0).then_some(&**event),
+            Self::More(link) => link.nth(step, place),
+        }
+    }
+
+    fn nth_last(&self, step: StepId, place: usize) -> Option<&Event> {
+        match self {
+            Self::First(first, event) => (*first == step && place == 0).then_some(&**event),
+            Self::More(link) => link.nth_last(step, place),
+        }
+    }
+
+    fn count(&self, step: StepId) -> usize {
+        match self {
+            Self::First(first, _) => usize::from(*first == step),
+            Self::More(link) => link.count(step),
+        }
+    }
+
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&Event)) {
+        match self {
+            Self::First(first, event) if *first == step => visit(event),
+            Self::First(..) => {}
+            Self::More(link) => link.for_each(step, visit),
+        }
+    }
 }
 
 impl Link {
     pub(super) fn new(step: StepId, event: Arc<Event>, parent: Option<Arc<Self>>) -> Arc<Self> {
         let before = parent.as_deref().and_then(|parent| parent.links().find(|link| link.step == step));
         let count = 1 + before.map_or(0, |link| link.count);
-        Arc::new(Self { event, step, count, parent })
+        let start = parent.as_deref().map_or(event.time, |parent| parent.start);
+        Arc::new(Self { event, step, count, start, parent })
     }
 
     /// From the last back to the first.

@@ -81,7 +81,7 @@ impl Runs {
             }
             let timed_out = deliver_timeouts(automaton, &instant, floor, due.timed_out, decided);
             self.dropped += u64::from(delivered.is_err()) + u64::from(timed_out.is_err());
-            self.look_over();
+            self.look_over(automaton);
         }
         if instant == EventTime::END {
             *self = Self::default();
@@ -91,10 +91,11 @@ impl Runs {
 
 /// Takes from the run the ways whose time is up; false if none is left.
 fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due, watch: &W) -> bool {
-    let (first, last) = (run.start, run.chain.event.time);
-    let before = run.ways.clone();
+    let (first, last) = (run.chain.start_time(), run.chain.event().time);
+    let before = run.ways(automaton).clone();
+    let mut ways = before.clone();
     let mut absent = false;
-    run.ways.retain(|id| {
+    ways.retain(|id| {
         let way = automaton.way(id);
         let stays = automaton.way_deadline(way, first, last) > at;
         if !stays {
@@ -104,7 +105,7 @@ fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: Event
         stays
     });
     if absent {
-        run.ways.retain(|way| automaton.way(way).to.is_some());
+        ways.retain(|way| automaton.way(way).to.is_some());
     }
     let complete = || Complete::of(run.chain.clone());
     let came_out = run.matched || run.timed_out;
@@ -113,7 +114,7 @@ fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: Event
     }
     // A node that time has left without a way: what was chosen by way of it has run out of time, even where other nodes go on.
     let from = |way| automaton.way(way).from;
-    let node_is_out = || before.any(|gone| !run.ways.any(|way| way == gone || from(way) == from(gone)));
+    let node_is_out = || before.any(|gone| !ways.any(|way| way == gone || from(way) == from(gone)));
     if !absent && !came_out && node_is_out() {
         if !matches!(automaton.pattern.on_timeout, OnTimeout::Silent) {
             due.timed_out.push(complete());
@@ -121,6 +122,10 @@ fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: Event
         run.timed_out = true;
     }
     run.matched |= absent;
-    run.deadline = automaton.deadline(&run.ways, first, last);
-    !run.ways.is_empty()
+    if ways.is_empty() {
+        return false;
+    }
+    run.deadline = automaton.deadline(&ways, first, last);
+    run.set_ways(automaton, ways);
+    true
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::automaton::chain::Link;
+use crate::automaton::chain::{Chain, Link};
 use crate::automaton::class::Class;
-use crate::automaton::runs::{Marks, Run};
+use crate::automaton::runs::{Marks, Own, Run};
 use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
@@ -50,7 +50,7 @@ struct Stand<'a> {
 
 /// Who takes the event: a run as it was when the event came, or the start.
 struct Taker<'a> {
-    chain: Option<&'a Arc<Link>>,
+    link: Option<&'a Arc<Link>>,
     /// The time of its first event.
     start: EventTime,
     marks: Marks,
@@ -93,7 +93,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
                 out.taken.push(node);
             }
         }
-        self.take(&Taker { chain: None, start: self.event.time, marks: Marks::default() }, out);
+        self.take(&Taker { link: None, start: self.event.time, marks: Marks::default() }, out);
     }
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
@@ -102,9 +102,10 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
             return Passed::On;
         }
         out.taken.clear();
-        let stand = Stand { chosen: &*run.chain, last: Some(&run.chain.event), fresh: run.fresh };
+        let mut ways = run.ways(self.automaton).clone();
+        let stand = Stand { chosen: &run.chain, last: Some(run.chain.event()), fresh: run.fresh };
         let mut accepted = false;
-        let mut changed = run.ways.retain(|way| {
+        let mut changed = ways.retain(|way| {
             let fate = self.meet(way, &stand);
             match fate.outcome {
                 Outcome::Nothing => {}
@@ -113,48 +114,53 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
             }
             fate.stays
         });
-        self.take(&Taker { chain: Some(&run.chain), start: run.start, marks: run.marks() }, out);
+        if !out.taken.is_empty() {
+            let (start, marks) = (run.chain.start_time(), run.marks());
+            self.take(&Taker { link: Some(run.chain.link()), start, marks }, out);
+        }
         if accepted && !run.matched && !run.timed_out {
             out.complete.push(Complete::of(run.chain.clone()));
         }
-        changed |= self.enclose(run, accepted);
-        if run.ways.is_empty() {
+        changed |= self.enclose(run, &mut ways, accepted);
+        if ways.is_empty() {
             return Passed::Over;
         }
         run.fresh = false;
         run.matched |= accepted;
         if changed {
-            run.deadline = self.automaton.deadline(&run.ways, run.start, run.chain.event.time);
+            run.deadline = self.automaton.deadline(&ways, run.chain.start_time(), run.chain.event().time);
+            run.set_ways(self.automaton, ways);
         }
         Passed::On
     }
 
     /// Whether the event can change anything about the run.
-    fn concerns(&self, run: &Run) -> bool {
-        let meets = self.class.meets(run.awaited);
-        let Some(fit) = run.compares.filter(|_| meets).map(|condition| self.automaton.fit(condition)) else { return meets };
+    pub(super) fn concerns(&self, run: &Run) -> bool {
+        let awaited = run.awaited(self.automaton);
+        let meets = self.class.meets(awaited);
+        let Some(fit) = run.compares(self.automaton).filter(|_| meets).map(|condition| self.automaton.fit(condition)) else { return meets };
         let scope = Scope { event: Some(self.event), chosen: &NothingChosen, moment: self.moment };
-        !self.class.meets_only_in(run.awaited, fit.bit) || fit.compares(&run.register, &scope)
+        !self.class.meets_only_in(awaited, fit.bit) || fit.compares(&run.register, &scope)
     }
 
     /// The event is passed over: what would enclose it against a `without` is over. True if some way went.
-    fn enclose(&self, run: &mut Run, accepted: bool) -> bool {
+    fn enclose(&self, run: &mut Run, ways: &mut WaySet, accepted: bool) -> bool {
         let mut shut = 0;
         let marks = run.marks();
-        if marks.inside != 0 && !run.ways.is_empty() {
+        if marks.inside != 0 && !ways.is_empty() {
             for (bit, condition) in self.automaton.withouts() {
-                if marks.inside & bit != 0 && self.fits(Role::Without, condition, &*run.chain) {
+                if marks.inside & bit != 0 && self.fits(Role::Without, condition, &run.chain) {
                     shut |= bit;
                 }
             }
             if shut != 0 {
-                run.mark(Marks { broken: marks.broken | shut, ..marks });
+                run.mark(self.automaton, Marks { broken: marks.broken | shut, ..marks });
             }
         }
         if shut == 0 && !accepted {
             return false;
         }
-        run.ways.retain(|way| match self.automaton.way(way).to {
+        ways.retain(|way| match self.automaton.way(way).to {
             None => !accepted,
             Some(node) => self.automaton.node(node).enclosed_by & shut == 0,
         })
@@ -172,45 +178,46 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         for nodes in taken.chunk_by(|one, other| node(one).step == node(other).step) {
             let step = node(&nodes[0]).step;
             if taker.marks.broken & self.automaton.closes[usize::from(step.0)] == 0 {
-                self.take_as(step, nodes.iter().map(node), taker, born, complete);
+                self.take_as(step, nodes, taker, born, complete);
             }
         }
     }
 
-    fn take_as<'n>(
-        &self,
-        step: StepId,
-        mut nodes: impl Iterator<Item = &'n Node> + Clone,
-        taker: &Taker<'_>,
-        born: &mut Vec<Run>,
-        complete: &mut Vec<Complete>,
-    ) {
-        self.watch.took(step, taker.chain.map_or(&NothingChosen as &dyn Chosen, |chain| &**chain));
-        let chain = Link::new(step, self.event.clone(), taker.chain.cloned());
-        let completes = nodes.clone().any(|node| node.completes);
+    fn take_as(&self, step: StepId, nodes: &[NodeId], taker: &Taker<'_>, born: &mut Vec<Run>, complete: &mut Vec<Complete>) {
+        self.watch.took(step, taker.link.map_or(&NothingChosen as &dyn Chosen, |link| &**link));
+        let chain = match taker.link {
+            None => Chain::First(step, self.event.clone()),
+            Some(link) => Chain::More(Link::new(step, self.event.clone(), Some(link.clone()))),
+        };
+        let first = self.automaton.node(nodes[0]);
+        let own = (nodes.len() > 1).then(|| self.of_several(nodes));
+        let completes = nodes.iter().any(|id| self.automaton.node(*id).completes);
+        let ways = own.as_ref().map_or(&first.after, |own| &own.ways);
         if completes {
             complete.push(Complete::of(chain.clone()));
-        }
-        let first = nodes.next().expect("some node took the event");
-        let mut ways = first.after.clone();
-        let compares = first.register;
-        let register = compares.map_or(Value::Null, |condition| self.automaton.fit(condition).register(&*chain, self.moment));
-        let awaited = nodes.clone().fold(first.awaited, |awaited, node| awaited.with(node.awaited));
-        if nodes.clone().next().is_some() {
-            ways = WaySet::union(std::iter::once(first).chain(nodes).map(|node| &node.after));
-            if completes {
-                ways.retain(|way| self.automaton.way(way).to.is_some());
-            }
         }
         if ways.is_empty() {
             return;
         }
-        let marks = Marks { inside: taker.marks.inside | self.automaton.opens[usize::from(step.0)], ..taker.marks };
-        let deadline = self.automaton.deadline(&ways, taker.start, self.event.time);
+        let deadline = self.automaton.deadline(ways, taker.start, self.event.time);
+        let register = first.register.map_or(Value::Null, |condition| self.automaton.fit(condition).register(&chain, self.moment));
         let fresh = self.automaton.asks_fresh;
-        let mut run = Run { chain, start: taker.start, ways, deadline, awaited, compares, register, marks: None, fresh, matched: completes, timed_out: false };
-        run.mark(marks);
+        let mut run = Run { chain, deadline, register, own, node: nodes[0], fresh, matched: completes, timed_out: false };
+        run.mark(self.automaton, Marks { inside: taker.marks.inside | self.automaton.opens[usize::from(step.0)], ..taker.marks });
         born.push(run);
+    }
+
+    /// How a run stands whose last event several nodes took.
+    #[cold]
+    fn of_several(&self, nodes: &[NodeId]) -> Box<Own> {
+        let nodes = || nodes.iter().map(|id| self.automaton.node(*id));
+        let mut ways = WaySet::union(nodes().map(|node| &node.after));
+        if nodes().any(|node| node.completes) {
+            ways.retain(|way| self.automaton.way(way).to.is_some());
+        }
+        let awaited = nodes().fold(Class::EMPTY, |awaited, node| awaited.with(node.awaited));
+        let compares = nodes().next().and_then(|node| node.register);
+        Box::new(Own { ways, awaited, compares, marks: Marks::default() })
     }
 
     fn meet(&self, way: WayId, stand: &Stand<'_>) -> Fate {

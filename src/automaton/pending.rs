@@ -3,8 +3,10 @@
 //! Every key begins with runs: few of them take less memory and time than what is needed to keep them together. Where they become many, and the pattern allows it
 //! ([`Evaluation`]), they are kept together from then on, until there is none left. Where someone watches they stay runs: what is kept together shows nothing of single ones.
 
+use smallvec::SmallVec;
+
 use crate::automaton::dump::Printer;
-use crate::automaton::runs::{Arrival, Limits, Runs, Stepped};
+use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
 use crate::automaton::shared::{CONDITIONS_MAX, Choices, Plan, Rules, SPANS_MAX, Unshared, Workspace};
 use crate::automaton::watch::Watch;
 use crate::automaton::ways::Automaton;
@@ -101,6 +103,22 @@ impl Pending {
                 let (rules, workspace, limits) = stepping.together();
                 choices.expire(rules, workspace, limits, instant, &mut stepped.decided);
             }
+        }
+    }
+
+    /// Adds runs that lay elsewhere, before those that are there.
+    pub fn put_before(&mut self, automaton: &Automaton, runs: impl IntoIterator<Item = Run>) {
+        match self {
+            Self::Runs(held) => held.put_before(automaton, runs),
+            Self::Choices(_) => assert!(runs.into_iter().next().is_none(), "all runs of a key are kept together, or none"),
+        }
+    }
+
+    /// The runs, where there is nothing else to know.
+    pub fn lean_runs(&mut self) -> Option<&mut SmallVec<[Run; 1]>> {
+        match self {
+            Self::Runs(runs) if runs.dropped == 0 => Some(&mut runs.alive),
+            Self::Runs(_) | Self::Choices(_) => None,
         }
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::automaton::chain::Link;
+use crate::automaton::chain::Chain;
 use crate::automaton::class::Class;
 use crate::automaton::moves::{Hand, Passed, Yield};
 use crate::automaton::skip::{Instant, TooMany, deliver};
 use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::Automaton;
+use crate::automaton::ways::{Automaton, NodeId};
 use crate::automaton::{Decided, DecidedBy};
 use crate::event::{Event, EventTime, Place, Value};
 use crate::pattern::{ConditionId, Moment};
@@ -27,29 +27,33 @@ pub struct Limits {
     pub runs_alone_max: usize,
 }
 
-/// One partial match.
+/// One partial match. It stands where the node has put it that took its last event; only where it has come to differ from that does it say so itself.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
-    pub chain: Arc<Link>,
-    /// The time of its first event.
-    pub start: EventTime,
+pub struct Run {
+    pub(super) chain: Chain,
     /// The least deadline of its ways; the end of time if they have none.
-    pub deadline: EventTime,
-    pub ways: WaySet,
-    /// An event whose class does not meet this changes nothing.
-    pub awaited: Class,
-    /// The condition that it keeps a register for, and what that holds: its own side of the comparison.
-    pub compares: Option<ConditionId>,
-    pub register: Value,
-    /// `None`: no bit is set.
-    pub marks: Option<Box<Marks>>,
+    pub(super) deadline: EventTime,
+    /// Its own side of the comparison that it waits for ([`Run::compares`]).
+    pub(super) register: Value,
+    /// What differs from `node`.
+    pub(super) own: Option<Box<Own>>,
+    pub(super) node: NodeId,
     /// No event of the key has come since the last one chosen. Noted only where the pattern asks for it.
-    pub fresh: bool,
+    pub(super) fresh: bool,
     /// Came out as a match: never again, nor as a timeout.
-    pub matched: bool,
+    pub(super) matched: bool,
     /// Came out as a timeout, or would have if the pattern asked for it: never again, nor as a match. (One way to the choice may run out of time
     /// while another still waits for an absence.)
-    pub timed_out: bool,
+    pub(super) timed_out: bool,
+}
+
+/// What a run has for itself: several nodes took its last event, or some of its ways have gone since, or a `without` is open.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub ways: WaySet,
+    pub awaited: Class,
+    pub compares: Option<ConditionId>,
+    pub marks: Marks,
 }
 
 /// How a run stands with the `without`s, a bit each.
@@ -62,12 +66,44 @@ pub(super) struct Marks {
 }
 
 impl Run {
-    pub(super) fn marks(&self) -> Marks {
-        self.marks.as_deref().copied().unwrap_or_default()
+    /// When time next decides or removes something of it; the end of time: only events do.
+    pub fn deadline(&self) -> EventTime {
+        self.deadline
     }
 
-    pub(super) fn mark(&mut self, marks: Marks) {
-        self.marks = (marks != Marks::default()).then(|| Box::new(marks));
+    pub(super) fn ways<'a>(&'a self, automaton: &'a Automaton) -> &'a WaySet {
+        self.own.as_ref().map_or(&automaton.node(self.node).after, |own| &own.ways)
+    }
+
+    /// An event whose class does not meet this changes nothing.
+    pub(super) fn awaited(&self, automaton: &Automaton) -> Class {
+        self.own.as_ref().map_or_else(|| automaton.node(self.node).awaited, |own| own.awaited)
+    }
+
+    /// The condition that it keeps a register for.
+    pub(super) fn compares(&self, automaton: &Automaton) -> Option<ConditionId> {
+        self.own.as_ref().map_or_else(|| automaton.node(self.node).register, |own| own.compares)
+    }
+
+    pub(super) fn marks(&self) -> Marks {
+        self.own.as_ref().map_or_else(Marks::default, |own| own.marks)
+    }
+
+    pub(super) fn mark(&mut self, automaton: &Automaton, marks: Marks) {
+        if marks != self.marks() {
+            self.own(automaton).marks = marks;
+        }
+    }
+
+    pub(super) fn set_ways(&mut self, automaton: &Automaton, ways: WaySet) {
+        self.own(automaton).ways = ways;
+    }
+
+    fn own(&mut self, automaton: &Automaton) -> &mut Own {
+        self.own.get_or_insert_with(|| {
+            let node = automaton.node(self.node);
+            Box::new(Own { ways: node.after.clone(), awaited: node.awaited, compares: node.register, marks: Marks::default() })
+        })
     }
 }
 
@@ -128,7 +164,7 @@ impl Runs {
         hand.begin(out);
         for run in out.born.drain(..) {
             self.next = self.next.min(run.deadline);
-            self.awaited = self.awaited.with(run.awaited);
+            self.awaited = self.awaited.with(run.awaited(automaton));
             self.alive.push(run);
         }
         let came_out = !out.complete.is_empty();
@@ -141,9 +177,9 @@ impl Runs {
             }
             out.complete.clear();
         }
-        self.hold_to(automaton.pattern.runs_max.unwrap_or(limits.runs_max));
+        self.hold_to(automaton, automaton.pattern.runs_max.unwrap_or(limits.runs_max));
         if comes_by || came_out || self.alive.is_empty() {
-            self.look_over();
+            self.look_over(automaton);
         }
     }
 
@@ -168,7 +204,6 @@ impl Runs {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.alive.clear();
-        self.alive.shrink_to_fit();
         self.next = EventTime::END;
         self.awaited = Class::EMPTY;
         self.dropped = 0;
@@ -187,14 +222,20 @@ impl Runs {
         self.dropped
     }
 
+    /// Adds runs that lay elsewhere, before those that are there.
+    pub(super) fn put_before(&mut self, automaton: &Automaton, runs: impl IntoIterator<Item = Run>) {
+        self.alive.insert_many(0, runs);
+        self.look_over(automaton);
+    }
+
     /// Finds the least deadline and what is awaited again.
-    pub(super) fn look_over(&mut self) {
+    pub(super) fn look_over(&mut self, automaton: &Automaton) {
         let all = self.alive.iter();
-        (self.next, self.awaited) = all.fold((EventTime::END, Class::EMPTY), |(next, awaited), run| (next.min(run.deadline), awaited.with(run.awaited)));
+        (self.next, self.awaited) = all.fold((EventTime::END, Class::EMPTY), |(next, awaited), run| (next.min(run.deadline), awaited.with(run.awaited(automaton))));
     }
 
     /// Drops what starts first until no more than `most` are left; of those that start together, what is older in the list.
-    fn hold_to(&mut self, most: u64) {
+    fn hold_to(&mut self, automaton: &Automaton, most: u64) {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let Some(surplus) = self.alive.len().checked_sub(most).filter(|surplus| *surplus > 0) else { return };
         let mut by_start: Vec<(Place, usize)> = self.alive.iter().enumerate().map(|(index, run)| (run.chain.start(), index)).collect();
@@ -207,6 +248,6 @@ impl Runs {
             !dropped
         });
         self.dropped += surplus as u64;
-        self.look_over();
+        self.look_over(automaton);
     }
 }

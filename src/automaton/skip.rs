@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::automaton::chain::Link;
+use crate::automaton::chain::Chain;
 use crate::automaton::runs::Run;
 use crate::automaton::ways::Automaton;
 use crate::automaton::{Decided, DecidedBy, DecidedKind};
@@ -17,11 +17,11 @@ use crate::pattern::{Skip, StepId};
 #[derive(Debug)]
 pub(super) struct Complete {
     pub start: Place,
-    pub chain: Arc<Link>,
+    pub chain: Chain,
 }
 
 impl Complete {
-    pub(super) fn of(chain: Arc<Link>) -> Self {
+    pub(super) fn of(chain: Chain) -> Self {
         Self { start: chain.start(), chain }
     }
 }
@@ -59,7 +59,7 @@ impl Floor {
 
     /// Whether the run starts at or above it.
     pub(super) fn spares_run(self, run: &Run) -> bool {
-        match run.start.cmp(&self.place.time) {
+        match run.chain.start_time().cmp(&self.place.time) {
             Ordering::Less => false,
             Ordering::Greater => true,
             Ordering::Equal => self.spares(run.chain.start()),

@@ -13,9 +13,11 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::automaton::chain::Link;
+use smallvec::SmallVec;
+
+use crate::automaton::chain::{Chain, Link};
 use crate::automaton::class::Class;
-use crate::automaton::runs::{Marks, Run, Runs};
+use crate::automaton::runs::{Marks, Own, Run, Runs};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
@@ -31,24 +33,7 @@ const TIMED_OUT: u64 = 4;
 impl Runs {
     /// Appends the runs as bytes that [`Runs::decode`] reads with an automaton of the same pattern version.
     pub fn encode(&self, automaton: &Automaton, out: &mut Vec<u8>) {
-        let mut tables = Tables { automaton, events: Table::default(), links: Table::default() };
-        let tips: Vec<u64> = self.alive.iter().map(|run| tables.link(&run.chain)).collect();
-        write_unsigned(FORMAT, out);
-        write_unsigned(self.dropped, out);
-        tables.events.write(out);
-        tables.links.write(out);
-        write_unsigned(self.alive.len() as u64, out);
-        for (run, tip) in self.alive.iter().zip(tips) {
-            write_unsigned(tip, out);
-            let flag = |set, flag| if set { flag } else { 0 };
-            // Where no way that is left asks, it must not show whether somebody has noted it.
-            let fresh = run.fresh && automaton.awaited(&run.ways).meets(Class::NOTHING);
-            write_unsigned(flag(fresh, FRESH) | flag(run.matched, MATCHED) | flag(run.timed_out, TIMED_OUT), out);
-            let marks = run.marks();
-            write_unsigned(marks.inside, out);
-            write_unsigned(marks.broken, out);
-            write_ways(&run.ways, out);
-        }
+        encode(&self.alive, self.dropped, automaton, out);
     }
 
     /// Reads what [`Runs::encode`] wrote, to the last byte. What is refused was not written by it, or with another pattern.
@@ -61,13 +46,43 @@ impl Runs {
         let events = read_events(automaton, &mut reader)?;
         let links = read_links(automaton, &events, &mut reader)?;
         let count = reader.count("runs")?;
-        let alive = (0..count).map(|_| read_run(automaton, &links, &mut reader)).collect::<Result<_, Malformed>>()?;
+        let mut alive: SmallVec<[Run; 1]> = (0..count).map(|_| read_run(automaton, &links, &mut reader)).collect::<Result<_, Malformed>>()?;
         if !reader.is_at_end() {
             return Err(reader.malformed("end"));
         }
+        drop(links);
+        alive.iter_mut().for_each(|run| run.chain.unlink());
         let mut runs = Self { alive, dropped, ..Self::default() };
-        runs.look_over();
+        runs.look_over(automaton);
         Ok(runs)
+    }
+}
+
+impl Automaton {
+    /// Appends runs that lie elsewhere as [`Runs::encode`] does.
+    pub fn encode_runs(&self, runs: &[Run], out: &mut Vec<u8>) {
+        encode(runs, 0, self, out);
+    }
+}
+
+fn encode(runs: &[Run], dropped: u64, automaton: &Automaton, out: &mut Vec<u8>) {
+    let mut tables = Tables { automaton, events: Table::default(), links: Table::default() };
+    let tips: Vec<u64> = runs.iter().map(|run| tables.chain(&run.chain)).collect();
+    write_unsigned(FORMAT, out);
+    write_unsigned(dropped, out);
+    tables.events.write(out);
+    tables.links.write(out);
+    write_unsigned(runs.len() as u64, out);
+    for (run, tip) in runs.iter().zip(tips) {
+        write_unsigned(tip, out);
+        let flag = |set, flag| if set { flag } else { 0 };
+        // Where no way that is left asks, it must not show whether somebody has noted it.
+        let fresh = run.fresh && automaton.awaited(run.ways(automaton)).meets(Class::NOTHING);
+        write_unsigned(flag(fresh, FRESH) | flag(run.matched, MATCHED) | flag(run.timed_out, TIMED_OUT), out);
+        let marks = run.marks();
+        write_unsigned(marks.inside, out);
+        write_unsigned(marks.broken, out);
+        write_ways(run.ways(automaton), out);
     }
 }
 
@@ -85,9 +100,11 @@ impl Table {
         self.numbers.get(&Arc::as_ptr(shared).addr()).copied()
     }
 
-    /// The thing's bytes have been appended.
-    fn added<T>(&mut self, shared: &Arc<T>) -> u64 {
-        self.numbers.insert(Arc::as_ptr(shared).addr(), self.count);
+    /// The bytes of a thing have been appended; `None`: of one that is not shared.
+    fn added<T>(&mut self, shared: Option<&Arc<T>>) -> u64 {
+        if let Some(shared) = shared {
+            self.numbers.insert(Arc::as_ptr(shared).addr(), self.count);
+        }
         self.count += 1;
         self.count - 1
     }
@@ -105,6 +122,18 @@ struct Tables<'a> {
 }
 
 impl Tables<'_> {
+    /// The number of its last link.
+    fn chain(&mut self, chain: &Chain) -> u64 {
+        match chain {
+            // Nobody else has it: two runs that have chosen the same are one.
+            Chain::First(step, event) => {
+                self.write_link(None, *step, event);
+                self.links.added::<Link>(None)
+            }
+            Chain::More(link) => self.link(link),
+        }
+    }
+
     /// The number of a link; it and all before it are in the tables from now on.
     fn link(&mut self, tip: &Arc<Link>) -> u64 {
         let mut new = Vec::new();
@@ -119,14 +148,18 @@ impl Tables<'_> {
             at = link.parent.as_ref();
         }
         for link in new.into_iter().rev() {
-            let event = self.event(&link.event);
-            let bytes = &mut self.links.bytes;
-            write_unsigned(known.map_or(0, |parent| parent + 1), bytes);
-            write_unsigned(u64::from(link.step.0), bytes);
-            write_unsigned(event, bytes);
-            known = Some(self.links.added(link));
+            self.write_link(known, link.step, &link.event);
+            known = Some(self.links.added(Some(link)));
         }
         known.expect("a chain has at least one link")
+    }
+
+    fn write_link(&mut self, parent: Option<u64>, step: StepId, event: &Arc<Event>) {
+        let event = self.event(event);
+        let bytes = &mut self.links.bytes;
+        write_unsigned(parent.map_or(0, |parent| parent + 1), bytes);
+        write_unsigned(u64::from(step.0), bytes);
+        write_unsigned(event, bytes);
     }
 
     fn event(&mut self, event: &Arc<Event>) -> u64 {
@@ -135,7 +168,7 @@ impl Tables<'_> {
         }
         let stream = self.automaton.streams.binary_search(&event.stream).expect("a step takes only events of its stream");
         write_event(event, stream as u64, &mut self.events.bytes);
-        self.events.added(event)
+        self.events.added(Some(event))
     }
 }
 
@@ -186,15 +219,18 @@ fn read_run(automaton: &Automaton, links: &[Arc<Link>], reader: &mut Reader<'_>)
     if ways.is_empty() {
         return Err(reader.malformed("way on"));
     }
-    let start = chain.start().time;
-    let deadline = automaton.deadline(&ways, start, chain.event.time);
-    let awaited = automaton.awaited(&ways);
+    let chain = Chain::More(chain);
+    let (start, last) = (chain.start_time(), chain.event().time);
+    let deadline = automaton.deadline(&ways, start, last);
     let set = |flag| flags & flag != 0;
+    // The ways of one node have neighbouring numbers, and the run stands there unless it has others as well.
+    let first = ways.first().and_then(|way| automaton.way(way).from);
+    let node = first.ok_or_else(|| reader.malformed("way on"))?;
+    let own = (automaton.node(node).after != ways).then(|| Box::new(Own { awaited: automaton.awaited(&ways), compares: automaton.register(&ways), ways, marks: Marks::default() }));
+    let compares = own.as_ref().map_or(automaton.node(node).register, |own| own.compares);
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
-    let compares = automaton.register(&ways);
-    let register = compares.map_or(Value::Null, |condition| automaton.fit(condition).register(&*chain, Moment::plain(&Cell::new(0))));
-    let mut run =
-        Run { chain, start, deadline, ways, awaited, compares, register, marks: None, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT) };
-    run.mark(Marks { inside, broken });
+    let register = compares.map_or(Value::Null, |condition| automaton.fit(condition).register(&chain, Moment::plain(&Cell::new(0))));
+    let mut run = Run { chain, deadline, register, own, node, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT) };
+    run.mark(automaton, Marks { inside, broken });
     Ok(run)
 }

@@ -70,6 +70,14 @@ impl WaySet {
         }
     }
 
+    /// The least.
+    pub(super) fn first(&self) -> Option<WayId> {
+        match self {
+            Self::Near { base, bits } => (*bits != 0).then(|| base + bits.trailing_zeros()),
+            Self::Far(ways) => ways.first().copied(),
+        }
+    }
+
     pub(super) fn any(&self, mut holds: impl FnMut(WayId) -> bool) -> bool {
         let mut found = false;
         self.for_each(|way| found = found || holds(way));
@@ -99,6 +107,29 @@ impl WaySet {
     }
 }
 
+/// Of the same ways, wherever they are counted from.
+impl PartialEq for WaySet {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Near { bits, .. }, Self::Near { bits: others, .. }) => {
+                let aligned = |bits: u64| bits.checked_shr(bits.trailing_zeros()).unwrap_or(0);
+                self.first() == other.first() && aligned(*bits) == aligned(*others)
+            }
+            (Self::Far(ways), Self::Far(others)) => ways == others,
+            (Self::Near { .. }, Self::Far(_)) => other == self,
+            (Self::Far(ways), Self::Near { .. }) => {
+                let mut at = 0;
+                let mut same = other.len() == ways.len();
+                other.for_each(|way| {
+                    same = same && ways[at] == way;
+                    at += 1;
+                });
+                same
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,12 +144,13 @@ mod tests {
     fn near_and_far_sets_hold_the_same() {
         for numbers in [vec![], vec![7], vec![7, 8, 70], vec![7, 71], (0..64).collect(), (0..65).collect(), vec![0, 1_000_000]] {
             let mut set = WaySet::of_sorted(numbers.clone());
-            assert_eq!((listed(&set), set.len(), set.is_empty()), (numbers.clone(), numbers.len(), numbers.is_empty()));
+            assert_eq!((listed(&set), set.len(), set.is_empty(), set.first()), (numbers.clone(), numbers.len(), numbers.is_empty(), numbers.first().copied()));
             let even: Vec<WayId> = numbers.iter().copied().filter(|way| way % 2 == 0).collect();
             let odd: Vec<WayId> = numbers.iter().copied().filter(|way| way % 2 == 1).collect();
             assert_eq!(listed(&WaySet::union([&WaySet::of_sorted(odd.clone()), &WaySet::of_sorted(even.clone())])), numbers);
             assert_eq!(set.retain(|way| way % 2 == 0), !odd.is_empty());
             assert_eq!(listed(&set), even);
+            assert!(set == WaySet::of_sorted(even) && (odd.is_empty() || set != WaySet::of_sorted(numbers)));
             assert!(!set.any(|way| way % 2 == 1));
         }
         for count in [0, 1, 63, 64, 65] {

@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::automaton::class::{Class, Fit};
+use crate::automaton::moves::Hand;
+use crate::automaton::runs::{Arrival, Run};
 use crate::automaton::way_set::WaySet;
 use crate::event::{StreamId, TimeSpan};
 use crate::pattern::{ConditionId, Pattern, StepId};
@@ -149,6 +151,24 @@ impl Automaton {
     /// Whether an event of this class can begin a run as far as the event alone decides. Where it cannot, and the key holds no runs, there is nothing to be done for it.
     pub fn may_begin(&self, class: Class) -> bool {
         class.meets(self.beginning)
+    }
+
+    /// The most runs that one event begins, where they neither come out at once nor remove others; `None`: they do.
+    pub fn begins_quietly(&self) -> Option<usize> {
+        let begun = self.start.clone().filter_map(|way| self.way(way).to);
+        begun.map(|node| (!self.node(node).completes).then_some(1)).sum()
+    }
+
+    /// A run whose deadline has come is gone, and nothing comes out.
+    pub fn runs_end_silently(&self) -> bool {
+        self.timing.only_within && !self.timing.decides
+    }
+
+    /// Whether the event can change anything about runs that lie elsewhere.
+    pub fn concerns(&self, runs: &[Run], arrival: Arrival<'_>) -> bool {
+        let Arrival { event, class, moment } = arrival;
+        let hand = Hand::new(self, event, class, moment, &());
+        runs.iter().any(|run| hand.concerns(run))
     }
 
     pub(super) fn way(&self, id: WayId) -> &Way {

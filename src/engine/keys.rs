@@ -1,118 +1,56 @@
-//! The keys of the patterns that share them, in one shard: which have runs or events that a window counts, when time next decides something, and which changed
+//! The keys of the patterns that share them, in one shard: where each is found, when time next decides something of it, and what changed
 //! since the store was written.
 //!
-//! A *slot* is a key; it names a *cell* for each pattern that holds something of the key. Slots are found by the hash of the key's bytes; nothing iterates
-//! the hash table. There is a cell only while it holds something, or while the store still has a value for it that the next flush deletes; and a slot
-//! only while it has a cell.
+//! [Slots](Slot) are found by the hash of the key's bytes; nothing iterates the hash table. A slot or a cell is there only while it holds something, or while the store
+//! still has a value for it that the next flush deletes.
 //!
-//! Timers: each cell knows the least that is set for it; others are stale, and a timer that comes too early is looked at and set again. A timer whose
-//! cell is gone finds nothing to do, also where the cell is another key's by now.
+//! Timers: each slot and each cell knows the least that is set for it; others are stale, and a timer that comes too early is looked at and set again. A timer whose
+//! place is vacant finds nothing to do, also where the place is another key's by now.
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::automaton::Pending;
+use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
+use crate::engine::slot::{Before, Cell, CellId, Cells, Group, RUNS_MAX, Slot, SlotId, Slots, Stored};
 use crate::engine::timers::Timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::{Directory, EventTime};
 
-/// Place among the slots.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct SlotId(u32);
-
-/// Place among the cells.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct CellId(u32);
-
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     found: Directory,
-    slots: Blocks<Slot>,
-    cells: Blocks<Cell>,
-    timers: Timers<CellId>,
-    /// Cells that changed; some may be gone.
-    changed: Vec<CellId>,
+    slots: Slots,
+    cells: Cells,
+    timers: Timers<Place>,
+    /// What changed; some of it may be gone.
+    changed: Vec<Place>,
 }
 
-#[derive(Debug, Default)]
-struct Slot {
-    key: SmallVec<[u8; 16]>,
-    /// By pattern. None: vacant.
-    cells: SmallVec<[(u32, CellId); 2]>,
+/// What timers and changes are noted for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Place {
+    Slot(SlotId),
+    Cell(CellId),
 }
 
-/// What a pattern holds of a key.
-#[derive(Debug)]
-pub(super) struct Cell {
-    slot: SlotId,
-    pattern: u32,
-    /// Among [`Keys::changed`].
-    is_changed: bool,
-    /// The store has a value for it.
-    is_stored: bool,
-    /// Its least timer; the end of time: none.
-    timer: EventTime,
-    pub pending: Pending,
-    /// `None` where the pattern asks for no windows.
-    pub windowed: Option<Box<WindowedEvents>>,
+/// What a pattern holds of a key, as the store is told.
+pub(super) enum Held<'a> {
+    Nothing,
+    Runs(&'a [Run]),
+    Cell(&'a Cell),
 }
 
-/// Of no slot: vacant, or not yet put into one.
-impl Default for Cell {
-    fn default() -> Self {
-        Self { slot: SlotId(u32::MAX), pattern: 0, is_changed: false, is_stored: false, timer: EventTime::END, pending: Pending::default(), windowed: None }
-    }
-}
-
-/// So many changes are noted without asking which of them are of cells that are gone.
-const CHANGED_MIN: usize = 1024;
-
-/// What a cell held before it was stepped.
+/// Where a key is found, or would be.
 #[derive(Clone, Copy)]
-pub(super) struct Before {
-    runs: usize,
-    dropped: u64,
+pub(super) struct Address<'a> {
+    pub slot: Option<SlotId>,
+    pub hash: u64,
+    pub key: &'a [u8],
 }
 
-impl Cell {
-    pub(super) fn pattern(&self) -> u32 {
-        self.pattern
-    }
-
-    fn is_vacant(&self) -> bool {
-        self.slot == SlotId(u32::MAX)
-    }
-
-    /// Neither runs nor events that a window counts.
-    pub(super) fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.windowed.as_ref().is_none_or(|windowed| windowed.is_empty())
-    }
-
-    /// When time next decides or removes something.
-    fn next_deadline(&self) -> EventTime {
-        let windows = self.windowed.as_ref().map_or(EventTime::END, |windowed| windowed.end());
-        self.pending.next_deadline().map_or(windows, |pending| pending.min(windows))
-    }
-
-    pub(super) fn is_due(&self, instant: EventTime) -> bool {
-        self.next_deadline() <= instant
-    }
-
-    /// What holds nothing is as good as new: what the limit dropped is forgotten.
-    pub(super) fn forget_if_empty(&mut self, before: &mut Before, counters: &mut Counters) {
-        if self.is_empty() {
-            counters.runs_dropped += self.pending.runs_dropped().saturating_sub(before.dropped);
-            self.pending.clear();
-            self.windowed = None;
-            before.dropped = 0;
-        }
-    }
-
-    pub(super) fn before(&self) -> Before {
-        Before { runs: self.pending.len(), dropped: self.pending.runs_dropped() }
-    }
-}
+/// So many changes are noted without asking which of them are of places that are gone.
+const CHANGED_MIN: usize = 1024;
 
 /// The hash by which keys are found and spread over shards.
 pub(super) fn key_hash(key: &[u8]) -> u64 {
@@ -125,83 +63,190 @@ impl Keys {
         self.found.find(hash, |number| *self.slots.at(number).key == *key).map(SlotId)
     }
 
-    /// The cell of a pattern.
-    pub(super) fn find_cell(&self, id: SlotId, pattern: u32) -> Option<CellId> {
-        let cells = &self.slots.at(id.0).cells;
-        cells.binary_search_by_key(&pattern, |(of, _)| *of).ok().map(|place| cells[place].1)
-    }
-
-    pub(super) fn key_of(&self, id: CellId) -> &[u8] {
-        &self.slots.at(self.cells.at(id.0).slot.0).key
+    pub(super) fn slot(&self, id: SlotId) -> &Slot {
+        self.slots.at(id.0)
     }
 
     pub(super) fn cell(&mut self, id: CellId) -> &mut Cell {
         self.cells.at_mut(id.0)
     }
 
-    /// Puts a cell of a pattern into a slot, made for it if there is none.
-    pub(super) fn put(&mut self, known: Option<SlotId>, hash: u64, key: &[u8], pattern: u32, cell: Cell, counters: &mut Counters) -> (SlotId, CellId) {
-        counters.keys_made += 1;
-        counters.live_keys += 1;
-        let slot = known.unwrap_or_else(|| self.make(hash, key));
-        let id = CellId(self.cells.add(Cell { slot, pattern, ..cell }));
-        let cells = &mut self.slots.at_mut(slot.0).cells;
-        let after = cells.partition_point(|(of, _)| *of < pattern);
-        cells.insert(after, (pattern, id));
-        (slot, id)
+    pub(super) fn key_of(&self, place: Place) -> &[u8] {
+        let slot = match place {
+            Place::Slot(id) => id,
+            Place::Cell(id) => self.cells.at(id.0).slot,
+        };
+        &self.slot(slot).key
     }
 
-    fn make(&mut self, hash: u64, key: &[u8]) -> SlotId {
-        let id = self.slots.add(Slot { key: SmallVec::from_slice(key), cells: SmallVec::new() });
-        let Self { found, slots, .. } = self;
-        found.insert(hash, id, |number| key_hash(&slots.at(number).key));
-        SlotId(id)
+    /// Whether deadlines of the slot's runs are at or before the instant. If so, they are to be decided, and then the slot is to be [armed](Keys::arm_slot).
+    pub(super) fn is_slot_due(&mut self, id: SlotId, instant: EventTime) -> bool {
+        let timer = &mut self.slots.at_mut(id.0).timer;
+        let is_due = *timer <= instant && *timer < EventTime::END;
+        if is_due {
+            *timer = EventTime::END;
+        }
+        is_due
+    }
+
+    /// Takes the pattern's runs out of the slot, to be stepped and [laid down](Keys::lay_down) again.
+    pub(super) fn lift(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, into: &mut Pending) {
+        let slot = self.slots.at_mut(id.0);
+        let (place, runs) = slot.group(pattern);
+        if let Ok(place) = place {
+            slot.groups[place].runs = 0;
+            into.put_before(automaton, slot.runs.drain(runs));
+        }
+    }
+
+    /// Puts away what a pattern holds of the key beside the runs of its group: with them, if the pattern's runs may lie in slots (`runs_max` of them at most) and there is room, else
+    /// in a cell. `held` is as new then. `before` is what was lifted. Returns the slot, if there is one now.
+    pub(super) fn lay_down(
+        &mut self,
+        address: Address<'_>,
+        pattern: u32,
+        (automaton, runs_max): (&Automaton, usize),
+        held: &mut Cell,
+        before: Before,
+        counters: &mut Counters,
+    ) -> Option<SlotId> {
+        counters.live_runs = counters.live_runs + held.pending.len() as u64 - before.runs as u64;
+        counters.runs_dropped += held.pending.runs_dropped().saturating_sub(before.dropped);
+        if held.is_empty() {
+            held.clear();
+            return address.slot.and_then(|id| self.settle_group(id, pattern, before, counters));
+        }
+        let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
+        let slot = self.slots.at_mut(id.0);
+        let (place, runs) = slot.group(pattern);
+        let fits = |lean: usize| runs.len() + lean <= runs_max && slot.runs.len() + lean <= RUNS_MAX;
+        if held.windowed.is_none()
+            && let Some(lean) = held.pending.lean_runs().filter(|lean| fits(lean.len()))
+        {
+            let place = place.unwrap_or_else(|place| {
+                slot.groups.insert(place, Group { pattern, runs: 0, stored: Stored::default() });
+                place
+            });
+            let added = lean.len();
+            let least = lean.iter().fold(EventTime::END, |least, run| least.min(run.deadline()));
+            slot.groups[place].runs += u16::try_from(added).expect("few runs lie in a slot");
+            slot.runs.insert_many(runs.end, lean.drain(..));
+            held.clear();
+            if before.runs == 0 && runs.is_empty() {
+                counters.keys_made += 1;
+                counters.live_keys += 1;
+            }
+            self.set_timer(id, least);
+            return self.settle_group(id, pattern, Before { runs: 0, ..before }, counters);
+        }
+        self.move_to_cell(id, pattern, automaton, held, before, counters);
+        Some(id)
+    }
+
+    fn move_to_cell(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, held: &mut Cell, before: Before, counters: &mut Counters) {
+        let slot = self.slots.at_mut(id.0);
+        let (place, runs) = slot.group(pattern);
+        let had_runs = !runs.is_empty() || before.runs > 0;
+        let mut cell = std::mem::take(held);
+        cell.pending.put_before(automaton, slot.runs.drain(runs));
+        (cell.slot, cell.pattern) = (id, pattern);
+        if let Ok(place) = place {
+            cell.stored = Stored { is_changed: false, ..slot.groups[place].stored };
+            slot.groups.remove(place);
+        }
+        if !had_runs {
+            counters.keys_made += 1;
+            counters.live_keys += 1;
+        }
+        let number = CellId(self.cells.add(cell));
+        let cells = &mut self.slots.at_mut(id.0).cells;
+        let after = cells.partition_point(|(of, _)| *of < pattern);
+        cells.insert(after, (pattern, number));
+        self.note_change(Place::Cell(number));
+        self.arm_cell(number);
+    }
+
+    /// The group has changed. `None` if the slot is gone with it.
+    fn settle_group(&mut self, id: SlotId, pattern: u32, before: Before, counters: &mut Counters) -> Option<SlotId> {
+        let slot = self.slots.at_mut(id.0);
+        if let (Ok(place), runs) = slot.group(pattern) {
+            let group = &mut slot.groups[place];
+            if runs.is_empty() && before.runs > 0 {
+                counters.live_keys -= 1;
+            }
+            if runs.is_empty() && !group.stored.is_there {
+                slot.groups.remove(place);
+            } else {
+                group.stored.is_changed = true;
+                if !slot.is_changed {
+                    self.note_change(Place::Slot(id));
+                }
+            }
+        }
+        if self.slot(id).is_vacant() {
+            self.remove_slot(id);
+            return None;
+        }
+        Some(id)
+    }
+
+    /// Lets go of the runs of a group whose time is up and that bring out nothing. `None` if the slot is gone.
+    pub(super) fn drop_due(&mut self, id: SlotId, pattern: u32, instant: EventTime, counters: &mut Counters) -> Option<SlotId> {
+        let slot = self.slots.at_mut(id.0);
+        let (place, runs) = slot.group(pattern);
+        let before = Before { runs: runs.len(), dropped: 0 };
+        let mut at = runs.start;
+        for _ in runs {
+            if slot.runs[at].deadline() <= instant {
+                slot.runs.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        if let Ok(place) = place {
+            let first = slot.groups[..place].iter().map(|group| usize::from(group.runs)).sum::<usize>();
+            slot.groups[place].runs = u16::try_from(at - first).expect("few runs lie in a slot");
+            counters.live_runs -= (before.runs - (at - first)) as u64;
+        }
+        self.settle_group(id, pattern, before, counters)
     }
 
     /// A cell was stepped: notes the change and the next deadline, and lets go of what holds nothing. False if the slot is gone.
-    pub(super) fn settle(&mut self, id: CellId, before: Before, counters: &mut Counters) -> bool {
+    pub(super) fn settle_cell(&mut self, id: CellId, before: Before, counters: &mut Counters) -> bool {
         let cell = self.cell(id);
         counters.live_runs = counters.live_runs + cell.pending.len() as u64 - before.runs as u64;
         counters.runs_dropped += cell.pending.runs_dropped().saturating_sub(before.dropped);
         if cell.is_empty() {
-            // Forgets what the limit dropped as well: whether the store still has the key must not show.
-            cell.pending.clear();
-            cell.windowed = None;
-            if !cell.is_stored {
-                return self.remove(id, counters);
+            // Also where the store still has the key, which must not show.
+            cell.clear();
+            if !cell.stored.is_there {
+                return self.remove_cell(id, counters);
             }
         }
-        let was_changed = std::mem::replace(&mut cell.is_changed, true);
-        if !was_changed {
-            self.note_change(id);
-        }
-        self.arm(id);
+        self.note_change(Place::Cell(id));
+        self.arm_cell(id);
         true
     }
 
-    /// Where nobody takes the changes, there are still no more of them than twice the cells.
-    fn note_change(&mut self, id: CellId) {
-        if self.changed.len() >= CHANGED_MIN.max(2 * self.cells.len() as usize) {
-            let Self { changed, cells, .. } = self;
-            changed.retain(|id| std::mem::take(&mut cells.at_mut(id.0).is_changed));
-            changed.iter().for_each(|id| cells.at_mut(id.0).is_changed = true);
-            self.cell(id).is_changed = true;
-        }
-        self.changed.push(id);
-    }
-
-    /// The next cell with a deadline at or before `instant`; these are to be decided, and then it is to be [settled](Keys::settle).
-    pub(super) fn next_due(&mut self, instant: EventTime) -> Option<CellId> {
-        while let Some((at, id)) = self.timers.next_due(instant) {
-            let cell = self.cell(id);
-            if cell.timer != at || cell.is_vacant() {
+    /// The next place with a deadline at or before `instant`; these are to be decided, and then it is to be settled.
+    pub(super) fn next_due(&mut self, instant: EventTime) -> Option<Place> {
+        while let Some((at, place)) = self.timers.next_due(instant) {
+            let timer = match place {
+                Place::Slot(id) => &mut self.slots.at_mut(id.0).timer,
+                Place::Cell(id) => &mut self.cells.at_mut(id.0).timer,
+            };
+            if *timer != at {
                 continue;
             }
-            cell.timer = EventTime::END;
-            if cell.is_due(instant) {
-                return Some(id);
+            *timer = EventTime::END;
+            let is_due = match place {
+                Place::Slot(id) => self.slot(id).next_deadline() <= instant,
+                Place::Cell(id) => !self.cells.at(id.0).is_vacant() && self.cells.at(id.0).is_due(instant),
+            };
+            if is_due {
+                return Some(place);
             }
-            self.arm(id);
+            self.arm(place);
         }
         None
     }
@@ -213,56 +258,119 @@ impl Keys {
             cell.timer = EventTime::END;
             if !cell.is_vacant() && !cell.is_empty() {
                 let before = cell.before();
-                cell.pending.clear();
-                cell.windowed = None;
-                self.settle(id, before, counters);
+                cell.clear();
+                self.settle_cell(id, before, counters);
+            }
+        }
+        for id in (0..self.slots.len()).map(SlotId) {
+            let slot = self.slots.at_mut(id.0);
+            slot.timer = EventTime::END;
+            counters.live_runs -= slot.runs.len() as u64;
+            slot.runs.clear();
+            let alive: SmallVec<[u32; 2]> = slot.groups.iter().filter(|group| group.runs > 0).map(|group| group.pattern).collect();
+            for pattern in alive {
+                let slot = self.slots.at_mut(id.0);
+                let Ok(place) = slot.group(pattern).0 else { unreachable!("a group goes when it is settled") };
+                let before = Before { runs: usize::from(slot.groups[place].runs), dropped: 0 };
+                slot.groups[place].runs = 0;
+                self.settle_group(id, pattern, before, counters);
             }
         }
         self.timers.clear();
     }
 
-    /// Visits what has changed since the last time, with the pattern and the key; `None` where the cell holds nothing any more and the store has something.
-    pub(super) fn take_changed(&mut self, counters: &mut Counters, mut visit: impl FnMut(u32, &[u8], Option<&Cell>)) {
-        for id in std::mem::take(&mut self.changed) {
-            let cell = self.cell(id);
-            if !std::mem::take(&mut cell.is_changed) {
-                continue;
-            }
-            let is_empty = cell.is_empty();
-            cell.is_stored = !is_empty;
-            let cell = self.cells.at(id.0);
-            visit(cell.pattern, self.key_of(id), (!is_empty).then_some(cell));
-            if is_empty {
-                self.remove(id, counters);
-            }
-        }
+    /// Visits what has changed since the last time, with the pattern and the key; [`Held::Nothing`] where nothing is held any more and the store has something.
+    pub(super) fn take_changed(&mut self, counters: &mut Counters, mut visit: impl FnMut(u32, &[u8], Held<'_>)) {
+        self.drain_changed(counters, |pattern, key, held| {
+            visit(pattern, key, held);
+            true
+        });
     }
 
     /// Lets the changes go unwritten, where nothing is kept.
     pub(super) fn discard_changed(&mut self, counters: &mut Counters) {
+        self.drain_changed(counters, |_, _, _| false);
+    }
+
+    /// `tell`: whether the store knows from now on.
+    fn drain_changed(&mut self, counters: &mut Counters, mut tell: impl FnMut(u32, &[u8], Held<'_>) -> bool) {
         let mut changed = std::mem::take(&mut self.changed);
-        for id in changed.drain(..) {
-            let cell = self.cell(id);
-            if std::mem::take(&mut cell.is_changed) && cell.is_empty() {
-                self.remove(id, counters);
+        for place in changed.drain(..) {
+            match place {
+                Place::Cell(id) => {
+                    if !std::mem::take(&mut self.cell(id).stored.is_changed) {
+                        continue;
+                    }
+                    let cell = self.cells.at(id.0);
+                    let is_empty = cell.is_empty();
+                    let held = if is_empty { Held::Nothing } else { Held::Cell(cell) };
+                    let is_told = tell(cell.pattern, self.key_of(place), held);
+                    self.cell(id).stored.is_there = is_told && !is_empty;
+                    if is_empty {
+                        self.remove_cell(id, counters);
+                    }
+                }
+                Place::Slot(id) => {
+                    let slot = self.slots.at_mut(id.0);
+                    if !std::mem::take(&mut slot.is_changed) {
+                        continue;
+                    }
+                    let mut first = 0;
+                    let Slot { groups, runs, key, .. } = slot;
+                    groups.retain(|group| {
+                        let runs = &runs[first..first + usize::from(group.runs)];
+                        first += runs.len();
+                        if std::mem::take(&mut group.stored.is_changed) {
+                            let held = if runs.is_empty() { Held::Nothing } else { Held::Runs(runs) };
+                            group.stored.is_there = tell(group.pattern, key, held) && !runs.is_empty();
+                        }
+                        !runs.is_empty() || group.stored.is_there
+                    });
+                    if slot.is_vacant() {
+                        self.remove_slot(id);
+                    }
+                }
             }
         }
         self.changed = changed;
     }
 
-    /// Takes up what the store has for a key.
-    pub(super) fn restore(&mut self, pattern: u32, key: &[u8], pending: Pending, windowed: Option<Box<WindowedEvents>>, counters: &mut Counters) {
+    /// Takes up what the store has for a key. `runs_max`: as [`Keys::lay_down`] has it.
+    pub(super) fn restore(&mut self, pattern: u32, key: &[u8], of: (&Automaton, usize), pending: Pending, windowed: Option<Box<WindowedEvents>>, counters: &mut Counters) {
         let hash = key_hash(key);
-        let known = self.find(hash, key);
-        let there = known.and_then(|slot| self.find_cell(slot, pattern));
-        let id = there.unwrap_or_else(|| self.put(known, hash, key, pattern, Cell::default(), counters).1);
-        let cell = self.cell(id);
-        cell.is_stored = true;
-        let before = cell.pending.len();
-        cell.pending = pending;
-        cell.windowed = windowed;
-        counters.live_runs = counters.live_runs + cell.pending.len() as u64 - before as u64;
-        self.arm(id);
+        let mut slot = self.find(hash, key);
+        if let Some(id) = slot {
+            slot = self.forget(id, pattern, counters);
+        }
+        let mut held = Cell { pending, windowed, ..Cell::default() };
+        let before = Before { runs: 0, dropped: held.pending.runs_dropped() };
+        let Some(id) = self.lay_down(Address { slot, hash, key }, pattern, of, &mut held, before, counters) else { return };
+        let slot = self.slots.at_mut(id.0);
+        let known = Stored { is_changed: false, is_there: true };
+        match slot.group(pattern).0 {
+            Ok(place) => slot.groups[place].stored = known,
+            Err(_) => {
+                if let Some(cell) = slot.cell(pattern) {
+                    self.cell(cell).stored = known;
+                }
+            }
+        }
+    }
+
+    /// What a pattern holds of a key gives way to something else. `None` if the slot is gone with it.
+    fn forget(&mut self, id: SlotId, pattern: u32, counters: &mut Counters) -> Option<SlotId> {
+        let slot = self.slots.at_mut(id.0);
+        if let Some(cell) = slot.cell(pattern) {
+            counters.live_runs -= self.cell(cell).pending.len() as u64;
+            return self.remove_cell(cell, counters).then_some(id);
+        }
+        let (place, runs) = slot.group(pattern);
+        let Ok(place) = place else { return Some(id) };
+        let before = Before { runs: runs.len(), dropped: 0 };
+        counters.live_runs -= runs.len() as u64;
+        slot.runs.drain(runs);
+        (slot.groups[place].runs, slot.groups[place].stored) = (0, Stored::default());
+        self.settle_group(id, pattern, before, counters)
     }
 
     #[cfg(test)]
@@ -275,82 +383,81 @@ impl Keys {
         self.found.is_empty() && self.timers.is_empty() && self.changed.is_empty() && self.slots.is_empty() && self.cells.is_empty()
     }
 
-    fn arm(&mut self, id: CellId) {
+    fn make(&mut self, hash: u64, key: &[u8]) -> SlotId {
+        let id = self.slots.add(Slot { key: SmallVec::from_slice(key), ..Slot::default() });
+        let Self { found, slots, .. } = self;
+        found.insert(hash, id, |number| key_hash(&slots.at(number).key));
+        SlotId(id)
+    }
+
+    fn remove_slot(&mut self, id: SlotId) {
+        let Slot { key, .. } = self.slots.remove(id.0);
+        self.found.remove(key_hash(&key), id.0);
+    }
+
+    /// False if the slot is gone with it.
+    fn remove_cell(&mut self, id: CellId, counters: &mut Counters) -> bool {
+        counters.live_keys -= 1;
+        let Cell { slot, pattern, .. } = self.cells.remove(id.0);
+        let cells = &mut self.slots.at_mut(slot.0).cells;
+        let place = cells.binary_search_by_key(&pattern, |(of, _)| *of).unwrap_or_else(|_| panic!("a cell is removed once"));
+        cells.remove(place);
+        let is_vacant = self.slot(slot).is_vacant();
+        if is_vacant {
+            self.remove_slot(slot);
+        }
+        !is_vacant
+    }
+
+    fn is_changed(&mut self, place: Place) -> &mut bool {
+        match place {
+            Place::Slot(id) => &mut self.slots.at_mut(id.0).is_changed,
+            Place::Cell(id) => &mut self.cells.at_mut(id.0).stored.is_changed,
+        }
+    }
+
+    /// Where nobody takes the changes, there are still no more of them than twice the places.
+    fn note_change(&mut self, place: Place) {
+        if std::mem::replace(self.is_changed(place), true) {
+            return;
+        }
+        if self.changed.len() >= CHANGED_MIN.max(2 * (self.slots.len() + self.cells.len()) as usize) {
+            let mut changed = std::mem::take(&mut self.changed);
+            *self.is_changed(place) = false;
+            changed.retain(|place| std::mem::take(self.is_changed(*place)));
+            changed.iter().chain([&place]).for_each(|place| *self.is_changed(*place) = true);
+            self.changed = changed;
+        }
+        self.changed.push(place);
+    }
+
+    fn arm(&mut self, place: Place) {
+        match place {
+            Place::Slot(id) => self.arm_slot(id),
+            Place::Cell(id) => self.arm_cell(id),
+        }
+    }
+
+    /// The runs that were due have been decided. Until then the slot has no timer.
+    pub(super) fn arm_slot(&mut self, id: SlotId) {
+        let deadline = self.slot(id).next_deadline();
+        self.set_timer(id, deadline);
+    }
+
+    fn set_timer(&mut self, id: SlotId, deadline: EventTime) {
+        let slot = self.slots.at_mut(id.0);
+        if deadline < slot.timer {
+            slot.timer = deadline;
+            self.timers.set(deadline, Place::Slot(id));
+        }
+    }
+
+    fn arm_cell(&mut self, id: CellId) {
         let cell = self.cell(id);
         let deadline = cell.next_deadline();
         if deadline < cell.timer {
             cell.timer = deadline;
-            self.timers.set(deadline, id);
+            self.timers.set(deadline, Place::Cell(id));
         }
-    }
-
-    /// False if the slot is gone with it.
-    fn remove(&mut self, id: CellId, counters: &mut Counters) -> bool {
-        counters.live_keys -= 1;
-        let Cell { slot: SlotId(slot_number), pattern, .. } = self.cells.remove(id.0);
-        let slot = self.slots.at_mut(slot_number);
-        let place = slot.cells.binary_search_by_key(&pattern, |(of, _)| *of).unwrap_or_else(|_| panic!("a cell is removed once"));
-        slot.cells.remove(place);
-        if !slot.cells.is_empty() {
-            return true;
-        }
-        let Slot { key, .. } = self.slots.remove(slot_number);
-        self.found.remove(key_hash(&key), slot_number);
-        false
-    }
-}
-
-/// Things that never move, by number. It grows block by block, and gives numbers out again.
-#[derive(Debug)]
-struct Blocks<T> {
-    blocks: Vec<Vec<T>>,
-    vacant: Vec<u32>,
-}
-
-const BLOCK_BITS: u32 = 12;
-
-impl<T> Default for Blocks<T> {
-    fn default() -> Self {
-        Self { blocks: Vec::new(), vacant: Vec::new() }
-    }
-}
-
-impl<T: Default> Blocks<T> {
-    fn at(&self, number: u32) -> &T {
-        &self.blocks[(number >> BLOCK_BITS) as usize][(number & ((1 << BLOCK_BITS) - 1)) as usize]
-    }
-
-    fn at_mut(&mut self, number: u32) -> &mut T {
-        &mut self.blocks[(number >> BLOCK_BITS) as usize][(number & ((1 << BLOCK_BITS) - 1)) as usize]
-    }
-
-    /// Numbers given out so far, those of vacant places among them.
-    fn len(&self) -> u32 {
-        let before = self.blocks.len().saturating_sub(1) << BLOCK_BITS;
-        u32::try_from(before + self.blocks.last().map_or(0, Vec::len)).expect("fewer keys than 32 bits count")
-    }
-
-    fn add(&mut self, thing: T) -> u32 {
-        if let Some(number) = self.vacant.pop() {
-            *self.at_mut(number) = thing;
-            return number;
-        }
-        if self.blocks.last().is_none_or(|block| block.len() == 1 << BLOCK_BITS) {
-            self.blocks.push(Vec::new());
-        }
-        let number = self.len();
-        self.blocks.last_mut().expect("just made if there was none").push(thing);
-        number
-    }
-
-    /// Its place is vacant from now on.
-    fn remove(&mut self, number: u32) -> T {
-        self.vacant.push(number);
-        std::mem::take(self.at_mut(number))
-    }
-
-    #[cfg(test)]
-    fn is_empty(&self) -> bool {
-        self.vacant.len() == self.len() as usize
     }
 }

@@ -15,7 +15,8 @@
 //! | `position` | how far it was read, from where to read again |
 //! | `decided` | what clock and chance have decided, to be said again |
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
-//! | `shard`, `keys`, `timers` | the steps of events in their lines; the keys that patterns share, and what changed; when to look at them again |
+//! | `shard`, `timers` | the steps of events in their lines; when to look at keys again |
+//! | `keys`, `slot`, `blocks` | the keys that patterns share, and what changed; what they hold of one; memory that never moves |
 //! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |
 //! | `suppression` | matches that others stand for |
@@ -28,6 +29,7 @@
 //! before the watermark has come out when `apply` returns; the order of hashing, shards and batches shows nowhere.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
+mod blocks;
 mod compiled;
 mod counters;
 mod decided;
@@ -39,6 +41,7 @@ mod partition;
 mod position;
 mod reorder;
 mod shard;
+mod slot;
 mod snapshot;
 mod suppression;
 mod timers;

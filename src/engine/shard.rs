@@ -10,13 +10,14 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::automaton::shared::Workspace;
-use crate::automaton::{Arrival, Class, DecidedKind, Limits, Pending, Stepped, Stepping, Watch};
+use crate::automaton::{Arrival, Class, DecidedKind, Evaluation, Limits, Pending, Run, Stepped, Stepping, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern, Keying, RouteSource, of_event};
 use crate::engine::counters::Counters;
 use crate::engine::index::Candidate;
-use crate::engine::keys::{Cell, Keys, SlotId, key_hash};
+use crate::engine::keys::{Address, Held, Keys, Place, key_hash};
 use crate::engine::matched::Match;
 use crate::engine::reorder::Wanted;
+use crate::engine::slot::{Cell, CellId, RUNS_MAX, SlotId};
 use crate::engine::snapshot::{Change, DamagedState, Restored, entry_key, split_entry_key};
 use crate::engine::windowed::{Answers, AsOf, WindowedEvents};
 use crate::event::binary::{Malformed, Reader, write_bytes};
@@ -55,6 +56,8 @@ struct Lines {
     /// By table.
     keys: Vec<Keys>,
     stepped: Stepped,
+    /// Where runs that lie in slots are stepped.
+    lifted: Cell,
     /// By pattern.
     workspaces: Vec<Workspace>,
     /// Memory that is used again: the windows that count the event at hand, and what was asked of them.
@@ -111,6 +114,7 @@ impl Shard {
                 watch: None,
                 keys: (0..compiled.tables).map(|_| Keys::default()).collect(),
                 stepped: Stepped::default(),
+                lifted: Cell::default(),
                 workspaces: compiled.patterns.iter().map(|_| Workspace::default()).collect(),
                 counting: Vec::new(),
                 answers: RefCell::default(),
@@ -160,9 +164,9 @@ impl Shard {
     pub fn take_changes(&mut self, out: &mut Vec<Change>) {
         let before = out.len();
         for keys in &mut self.lines.keys {
-            keys.take_changed(&mut self.lines.counters, |pattern, key, cell| {
+            keys.take_changed(&mut self.lines.counters, |pattern, key, held| {
                 let compiled = &self.compiled.patterns[pattern as usize];
-                let value = cell.map(|cell| encode_state(compiled, &cell.pending, cell.windowed.as_deref()));
+                let value = encode_state(compiled, held);
                 out.push(Change { key: entry_key(compiled.pattern.version, key), value });
             });
         }
@@ -188,10 +192,11 @@ impl Shard {
         let compiled = &self.compiled.patterns[place];
         let damaged = |reason| DamagedState { pattern: compiled.pattern.name.clone(), reason };
         let Lines { limits, workspaces, .. } = &mut self.lines;
+        let lie_in_slots = lie_in_slots(compiled, limits);
         let stepping = compiled.stepping(limits, &mut workspaces[place], None);
         let (pending, windowed) = decode_state(compiled, stepping, value).map_err(damaged)?;
         let pattern = u32::try_from(place).expect("patterns are numbered by 32 bits");
-        self.lines.keys[compiled.table].restore(pattern, key, pending, windowed.map(Box::new), &mut self.lines.counters);
+        self.lines.keys[compiled.table].restore(pattern, key, (&compiled.automaton, lie_in_slots), pending, windowed.map(Box::new), &mut self.lines.counters);
         Ok(Restored::Taken)
     }
 
@@ -227,7 +232,7 @@ impl Shard {
             }
             for place in 0..hand.stands.len() {
                 let (keying, stands_as) = hand.stands[place];
-                lines.step(candidate, &compiled.patterns[candidate.pattern as usize], hand, keying, Standing { event, stands_as }, matches);
+                lines.step(candidate, compiled, hand, keying, Standing { event, stands_as }, matches);
             }
         }
         if has_null && lines.part.counts_for_all() {
@@ -289,60 +294,165 @@ impl Lines {
     }
 
     /// The event comes in the line of a key.
-    fn step(&mut self, candidate: &Candidate, compiled: &CompiledPattern, hand: &mut Hand, keying: usize, standing: Standing<'_>, matches: &mut Vec<Match>) {
+    fn step(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, keying: usize, standing: Standing<'_>, matches: &mut Vec<Match>) {
+        let compiled = &all.patterns[candidate.pattern as usize];
         let table = compiled.table;
-        let known = hand.slot(table, keying, &self.keys[table]);
-        let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
-        let windows = compiled.pattern.windows.as_slice();
-        let plain = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-        let counts = compiled.automaton.may_count(candidate.class) && WindowedEvents::any_counts(windows, standing.event, plain, &mut self.counting);
-        let acts = counts || compiled.automaton.may_begin(candidate.class) || self.watch.is_some();
-        let Self { keys, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
-        let stepping = compiled.stepping(limits, &mut workspaces[candidate.pattern as usize], watch.as_deref());
-        let mut step = Step { compiled, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
-        let keys = &mut keys[table];
-        if let Some(id) = known.and_then(|slot| keys.find_cell(slot, candidate.pattern)) {
-            let cell = keys.cell(id);
-            let mut before = cell.before();
-            if cell.is_due(standing.event.time) {
-                step.expire(cell, key, standing.event.time);
-                cell.forget_if_empty(&mut before, step.counters);
-            }
-            step.take(cell, key, candidate.class, standing);
-            if !keys.settle(id, before, step.counters) {
-                hand.slots[table].slot = None;
-            }
-        } else if acts {
-            // Most of what begins nothing leaves nothing: only what stays gets a place.
-            let mut cell = Cell::default();
-            let before = cell.before();
-            step.take(&mut cell, key, candidate.class, standing);
-            if !cell.is_empty() {
-                let (slot, id) = keys.put(known, *hash, key, candidate.pattern, cell, step.counters);
-                keys.settle(id, before, step.counters);
-                hand.slots[table].slot = Some(slot);
-            }
+        let now = standing.event.time;
+        let mut known = hand.slot(table, keying, &self.keys[table]);
+        if let Some(slot) = known.filter(|slot| self.keys[table].is_slot_due(*slot, now)) {
+            known = self.expire_slot(table, slot, all, now, matches);
         }
+        let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
+        let cell = known.and_then(|slot| self.keys[table].slot(slot).cell(candidate.pattern));
+        known = match cell {
+            Some(cell) => self.step_cell(cell, candidate, compiled, key, standing, matches).then_some(known).flatten(),
+            None => self.step_slot(Address { slot: known, hash: *hash, key }, candidate, compiled, standing, matches),
+        };
+        hand.slots[table].slot = known;
+    }
+
+    /// The windows that count the event, and whether it does anything where nothing is held.
+    fn acts(&mut self, candidate: &Candidate, compiled: &CompiledPattern, standing: Standing<'_>) -> (bool, bool) {
+        let plain = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+        let windows = compiled.pattern.windows.as_slice();
+        let counts = compiled.automaton.may_count(candidate.class) && WindowedEvents::any_counts(windows, standing.event, plain, &mut self.counting);
+        (counts, counts || compiled.automaton.may_begin(candidate.class) || self.watch.is_some())
+    }
+
+    /// False if the slot is gone.
+    fn step_cell(&mut self, id: CellId, candidate: &Candidate, compiled: &CompiledPattern, key: &[u8], standing: Standing<'_>, matches: &mut Vec<Match>) -> bool {
+        let (counts, _) = self.acts(candidate, compiled, standing);
+        let (keys, mut step) = self.to_step(compiled, candidate.pattern, counts, matches);
+        let cell = keys.cell(id);
+        let mut before = cell.before();
+        if cell.is_due(standing.event.time) {
+            step.expire(cell, key, standing.event.time);
+            cell.forget_if_empty(&mut before, step.counters);
+        }
+        step.take(cell, key, candidate.class, standing);
+        keys.settle_cell(id, before, step.counters)
+    }
+
+    /// The pattern has at most a group there. Returns the slot, if there is one afterwards.
+    fn step_slot(
+        &mut self,
+        address: Address<'_>,
+        candidate: &Candidate,
+        compiled: &CompiledPattern,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> Option<SlotId> {
+        let Candidate { pattern, class } = *candidate;
+        let automaton = &compiled.automaton;
+        let (counts, acts) = self.acts(candidate, compiled, standing);
+        let runs = address.slot.map_or(&[][..], |slot| self.keys[compiled.table].slot(slot).runs_of(pattern));
+        let is_concerned = !runs.is_empty() && self.concerns(runs, compiled, class, standing);
+        if !is_concerned && !acts {
+            return address.slot;
+        }
+        let runs_max = lie_in_slots(compiled, &self.limits);
+        // What begins goes beside the others, unless it may do something to them.
+        let apart = !is_concerned && automaton.begins_quietly().is_some_and(|begun| runs.len() + begun <= runs_max);
+        let mut held = std::mem::take(&mut self.lifted);
+        if let Some(slot) = address.slot.filter(|_| !apart) {
+            self.keys[compiled.table].lift(slot, pattern, automaton, &mut held.pending);
+        }
+        let before = held.before();
+        let (keys, mut step) = self.to_step(compiled, pattern, counts, matches);
+        step.take(&mut held, address.key, class, standing);
+        let slot = keys.lay_down(address, pattern, (automaton, runs_max), &mut held, before, step.counters);
+        self.lifted = held;
+        slot
+    }
+
+    /// Whether the event can change anything about runs that lie in a slot. What cannot be calculated is counted here only if they are not stepped.
+    fn concerns(&self, runs: &[Run], compiled: &CompiledPattern, class: Class, standing: Standing<'_>) -> bool {
+        let faults = cell::Cell::new(0);
+        let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&faults) };
+        let concerns = self.watch.is_some() || compiled.automaton.concerns(runs, Arrival { event: standing.event, class, moment });
+        if !concerns {
+            self.faults.set(self.faults.get() + faults.get());
+        }
+        concerns
+    }
+
+    fn to_step<'a>(&'a mut self, compiled: &'a CompiledPattern, pattern: u32, counts: bool, matches: &'a mut Vec<Match>) -> (&'a mut Keys, Step<'a>) {
+        let Self { keys, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
+        let stepping = compiled.stepping(limits, &mut workspaces[pattern as usize], watch.as_deref());
+        let step = Step { compiled, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
+        (&mut keys[compiled.table], step)
     }
 
     /// Decides the deadlines at or before the instant.
     fn expire(&mut self, table: usize, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {
         let mut key = std::mem::take(&mut self.key);
-        while let Some(id) = self.keys[table].next_due(instant) {
-            key.clear();
-            key.extend_from_slice(self.keys[table].key_of(id));
-            let Self { keys, limits, watch, stepped, workspaces, answers, counters, faults, .. } = self;
-            let cell = keys[table].cell(id);
-            let pattern = cell.pattern() as usize;
-            let compiled = &compiled.patterns[pattern];
-            let stepping = compiled.stepping(limits, &mut workspaces[pattern], watch.as_deref());
-            let mut step = Step { compiled, stepping, stepped, counting: &[], answers, counters, faults, matches };
-            let before = cell.before();
-            step.expire(cell, &key, instant);
-            keys[table].settle(id, before, step.counters);
+        while let Some(place) = self.keys[table].next_due(instant) {
+            match place {
+                Place::Slot(slot) => {
+                    self.expire_slot(table, slot, compiled, instant, matches);
+                }
+                Place::Cell(id) => {
+                    key.clear();
+                    key.extend_from_slice(self.keys[table].key_of(place));
+                    let pattern = self.keys[table].cell(id).pattern();
+                    let (keys, mut step) = self.to_step(&compiled.patterns[pattern as usize], pattern, false, matches);
+                    let cell = keys.cell(id);
+                    let before = cell.before();
+                    step.expire(cell, &key, instant);
+                    keys.settle_cell(id, before, step.counters);
+                }
+            }
         }
         self.key = key;
     }
+
+    /// Decides those of the runs that lie in a slot, pattern by pattern. `None` if the slot is gone.
+    fn expire_slot(&mut self, table: usize, id: SlotId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
+        let mut slot = Some(id);
+        let mut from = 0;
+        while let Some(pattern) = slot.and_then(|slot| self.keys[table].slot(slot).next_due(instant, from)) {
+            let compiled = &compiled.patterns[pattern as usize];
+            from = pattern + 1;
+            slot = if compiled.automaton.runs_end_silently() && self.watch.is_none() {
+                self.keys[table].drop_due(id, pattern, instant, &mut self.counters)
+            } else {
+                self.expire_group(id, pattern, compiled, instant, matches)
+            };
+        }
+        if let Some(slot) = slot {
+            self.keys[table].arm_slot(slot);
+        }
+        slot
+    }
+
+    fn expire_group(&mut self, id: SlotId, pattern: u32, compiled: &CompiledPattern, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
+        let runs_max = lie_in_slots(compiled, &self.limits);
+        let mut held = std::mem::take(&mut self.lifted);
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.extend_from_slice(self.keys[compiled.table].key_of(Place::Slot(id)));
+        let (keys, mut step) = self.to_step(compiled, pattern, false, matches);
+        keys.lift(id, pattern, &compiled.automaton, &mut held.pending);
+        let before = held.before();
+        step.expire(&mut held, &key, instant);
+        let address = Address { slot: Some(id), hash: 0, key: &key };
+        let slot = keys.lay_down(address, pattern, (&compiled.automaton, runs_max), &mut held, before, step.counters);
+        (self.lifted, self.key) = (held, key);
+        slot
+    }
+}
+
+/// So many runs of the pattern may lie in the slot of a key.
+fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> usize {
+    if !compiled.pattern.windows.is_empty() {
+        return 0;
+    }
+    let most = usize::try_from(compiled.pattern.runs_max.unwrap_or(limits.runs_max)).unwrap_or(usize::MAX);
+    let alone = match compiled.evaluation {
+        Evaluation::Together(_) => limits.runs_alone_max,
+        Evaluation::RunByRun(_) => RUNS_MAX / 2,
+    };
+    most.min(alone)
 }
 
 /// What an event or time does to one cell.
@@ -396,17 +506,23 @@ impl Step<'_> {
     }
 }
 
-/// The state of a key: its partial matches, and before them the events that windows count, where the pattern asks for windows.
-fn encode_state(compiled: &CompiledPattern, pending: &Pending, windowed: Option<&WindowedEvents>) -> Vec<u8> {
+/// The state of a key: its partial matches, and before them the events that windows count, where the pattern asks for windows. `None` where there is nothing.
+fn encode_state(compiled: &CompiledPattern, held: Held<'_>) -> Option<Vec<u8>> {
     let mut value = Vec::new();
-    let windows = &compiled.pattern.windows;
-    if !windows.is_empty() {
-        let mut bytes = Vec::new();
-        windowed.unwrap_or(&WindowedEvents::new(windows)).encode(windows, &mut bytes);
-        write_bytes(&bytes, &mut value);
+    match held {
+        Held::Nothing => return None,
+        Held::Runs(runs) => compiled.automaton.encode_runs(runs, &mut value),
+        Held::Cell(cell) => {
+            let windows = &compiled.pattern.windows;
+            if !windows.is_empty() {
+                let mut bytes = Vec::new();
+                cell.windowed.as_deref().unwrap_or(&WindowedEvents::new(windows)).encode(windows, &mut bytes);
+                write_bytes(&bytes, &mut value);
+            }
+            cell.pending.encode(&compiled.automaton, &mut value);
+        }
     }
-    pending.encode(&compiled.automaton, &mut value);
-    value
+    Some(value)
 }
 
 fn decode_state(compiled: &CompiledPattern, mut stepping: Stepping<'_>, value: &[u8]) -> Result<(Pending, Option<WindowedEvents>), Malformed> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::automaton::chain::Link;
+use crate::automaton::chain::{Chain, Link};
 use crate::automaton::runs::{Run, Runs};
 use crate::automaton::shared::bag::{Bags, Group};
 use crate::automaton::shared::choices::{Choices, Growth, Workspace};
@@ -24,7 +24,7 @@ impl Choices {
         choices.move_window(rules.plan, now);
         let mut adopted = Adopted::default();
         for run in &runs.alive {
-            let set = adopted.set(&run.chain, &mut choices);
+            let set = adopted.chain(&run.chain, &mut choices);
             choices.adopt(run, set, rules, workspace, now);
         }
         let made = choices.sets.len() as u64;
@@ -34,18 +34,18 @@ impl Choices {
     }
 
     fn adopt(&mut self, run: &Run, set: SetId, rules: Rules<'_>, workspace: &mut Workspace, now: EventTime) {
-        let last = run.chain.event.time;
+        let last = run.chain.event().time;
         let age = rules.plan.spans.partition_point(|span| last.plus(*span) <= now) as u16;
         let marks = run.marks();
-        let mut ways = Vec::with_capacity(run.ways.len());
-        run.ways.for_each(|way| ways.push(way));
+        let mut ways = Vec::new();
+        run.ways(rules.automaton).for_each(|way| ways.push(way));
         let outline = Outline { ways, is_fresh: run.fresh, is_told: run.matched || run.timed_out, age, inside: marks.inside, broken: marks.broken };
         let situation = workspace.table.situation(outline.normal(rules.automaton, rules.plan), rules);
         let from = rules.plan.window.map_or(0, |span| self.events.partition_point(|event| event.time.plus(span) <= last) as Nth);
-        let group = Group { start: self.sets.latest(set), last: self.nth(&run.chain.event), from, list: List::of(set) };
+        let group = Group { start: self.sets.latest(set), last: self.nth(run.chain.event()), from, list: List::of(set) };
         self.bags.put(&situation, group, &mut self.sets, self.cut, rules.plan);
         if let Some(span) = rules.plan.window {
-            let end = run.start.plus(span);
+            let end = run.chain.start_time().plus(span);
             let is_later = self.clean_at == EventTime::END || self.clean_at < end;
             self.clean_at = if end > now && is_later { end } else { self.clean_at };
         }
@@ -58,6 +58,16 @@ impl Choices {
 }
 
 impl Adopted {
+    fn chain(&mut self, chain: &Chain, choices: &mut Choices) -> SetId {
+        match chain {
+            Chain::First(step, event) => {
+                let event = choices.nth(event);
+                choices.sets.push(Made::First { event, step: *step })
+            }
+            Chain::More(link) => self.set(link, choices),
+        }
+    }
+
     /// The set of the choice that ends with this link; what comes before it is made first.
     fn set(&mut self, tip: &Arc<Link>, choices: &mut Choices) -> SetId {
         let mut new = Vec::new();
@@ -83,7 +93,7 @@ impl Adopted {
 
 /// What the runs have chosen, in line order.
 fn events_of(runs: &[Run]) -> Vec<Arc<Event>> {
-    let mut events: Vec<Arc<Event>> = runs.iter().flat_map(|run| run.chain.links().map(|link| link.event.clone())).collect();
+    let mut events: Vec<Arc<Event>> = runs.iter().flat_map(|run| run.chain.chosen()).map(|(_, event)| event).collect();
     events.sort_unstable_by_key(|event| event.place());
     events.dedup_by_key(|event| event.place());
     events

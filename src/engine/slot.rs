@@ -1,0 +1,184 @@
+//! A key, and what the patterns that share it hold of it.
+//!
+//! Most patterns hold a run or a few of a key. These lie in the slot itself, those of all patterns in one block, in groups by pattern: a start then makes nothing, and what an
+//! event must look at lies together. A pattern that needs more has a *cell* of its own: many runs, choices kept together, windows, what its limit has dropped.
+//!
+//! Invariants: a pattern has a group or a cell, never both; groups ascend by pattern, their runs stand in the order of the groups; a group without runs is one of which the store
+//! still has a value; a slot is only there while it has a group or a cell.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::automaton::{Pending, Run};
+use crate::engine::blocks::Blocks;
+use crate::engine::counters::Counters;
+use crate::engine::windowed::WindowedEvents;
+use crate::event::EventTime;
+
+/// Place among the slots.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct SlotId(pub u32);
+
+/// Place among the cells.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct CellId(pub u32);
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub key: SmallVec<[u8; 16]>,
+    pub groups: SmallVec<[Group; 2]>,
+    pub runs: SmallVec<[Run; 1]>,
+    /// By pattern.
+    pub cells: SmallVec<[(u32, CellId); 1]>,
+    /// Its least timer; the end of time: none.
+    pub timer: EventTime,
+    /// Among the changes: one of the groups is.
+    pub is_changed: bool,
+}
+
+/// The runs of one pattern.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    pub pattern: u32,
+    pub runs: u16,
+    pub stored: Stored,
+}
+
+/// How it stands with the store.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stored {
+    /// Not yet told.
+    pub is_changed: bool,
+    /// The store has a value.
+    pub is_there: bool,
+}
+
+/// More runs than these do not lie in a slot: inserting moves them.
+pub(super) const RUNS_MAX: usize = 128;
+
+/// What a pattern holds of a key that needs more than a group.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) slot: SlotId,
+    pub(super) pattern: u32,
+    pub(super) stored: Stored,
+    /// Its least timer; the end of time: none.
+    pub(super) timer: EventTime,
+    pub pending: Pending,
+    /// `None` where the pattern asks for no windows.
+    pub windowed: Option<Box<WindowedEvents>>,
+}
+
+/// What a cell held before it was stepped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    pub(super) runs: usize,
+    pub(super) dropped: u64,
+}
+
+/// Vacant.
+impl Default for Slot {
+    fn default() -> Self {
+        let (key, groups, runs, cells) = (SmallVec::new(), SmallVec::new(), SmallVec::new(), SmallVec::new());
+        Self { key, groups, runs, cells, timer: EventTime::END, is_changed: false }
+    }
+}
+
+/// Of no slot: vacant, or not yet put into one.
+impl Default for Cell {
+    fn default() -> Self {
+        Self { slot: SlotId(u32::MAX), pattern: 0, stored: Stored::default(), timer: EventTime::END, pending: Pending::default(), windowed: None }
+    }
+}
+
+impl Slot {
+    pub(super) fn is_vacant(&self) -> bool {
+        self.groups.is_empty() && self.cells.is_empty()
+    }
+
+    /// The place of the pattern's group, or where it would stand, and the places of its runs.
+    pub(super) fn group(&self, pattern: u32) -> (Result<usize, usize>, Range<usize>) {
+        let mut first = 0;
+        for (place, group) in self.groups.iter().enumerate() {
+            let runs = first..first + usize::from(group.runs);
+            if group.pattern >= pattern {
+                return if group.pattern == pattern { (Ok(place), runs) } else { (Err(place), first..first) };
+            }
+            first = runs.end;
+        }
+        (Err(self.groups.len()), first..first)
+    }
+
+    pub(super) fn runs_of(&self, pattern: u32) -> &[Run] {
+        &self.runs[self.group(pattern).1]
+    }
+
+    pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {
+        let place = self.cells.binary_search_by_key(&pattern, |(of, _)| *of).ok()?;
+        Some(self.cells[place].1)
+    }
+
+    /// When time next decides or removes some of its runs.
+    pub(super) fn next_deadline(&self) -> EventTime {
+        self.runs.iter().fold(EventTime::END, |next, run| next.min(run.deadline()))
+    }
+
+    /// The first pattern from `from` on with a run whose deadline is at or before the instant.
+    pub(super) fn next_due(&self, instant: EventTime, from: u32) -> Option<u32> {
+        let mut first = 0;
+        self.groups.iter().find_map(|group| {
+            let runs = &self.runs[first..first + usize::from(group.runs)];
+            first += runs.len();
+            (group.pattern >= from && runs.iter().any(|run| run.deadline() <= instant)).then_some(group.pattern)
+        })
+    }
+}
+
+impl Cell {
+    pub(super) fn pattern(&self) -> u32 {
+        self.pattern
+    }
+
+    pub(super) fn is_vacant(&self) -> bool {
+        self.slot == SlotId(u32::MAX)
+    }
+
+    /// Neither runs nor events that a window counts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.windowed.as_ref().is_none_or(|windowed| windowed.is_empty())
+    }
+
+    /// When time next decides or removes something.
+    pub(super) fn next_deadline(&self) -> EventTime {
+        let windows = self.windowed.as_ref().map_or(EventTime::END, |windowed| windowed.end());
+        self.pending.next_deadline().map_or(windows, |pending| pending.min(windows))
+    }
+
+    pub(super) fn is_due(&self, instant: EventTime) -> bool {
+        self.next_deadline() <= instant
+    }
+
+    /// What holds nothing is as good as new: what the limit dropped is forgotten.
+    pub(super) fn forget_if_empty(&mut self, before: &mut Before, counters: &mut Counters) {
+        if self.is_empty() {
+            counters.runs_dropped += self.pending.runs_dropped().saturating_sub(before.dropped);
+            self.clear();
+            before.dropped = 0;
+        }
+    }
+
+    pub(super) fn before(&self) -> Before {
+        Before { runs: self.pending.len(), dropped: self.pending.runs_dropped() }
+    }
+
+    /// Holds nothing any more, and remembers nothing: what the limit dropped is forgotten with it.
+    pub(super) fn clear(&mut self) {
+        self.pending.clear();
+        self.windowed = None;
+    }
+}
+
+/// The slots by number, and the cells.
+pub(super) type Slots = Blocks<Slot>;
+pub(super) type Cells = Blocks<Cell>;
