@@ -49,12 +49,21 @@ impl Chain {
         }
     }
 
-    /// In the order taken.
-    pub(super) fn chosen(&self) -> Vec<(StepId, Arc<Event>)> {
+    /// In the order taken, in memory for so `many` more.
+    pub(super) fn chosen(&self, many: usize) -> Vec<(StepId, Arc<Event>)> {
+        let mut chosen = Vec::new();
         match self {
-            Self::First(step, event) => vec![(*step, event.clone())],
-            Self::More(link) => link.chosen(),
+            Self::First(step, event) => {
+                chosen.reserve_exact(1 + many);
+                chosen.push((*step, event.clone()));
+            }
+            Self::More(link) => {
+                chosen.reserve_exact(link.links().count() + many);
+                chosen.extend(link.links().map(|link| (link.step, link.event.clone())));
+                chosen.reverse();
+            }
         }
+        chosen
     }
 
     /// As a link, which those that go on from here have in common with it.
@@ -126,13 +135,6 @@ impl Link {
     /// The place of the first event chosen.
     pub(super) fn start(&self) -> Place {
         self.links().last().map_or(Place::FIRST, |first| first.event.place())
-    }
-
-    /// In the order taken.
-    pub(super) fn chosen(&self) -> Vec<(StepId, Arc<Event>)> {
-        let mut chosen: Vec<_> = self.links().map(|link| (link.step, link.event.clone())).collect();
-        chosen.reverse();
-        chosen
     }
 }
 

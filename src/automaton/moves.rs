@@ -50,7 +50,7 @@ struct Stand<'a> {
 
 /// Who takes the event: a run as it was when the event came, or the start.
 struct Taker<'a> {
-    link: Option<&'a Arc<Link>>,
+    chain: Option<&'a mut Chain>,
     /// The time of its first event.
     start: EventTime,
     marks: Marks,
@@ -93,7 +93,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
                 out.taken.push(node);
             }
         }
-        self.take(&Taker { link: None, start: self.event.time, marks: Marks::default() }, out);
+        self.take(&mut Taker { chain: None, start: self.event.time, marks: Marks::default() }, out);
     }
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
@@ -116,7 +116,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         });
         if !out.taken.is_empty() {
             let (start, marks) = (run.chain.start_time(), run.marks());
-            self.take(&Taker { link: Some(run.chain.link()), start, marks }, out);
+            self.take(&mut Taker { chain: Some(&mut run.chain), start, marks }, out);
         }
         if accepted && !run.matched && !run.timed_out {
             out.complete.push(Complete::of(run.chain.clone()));
@@ -167,14 +167,16 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     }
 
     /// One run for each step that takes the event, whichever nodes take it: the same choice is the same run.
-    fn take(&self, taker: &Taker<'_>, out: &mut Yield) {
+    fn take(&self, taker: &mut Taker<'_>, out: &mut Yield) {
         if out.taken.is_empty() {
             return;
         }
         let Yield { born, complete, taken } = out;
         let node = |id: &NodeId| self.automaton.node(*id);
-        taken.sort_unstable_by_key(|id| (node(id).step, *id));
-        taken.dedup();
+        if taken.len() > 1 {
+            taken.sort_unstable_by_key(|id| (node(id).step, *id));
+            taken.dedup();
+        }
         for nodes in taken.chunk_by(|one, other| node(one).step == node(other).step) {
             let step = node(&nodes[0]).step;
             if taker.marks.broken & self.automaton.closes[usize::from(step.0)] == 0 {
@@ -183,21 +185,24 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
     }
 
-    fn take_as(&self, step: StepId, nodes: &[NodeId], taker: &Taker<'_>, born: &mut Vec<Run>, complete: &mut Vec<Complete>) {
-        self.watch.took(step, taker.link.map_or(&NothingChosen as &dyn Chosen, |link| &**link));
-        let chain = match taker.link {
-            None => Chain::First(step, self.event.clone()),
-            Some(link) => Chain::More(Link::new(step, self.event.clone(), Some(link.clone()))),
-        };
+    fn take_as(&self, step: StepId, nodes: &[NodeId], taker: &mut Taker<'_>, born: &mut Vec<Run>, complete: &mut Vec<Complete>) {
+        self.watch.took(step, taker.chain.as_ref().map_or(&NothingChosen as &dyn Chosen, |chain| &**chain));
         let first = self.automaton.node(nodes[0]);
         let own = (nodes.len() > 1).then(|| self.of_several(nodes));
         let completes = nodes.iter().any(|id| self.automaton.node(*id).completes);
         let ways = own.as_ref().map_or(&first.after, |own| &own.ways);
+        if ways.is_empty() {
+            if completes {
+                complete.push(Complete::with(taker.chain.as_deref().cloned(), step, self.event));
+            }
+            return;
+        }
+        let chain = match &mut taker.chain {
+            None => Chain::First(step, self.event.clone()),
+            Some(chain) => Chain::More(Link::new(step, self.event.clone(), Some(chain.link().clone()))),
+        };
         if completes {
             complete.push(Complete::of(chain.clone()));
-        }
-        if ways.is_empty() {
-            return;
         }
         let deadline = self.automaton.deadline(ways, taker.start, self.event.time);
         let register = first.register.map_or(Value::Null, |condition| self.automaton.fit(condition).register(&chain, self.moment));

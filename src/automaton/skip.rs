@@ -6,6 +6,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::automaton::chain::Chain;
 use crate::automaton::runs::Run;
 use crate::automaton::ways::Automaton;
@@ -17,12 +19,28 @@ use crate::pattern::{Skip, StepId};
 #[derive(Debug)]
 pub(super) struct Complete {
     pub start: Place,
-    pub chain: Chain,
+    /// `None`: `last` is the first.
+    chain: Option<Chain>,
+    /// What was chosen after the chain: the event at hand, which nothing goes on from. So no link is made for it.
+    last: Option<(StepId, Arc<Event>)>,
 }
 
 impl Complete {
     pub(super) fn of(chain: Chain) -> Self {
-        Self { start: chain.start(), chain }
+        Self { start: chain.start(), chain: Some(chain), last: None }
+    }
+
+    pub(super) fn with(chain: Option<Chain>, step: StepId, event: &Arc<Event>) -> Self {
+        Self { start: chain.as_ref().map_or_else(|| event.place(), Chain::start), chain, last: Some((step, event.clone())) }
+    }
+
+    fn chosen(&self) -> Vec<(StepId, Arc<Event>)> {
+        let mut chosen = match &self.chain {
+            Some(chain) => chain.chosen(self.last.is_some().into()),
+            None => Vec::with_capacity(1),
+        };
+        chosen.extend(self.last.clone());
+        chosen
     }
 }
 
@@ -136,8 +154,8 @@ impl Instant {
     }
 }
 
-fn in_order(automaton: &Automaton, complete: &[Complete]) -> Vec<Vec<(StepId, Arc<Event>)>> {
-    let mut all: Vec<_> = complete.iter().map(|complete| complete.chain.chosen()).collect();
+fn in_order(automaton: &Automaton, complete: &[Complete]) -> SmallVec<[Vec<(StepId, Arc<Event>)>; 1]> {
+    let mut all: SmallVec<[_; 1]> = complete.iter().map(Complete::chosen).collect();
     all.sort_by(|one, other| order(automaton, one, other));
     all
 }

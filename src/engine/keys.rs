@@ -127,17 +127,22 @@ impl Keys {
                 slot.groups.insert(place, Group { pattern, runs: 0, stored: Stored::default() });
                 place
             });
-            let added = lean.len();
             let least = lean.iter().fold(EventTime::END, |least, run| least.min(run.deadline()));
-            slot.groups[place].runs += u16::try_from(added).expect("few runs lie in a slot");
-            slot.runs.insert_many(runs.end, lean.drain(..));
+            let group = &mut slot.groups[place];
+            group.runs += u16::try_from(lean.len()).expect("few runs lie in a slot");
+            group.stored.is_changed = true;
+            match lean.len() {
+                1 => slot.runs.insert(runs.end, lean.remove(0)),
+                _ => slot.runs.insert_many(runs.end, lean.drain(..)),
+            }
             held.clear();
             if before.runs == 0 && runs.is_empty() {
                 counters.keys_made += 1;
                 counters.live_keys += 1;
             }
             self.set_timer(id, least);
-            return self.settle_group(id, pattern, Before { runs: 0, ..before }, counters);
+            self.note_change(Place::Slot(id));
+            return Some(id);
         }
         self.move_to_cell(id, pattern, automaton, held, before, counters);
         Some(id)
@@ -166,21 +171,18 @@ impl Keys {
         self.arm_cell(number);
     }
 
-    /// The group has changed. `None` if the slot is gone with it.
+    /// The group has lost all of its runs. `None` if the slot is gone with it.
     fn settle_group(&mut self, id: SlotId, pattern: u32, before: Before, counters: &mut Counters) -> Option<SlotId> {
         let slot = self.slots.at_mut(id.0);
-        if let (Ok(place), runs) = slot.group(pattern) {
-            let group = &mut slot.groups[place];
-            if runs.is_empty() && before.runs > 0 {
-                counters.live_keys -= 1;
-            }
-            if runs.is_empty() && !group.stored.is_there {
-                slot.groups.remove(place);
+        if let (Ok(place), runs) = slot.group(pattern)
+            && runs.is_empty()
+        {
+            counters.live_keys -= u64::from(before.runs > 0);
+            if slot.groups[place].stored.is_there {
+                slot.groups[place].stored.is_changed = true;
+                self.note_change(Place::Slot(id));
             } else {
-                group.stored.is_changed = true;
-                if !slot.is_changed {
-                    self.note_change(Place::Slot(id));
-                }
+                slot.groups.remove(place);
             }
         }
         if self.slot(id).is_vacant() {
@@ -190,25 +192,42 @@ impl Keys {
         Some(id)
     }
 
-    /// Lets go of the runs of a group whose time is up and that bring out nothing. `None` if the slot is gone.
-    pub(super) fn drop_due(&mut self, id: SlotId, pattern: u32, instant: EventTime, counters: &mut Counters) -> Option<SlotId> {
+    /// Lets go of the runs whose time is up, of the patterns that `end_silently`: nothing comes out for them. `None` if the slot is gone.
+    pub(super) fn drop_due(&mut self, id: SlotId, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters) -> Option<SlotId> {
         let slot = self.slots.at_mut(id.0);
-        let (place, runs) = slot.group(pattern);
-        let before = Before { runs: runs.len(), dropped: 0 };
-        let mut at = runs.start;
-        for _ in runs {
-            if slot.runs[at].deadline() <= instant {
-                slot.runs.remove(at);
-            } else {
-                at += 1;
+        let mut first = 0;
+        let mut has_changed = false;
+        let Slot { groups, runs, .. } = slot;
+        groups.retain(|group| {
+            let there = first..first + usize::from(group.runs);
+            let is_due = runs[there.clone()].iter().any(|run| run.deadline() <= instant);
+            if !is_due || !end_silently(group.pattern) {
+                first = there.end;
+                return true;
             }
+            let before = group.runs;
+            for _ in there {
+                if runs[first].deadline() <= instant {
+                    runs.remove(first);
+                    group.runs -= 1;
+                } else {
+                    first += 1;
+                }
+            }
+            counters.live_runs -= u64::from(before - group.runs);
+            counters.live_keys -= u64::from(group.runs == 0);
+            group.stored.is_changed = true;
+            has_changed = true;
+            group.runs > 0 || group.stored.is_there
+        });
+        if slot.is_vacant() {
+            self.remove_slot(id);
+            return None;
         }
-        if let Ok(place) = place {
-            let first = slot.groups[..place].iter().map(|group| usize::from(group.runs)).sum::<usize>();
-            slot.groups[place].runs = u16::try_from(at - first).expect("few runs lie in a slot");
-            counters.live_runs -= (before.runs - (at - first)) as u64;
+        if has_changed {
+            self.note_change(Place::Slot(id));
         }
-        self.settle_group(id, pattern, before, counters)
+        Some(id)
     }
 
     /// A cell was stepped: notes the change and the next deadline, and lets go of what holds nothing. False if the slot is gone.

@@ -147,7 +147,8 @@ impl Delivery {
     }
 
     fn id(&self, kind: DecidedKind, chosen: &[(StepId, Arc<Event>)]) -> u128 {
-        let mut bytes = self.identity.clone();
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(&self.identity);
         bytes.push(match kind {
             DecidedKind::Match => 0,
             DecidedKind::Timeout => 1,

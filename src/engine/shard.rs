@@ -322,7 +322,7 @@ impl Lines {
     /// False if the slot is gone.
     fn step_cell(&mut self, id: CellId, candidate: &Candidate, compiled: &CompiledPattern, key: &[u8], standing: Standing<'_>, matches: &mut Vec<Match>) -> bool {
         let (counts, _) = self.acts(candidate, compiled, standing);
-        let (keys, mut step) = self.to_step(compiled, candidate.pattern, counts, matches);
+        let (keys, _, mut step) = self.to_step(compiled, candidate.pattern, counts, matches);
         let cell = keys.cell(id);
         let mut before = cell.before();
         if cell.is_due(standing.event.time) {
@@ -353,16 +353,13 @@ impl Lines {
         let runs_max = lie_in_slots(compiled, &self.limits);
         // What begins goes beside the others, unless it may do something to them.
         let apart = !is_concerned && automaton.begins_quietly().is_some_and(|begun| runs.len() + begun <= runs_max);
-        let mut held = std::mem::take(&mut self.lifted);
+        let (keys, held, mut step) = self.to_step(compiled, pattern, counts, matches);
         if let Some(slot) = address.slot.filter(|_| !apart) {
-            self.keys[compiled.table].lift(slot, pattern, automaton, &mut held.pending);
+            keys.lift(slot, pattern, automaton, &mut held.pending);
         }
         let before = held.before();
-        let (keys, mut step) = self.to_step(compiled, pattern, counts, matches);
-        step.take(&mut held, address.key, class, standing);
-        let slot = keys.lay_down(address, pattern, (automaton, runs_max), &mut held, before, step.counters);
-        self.lifted = held;
-        slot
+        step.take(held, address.key, class, standing);
+        keys.lay_down(address, pattern, (automaton, runs_max), held, before, step.counters)
     }
 
     /// Whether the event can change anything about runs that lie in a slot. What cannot be calculated is counted here only if they are not stepped.
@@ -376,11 +373,11 @@ impl Lines {
         concerns
     }
 
-    fn to_step<'a>(&'a mut self, compiled: &'a CompiledPattern, pattern: u32, counts: bool, matches: &'a mut Vec<Match>) -> (&'a mut Keys, Step<'a>) {
-        let Self { keys, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
+    fn to_step<'a>(&'a mut self, compiled: &'a CompiledPattern, pattern: u32, counts: bool, matches: &'a mut Vec<Match>) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
+        let Self { keys, lifted, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
         let stepping = compiled.stepping(limits, &mut workspaces[pattern as usize], watch.as_deref());
         let step = Step { compiled, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
-        (&mut keys[compiled.table], step)
+        (&mut keys[compiled.table], lifted, step)
     }
 
     /// Decides the deadlines at or before the instant.
@@ -395,7 +392,7 @@ impl Lines {
                     key.clear();
                     key.extend_from_slice(self.keys[table].key_of(place));
                     let pattern = self.keys[table].cell(id).pattern();
-                    let (keys, mut step) = self.to_step(&compiled.patterns[pattern as usize], pattern, false, matches);
+                    let (keys, _, mut step) = self.to_step(&compiled.patterns[pattern as usize], pattern, false, matches);
                     let cell = keys.cell(id);
                     let before = cell.before();
                     step.expire(cell, &key, instant);
@@ -408,16 +405,13 @@ impl Lines {
 
     /// Decides those of the runs that lie in a slot, pattern by pattern. `None` if the slot is gone.
     fn expire_slot(&mut self, table: usize, id: SlotId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
-        let mut slot = Some(id);
+        let Self { keys, watch, counters, .. } = self;
+        let end_silently = |pattern: u32| watch.is_none() && compiled.patterns[pattern as usize].automaton.runs_end_silently();
+        let mut slot = keys[table].drop_due(id, instant, end_silently, counters);
         let mut from = 0;
         while let Some(pattern) = slot.and_then(|slot| self.keys[table].slot(slot).next_due(instant, from)) {
-            let compiled = &compiled.patterns[pattern as usize];
             from = pattern + 1;
-            slot = if compiled.automaton.runs_end_silently() && self.watch.is_none() {
-                self.keys[table].drop_due(id, pattern, instant, &mut self.counters)
-            } else {
-                self.expire_group(id, pattern, compiled, instant, matches)
-            };
+            slot = self.expire_group(id, pattern, &compiled.patterns[pattern as usize], instant, matches);
         }
         if let Some(slot) = slot {
             self.keys[table].arm_slot(slot);
@@ -427,17 +421,16 @@ impl Lines {
 
     fn expire_group(&mut self, id: SlotId, pattern: u32, compiled: &CompiledPattern, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
         let runs_max = lie_in_slots(compiled, &self.limits);
-        let mut held = std::mem::take(&mut self.lifted);
         let mut key = std::mem::take(&mut self.key);
         key.clear();
         key.extend_from_slice(self.keys[compiled.table].key_of(Place::Slot(id)));
-        let (keys, mut step) = self.to_step(compiled, pattern, false, matches);
+        let (keys, held, mut step) = self.to_step(compiled, pattern, false, matches);
         keys.lift(id, pattern, &compiled.automaton, &mut held.pending);
         let before = held.before();
-        step.expire(&mut held, &key, instant);
+        step.expire(held, &key, instant);
         let address = Address { slot: Some(id), hash: 0, key: &key };
-        let slot = keys.lay_down(address, pattern, (&compiled.automaton, runs_max), &mut held, before, step.counters);
-        (self.lifted, self.key) = (held, key);
+        let slot = keys.lay_down(address, pattern, (&compiled.automaton, runs_max), held, before, step.counters);
+        self.key = key;
         slot
     }
 }
@@ -475,9 +468,13 @@ impl Step<'_> {
         if !self.counting.is_empty() {
             cell.windowed.get_or_insert_with(|| Box::new(WindowedEvents::new(windows))).take(windows, event, self.counting);
         }
-        let as_of = AsOf::new(windows, cell.windowed.as_deref(), event.time, self.answers);
-        let arrival = Arrival { event, class, moment: Moment { windows: &as_of, stands_as, faults: self.faults } };
-        cell.pending.advance(&mut self.stepping, arrival, self.stepped);
+        let plain = Moment { stands_as, ..Moment::plain(self.faults) };
+        if windows.is_empty() {
+            cell.pending.advance(&mut self.stepping, Arrival { event, class, moment: plain }, self.stepped);
+        } else {
+            let as_of = AsOf::new(windows, cell.windowed.as_deref(), event.time, self.answers);
+            cell.pending.advance(&mut self.stepping, Arrival { event, class, moment: Moment { windows: &as_of, ..plain } }, self.stepped);
+        }
         self.deliver(cell, key, Some(event));
     }
 

@@ -93,7 +93,7 @@ impl Adopted {
 
 /// What the runs have chosen, in line order.
 fn events_of(runs: &[Run]) -> Vec<Arc<Event>> {
-    let mut events: Vec<Arc<Event>> = runs.iter().flat_map(|run| run.chain.chosen()).map(|(_, event)| event).collect();
+    let mut events: Vec<Arc<Event>> = runs.iter().flat_map(|run| run.chain.chosen(0)).map(|(_, event)| event).collect();
     events.sort_unstable_by_key(|event| event.place());
     events.dedup_by_key(|event| event.place());
     events
