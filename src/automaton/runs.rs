@@ -231,7 +231,8 @@ impl Runs {
     /// Finds the least deadline and what is awaited again.
     pub(super) fn look_over(&mut self, automaton: &Automaton) {
         let all = self.alive.iter();
-        (self.next, self.awaited) = all.fold((EventTime::END, Class::EMPTY), |(next, awaited), run| (next.min(run.deadline), awaited.with(run.awaited(automaton))));
+        (self.next, self.awaited) =
+            all.fold((EventTime::END, Class::EMPTY), |(next, awaited), run| (next.min(run.deadline), awaited.with(run.awaited(automaton))));
     }
 
     /// Drops what starts first until no more than `most` are left; of those that start together, what is older in the list.

@@ -226,7 +226,8 @@ fn read_run(automaton: &Automaton, links: &[Arc<Link>], reader: &mut Reader<'_>)
     // The ways of one node have neighbouring numbers, and the run stands there unless it has others as well.
     let first = ways.first().and_then(|way| automaton.way(way).from);
     let node = first.ok_or_else(|| reader.malformed("way on"))?;
-    let own = (automaton.node(node).after != ways).then(|| Box::new(Own { awaited: automaton.awaited(&ways), compares: automaton.register(&ways), ways, marks: Marks::default() }));
+    let own = (automaton.node(node).after != ways)
+        .then(|| Box::new(Own { awaited: automaton.awaited(&ways), compares: automaton.register(&ways), ways, marks: Marks::default() }));
     let compares = own.as_ref().map_or(automaton.node(node).register, |own| own.compares);
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
     let register = compares.map_or(Value::Null, |condition| automaton.fit(condition).register(&chain, Moment::plain(&Cell::new(0))));

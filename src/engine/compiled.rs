@@ -6,6 +6,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::automaton::shared::Workspace;
 use crate::automaton::{Automaton, Evaluation, Limits, Stepping, Watch};
 use crate::engine::index::{Indexes, StreamIndex};
@@ -174,14 +176,18 @@ impl Keying {
 }
 
 /// The key of the pattern under which the event stands in the line with these bytes, as values.
-pub(super) fn key_values(pattern: &Pattern, event: &Event, bytes: &[u8]) -> Option<Vec<Value>> {
+pub(super) fn key_values(pattern: &Pattern, event: &Event, bytes: &[u8]) -> Option<SmallVec<[Value; 1]>> {
     // Counted when the event came by.
     let faults = Cell::new(0);
     let scope = of_event(event, &faults);
+    let mut sources = pattern.sources.iter().filter(|source| source.stream == event.stream);
+    if let (Some(only), None) = (sources.clone().next(), sources.clone().nth(1)) {
+        return Some(only.key.iter().map(|part| part.value(&scope)).collect());
+    }
     let mut written = Vec::new();
-    pattern.sources.iter().filter(|source| source.stream == event.stream).find_map(|source| {
+    sources.find_map(|source| {
         let fits = source.filter.as_ref().is_none_or(|filter| filter.holds(&scope));
-        let values: Vec<Value> = source.key.iter().map(|part| part.value(&scope)).collect();
+        let values: SmallVec<[Value; 1]> = source.key.iter().map(|part| part.value(&scope)).collect();
         written.clear();
         let same = values.iter().all(|value| Key::push(value, &mut written)) && written == bytes;
         (fits && same).then_some(values)

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
-use crate::engine::slot::{Before, Cell, CellId, Cells, Group, RUNS_MAX, Slot, SlotId, Slots, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Cells, Group, Slot, SlotId, Slots, Stored};
 use crate::engine::timers::Timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::{Directory, EventTime};
@@ -119,7 +119,7 @@ impl Keys {
         let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
         let slot = self.slots.at_mut(id.0);
         let (place, runs) = slot.group(pattern);
-        let fits = |lean: usize| runs.len() + lean <= runs_max && slot.runs.len() + lean <= RUNS_MAX;
+        let fits = |lean: usize| runs.len() + lean <= runs_max && slot.has_room(pattern);
         if held.windowed.is_none()
             && let Some(lean) = held.pending.lean_runs().filter(|lean| fits(lean.len()))
         {
@@ -355,7 +355,15 @@ impl Keys {
     }
 
     /// Takes up what the store has for a key. `runs_max`: as [`Keys::lay_down`] has it.
-    pub(super) fn restore(&mut self, pattern: u32, key: &[u8], of: (&Automaton, usize), pending: Pending, windowed: Option<Box<WindowedEvents>>, counters: &mut Counters) {
+    pub(super) fn restore(
+        &mut self,
+        pattern: u32,
+        key: &[u8],
+        of: (&Automaton, usize),
+        pending: Pending,
+        windowed: Option<Box<WindowedEvents>>,
+        counters: &mut Counters,
+    ) {
         let hash = key_hash(key);
         let mut slot = self.find(hash, key);
         if let Some(id) = slot {

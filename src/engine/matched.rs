@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::automaton::{Decided, DecidedBy, DecidedKind};
@@ -25,7 +26,7 @@ pub struct Match {
     /// The key's bytes; see [`crate::event::Key`].
     pub key: Arc<[u8]>,
     /// As the first chosen event spells them, under the names of [`Pattern::key_names`].
-    pub key_values: Vec<Value>,
+    pub key_values: SmallVec<[Value; 1]>,
     /// The time of its last event, or of the deadline that decided it.
     pub at: EventTime,
     /// In line order.

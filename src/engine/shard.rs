@@ -320,7 +320,15 @@ impl Lines {
     }
 
     /// False if the slot is gone.
-    fn step_cell(&mut self, id: CellId, candidate: &Candidate, compiled: &CompiledPattern, key: &[u8], standing: Standing<'_>, matches: &mut Vec<Match>) -> bool {
+    fn step_cell(
+        &mut self,
+        id: CellId,
+        candidate: &Candidate,
+        compiled: &CompiledPattern,
+        key: &[u8],
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> bool {
         let (counts, _) = self.acts(candidate, compiled, standing);
         let (keys, _, mut step) = self.to_step(compiled, candidate.pattern, counts, matches);
         let cell = keys.cell(id);
@@ -373,7 +381,13 @@ impl Lines {
         concerns
     }
 
-    fn to_step<'a>(&'a mut self, compiled: &'a CompiledPattern, pattern: u32, counts: bool, matches: &'a mut Vec<Match>) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
+    fn to_step<'a>(
+        &'a mut self,
+        compiled: &'a CompiledPattern,
+        pattern: u32,
+        counts: bool,
+        matches: &'a mut Vec<Match>,
+    ) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
         let Self { keys, lifted, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
         let stepping = compiled.stepping(limits, &mut workspaces[pattern as usize], watch.as_deref());
         let step = Step { compiled, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
@@ -443,7 +457,7 @@ fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> usize {
     let most = usize::try_from(compiled.pattern.runs_max.unwrap_or(limits.runs_max)).unwrap_or(usize::MAX);
     let alone = match compiled.evaluation {
         Evaluation::Together(_) => limits.runs_alone_max,
-        Evaluation::RunByRun(_) => RUNS_MAX / 2,
+        Evaluation::RunByRun(_) => RUNS_MAX,
     };
     most.min(alone)
 }

@@ -1,7 +1,7 @@
 //! A key, and what the patterns that share it hold of it.
 //!
-//! Most patterns hold a run or a few of a key. These lie in the slot itself, those of all patterns in one block, in groups by pattern: a start then makes nothing, and what an
-//! event must look at lies together. A pattern that needs more has a *cell* of its own: many runs, choices kept together, windows, what its limit has dropped.
+//! Most keys have a few runs of one pattern. These lie in the slot itself, in groups by pattern: a start then makes nothing, and what an event must look at lies together.
+//! What needs more has a *cell* of its own: the runs of further patterns, very many runs, choices kept together, windows, what a limit has dropped.
 //!
 //! Invariants: a pattern has a group or a cell, never both; groups ascend by pattern, their runs stand in the order of the groups; a group without runs is one of which the store
 //! still has a value; a slot is only there while it has a group or a cell.
@@ -54,8 +54,12 @@ pub(super) struct Stored {
     pub is_there: bool,
 }
 
-/// More runs than these do not lie in a slot: inserting moves them.
-pub(super) const RUNS_MAX: usize = 128;
+/// So many runs of a pattern may lie in a slot.
+pub(super) const RUNS_MAX: usize = 64;
+
+/// Of so many patterns. With 1,000 patterns and ten runs a key, putting all of them into the slot cost 15 % more than a cell for each: every run that comes or goes moves
+/// others then, and a deadline looks at all of them.
+const GROUPS_MAX: usize = 2;
 
 /// What a pattern holds of a key that needs more than a group.
 #[derive(Debug)]
@@ -112,6 +116,11 @@ impl Slot {
 
     pub(super) fn runs_of(&self, pattern: u32) -> &[Run] {
         &self.runs[self.group(pattern).1]
+    }
+
+    /// Whether runs of the pattern may lie here.
+    pub(super) fn has_room(&self, pattern: u32) -> bool {
+        self.groups.len() < GROUPS_MAX || self.group(pattern).0.is_ok()
     }
 
     pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {

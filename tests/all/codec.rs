@@ -495,7 +495,7 @@ fn key_emitted_fields_meta_and_dropped_runs_stand_where_they_apply() {
     pattern.meta = vec![("severity".to_owned(), Value::text("high")), ("score".to_owned(), Value::Decimal(Decimal::new(950, 2)))];
     found.pattern = Arc::new(pattern);
     found.kind = DecidedKind::Timeout;
-    found.key_values = vec![Value::text("u"), Value::Int(-1)];
+    found.key_values = [Value::text("u"), Value::Int(-1)].into_iter().collect();
     found.fields = vec![
         ("none".into(), MatchField::Value(Value::Null, Type::String)),
         ("ratio".into(), MatchField::Value(Value::Float(0.1), Type::Float)),
