@@ -34,7 +34,7 @@ impl Complete {
         Self { start: chain.as_ref().map_or_else(|| event.place(), Chain::start), chain, last: Some((step, event.clone())) }
     }
 
-    fn chosen(&self) -> Vec<(StepId, Arc<Event>)> {
+    fn chosen(&self) -> Choice {
         let mut chosen = match &self.chain {
             Some(chain) => chain.chosen(self.last.is_some().into()),
             None => Vec::with_capacity(1),
@@ -149,12 +149,15 @@ pub(super) fn deliver_timeouts(
 }
 
 impl Instant {
-    fn decide(&self, kind: DecidedKind, chosen: Vec<(StepId, Arc<Event>)>) -> Decided {
+    fn decide(&self, kind: DecidedKind, chosen: Choice) -> Decided {
         Decided { kind, at: self.at, by: self.by, chosen, runs_dropped: self.runs_dropped }
     }
 }
 
-fn in_order(automaton: &Automaton, complete: &[Complete]) -> SmallVec<[Vec<(StepId, Arc<Event>)>; 1]> {
+/// Events in the order taken, each under its step.
+type Choice = Vec<(StepId, Arc<Event>)>;
+
+fn in_order(automaton: &Automaton, complete: &[Complete]) -> SmallVec<[Choice; 1]> {
     let mut all: SmallVec<[_; 1]> = complete.iter().map(Complete::chosen).collect();
     all.sort_by(|one, other| order(automaton, one, other));
     all

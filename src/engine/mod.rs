@@ -15,7 +15,8 @@
 //! | `position` | how far it was read, from where to read again |
 //! | `decided` | what clock and chance have decided, to be said again |
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
-//! | `shard`, `timers` | the steps of events in their lines; when to look at keys again |
+//! | `shard` | a part of the keys: the steps of events in their lines, deadlines, changes |
+//! | `timers` | when to look at keys again |
 //! | `keys`, `slot`, `blocks` | the keys that patterns share, and what changed; what they hold of one; memory that never moves |
 //! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |

@@ -1,0 +1,81 @@
+//! The keys of the event at hand, each made and looked up once however many patterns ask for it.
+
+use smallvec::SmallVec;
+
+use crate::engine::compiled::{Keying, RouteSource};
+use crate::engine::keys::{Keys, key_hash};
+use crate::engine::shard::lines::Lines;
+use crate::engine::slot::SlotId;
+use crate::event::Event;
+
+/// The keys of the event at hand.
+#[derive(Debug, Default)]
+pub(super) struct Hand {
+    /// By keying of the stream.
+    pub keys: Vec<KeyAtHand>,
+    /// By table: where the key of some keying was found.
+    pub slots: Vec<FoundSlot>,
+    /// Events so far; tells which one a key is of.
+    pub event_number: u64,
+    /// The lines of the pattern at hand in which the event stands: a keying, and as which sources.
+    pub stands: SmallVec<[(usize, u64); 2]>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyAtHand {
+    pub event_number: u64,
+    pub bytes: Vec<u8>,
+    pub hash: u64,
+    pub whose: Whose,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FoundSlot {
+    pub event_number: u64,
+    pub keying: usize,
+    pub slot: Option<SlotId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Whose {
+    Ours,
+    Others,
+    /// A part of it is null.
+    #[default]
+    Nobody,
+}
+
+impl Hand {
+    /// Finds the event's key, unless another pattern has asked for it before.
+    pub(super) fn find(&mut self, place: usize, keying: &Keying, event: &Event, lines: &Lines) -> Whose {
+        let key = &mut self.keys[place];
+        if key.event_number != self.event_number {
+            key.event_number = self.event_number;
+            key.whose = Whose::Nobody;
+            if keying.write(event, lines.faults_of_all(), &mut key.bytes) {
+                key.hash = key_hash(&key.bytes);
+                key.whose = if lines.part.owns(key.hash) { Whose::Ours } else { Whose::Others };
+            }
+        }
+        key.whose
+    }
+
+    /// Notes that the event stands in the line of the source's key.
+    pub(super) fn stand(&mut self, source: &RouteSource) {
+        let key = &self.keys[source.keying].bytes;
+        match self.stands.iter_mut().find(|(keying, _)| *keying == source.keying || self.keys[*keying].bytes == *key) {
+            Some((_, stands_as)) => *stands_as |= source.bit,
+            None => self.stands.push((source.keying, source.bit)),
+        }
+    }
+
+    /// Where the key is in the table, unless another pattern has looked before.
+    pub(super) fn slot(&mut self, table: usize, keying: usize, keys: &Keys) -> Option<SlotId> {
+        let found = &mut self.slots[table];
+        if found.event_number != self.event_number || found.keying != keying {
+            let key = &self.keys[keying];
+            *found = FoundSlot { event_number: self.event_number, keying, slot: keys.find(key.hash, &key.bytes) };
+        }
+        found.slot
+    }
+}

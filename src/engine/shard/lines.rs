@@ -1,0 +1,238 @@
+//! The lines of all patterns: what events and time do to what is held of their keys.
+
+use std::cell::{self, RefCell};
+use std::sync::Arc;
+
+use crate::automaton::shared::Workspace;
+use crate::automaton::{Arrival, Class, Evaluation, Limits, Run, Stepped, Watch};
+use crate::engine::compiled::{Compiled, CompiledPattern, RouteSource, of_event};
+use crate::engine::counters::Counters;
+use crate::engine::index::Candidate;
+use crate::engine::keys::{Address, Keys, Place};
+use crate::engine::matched::Match;
+use crate::engine::shard::hand::{Hand, KeyAtHand};
+use crate::engine::shard::step::{Standing, Step};
+use crate::engine::slot::{Cell, CellId, RUNS_MAX, SlotId};
+use crate::engine::windowed::{Answers, WindowedEvents};
+use crate::event::{Event, EventTime};
+use crate::pattern::Moment;
+
+/// The lines of all patterns.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub part: Part,
+    pub limits: Limits,
+    /// Whoever watches the runs of all patterns.
+    pub watch: Option<Arc<dyn Watch>>,
+    /// By table.
+    pub keys: Vec<Keys>,
+    pub stepped: Stepped,
+    /// Where runs that lie in slots are stepped.
+    pub lifted: Cell,
+    /// By pattern.
+    pub workspaces: Vec<Workspace>,
+    /// Memory that is used again: the windows that count the event at hand, and what was asked of them.
+    pub counting: Vec<usize>,
+    pub answers: RefCell<Answers>,
+    pub key: Vec<u8>,
+    pub counters: Counters,
+    pub faults: cell::Cell<u64>,
+    /// What every shard evaluates is counted by one; the others count it here.
+    pub faults_elsewhere: cell::Cell<u64>,
+}
+
+/// Which part of the keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub shard: usize,
+    pub shards: usize,
+}
+
+impl Lines {
+    pub(super) fn fits(&self, source: &RouteSource, event: &Event) -> bool {
+        source.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, self.faults_of_all())))
+    }
+
+    /// For what every shard evaluates.
+    pub(super) fn faults_of_all(&self) -> &cell::Cell<u64> {
+        if self.part.counts_for_all() { &self.faults } else { &self.faults_elsewhere }
+    }
+
+    /// The event comes in the line of a key.
+    pub(super) fn step(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, keying: usize, standing: Standing<'_>, matches: &mut Vec<Match>) {
+        let compiled = &all.patterns[candidate.pattern as usize];
+        let table = compiled.table;
+        let now = standing.event.time;
+        let mut known = hand.slot(table, keying, &self.keys[table]);
+        if let Some(slot) = known.filter(|slot| self.keys[table].is_slot_due(*slot, now)) {
+            known = self.expire_slot(table, slot, all, now, matches);
+        }
+        let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
+        let cell = known.and_then(|slot| self.keys[table].slot(slot).cell(candidate.pattern));
+        known = match cell {
+            Some(cell) => self.step_cell(cell, candidate, compiled, key, standing, matches).then_some(known).flatten(),
+            None => self.step_slot(Address { slot: known, hash: *hash, key }, candidate, compiled, standing, matches),
+        };
+        hand.slots[table].slot = known;
+    }
+
+    /// The windows that count the event, and whether it does anything where nothing is held.
+    fn acts(&mut self, candidate: &Candidate, compiled: &CompiledPattern, standing: Standing<'_>) -> (bool, bool) {
+        let plain = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+        let windows = compiled.pattern.windows.as_slice();
+        let counts = compiled.automaton.may_count(candidate.class) && WindowedEvents::any_counts(windows, standing.event, plain, &mut self.counting);
+        (counts, counts || compiled.automaton.may_begin(candidate.class) || self.watch.is_some())
+    }
+
+    /// False if the slot is gone.
+    fn step_cell(
+        &mut self,
+        id: CellId,
+        candidate: &Candidate,
+        compiled: &CompiledPattern,
+        key: &[u8],
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> bool {
+        let (counts, _) = self.acts(candidate, compiled, standing);
+        let (keys, _, mut step) = self.stepping(compiled, candidate.pattern, counts, matches);
+        let cell = keys.cell(id);
+        let mut before = cell.before();
+        if cell.is_due(standing.event.time) {
+            step.expire(cell, key, standing.event.time);
+            cell.forget_if_empty(&mut before, step.counters);
+        }
+        step.take(cell, key, candidate.class, standing);
+        keys.settle_cell(id, before, step.counters)
+    }
+
+    /// The pattern has at most a group there. Returns the slot, if there is one afterwards.
+    fn step_slot(
+        &mut self,
+        address: Address<'_>,
+        candidate: &Candidate,
+        compiled: &CompiledPattern,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> Option<SlotId> {
+        let Candidate { pattern, class } = *candidate;
+        let automaton = &compiled.automaton;
+        let (counts, acts) = self.acts(candidate, compiled, standing);
+        let runs = address.slot.map_or(&[][..], |slot| self.keys[compiled.table].slot(slot).runs_of(pattern));
+        let is_concerned = !runs.is_empty() && self.concerns(runs, compiled, class, standing);
+        if !is_concerned && !acts {
+            return address.slot;
+        }
+        let runs_max = lie_in_slots(compiled, &self.limits);
+        // What begins goes beside the others, unless it may do something to them.
+        let apart = !is_concerned && automaton.begins_quietly().is_some_and(|begun| runs.len() + begun <= runs_max);
+        let (keys, held, mut step) = self.stepping(compiled, pattern, counts, matches);
+        if let Some(slot) = address.slot.filter(|_| !apart) {
+            keys.lift(slot, pattern, automaton, &mut held.pending);
+        }
+        let before = held.before();
+        step.take(held, address.key, class, standing);
+        keys.lay_down(address, pattern, (automaton, runs_max), held, before, step.counters)
+    }
+
+    /// Whether the event can change anything about runs that lie in a slot. What cannot be calculated is counted here only if they are not stepped.
+    fn concerns(&self, runs: &[Run], compiled: &CompiledPattern, class: Class, standing: Standing<'_>) -> bool {
+        let faults = cell::Cell::new(0);
+        let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&faults) };
+        let concerns = self.watch.is_some() || compiled.automaton.concerns(runs, Arrival { event: standing.event, class, moment });
+        if !concerns {
+            self.faults.set(self.faults.get() + faults.get());
+        }
+        concerns
+    }
+
+    fn stepping<'a>(
+        &'a mut self,
+        compiled: &'a CompiledPattern,
+        pattern: u32,
+        counts: bool,
+        matches: &'a mut Vec<Match>,
+    ) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
+        let Self { keys, lifted, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
+        let stepping = compiled.stepping(limits, &mut workspaces[pattern as usize], watch.as_deref());
+        let step = Step { compiled, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
+        (&mut keys[compiled.table], lifted, step)
+    }
+
+    /// Decides the deadlines at or before the instant.
+    pub(super) fn expire(&mut self, table: usize, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {
+        let mut key = std::mem::take(&mut self.key);
+        while let Some(place) = self.keys[table].next_due(instant) {
+            match place {
+                Place::Slot(slot) => {
+                    self.expire_slot(table, slot, compiled, instant, matches);
+                }
+                Place::Cell(id) => {
+                    key.clear();
+                    key.extend_from_slice(self.keys[table].key_of(place));
+                    let pattern = self.keys[table].cell(id).pattern();
+                    let (keys, _, mut step) = self.stepping(&compiled.patterns[pattern as usize], pattern, false, matches);
+                    let cell = keys.cell(id);
+                    let before = cell.before();
+                    step.expire(cell, &key, instant);
+                    keys.settle_cell(id, before, step.counters);
+                }
+            }
+        }
+        self.key = key;
+    }
+
+    /// Decides those of the runs that lie in a slot, pattern by pattern. `None` if the slot is gone.
+    fn expire_slot(&mut self, table: usize, id: SlotId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
+        let Self { keys, watch, counters, .. } = self;
+        let end_silently = |pattern: u32| watch.is_none() && compiled.patterns[pattern as usize].automaton.runs_end_silently();
+        let mut slot = keys[table].drop_due(id, instant, end_silently, counters);
+        let mut from = 0;
+        while let Some(pattern) = slot.and_then(|slot| self.keys[table].slot(slot).next_due(instant, from)) {
+            from = pattern + 1;
+            slot = self.expire_group(id, pattern, &compiled.patterns[pattern as usize], instant, matches);
+        }
+        if let Some(slot) = slot {
+            self.keys[table].arm_slot(slot);
+        }
+        slot
+    }
+
+    fn expire_group(&mut self, id: SlotId, pattern: u32, compiled: &CompiledPattern, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
+        let runs_max = lie_in_slots(compiled, &self.limits);
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.extend_from_slice(self.keys[compiled.table].key_of(Place::Slot(id)));
+        let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
+        keys.lift(id, pattern, &compiled.automaton, &mut held.pending);
+        let before = held.before();
+        step.expire(held, &key, instant);
+        let address = Address { slot: Some(id), hash: 0, key: &key };
+        let slot = keys.lay_down(address, pattern, (&compiled.automaton, runs_max), held, before, step.counters);
+        self.key = key;
+        slot
+    }
+}
+
+/// So many runs of the pattern may lie in the slot of a key.
+pub(super) fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> usize {
+    if !compiled.pattern.windows.is_empty() {
+        return 0;
+    }
+    let most = usize::try_from(compiled.pattern.runs_max.unwrap_or(limits.runs_max)).unwrap_or(usize::MAX);
+    let alone = match compiled.evaluation {
+        Evaluation::Together(_) => limits.runs_alone_max,
+        Evaluation::RunByRun(_) => RUNS_MAX,
+    };
+    most.min(alone)
+}
+
+impl Part {
+    pub(super) fn owns(self, hash: u64) -> bool {
+        self.shards == 1 || hash % self.shards as u64 == self.shard as u64
+    }
+
+    pub(super) fn counts_for_all(self) -> bool {
+        self.shard == 0
+    }
+}

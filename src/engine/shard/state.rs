@@ -1,0 +1,41 @@
+//! What a pattern holds of a key, as the store has it.
+
+use crate::automaton::{Pending, Stepping};
+use crate::engine::compiled::CompiledPattern;
+use crate::engine::keys::Held;
+use crate::engine::windowed::WindowedEvents;
+use crate::event::binary::{Malformed, Reader, write_bytes};
+
+/// The state of a key: its partial matches, and before them the events that windows count, where the pattern asks for windows. `None` where there is nothing.
+pub(super) fn encode_state(compiled: &CompiledPattern, held: Held<'_>) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    match held {
+        Held::Nothing => return None,
+        Held::Runs(runs) => compiled.automaton.encode_runs(runs, &mut value),
+        Held::Cell(cell) => {
+            let windows = &compiled.pattern.windows;
+            if !windows.is_empty() {
+                let mut bytes = Vec::new();
+                cell.windowed.as_deref().unwrap_or(&WindowedEvents::new(windows)).encode(windows, &mut bytes);
+                write_bytes(&bytes, &mut value);
+            }
+            cell.pending.encode(&compiled.automaton, &mut value);
+        }
+    }
+    Some(value)
+}
+
+pub(super) fn decode_state(compiled: &CompiledPattern, mut stepping: Stepping<'_>, value: &[u8]) -> Result<(Pending, Option<WindowedEvents>), Malformed> {
+    let windows = &compiled.pattern.windows;
+    if windows.is_empty() {
+        return Ok((Pending::decode(&mut stepping, value)?, None));
+    }
+    let mut reader = Reader::new(value);
+    let mut of_windows = Reader::new(reader.bytes("events of windows")?);
+    let windowed = WindowedEvents::decode(windows, &mut of_windows)?;
+    if !of_windows.is_at_end() {
+        return Err(of_windows.malformed("end"));
+    }
+    let pending = Pending::decode(&mut stepping, reader.rest())?;
+    Ok((pending, Some(windowed).filter(|windowed| !windowed.is_empty())))
+}

@@ -1,0 +1,75 @@
+//! What an event or time does to what one pattern holds of one key, and the matches that come of it.
+
+use std::cell::{self, RefCell};
+use std::sync::Arc;
+
+use crate::automaton::{Arrival, Class, DecidedKind, Stepped, Stepping};
+use crate::engine::compiled::CompiledPattern;
+use crate::engine::counters::Counters;
+use crate::engine::matched::Match;
+use crate::engine::slot::Cell;
+use crate::engine::windowed::{Answers, AsOf, WindowedEvents};
+use crate::event::{Event, EventTime};
+use crate::pattern::Moment;
+
+/// An event, and the sources, a bit each, as which it stands in a line.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'a> {
+    pub event: &'a Arc<Event>,
+    pub stands_as: u64,
+}
+
+/// What an event or time does to one cell.
+pub(super) struct Step<'a> {
+    pub compiled: &'a CompiledPattern,
+    pub stepping: Stepping<'a>,
+    pub stepped: &'a mut Stepped,
+    /// The windows that count the event at hand.
+    pub counting: &'a [usize],
+    pub answers: &'a RefCell<Answers>,
+    pub counters: &'a mut Counters,
+    pub faults: &'a cell::Cell<u64>,
+    pub matches: &'a mut Vec<Match>,
+}
+
+impl Step<'_> {
+    pub(super) fn take(&mut self, cell: &mut Cell, key: &[u8], class: Class, standing: Standing<'_>) {
+        let Standing { event, stands_as } = standing;
+        let windows = self.compiled.pattern.windows.as_slice();
+        if !self.counting.is_empty() {
+            cell.windowed.get_or_insert_with(|| Box::new(WindowedEvents::new(windows))).take(windows, event, self.counting);
+        }
+        let plain = Moment { stands_as, ..Moment::plain(self.faults) };
+        if windows.is_empty() {
+            cell.pending.advance(&mut self.stepping, Arrival { event, class, moment: plain }, self.stepped);
+        } else {
+            let as_of = AsOf::new(windows, cell.windowed.as_deref(), event.time, self.answers);
+            cell.pending.advance(&mut self.stepping, Arrival { event, class, moment: Moment { windows: &as_of, ..plain } }, self.stepped);
+        }
+        self.deliver(cell, key, Some(event));
+    }
+
+    pub(super) fn expire(&mut self, cell: &mut Cell, key: &[u8], instant: EventTime) {
+        cell.pending.expire(&mut self.stepping, instant, self.stepped);
+        self.deliver(cell, key, None);
+        if let Some(windowed) = &mut cell.windowed {
+            windowed.expire(instant);
+        }
+    }
+
+    fn deliver(&mut self, cell: &Cell, key: &[u8], event: Option<&Event>) {
+        if self.stepped.decided.is_empty() {
+            return;
+        }
+        let key: Arc<[u8]> = key.into();
+        for decided in self.stepped.decided.drain(..) {
+            match decided.kind {
+                DecidedKind::Match => self.counters.matches += 1,
+                DecidedKind::Timeout => self.counters.timeouts += 1,
+            }
+            let as_of = AsOf::new(&self.compiled.pattern.windows, cell.windowed.as_deref(), decided.at, self.answers);
+            let moment = Moment { windows: &as_of, ..Moment::plain(self.faults) };
+            self.matches.push(self.compiled.delivery.deliver(&self.compiled.pattern, &key, decided, event, moment));
+        }
+    }
+}
