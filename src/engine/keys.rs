@@ -164,9 +164,7 @@ impl Keys {
             counters.live_keys += 1;
         }
         let number = CellId(self.cells.add(cell));
-        let cells = &mut self.slots.at_mut(id.0).cells;
-        let after = cells.partition_point(|(of, _)| *of < pattern);
-        cells.insert(after, (pattern, number));
+        self.slots.at_mut(id.0).add_cell(pattern, number);
         self.note_change(Place::Cell(number));
         self.arm_cell(number);
     }
@@ -411,7 +409,7 @@ impl Keys {
     }
 
     fn make(&mut self, hash: u64, key: &[u8]) -> SlotId {
-        let id = self.slots.add(Slot { key: SmallVec::from_slice(key), ..Slot::default() });
+        let id = self.slots.add(Slot::of(key));
         let Self { found, slots, .. } = self;
         found.insert(hash, id, |number| key_hash(&slots.at(number).key));
         SlotId(id)
@@ -426,9 +424,7 @@ impl Keys {
     fn remove_cell(&mut self, id: CellId, counters: &mut Counters) -> bool {
         counters.live_keys -= 1;
         let Cell { slot, pattern, .. } = self.cells.remove(id.0);
-        let cells = &mut self.slots.at_mut(slot.0).cells;
-        let place = cells.binary_search_by_key(&pattern, |(of, _)| *of).unwrap_or_else(|_| panic!("a cell is removed once"));
-        cells.remove(place);
+        self.slots.at_mut(slot.0).remove_cell(pattern);
         let is_vacant = self.slot(slot).is_vacant();
         if is_vacant {
             self.remove_slot(slot);

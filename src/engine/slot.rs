@@ -29,8 +29,9 @@ pub(super) struct Slot {
     pub key: SmallVec<[u8; 16]>,
     pub groups: SmallVec<[Group; 2]>,
     pub runs: SmallVec<[Run; 1]>,
-    /// By pattern.
-    pub cells: SmallVec<[(u32, CellId); 1]>,
+    /// By pattern; `None`: there is none.
+    #[expect(clippy::box_collection, reason = "most slots have none, and are smaller so")]
+    cells: Option<Box<Vec<(u32, CellId)>>>,
     /// Its least timer; the end of time: none.
     pub timer: EventTime,
     /// Among the changes: one of the groups is.
@@ -84,8 +85,8 @@ pub(super) struct Before {
 /// Vacant.
 impl Default for Slot {
     fn default() -> Self {
-        let (key, groups, runs, cells) = (SmallVec::new(), SmallVec::new(), SmallVec::new(), SmallVec::new());
-        Self { key, groups, runs, cells, timer: EventTime::END, is_changed: false }
+        let (key, groups, runs) = (SmallVec::new(), SmallVec::new(), SmallVec::new());
+        Self { key, groups, runs, cells: None, timer: EventTime::END, is_changed: false }
     }
 }
 
@@ -97,8 +98,12 @@ impl Default for Cell {
 }
 
 impl Slot {
+    pub(super) fn of(key: &[u8]) -> Self {
+        Self { key: SmallVec::from_slice(key), ..Self::default() }
+    }
+
     pub(super) fn is_vacant(&self) -> bool {
-        self.groups.is_empty() && self.cells.is_empty()
+        self.groups.is_empty() && self.cells.is_none()
     }
 
     /// The place of the pattern's group, or where it would stand, and the places of its runs.
@@ -124,8 +129,26 @@ impl Slot {
     }
 
     pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {
-        let place = self.cells.binary_search_by_key(&pattern, |(of, _)| *of).ok()?;
-        Some(self.cells[place].1)
+        let cells = self.cells.as_ref()?;
+        let place = cells.binary_search_by_key(&pattern, |(of, _)| *of).ok()?;
+        Some(cells[place].1)
+    }
+
+    /// Of a pattern that has no cell here.
+    pub(super) fn add_cell(&mut self, pattern: u32, id: CellId) {
+        let cells = self.cells.get_or_insert_default();
+        let after = cells.partition_point(|(of, _)| *of < pattern);
+        cells.insert(after, (pattern, id));
+    }
+
+    /// Of a pattern that has a cell here.
+    pub(super) fn remove_cell(&mut self, pattern: u32) {
+        let cells = self.cells.as_mut().expect("a cell is in its slot");
+        let place = cells.binary_search_by_key(&pattern, |(of, _)| *of).expect("a cell is removed once");
+        cells.remove(place);
+        if cells.is_empty() {
+            self.cells = None;
+        }
     }
 
     /// When time next decides or removes some of its runs.
