@@ -22,10 +22,16 @@ pub struct Compiled {
     pub(super) patterns: Vec<CompiledPattern>,
     /// By stream.
     pub(super) streams: Vec<StreamRoutes>,
-    /// How many tables of keys there are.
-    pub(super) tables: usize,
+    pub(super) tables: Vec<Table>,
     /// By version: the place in `patterns`.
     versions: BTreeMap<u128, usize>,
+}
+
+/// A table of keys.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Of none of its patterns anything comes out when time runs out.
+    pub ends_silently: bool,
 }
 
 #[derive(Debug)]
@@ -102,8 +108,10 @@ impl Compiled {
                 stream.places[route.pattern] = Some(place);
             }
         }
+        let ends_silently = |table: usize| patterns.iter().filter(|compiled| compiled.table == table).all(|compiled| compiled.automaton.runs_end_silently());
+        let tables = (0..tables.len()).map(|table| Table { ends_silently: ends_silently(table) }).collect();
         let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
-        Self { patterns, streams, tables: tables.len(), versions }
+        Self { patterns, streams, tables, versions }
     }
 
     /// The place of the pattern with this version.

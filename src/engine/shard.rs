@@ -27,6 +27,9 @@ use crate::engine::slot::Cell;
 use crate::engine::snapshot::{Change, DamagedState, Restored, entry_key, split_entry_key};
 use crate::event::EventTime;
 
+/// So many keys may run out of time in one call, where nothing comes out for them: some 30 ms.
+pub(super) const EXPIRED_MAX: usize = 1 << 16;
+
 #[derive(Debug)]
 pub struct Shard {
     compiled: Arc<Compiled>,
@@ -47,7 +50,7 @@ impl Shard {
                 part,
                 limits,
                 watch: None,
-                keys: (0..compiled.tables).map(|_| Keys::default()).collect(),
+                keys: compiled.tables.iter().map(|_| Keys::default()).collect(),
                 stepped: Stepped::default(),
                 lifted: Cell::default(),
                 workspaces: compiled.patterns.iter().map(|_| Workspace::default()).collect(),
@@ -58,14 +61,15 @@ impl Shard {
                 faults: cell::Cell::new(0),
                 faults_elsewhere: cell::Cell::new(0),
             },
-            hand: Hand { keys: vec![KeyAtHand::default(); keyings], slots: vec![FoundSlot::default(); compiled.tables], ..Hand::default() },
+            hand: Hand { keys: vec![KeyAtHand::default(); keyings], slots: vec![FoundSlot::default(); compiled.tables.len()], ..Hand::default() },
             compiled,
             watermark: EventTime::BEGINNING,
         }
     }
 
     /// Steps the events, which stand in line order and after the watermark of the call before, then decides everything up to `watermark`. What comes
-    /// out is added to `matches`, in the order of the output.
+    /// out is added to `matches`, in the order of the output. Partial matches of which nothing comes out when their time is up may stay in memory until one of the next calls, so
+    /// that time that jumps makes no call long.
     pub fn apply(&mut self, events: &[Wanted], watermark: EventTime, matches: &mut Vec<Match>) {
         let before = matches.len();
         for wanted in events {
@@ -75,7 +79,7 @@ impl Shard {
         }
         self.watermark = watermark;
         for table in 0..self.lines.keys.len() {
-            self.lines.expire(table, &self.compiled, watermark, matches);
+            self.lines.expire(table, &self.compiled, watermark, events.len(), matches);
         }
         if watermark == EventTime::END {
             self.lines.keys.iter_mut().for_each(|keys| keys.end(&mut self.lines.counters));

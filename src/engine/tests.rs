@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::{Counters, Effect, Engine, EngineOptions, Input, Match, MatchField, Positions, Shard};
 use crate::event::{Event, EventTime, Value};
 use crate::language::{Source, compile};
@@ -88,6 +89,34 @@ fn changes_that_nobody_takes_are_no_more_than_the_keys_there_are() {
     }
     let noted: usize = engine.shards.iter().map(Shard::changes_noted).sum();
     assert!(engine.counters().live_keys < 10 && noted <= 1024, "{noted} changes");
+}
+
+/// A jump of time lets go of so many keys in one call, and of the others in the next; none of them takes an event any more.
+#[test]
+fn what_a_jump_of_time_leaves_over_is_over() {
+    let program = program("pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 2s }");
+    let mut engine = Engine::new(&program, EngineOptions::default());
+    let mut effects = Vec::new();
+    let keys = u64::try_from(EXPIRED_MAX).expect("small") + 10_000;
+    let mut offset = 0;
+    let mut apply = |transfers: &[(String, i64, i64)]| {
+        let arrive = |(from, v, seconds): &(String, i64, i64)| {
+            let event = event(&program, offset, (from, "", *v, *seconds));
+            offset += 1;
+            Input::Arrive { event, position: offset - 1, next_position: offset }
+        };
+        engine.apply_batch(transfers.iter().map(arrive), &mut effects);
+        assert!(effects.is_empty());
+        engine.counters().live_keys
+    };
+    let account = |number: u64| format!("account {number}");
+    let starts: Vec<_> = (0..keys).map(|number| (account(number), 1, 0)).collect();
+    apply(&starts);
+    let x = |v: i64, seconds: i64| ("x".to_owned(), v, seconds);
+    assert_eq!(apply(&[x(3, 1)]), keys, "all live");
+    assert_eq!(apply(&[x(1, 3_600)]), 10_000, "some are over, and still there");
+    let over = (0..keys).map(|number| (account(number), 2, 3_601)).chain([x(1, 3_602)]);
+    assert_eq!(apply(&over.collect::<Vec<_>>()), 1, "only x");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::engine::counters::Counters;
 use crate::engine::index::Candidate;
 use crate::engine::keys::{Address, Keys, Place};
 use crate::engine::matched::Match;
+use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::shard::hand::{Hand, KeyAtHand};
 use crate::engine::shard::step::{Standing, Step};
 use crate::engine::slot::{Cell, CellId, RUNS_MAX, SlotId};
@@ -159,10 +160,16 @@ impl Lines {
         (&mut keys[compiled.table], lifted, step)
     }
 
-    /// Decides the deadlines at or before the instant.
-    pub(super) fn expire(&mut self, table: usize, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {
+    /// Decides the deadlines at or before the instant. `events`: how many have been stepped since the last time.
+    pub(super) fn expire(&mut self, table: usize, compiled: &Compiled, instant: EventTime, events: usize, matches: &mut Vec<Match>) {
         let mut key = std::mem::take(&mut self.key);
-        while let Some(place) = self.keys[table].next_due(instant) {
+        let is_bounded = compiled.tables[table].ends_silently && self.watch.is_none() && instant < EventTime::END;
+        // Each event begins few: what was left is caught up with.
+        let mut left = if is_bounded { EXPIRED_MAX.max(2 * events) } else { usize::MAX };
+        while left > 0
+            && let Some(place) = self.keys[table].next_due(instant)
+        {
+            left -= 1;
             match place {
                 Place::Slot(slot) => {
                     self.expire_slot(table, slot, compiled, instant, matches);
