@@ -34,6 +34,10 @@ impl Group {
         Self { topics, changes: Mutex::default(), closing: AtomicBool::new(false), cooperative: AtomicBool::new(true) }
     }
 
+    pub(super) fn has_no_change(&self) -> bool {
+        self.changes().is_empty()
+    }
+
     pub(super) fn next_change(&self) -> Option<GroupChange> {
         self.changes().pop_front()
     }

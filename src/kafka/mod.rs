@@ -14,10 +14,10 @@
 //! | `produce` | a record handed to a producer's client |
 //! | `writer` | [`TopicWriter`]: transactions of an operator's command |
 //! | `failure` | which error leaves what behind |
-//! | `ffi` | the calls that the binding lacks; the only unsafe code |
+//! | `ffi` | the calls that the binding lacks, and records many at a time; the only unsafe code |
 //!
-//! Never used, for the reasons that `settings` and the measurements behind it give: `flush` before a commit (it polls 100 ms at a time), partition
-//! queues (they stall), subscriptions to more than one topic (the assignors tear tasks apart).
+//! Never used, for the reasons that `settings` and the measurements behind it give: `flush` before a commit (it polls 100 ms at a time), the binding's
+//! partition queues (they stall), subscriptions to more than one topic (the assignors tear tasks apart).
 
 mod admin;
 mod bystander;

@@ -98,23 +98,15 @@ impl<M: Message> AnyMessage for M {
     }
 
     fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch) {
-        let (record, original) = record(self, record_bytes_max);
-        batch.push_original(record, original);
+        let original = Original { key: self.key(), value: self.payload() };
+        let timestamp = self.timestamp().to_millis().and_then(EventTime::from_millis);
+        batch.push_original(record(self.offset().cast_unsigned(), timestamp, original.value, record_bytes_max), original);
     }
 }
 
-/// A message as a record, cut off where it is longer than the bound.
-pub(super) fn record<M: Message>(message: &M, record_bytes_max: usize) -> (Record<'_>, Original<'_>) {
-    let original = Original { key: message.key(), value: message.payload() };
-    let whole = original.value.unwrap_or_default();
-    let offset = message.offset().cast_unsigned();
-    let record = Record {
-        offset,
-        position: offset,
-        next_position: offset + 1,
-        timestamp: message.timestamp().to_millis().and_then(EventTime::from_millis),
-        bytes: &whole[..whole.len().min(record_bytes_max)],
-        full_bytes: whole.len() as u64,
-    };
-    (record, original)
+/// A record of Kafka, cut off where it is longer than the bound.
+pub(super) fn record(offset: u64, timestamp: Option<EventTime>, value: Option<&[u8]>, record_bytes_max: usize) -> Record<'_> {
+    let whole = value.unwrap_or_default();
+    let bytes = &whole[..whole.len().min(record_bytes_max)];
+    Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes: whole.len() as u64 }
 }

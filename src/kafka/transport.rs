@@ -6,19 +6,25 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Message};
+use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::produce::produce;
 use crate::kafka::survey::Topics;
 use crate::kafka::{Identity, Link, failure, ffi, reader};
 use crate::ports::{Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
 
-/// Records and bytes that one call of `poll` takes at most, so that the group is heard often enough.
+/// Records and bytes that one call of `poll` takes, about, so that the group is heard often enough; and records that are taken at once.
 const POLL_RECORDS_MAX: usize = 5_000;
 const POLL_BYTES_MAX: usize = 8 << 20;
+const TAKEN_RECORDS_MAX: usize = 500;
+
+/// While records go out, how long to wait before the answers are looked at again. The client's own wait is no use: it looks without pause through its last millisecond,
+/// and goes on waiting after an answer has come.
+const DRAIN_INTERVAL: Duration = Duration::from_micros(500);
 
 /// How long the start of the producer may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,7 +37,7 @@ pub struct Member {
     link: Link,
     identity: Identity,
     topics: Topics,
-    consumer: GroupConsumer,
+    consumer: BatchConsumer<Group>,
     producer: BaseProducer<Deliveries>,
     /// Counts transactions, so that late answers to an earlier one are told apart.
     transaction: usize,
@@ -97,7 +103,7 @@ impl Member {
             link: link.clone(),
             identity,
             topics: topics.clone(),
-            consumer,
+            consumer: BatchConsumer::new(consumer),
             producer,
             transaction: 0,
             started: BTreeSet::new(),
@@ -105,14 +111,46 @@ impl Member {
         })
     }
 
-    fn take(&self, message: &BorrowedMessage<'_>, fetched: &mut Fetched) {
-        let (Some(stream), Ok(partition)) = (self.topics.stream(message.topic()), u32::try_from(message.partition())) else { return };
-        let input = InputPartition { stream, partition };
-        if !self.started.contains(&input) {
-            return;
+    /// What concerns the group or the whole client; waits for it.
+    fn poll_news(&mut self, wait: Duration) -> Result<Option<GroupChange>, TransportError> {
+        // A record that comes here was fetched before its partition was started: from a place that nobody has asked for.
+        if self.consumer.context().has_no_change()
+            && let Some(Err(error)) = self.consumer.poll(wait)
+        {
+            self.judge(&error)?;
         }
-        let (record, original) = reader::record(message, self.link.record_bytes_max);
-        fetched.push(input, record, original, ffi::leader_epoch(message));
+        let change = self.consumer.context().next_change();
+        Ok(change.map(|change| self.note(change)))
+    }
+
+    fn judge(&self, error: &KafkaError) -> Result<(), TransportError> {
+        match failure::of_poll(error) {
+            Some(error) if self.waiting.is_empty() => Err(error),
+            // It may be of a partition that is not started yet, and was not paused quickly enough.
+            _ => {
+                tracing::warn!(%error, "reading from Kafka");
+                Ok(())
+            }
+        }
+    }
+
+    /// Records of one partition.
+    fn add(&self, run: &[Taken<'_>], fetched: &mut Fetched) -> Result<(), TransportError> {
+        let input = match (self.topics.stream(run[0].topic()), u32::try_from(run[0].partition())) {
+            (Some(stream), Ok(partition)) => Some(InputPartition { stream, partition }),
+            _ => None,
+        };
+        let mut batch = input.filter(|input| self.started.contains(input)).map(|input| fetched.batch_of(input));
+        for taken in run {
+            if let Some(error) = taken.error() {
+                self.judge(&error)?;
+            } else if let Some(batch) = &mut batch {
+                let original = taken.original();
+                batch.push_original(reader::record(taken.offset(), taken.timestamp(), original.value, self.link.record_bytes_max), original);
+                batch.leader_epoch = taken.leader_epoch();
+            }
+        }
+        Ok(())
     }
 
     fn list(&self, partitions: impl IntoIterator<Item = (InputPartition, Offset)>) -> KafkaResult<TopicPartitionList> {
@@ -165,7 +203,10 @@ impl Member {
             if Instant::now() > deadline {
                 return false;
             }
-            self.producer.poll(Duration::from_millis(1));
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() > 0 {
+                std::thread::sleep(DRAIN_INTERVAL);
+            }
         }
         true
     }
@@ -174,30 +215,19 @@ impl Member {
 impl Transport for Member {
     fn poll(&mut self, wait: Duration, fetched: &mut Fetched) -> Result<Option<GroupChange>, TransportError> {
         self.producer.poll(Duration::ZERO);
+        // While nothing is read, only news can come.
+        let (news_wait, mut wait) = if self.started.is_empty() { (wait, Duration::ZERO) } else { (Duration::ZERO, wait) };
+        if let Some(change) = self.poll_news(news_wait)? {
+            return Ok(Some(change));
+        }
         let (records_max, bytes_max) = (fetched.records() + POLL_RECORDS_MAX, fetched.bytes() + POLL_BYTES_MAX);
-        let mut wait = wait;
-        let mut records = fetched.records();
         loop {
-            if let Some(change) = self.consumer.context().next_change() {
-                return Ok(Some(self.note(change)));
-            }
-            match self.consumer.poll(wait) {
-                Some(Ok(message)) => self.take(&message, fetched),
-                Some(Err(error)) => match failure::of_poll(&error) {
-                    Some(error) if self.waiting.is_empty() => return Err(error),
-                    // It may be of a partition that is not started yet, and was not paused quickly enough.
-                    _ => tracing::warn!(%error, "reading from Kafka"),
-                },
-                None => {
-                    let change = self.consumer.context().next_change();
-                    return Ok(change.map(|change| self.note(change)));
-                }
-            }
-            wait = Duration::ZERO;
-            records += 1;
-            if records >= records_max || fetched.bytes() >= bytes_max {
+            let taken = self.consumer.take(wait, TAKEN_RECORDS_MAX);
+            taken.chunk_by(Taken::is_beside).try_for_each(|run| self.add(run, fetched))?;
+            if taken.len() < TAKEN_RECORDS_MAX || fetched.records() >= records_max || fetched.bytes() >= bytes_max {
                 return Ok(None);
             }
+            wait = Duration::ZERO;
         }
     }
 
@@ -205,7 +235,8 @@ impl Transport for Member {
         if from.is_empty() {
             return Ok(());
         }
-        self.seek(from).map_err(|error| failure::of_call("cannot read from the stored place", &error))?;
+        let collected = from.iter().try_for_each(|(input, _)| self.consumer.collect(self.topics.name(input.stream), partition(input.partition)));
+        collected.and_then(|()| self.seek(from)).map_err(|error| failure::of_call("cannot read from the stored place", &error))?;
         self.started.extend(from.iter().map(|&(input, _)| input));
         self.waiting.retain(|task| from.iter().all(|(input, _)| input.partition != *task));
         let inputs: Vec<_> = from.iter().map(|&(input, _)| input).collect();

@@ -162,15 +162,19 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Cost: a search among the partitions, few.
-    pub fn push(&mut self, partition: InputPartition, record: Record<'_>, original: Original<'_>, leader_epoch: Option<u32>) {
-        let batch = match self.batches.iter_mut().position(|batch| batch.stream == partition.stream && batch.partition == partition.partition) {
+    /// Where records of this partition are added. Cost: a search among the partitions, few.
+    pub fn batch_of(&mut self, partition: InputPartition) -> &mut RecordBatch {
+        match self.batches.iter().position(|batch| batch.stream == partition.stream && batch.partition == partition.partition) {
             Some(place) => &mut self.batches[place],
             None => {
                 self.batches.push(RecordBatch::new(partition.stream, partition.partition));
                 self.batches.last_mut().expect("pushed above")
             }
-        };
+        }
+    }
+
+    pub fn push(&mut self, partition: InputPartition, record: Record<'_>, original: Original<'_>, leader_epoch: Option<u32>) {
+        let batch = self.batch_of(partition);
         batch.push_original(record, original);
         batch.leader_epoch = leader_epoch;
     }

@@ -1,4 +1,4 @@
-//! The calls that the binding does not offer.
+//! The calls that the binding does not offer, and those that it offers at too high a price (`batches`).
 
 #![expect(
     unsafe_code,
@@ -11,7 +11,10 @@ use std::io::Write;
 
 use rdkafka::bindings;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::message::BorrowedMessage;
+
+mod batches;
+
+pub(super) use batches::{BatchConsumer, Taken};
 
 /// The member's generation; below 0 where it has not joined, and then brokers check nothing of the offsets that it sends.
 pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 {
@@ -26,13 +29,6 @@ pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 
         bindings::rd_kafka_consumer_group_metadata_destroy(metadata);
         generation
     }
-}
-
-/// Which leader of its partition a record was fetched from; `None` where the broker does not tell.
-pub(super) fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<u32> {
-    // SAFETY: the message's pointer is valid as long as the message is borrowed, and the call only reads.
-    let epoch = unsafe { bindings::rd_kafka_message_leader_epoch(message.ptr()) };
-    u32::try_from(epoch).ok()
 }
 
 /// The end of a partition as of the last fetch; `None`: nothing was fetched yet.
