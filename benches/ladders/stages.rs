@@ -46,13 +46,13 @@ fn decode(plan: &Plan, table: &mut Table<'_>) {
         let compiled = compile(&[Source { path: "stream.motif".to_owned(), text }]);
         assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
         let schema = &compiled.program.schema;
-        let decoder = Decoder::new(schema, schema.find(stream).expect("declared"), DecodeOptions::default());
-        let spread = Spread::of((0..plan.runs).map(|_| per_record(&decoder, line, sized(plan, EVENTS))));
+        let mut decoder = Decoder::new(schema, schema.find(stream).expect("declared"), DecodeOptions::default());
+        let spread = Spread::of((0..plan.runs).map(|_| per_record(&mut decoder, line, sized(plan, EVENTS))));
         table.add(Row::new(name, spread).beside(format!("{} MB per second", shown(line.len() as f64 / spread.median * 1e3))));
     }
 }
 
-fn per_record(decoder: &Decoder, line: &str, records: u64) -> f64 {
+fn per_record(decoder: &mut Decoder, line: &str, records: u64) -> f64 {
     let (spent_ns, streams) = timed(|| {
         let mut streams = 0_u64;
         for offset in 0..records {

@@ -8,9 +8,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::codec::json::{self, Members, NotJson};
 use crate::codec::scalar::{self, TimeUnit, Unfit};
 use crate::codec::scan::{Scanner, Token};
+use crate::codec::shape::{FieldPlace, Shape};
 use crate::codec::{Rejection, RejectionCode, quick};
 use crate::event::{Event, EventTime, Field, Schema, StreamId, Type, Value};
 use crate::ports::Record;
@@ -30,19 +33,19 @@ pub struct Decoder {
     schema: Arc<Schema>,
     stream: StreamId,
     options: DecodeOptions,
-    /// No name of a field has to be written with escapes.
-    has_plain_names: bool,
+    /// Of the records so far.
+    shape: Shape,
 }
 
 impl Decoder {
     pub fn new(schema: &Arc<Schema>, stream: StreamId, options: DecodeOptions) -> Self {
-        Self { schema: schema.clone(), stream, options, has_plain_names: have_plain_names(&schema.stream(stream).fields) }
+        Self { schema: schema.clone(), stream, options, shape: Shape::default() }
     }
 
     /// # Errors
     ///
     /// The record holds no event of the stream.
-    pub fn decode(&self, record: &Record<'_>, partition: u32) -> Result<Event, Rejection> {
+    pub fn decode(&mut self, record: &Record<'_>, partition: u32) -> Result<Event, Rejection> {
         let mut event = Event::empty();
         self.decode_into(record, partition, &mut event)?;
         Ok(event)
@@ -54,7 +57,7 @@ impl Decoder {
     /// # Errors
     ///
     /// The record holds no event of the stream; what is in `event` then has no meaning.
-    pub fn decode_into(&self, record: &Record<'_>, partition: u32, event: &mut Event) -> Result<(), Rejection> {
+    pub fn decode_into(&mut self, record: &Record<'_>, partition: u32, event: &mut Event) -> Result<(), Rejection> {
         if record.is_cut_off() {
             let reason = format!("the record is {} bytes long, more than `record_bytes_max` allows", record.full_bytes);
             return Err(Rejection { code: RejectionCode::TooLong, reason });
@@ -67,8 +70,12 @@ impl Decoder {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(no_object(text));
         }
+        let mut shape = std::mem::take(&mut self.shape);
+        shape.rewind();
         let declared = self.schema.stream(self.stream);
-        match self.fields(text, &declared.fields, &mut event.fields) {
+        let read = self.fields(text, &declared.fields, Some(&mut shape), &mut event.fields);
+        self.shape = shape;
+        match read {
             Ok(()) => {}
             Err(Fault { code: RejectionCode::NotJson, .. }) => return Err(not_json(text)),
             Err(fault) => return Err(fault.rejection()),
@@ -82,21 +89,14 @@ impl Decoder {
     }
 
     /// The members of an object, as declared.
-    fn fields(&self, text: &str, fields: &[Field], values: &mut Box<[Value]>) -> Result<(), Fault> {
-        if values.len() == fields.len() {
-            values.iter_mut().for_each(|value| *value = Value::Null);
-        } else {
+    fn fields(&self, text: &str, fields: &[Field], shape: Option<&mut Shape>, values: &mut Box<[Value]>) -> Result<(), Fault> {
+        if values.len() != fields.len() {
             *values = std::iter::repeat_with(Value::default).take(fields.len()).collect();
         }
-        let mut taken = Taken { decoder: self, fields, values, faults: Vec::new(), guess: 0 };
-        json::for_each_member(text, &mut taken).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
-        let Taken { values, mut faults, .. } = taken;
-        for (place, (field, value)) in fields.iter().zip(values).enumerate() {
-            if value.is_null() && !field.nullable && !faults.iter().any(|(of, _)| *of == place) {
-                faults.push((place, Fault::new(RejectionCode::MissingField, " is missing").within(&field.name)));
-            }
-        }
-        match faults.into_iter().min_by_key(|(place, _)| *place) {
+        let mut taken = Taken { decoder: self, fields, values, seen: SmallVec::from_elem(0, fields.len().div_ceil(64)), faults: Vec::new() };
+        json::for_each_member(text, shape, &mut taken).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
+        taken.complete();
+        match taken.faults.into_iter().min_by_key(|(place, _)| *place) {
             Some((_, fault)) => Err(fault),
             None => Ok(()),
         }
@@ -146,7 +146,7 @@ impl Decoder {
             Type::List(element) if text.starts_with('[') => self.list(text, element),
             Type::Record(fields) if text.starts_with('{') => {
                 let mut values = Box::default();
-                self.fields(text, fields, &mut values)?;
+                self.fields(text, fields, None, &mut values)?;
                 Ok(Value::Record(values.into()))
             }
             Type::List(_) | Type::Record(_) => Err(unfit(Unfit::Other)),
@@ -197,33 +197,45 @@ impl Decoder {
 struct Taken<'a> {
     decoder: &'a Decoder,
     fields: &'a [Field],
+    /// Those that were not seen are left from whatever was read before.
     values: &'a mut [Value],
+    /// A bit for each field.
+    seen: SmallVec<[u64; 1]>,
     /// By place.
     faults: Vec<(usize, Fault)>,
-    /// Records mostly have their fields in one order: after a field, the next one declared is the best guess.
-    guess: usize,
+}
+
+impl Taken<'_> {
+    /// The fields that were not seen are null, or missing.
+    fn complete(&mut self) {
+        for (word, seen) in self.seen.iter().enumerate() {
+            let places = word * 64..self.fields.len().min(word * 64 + 64);
+            let mut unseen = !seen & u64::MAX >> (64 - places.len());
+            while unseen != 0 {
+                let place = places.start + unseen.trailing_zeros() as usize;
+                unseen &= unseen - 1;
+                self.values[place] = Value::Null;
+                if !self.fields[place].nullable {
+                    self.faults.push((place, Fault::new(RejectionCode::MissingField, " is missing").within(&self.fields[place].name)));
+                }
+            }
+        }
+    }
 }
 
 impl Members for Taken<'_> {
-    fn guess(&self) -> Option<(usize, &str)> {
-        let field = self.fields.get(self.guess).filter(|_| self.decoder.has_plain_names)?;
-        Some((self.guess, &field.name))
+    fn find(&self, name: &str) -> FieldPlace {
+        self.fields.iter().position(|field| field.name == name)
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
-        let (before, from_guess) = self.fields.split_at(self.guess);
-        let found = from_guess.iter().position(|field| field.name == name).map(|place| self.guess + place);
-        found.or_else(|| before.iter().position(|field| field.name == name))
-    }
-
+    #[inline]
     fn take(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<(), NotJson> {
         let field = &self.fields[place];
-        self.guess = place + 1;
+        self.seen[place / 64] |= 1 << (place % 64);
         if !self.faults.is_empty() {
             self.faults.retain(|(of, _)| *of != place);
         }
-        if let Some(bytes) = quick::read(scanner.rest(), &field.r#type, &mut self.values[place]) {
-            scanner.pass(bytes);
+        if quick::read(scanner, &field.r#type, self.decoder.options.timestamp_unit, &mut self.values[place]) {
             return Ok(());
         }
         self.values[place] = self.decoder.field(scanner.value()?, field).unwrap_or_else(|fault| {
@@ -231,18 +243,6 @@ impl Members for Taken<'_> {
             Value::Null
         });
         Ok(())
-    }
-}
-
-fn have_plain_names(fields: &[Field]) -> bool {
-    fields.iter().all(|field| json::is_plain(&field.name) && is_of_plain_names(&field.r#type))
-}
-
-fn is_of_plain_names(r#type: &Type) -> bool {
-    match r#type {
-        Type::Record(fields) => have_plain_names(fields),
-        Type::List(element) => is_of_plain_names(element),
-        _ => true,
     }
 }
 

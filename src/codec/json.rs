@@ -6,7 +6,8 @@
 
 use serde::de::IgnoredAny;
 
-use crate::codec::scan::{Scanner, Token, plain_length};
+use crate::codec::scan::{Scanner, Token};
+use crate::codec::shape::{FieldPlace, Shape};
 
 /// The text is not JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,32 +15,24 @@ pub(super) struct NotJson;
 
 /// Where members are wanted.
 pub(super) trait Members {
-    /// The name that is likely to come next, and its place. It must be one that is written without escapes, see [`is_plain`].
-    fn guess(&self) -> Option<(usize, &str)>;
-    /// The place of a name that was not guessed.
-    fn find(&self, name: &str) -> Option<usize>;
-    /// Passes over the member's value.
+    fn find(&self, name: &str) -> FieldPlace;
+    /// Passes over the member's value, which comes next.
     fn take(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<(), NotJson>;
 }
 
-/// Whether a name stands in JSON as it is.
-pub(super) fn is_plain(name: &str) -> bool {
-    plain_length(name.as_bytes()) == name.len()
-}
-
-/// Gives each member that is wanted. Nothing but white space may follow the object.
-pub(super) fn for_each_member(text: &str, members: &mut impl Members) -> Result<(), NotJson> {
+/// Gives each member that is wanted. Nothing but white space may follow the object. `shape`: what such objects have looked like before.
+pub(super) fn for_each_member(text: &str, mut shape: Option<&mut Shape>, members: &mut impl Members) -> Result<(), NotJson> {
     let mut scanner = Scanner::new(text);
     if !scanner.take(b'{') {
         return Err(NotJson);
     }
     if !scanner.take(b'}') {
         loop {
-            let place = place_of_next(&mut scanner, members)?;
-            if !scanner.take(b':') {
-                return Err(NotJson);
-            }
-            match place {
+            let place = match &mut shape {
+                Some(shape) => shape.pass_label(&mut scanner, |name| members.find(name)),
+                None => pass_label(&mut scanner, |name| members.find(name)),
+            };
+            match place? {
                 Some(place) => members.take(place, &mut scanner)?,
                 None => drop(scanner.value()?),
             }
@@ -54,20 +47,21 @@ pub(super) fn for_each_member(text: &str, members: &mut impl Members) -> Result<
     if scanner.is_at_end() { Ok(()) } else { Err(NotJson) }
 }
 
-/// Passes over the name that comes next.
-fn place_of_next(scanner: &mut Scanner<'_>, members: &impl Members) -> Result<Option<usize>, NotJson> {
-    if let Some((place, name)) = members.guess()
-        && scanner.take_name(name)
-    {
-        return Ok(Some(place));
-    }
+/// Passes over a member's name, the colon and the white space around them.
+pub(super) fn pass_label(scanner: &mut Scanner<'_>, find: impl Fn(&str) -> FieldPlace) -> Result<FieldPlace, NotJson> {
     let name = scanner.string()?;
-    if name.has_escapes {
+    let place = if name.has_escapes {
         // Half of a surrogate pair is no name.
         let name: String = serde_json::from_str(name.text).map_err(|_| NotJson)?;
-        return Ok(members.find(&name));
+        find(&name)
+    } else {
+        find(&name.text[1..name.text.len() - 1])
+    };
+    if !scanner.take(b':') {
+        return Err(NotJson);
     }
-    Ok(members.find(&name.text[1..name.text.len() - 1]))
+    scanner.pass_space();
+    Ok(place)
 }
 
 /// Calls `take` with each element of an array.
@@ -123,32 +117,24 @@ mod tests {
 
     /// Members as they come: the place of the name, and the text of the value.
     #[derive(Default)]
-    struct Seen {
-        guess: usize,
-        members: Vec<(usize, String)>,
-    }
+    struct Seen(Vec<(usize, String)>);
 
     impl Members for Seen {
-        fn guess(&self) -> Option<(usize, &str)> {
-            Some((self.guess, NAMES.get(self.guess).filter(|name| is_plain(name))?))
-        }
-
         fn find(&self, name: &str) -> Option<usize> {
             NAMES.iter().position(|known| *known == name)
         }
 
         fn take(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<(), NotJson> {
-            self.guess = place + 1;
             let value = scanner.value()?;
             assert_eq!(value.has_escapes, value.text.starts_with('"') && value.text.contains('\\'), "{}", value.text);
-            self.members.push((place, value.text.to_owned()));
+            self.0.push((place, value.text.to_owned()));
             Ok(())
         }
     }
 
-    fn members(text: &str) -> Result<Vec<(usize, String)>, NotJson> {
+    fn members(text: &str, shape: Option<&mut Shape>) -> Result<Vec<(usize, String)>, NotJson> {
         let mut seen = Seen::default();
-        for_each_member(text, &mut seen).map(|()| seen.members)
+        for_each_member(text, shape, &mut seen).map(|()| seen.0)
     }
 
     fn elements(text: &str) -> Result<Vec<String>, NotJson> {
@@ -286,7 +272,7 @@ mod tests {
     fn what_is_json_and_its_members_are_as_serde_json_has_them() {
         let seed = std::env::var("MOTIF_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
         let random = &mut ChaCha8Rng::seed_from_u64(seed);
-        let mut objects = 0;
+        let (mut objects, mut shape) = (0, Shape::default());
         for _ in 0..40_000 {
             let mut text = String::new();
             if random.random_bool(0.8) {
@@ -297,9 +283,12 @@ mod tests {
             for _ in 0..random.random_range(0..2) {
                 text = damaged(&text, random);
             }
-            assert_eq!(members(&text), serde::members(&text), "MOTIF_TEST_SEED={seed}: {text}");
+            shape.rewind();
+            let found = members(&text, Some(&mut shape));
+            assert_eq!(found, serde::members(&text), "MOTIF_TEST_SEED={seed}: {text}");
+            assert_eq!(found, members(&text, None), "MOTIF_TEST_SEED={seed}: {text}");
             assert_eq!(elements(&text), serde::elements(&text), "MOTIF_TEST_SEED={seed}: {text}");
-            objects += u32::from(members(&text).is_ok());
+            objects += u32::from(found.is_ok());
         }
         assert!((10_000..30_000).contains(&objects), "{objects} of 40,000 texts were objects with MOTIF_TEST_SEED={seed}");
     }
@@ -309,8 +298,8 @@ mod tests {
         for (open, inner, close) in [("[", "", "]"), ("{\"x\":", "1", "}"), ("[{\"x\":[", "", "]}]")] {
             let depth = 200_000;
             let text = format!("{{\"a\":{}{inner}{}}}", open.repeat(depth), close.repeat(depth));
-            assert_eq!(members(&text).map(|members| members.len()), Ok(1));
-            assert_eq!(members(&text[..text.len() - 2]), Err(NotJson));
+            assert_eq!(members(&text, None).map(|members| members.len()), Ok(1));
+            assert_eq!(members(&text[..text.len() - 2], None), Err(NotJson));
         }
     }
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `decode` | a record's fields, each as its stream declares it |
 //! | `json` | walking over objects and arrays without building a tree; what is wrong with what is not JSON |
+//! | `shape` | what stands before values, as it came before: mostly nothing has to be looked up |
 //! | `scan` | what is JSON and what is not, value by value |
 //! | `quick` | values in their usual spellings, in one go |
 //! | `scalar` | numbers, times and lengths of time, from their text |
@@ -21,6 +22,7 @@ mod readable;
 mod scalar;
 mod scan;
 mod set_aside;
+mod shape;
 
 pub use decode::{DecodeOptions, Decoder};
 pub use encode::{write_key, write_match};

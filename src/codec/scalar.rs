@@ -102,7 +102,10 @@ fn scaled(mantissa: i128, scale: i64) -> Result<Decimal, Unfit> {
 
 /// A whole number of units since 1970. Digits below the microsecond are cut off, towards the past.
 pub(super) fn time_of_number(text: &str, unit: TimeUnit) -> Result<EventTime, Unfit> {
-    let number = int(text)?;
+    time_of_int(int(text)?, unit)
+}
+
+pub(super) fn time_of_int(number: i64, unit: TimeUnit) -> Result<EventTime, Unfit> {
     let micros = match unit {
         TimeUnit::Seconds => number.checked_mul(1_000_000),
         TimeUnit::Millis => number.checked_mul(1_000),
@@ -131,22 +134,25 @@ pub(super) fn utc_time(text: &[u8]) -> Option<EventTime> {
 
 /// `2026-11-24T10:01:00Z`, with up to nine digits after the second. `None`: spelt otherwise, or wrong.
 fn utc_micros(text: &[u8]) -> Option<i64> {
-    let (head, tail) = text.split_at_checked(19)?;
-    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if separators.iter().any(|&(place, separator)| head[place] != separator) {
+    let (head, tail) = text.split_first_chunk::<19>()?;
+    if [head[4], head[7], head[10], head[13], head[16]] != *b"--T::" {
         return None;
     }
-    let number =
-        |from: usize, to: usize| head[from..to].iter().try_fold(0_i64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')));
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let mut all_digits = true;
+    let mut pair = |place: usize| {
+        let [tens, ones] = [head[place], head[place + 1]].map(|byte| byte.wrapping_sub(b'0'));
+        all_digits &= tens < 10 && ones < 10;
+        i64::from(tens) * 10 + i64::from(ones)
+    };
+    let (year, month, day) = (pair(0) * 100 + pair(2), pair(5), pair(8));
+    let (hour, minute, second) = (pair(11), pair(14), pair(17));
     let fraction = match tail {
         b"Z" => 0,
         [b'.', digits @ .., b'Z'] => fraction_micros(digits)?,
         _ => return None,
     };
     // Leap seconds are left to the calendar's own reader.
-    if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) || hour > 23 || minute > 59 || second > 59 {
+    if !all_digits || !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let seconds = ((days_from_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
@@ -154,11 +160,13 @@ fn utc_micros(text: &[u8]) -> Option<i64> {
 }
 
 fn fraction_micros(digits: &[u8]) -> Option<i64> {
+    /// What the last digit that counts stands for, by how many there are.
+    const UNITS: [i64; 7] = [0, 100_000, 10_000, 1_000, 100, 10, 1];
     if digits.is_empty() || digits.len() > 9 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let digit = |place: usize| digits.get(place).map_or(0, |byte| i64::from(byte - b'0'));
-    Some((0..6).fold(0, |micros, place| micros * 10 + digit(place)))
+    let counted = &digits[..digits.len().min(6)];
+    Some(counted.iter().fold(0, |number, byte| number * 10 + i64::from(byte - b'0')) * UNITS[counted.len()])
 }
 
 fn is_leap(year: i64) -> bool {

@@ -31,10 +31,9 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Passes over white space; what comes after it.
-    pub(super) fn rest(&mut self) -> &'a str {
-        self.next_byte();
-        &self.text[self.at..]
+    /// All that was not passed over yet.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        &self.text.as_bytes()[self.at..]
     }
 
     /// Passes over so many bytes of the rest.
@@ -42,7 +41,13 @@ impl<'a> Scanner<'a> {
         self.at += bytes;
     }
 
+    /// Passes over white space.
+    pub(super) fn pass_space(&mut self) {
+        self.next_byte();
+    }
+
     /// Passes over white space, then over the byte if it comes next.
+    #[inline]
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte) || self.next_byte() == Some(byte);
         self.at += usize::from(found);
@@ -50,6 +55,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over white space; the byte after it.
+    #[inline]
     fn next_byte(&mut self) -> Option<u8> {
         loop {
             match self.peek() {
@@ -64,15 +70,19 @@ impl<'a> Scanner<'a> {
         self.next_byte().is_none()
     }
 
-    /// Passes over white space, then over a string that is this name and is written without escapes, if it comes next.
-    pub(super) fn take_name(&mut self, name: &str) -> bool {
-        self.next_byte();
-        let rest = &self.text.as_bytes()[self.at..];
-        let is_next = rest.len() > name.len() + 1 && rest[0] == b'"' && rest[name.len() + 1] == b'"' && rest[1..=name.len()] == *name.as_bytes();
-        if is_next {
-            self.at += name.len() + 2;
+    /// What stands between the quotes of a string without escapes, if one comes next.
+    #[inline]
+    pub(super) fn take_plain_string(&mut self) -> Option<&'a str> {
+        if self.peek() != Some(b'"') {
+            return None;
         }
-        is_next
+        let start = self.at + 1;
+        let end = start + plain_length(&self.text.as_bytes()[start..]);
+        if self.text.as_bytes().get(end) != Some(&b'"') {
+            return None;
+        }
+        self.at = end + 1;
+        Some(&self.text[start..end])
     }
 
     /// The string that comes next, after white space.
@@ -222,7 +232,8 @@ impl<'a> Scanner<'a> {
 }
 
 /// How many bytes come before a quote, a backslash, a control character or the end.
-pub(super) fn plain_length(bytes: &[u8]) -> usize {
+#[inline]
+fn plain_length(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(eight) = bytes[at..].first_chunk::<8>() {
         let special = special_in(u64::from_le_bytes(*eight));

@@ -32,7 +32,7 @@ pub(super) const RELEASES_MAX: usize = 4;
 pub(super) type Reading = Result<(Event, Interest), Rejection>;
 
 /// Decodes a record, and finds whom its event matters to.
-fn read(decoder: &Decoder, judge: &mut Judge, record: Record<'_>, partition: u32) -> Reading {
+fn read(decoder: &mut Decoder, judge: &mut Judge, record: Record<'_>, partition: u32) -> Reading {
     let event = decoder.decode(&record, partition)?;
     let interest = std::mem::take(judge.interest(&event));
     Ok((event, interest))
@@ -47,14 +47,20 @@ pub(super) struct Crew {
 /// What all threads share.
 #[derive(Debug)]
 struct Board {
-    /// By stream.
-    decoders: Vec<Decoder>,
     /// By thread; the first is the caller's.
-    judges: Vec<Mutex<Judge>>,
+    readers: Vec<Mutex<Reader>>,
     shards: Vec<Mutex<Shard>>,
     work: Mutex<Work>,
     /// The work has changed.
     changed: Condvar,
+}
+
+/// What a thread reads records with.
+#[derive(Debug)]
+struct Reader {
+    /// By stream.
+    decoders: Vec<Decoder>,
+    judge: Judge,
 }
 
 #[derive(Debug)]
@@ -98,11 +104,11 @@ enum Done {
 }
 
 impl Crew {
-    pub(super) fn new(decoders: Vec<Decoder>, compiled: &Arc<Compiled>, shards: Vec<Shard>) -> Self {
+    pub(super) fn new(decoders: &[Decoder], compiled: &Arc<Compiled>, shards: Vec<Shard>) -> Self {
         let count = shards.len();
+        let reader = || Reader { decoders: decoders.to_vec(), judge: Judge::new(compiled.clone()) };
         let board = Arc::new(Board {
-            decoders,
-            judges: (0..count).map(|_| Mutex::new(Judge::new(compiled.clone()))).collect(),
+            readers: (0..count).map(|_| Mutex::new(reader())).collect(),
             shards: shards.into_iter().map(Mutex::new).collect(),
             work: Mutex::new(Work::new(count)),
             changed: Condvar::new(),
@@ -187,7 +193,7 @@ impl Crew {
 
     /// Calculations without a result that judges have seen.
     pub(super) fn faults(&self) -> u64 {
-        self.board.judges.iter().map(|judge| lock(judge).faults()).sum()
+        self.board.readers.iter().map(|reader| lock(reader).judge.faults()).sum()
     }
 }
 
@@ -261,8 +267,8 @@ impl Board {
     fn perform(&self, job: Job, thread: usize) -> Done {
         match job {
             Job::Decode { batch, part } => {
-                let decoder = &self.decoders[usize::from(batch.stream.0)];
-                let judge = &mut lock(&self.judges[thread]);
+                let Reader { decoders, judge } = &mut *lock(&self.readers[thread]);
+                let decoder = &mut decoders[usize::from(batch.stream.0)];
                 let places = part * PART_RECORDS..batch.len().min((part + 1) * PART_RECORDS);
                 let readings = places.map(|place| read(decoder, judge, batch.get(place), batch.partition)).collect();
                 Done::Decoded { part, readings }
@@ -368,7 +374,7 @@ mod tests {
         let shards = (0..threads)
             .map(|shard| Shard::new(compiled.clone(), shard, threads, Limits { runs_max: 1, matches_max: 1, runs_alone_max: RUNS_ALONE_MAX }))
             .collect();
-        Crew::new(vec![Decoder::new(&program.schema, StreamId(0), DecodeOptions::default())], &compiled, shards)
+        Crew::new(&[Decoder::new(&program.schema, StreamId(0), DecodeOptions::default())], &compiled, shards)
     }
 
     /// Every third record is refused.

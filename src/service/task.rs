@@ -185,14 +185,14 @@ impl Task {
             crate::automaton::Limits { runs_max: options.runs_per_key_max, matches_max: options.matches_per_event_max, runs_alone_max: RUNS_ALONE_MAX };
         let shards = options.shards.max(1);
         let mut shards: Vec<Shard> = (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect();
-        let decoders = decoders.collect();
+        let decoders: Vec<Decoder> = decoders.collect();
         let hands = match shards.pop() {
             Some(shard) if shards.is_empty() => {
                 Hands::Own(Box::new(OwnHands { decoders, judge: Judge::new(compiled), shard, event: Event::empty(), released: Vec::new() }))
             }
             last => {
                 shards.extend(last);
-                Hands::Crew(Crew::new(decoders, &compiled, shards))
+                Hands::Crew(Crew::new(&decoders, &compiled, shards))
             }
         };
         Self {

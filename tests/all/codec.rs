@@ -178,13 +178,13 @@ fn nesting_never_overflows_the_stack() {
 #[test]
 fn times_come_in_the_unit_declared_or_from_the_transport() {
     for (unit, micros) in [(TimeUnit::Seconds, 7_000_000), (TimeUnit::Millis, 7_000), (TimeUnit::Micros, 7), (TimeUnit::Nanos, 0)] {
-        let decoder = Decoder::new(&payments(), StreamId(0), DecodeOptions { timestamp_unit: unit });
+        let mut decoder = Decoder::new(&payments(), StreamId(0), DecodeOptions { timestamp_unit: unit });
         let event = decoder.decode(&record(br#"{"at":7,"id":1,"amount":1}"#), 0).expect("an event");
         assert_eq!(event.time.micros(), micros);
     }
     let mut schema = Schema::clone(&payments());
     schema.streams[0].time_field = None;
-    let decoder = Decoder::new(&Arc::new(schema), StreamId(0), DecodeOptions::default());
+    let mut decoder = Decoder::new(&Arc::new(schema), StreamId(0), DecodeOptions::default());
     let text = br#"{"at":7,"id":1,"amount":1}"#;
     assert_eq!(decoder.decode(&record(text), 0).expect_err("no time").code, RejectionCode::BadTimestamp);
     let timed = Record { timestamp: Some(EventTime::from_micros(9)), ..record(text) };
@@ -397,7 +397,7 @@ fn damage(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
 fn records_read_as_serde_json_has_them() {
     let cases = RandomCases::asked_for(CASES);
     let schema = payments();
-    let decoder = decoder();
+    let mut decoder = decoder();
     let random = &mut cases.random();
     let mut events = 0;
     for _ in 0..cases.count {

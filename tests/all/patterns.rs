@@ -102,7 +102,7 @@ fn run(patterns: &str, log: &str, shards: usize) -> (BTreeMap<String, Agreed>, u
     let text = std::fs::read_to_string(project("tests/data").join(log)).expect("the log");
     let stream = program.schema.ids().next().expect("a stream");
     let id = program.schema.stream(stream).fields.iter().position(|field| field.name == "id").expect("events have an id");
-    let decoder = Decoder::new(&program.schema, stream, DecodeOptions::default());
+    let mut decoder = Decoder::new(&program.schema, stream, DecodeOptions::default());
     let mut engine = Engine::new(&program, EngineOptions { shards, ..EngineOptions::default() });
     let mut effects = Vec::new();
     for (offset, line) in (0..).zip(text.lines()) {

@@ -33,7 +33,7 @@ struct Outcome {
 fn run(scenario: Scenario, settings: Settings, shards: usize) -> Outcome {
     let program = folder(patterns_of(scenario)).program;
     let streams: Vec<_> = scenario.streams().map(|name| program.schema.find(name).expect("the patterns declare it")).collect();
-    let decoders: Vec<Decoder> = streams.iter().map(|stream| Decoder::new(&program.schema, *stream, DecodeOptions::default())).collect();
+    let mut decoders: Vec<Decoder> = streams.iter().map(|stream| Decoder::new(&program.schema, *stream, DecodeOptions::default())).collect();
     let mut engine = Engine::new(&program, EngineOptions { shards, ..EngineOptions::default() });
     let mut effects = Vec::new();
     engine.apply_batch(streams.iter().map(|stream| Input::Open { stream: *stream, partition: 0 }), &mut effects);
