@@ -238,6 +238,18 @@ impl Config {
     }
 }
 
+impl KafkaConfig {
+    /// What is handed on to tasks that keep other keys than the input topics are partitioned by; also the group of these tasks.
+    pub fn rekeyed_topic(&self) -> String {
+        format!("{}.rekeyed", self.group)
+    }
+
+    /// Their journal.
+    pub fn rekeyed_journal_topic(&self) -> String {
+        format!("{}.rekeyed.journal", self.group)
+    }
+}
+
 impl StreamConfig {
     pub fn from_origin(origin: Origin) -> Self {
         Self { origin, key: Vec::new(), late_after: None, idle_timeout: None, idle_after: None, timestamp_unit: TimestampUnit::Millis }

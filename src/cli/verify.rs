@@ -44,7 +44,7 @@ fn text(report: &Report, shown: &[Difference]) -> String {
         text += &format!("{note}\n");
     }
     for difference in shown {
-        text += &format!("task {}, epoch {}: {}: {}\n", difference.task, difference.epoch, difference.kind.text(), difference.what);
+        text += &format!("task {}, epoch {}: {}: {}\n", difference.stage.task(difference.task), difference.epoch, difference.kind.text(), difference.what);
     }
     let more = report.differences.len() - shown.len();
     if more > 0 {
@@ -62,6 +62,9 @@ fn text(report: &Report, shown: &[Difference]) -> String {
 
 #[derive(Serialize)]
 struct DifferenceLine<'a> {
+    /// Of the second stage, where patterns are keyed otherwise than their topics are partitioned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'static str>,
     task: u32,
     epoch: u64,
     difference: &'static str,
@@ -84,8 +87,8 @@ struct SummaryLine<'a> {
 /// A line for each difference, then one with the counts.
 fn json(report: &Report, shown: &[Difference]) -> anyhow::Result<String> {
     let mut text = String::new();
-    for Difference { task, epoch, kind, what } in shown {
-        text += &serde_json::to_string(&DifferenceLine { task: *task, epoch: *epoch, difference: kind.text(), message: what })?;
+    for Difference { stage, task, epoch, kind, what } in shown {
+        text += &serde_json::to_string(&DifferenceLine { stage: stage.header(), task: *task, epoch: *epoch, difference: kind.text(), message: what })?;
         text.push('\n');
     }
     let Counts { epochs, recomputed, events, matches, late, rejected } = report.counts;

@@ -25,6 +25,16 @@ pub struct IntakeLimits {
     pub ahead_max: TimeSpan,
 }
 
+/// Where a record stands, and where it and the one after it begin in the source (a file's byte; else the offset).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordPlace {
+    pub stream: StreamId,
+    pub partition: u32,
+    pub offset: u64,
+    pub position: u64,
+    pub next_position: u64,
+}
+
 /// What became of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arrival {
@@ -147,10 +157,16 @@ impl Intake {
     /// `position` and `next_position`: where the record and the one after it begin in the source (a file's byte; else the offset). A partition that
     /// the intake has not heard of is opened. Only what is held costs an allocation: of all else the fields are left to the caller, to be used again.
     pub fn arrive(&mut self, event: &mut Event, interest: &mut Interest, position: u64, next_position: u64) -> Arrival {
-        let place = self.place_of(event.stream, event.partition);
-        let reading = self.partitions[place].begin(event.offset);
+        let at = RecordPlace { stream: event.stream, partition: event.partition, offset: event.offset, position, next_position };
+        self.arrive_at(at, event, interest)
+    }
+
+    /// The same where the event comes from elsewhere than it first stood: its own place orders it, the record's tells how far the source is read.
+    pub fn arrive_at(&mut self, at: RecordPlace, event: &mut Event, interest: &mut Interest) -> Arrival {
+        let place = self.place_of(at.stream, at.partition);
+        let reading = self.partitions[place].begin(at.offset);
         let was_rereading = self.partitions[place].is_rereading();
-        let arrival = self.judge(event, interest, place, reading, position, next_position);
+        let arrival = self.judge(event, interest, place, reading, at);
         if was_rereading && !self.partitions[place].is_rereading() {
             self.advance();
         }
@@ -220,6 +236,13 @@ impl Intake {
         self.watermark
     }
 
+    /// Nothing tells how far time is: no partition is live, or each of them is idle.
+    pub fn is_idle(&self) -> bool {
+        let tells =
+            |partition: &Partition| partition.live && (!partition.is_idle() || self.clocks[usize::from(partition.stream.0)].timing.idle_after.is_some());
+        !self.partitions.iter().any(tells)
+    }
+
     /// Gives out what the watermark has passed, in line order, and the watermark.
     pub fn release(&mut self, out: &mut Vec<Wanted>) -> EventTime {
         let before = out.len();
@@ -258,7 +281,7 @@ impl Intake {
             let positions = places.iter().map(|(_, place)| self.partitions[*place].position(name(stream), self.silence(&self.partitions[*place])));
             positions.collect::<Vec<_>>()
         };
-        Positions { watermark_us: self.released.micros(), partitions: self.by_stream.iter().enumerate().flat_map(of_stream).collect() }
+        Positions { watermark_us: self.released.micros(), partitions: self.by_stream.iter().enumerate().flat_map(of_stream).collect(), upstreams: Vec::new() }
     }
 
     /// Takes up where the positions were taken, before anything arrives. The source is then read from each partition's rewind place; where there
@@ -275,24 +298,25 @@ impl Intake {
         }
     }
 
-    fn judge(&mut self, event: &mut Event, interest: &mut Interest, place: usize, reading: Reading, position: u64, next_position: u64) -> Arrival {
-        let clock = &mut self.clocks[usize::from(event.stream.0)];
+    fn judge(&mut self, event: &mut Event, interest: &mut Interest, place: usize, reading: Reading, at: RecordPlace) -> Arrival {
+        let RecordPlace { offset, position, next_position, .. } = at;
+        let clock = &mut self.clocks[usize::from(at.stream.0)];
         let partition = &mut self.partitions[place];
         // What was decided when it came first stays so, whatever the limits are by now.
-        let refused = if reading == Reading::Again { partition.was_refused(event.offset) } else { None };
+        let refused = if reading == Reading::Again { partition.was_refused(offset) } else { None };
         let is_ahead = match reading {
             Reading::First => event.time > self.limits.reference.plus(self.limits.ahead_max),
             Reading::Again => refused == Some(RefusedBy::AheadMax),
         };
         if is_ahead {
-            partition.end(event.offset, next_position);
+            partition.end(offset, next_position);
             if reading == Reading::First {
-                partition.refuse(event.offset, RefusedBy::AheadMax);
+                partition.refuse(offset, RefusedBy::AheadMax);
             }
             return Arrival::TooFarAhead;
         }
         let own = clock.own(partition);
-        let is_told_overtaken = reading == Reading::First && partition.told.as_ref().is_some_and(|told| told.overtaken.contains(event.offset));
+        let is_told_overtaken = reading == Reading::First && partition.told.as_ref().is_some_and(|told| told.overtaken.contains(offset));
         let is_overtaken = event.time > own && (event.time <= self.watermark || is_told_overtaken);
         let watermark = own.max(self.watermark);
         let newest = partition.newest;
@@ -304,13 +328,13 @@ impl Intake {
             clock.quiet = None;
         }
         // The last record that is read again may leave the partition idle, as it was: that lets time go on only once the record's event is held again.
-        let ends_rereading = partition.end(event.offset, next_position);
+        let ends_rereading = partition.end(offset, next_position);
         if moves && !ends_rereading {
             self.advance();
         }
         let mut notes = self.partitions[place].notes.as_mut().filter(|_| reading == Reading::First);
         if is_overtaken && let Some(notes) = &mut notes {
-            notes.overtaken(event.offset);
+            notes.overtaken(offset);
         }
         if event.time <= own || is_overtaken {
             return Arrival::Late { watermark };
@@ -323,14 +347,14 @@ impl Intake {
         if refused == Some(RefusedBy::HeldMax) {
             return Arrival::HeldFull;
         }
-        if reading == Reading::First && self.is_full_for(place, event.offset) {
+        if reading == Reading::First && self.is_full_for(place, offset) {
             let partition = &mut self.partitions[place];
-            partition.refuse(event.offset, RefusedBy::HeldMax);
-            partition.notes.iter_mut().for_each(|notes| notes.held_full(event.offset));
+            partition.refuse(offset, RefusedBy::HeldMax);
+            partition.notes.iter_mut().for_each(|notes| notes.held_full(offset));
             return Arrival::HeldFull;
         }
         self.partitions[place].notes.iter_mut().for_each(Notes::held);
-        let number = self.partitions[place].hold(Rewind { offset: event.offset, position, newest_us: newest.micros() });
+        let number = self.partitions[place].hold(Rewind { offset, position, newest_us: newest.micros() });
         self.reorder.push(Held::new(event, interest, place, number));
         self.counters.held_events = self.held_events() as u64;
         Arrival::Held

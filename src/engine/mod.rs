@@ -18,6 +18,7 @@
 //! | `shard` | a part of the keys: the steps of events in their lines, deadlines, changes |
 //! | `timers` | when to look at keys again |
 //! | `keys`, `slot`, `blocks` | the keys that patterns share, and what changed; what they hold of one; memory that never moves |
+//! | `spread` | which parts of the keys an event belongs to, where these are apart |
 //! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |
 //! | `suppression` | matches that others stand for |
@@ -44,6 +45,7 @@ mod reorder;
 mod shard;
 mod slot;
 mod snapshot;
+mod spread;
 mod suppression;
 mod timers;
 mod watermark;
@@ -59,12 +61,13 @@ pub use compiled::Compiled;
 pub use counters::Counters;
 pub use decided::{Decided, Offsets};
 pub use index::{Interest, Judge};
-pub use intake::{Arrival, Intake, IntakeLimits};
+pub use intake::{Arrival, Intake, IntakeLimits, RecordPlace};
 pub use matched::{Match, MatchField, OutputOrder};
-pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind};
+pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind, UpstreamPosition};
 pub use reorder::Wanted;
 pub use shard::Shard;
 pub use snapshot::{Change, DamagedState, Restored};
+pub use spread::Spread;
 pub use suppression::Suppression;
 pub use watermark::StreamTiming;
 

@@ -13,6 +13,19 @@ pub struct Positions {
     pub watermark_us: i64,
     /// By stream name and partition.
     pub partitions: Vec<PartitionPosition>,
+    /// Of a task that goes on with the events of others: how far those said that they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamPosition>,
+}
+
+/// How far a task is that hands its events on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamPosition {
+    pub task: u32,
+    /// Its watermark, in microseconds.
+    pub watermark_us: i64,
+    /// Nothing comes that would move it.
+    pub idle: bool,
 }
 
 impl Positions {

@@ -7,6 +7,7 @@
 //! | `auto.offset.reset` error | a range that is lost is never skipped in silence; the start of each partition is set by us |
 //! | `transaction.timeout.ms` 10000 | below the session's, so that a stuck commit dies before its member does |
 //! | `linger.ms` 5 | an epoch's records leave together |
+//! | `message.max.bytes` | what a record may have been, it may be again when it is handed on to other tasks |
 //!
 //! What the configuration file says under `properties` comes last and wins, but for what correctness stands on.
 
@@ -70,6 +71,13 @@ const PRODUCER: [(&str, &str); 5] = [
     ("compression.type", "lz4"),
     ("queue.buffering.max.messages", "1000000"),
 ];
+
+/// More than whatever a record that is handed on has before its value.
+const HEAD_BYTES_MAX: usize = 128 << 10;
+
+/// What the library uses by default, and what it takes at most.
+const MESSAGE_BYTES_MIN: usize = 1_000_000;
+const MESSAGE_BYTES_MAX: usize = 1_000_000_000;
 
 impl Identity {
     fn name(&self) -> String {
@@ -139,6 +147,8 @@ impl Link {
     /// A transactional producer of this name.
     pub(super) fn writer(&self, name: &str) -> ClientConfig {
         let mut config = self.client();
+        let bytes_max = self.record_bytes_max.saturating_add(HEAD_BYTES_MAX).clamp(MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX);
+        config.set("message.max.bytes", bytes_max.to_string());
         self.add(&mut config, &PRODUCER, &CONSUMER);
         for (name, value) in &FIXED[4..] {
             config.set(*name, *value);

@@ -9,6 +9,7 @@
 //! | `program` | pattern files on disk to a compiled program |
 //! | `task` | records in, one epoch's matches, set-aside lines and state changes out |
 //! | `crew` | a task's threads, where it has several |
+//! | `rekeying` | events that one task hands on to another |
 //! | `state` | what is kept under which key |
 //! | `embedded/` | one process: files, standard streams and published events; one epoch is one atomic write |
 //! | `topics/` | Kafka to Kafka: one epoch is one transaction |
@@ -23,6 +24,7 @@ mod match_log;
 pub mod program;
 mod progress;
 pub mod published;
+pub mod rekeying;
 pub mod state;
 mod state_folder;
 mod stop;

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, write_set_aside};
 use crate::config::{Config, Strictness, TimestampUnit};
 use crate::engine::{
-    Arrival, Change, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, Shard, StreamTiming, Suppression,
-    Wanted,
+    Arrival, Change, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, RecordPlace, Shard, StreamTiming,
+    Suppression, UpstreamPosition, Wanted,
 };
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
-use crate::ports::{Record, RecordBatch, StateStore, StoreError};
+use crate::ports::{Original, Record, RecordBatch, StateStore, StoreError};
 use crate::service::crew::{Crew, RELEASES_MAX};
+use crate::service::rekeying::{Announced, Handed, HandedEvent, HandedOn, HandingOn, Rekeying, Upstreams, encode_event};
 use crate::service::state;
 
 /// On one thread, events are stepped after so many records: while what was decoded is still near the processor.
@@ -37,6 +38,8 @@ pub struct TaskOptions {
     pub set_aside: SetAsideForm,
     /// By stream name; a stream that is not named has the defaults.
     pub streams: BTreeMap<String, StreamOptions>,
+    /// Events that are handed on, or come from where they were. With one shard only.
+    pub rekeying: Option<Rekeying>,
 }
 
 /// What becomes of late events and rejected records.
@@ -80,6 +83,9 @@ pub struct Epoch {
     pub rejected: Vec<u8>,
     /// With [`SetAsideForm::Originals`]: the same, in the order in which they arrived.
     pub set_aside: Vec<SetAside>,
+    /// Events for other tasks, as they arrived; and how far this one is, to be said to all of them behind these.
+    pub handed_on: Vec<HandedOn>,
+    pub announced: Option<Announced>,
     /// Records that were applied, also those that were passed over silently after a restart.
     pub records: u64,
 }
@@ -113,8 +119,28 @@ pub struct Task {
     set_aside: SetAsideForm,
     /// By stream and partition: records before this one were applied before the restart; what they bring out has come out.
     applied_before: BTreeMap<(StreamId, u32), u64>,
+    rekeying: Hand,
     epoch: Epoch,
     rejected_by_code: BTreeMap<&'static str, u64>,
+}
+
+/// What the task does for others, or has of them.
+#[derive(Debug)]
+enum Hand {
+    Keeps,
+    HandsOn(HandingOn),
+    Takes(Upstreams),
+}
+
+/// A record, as what is set aside of it shows it.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    stream: StreamId,
+    partition: u32,
+    record: Record<'a>,
+    original: Original<'a>,
+    /// How far reading it brings the source.
+    at: RecordPlace,
 }
 
 /// Who decodes and steps.
@@ -157,6 +183,7 @@ impl TaskOptions {
             strictness: config.strictness,
             set_aside: SetAsideForm::Lines,
             streams: streams.collect(),
+            rekeying: None,
         }
     }
 }
@@ -176,6 +203,14 @@ impl Task {
         for &(stream, partition) in partitions {
             intake.open(stream, partition);
         }
+        let rekeying = Hand::new(options.rekeying.as_ref());
+        let mut part = None;
+        if let Some(Rekeying::Downstream { stream, tasks, .. }) = options.rekeying {
+            let (_, partition) = *partitions.first().expect("a task of events that were handed on reads one partition of them");
+            // What is handed on shows no time by itself: only what is said counts.
+            intake.say_watermark(stream, partition, EventTime::BEGINNING);
+            part = Some((partition as usize, tasks as usize));
+        }
         let decoders = schema.ids().map(|id| {
             let unit = of(id).map_or(TimestampUnit::Millis, |stream| stream.timestamp_unit);
             Decoder::new(schema, id, DecodeOptions { timestamp_unit: time_unit(unit) })
@@ -184,7 +219,11 @@ impl Task {
         let limits =
             crate::automaton::Limits { runs_max: options.runs_per_key_max, matches_max: options.matches_per_event_max, runs_alone_max: RUNS_ALONE_MAX };
         let shards = options.shards.max(1);
-        let mut shards: Vec<Shard> = (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect();
+        assert!(shards == 1 || options.rekeying.is_none(), "tasks that hand events on have one shard");
+        let mut shards: Vec<Shard> = match part {
+            Some((part, parts)) => vec![Shard::new(compiled.clone(), part, parts, limits)],
+            None => (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect(),
+        };
         let decoders: Vec<Decoder> = decoders.collect();
         let hands = match shards.pop() {
             Some(shard) if shards.is_empty() => {
@@ -203,6 +242,7 @@ impl Task {
             strictness: options.strictness,
             set_aside: options.set_aside,
             applied_before: BTreeMap::new(),
+            rekeying,
             epoch: Epoch::default(),
             rejected_by_code: BTreeMap::new(),
         }
@@ -212,6 +252,9 @@ impl Task {
     /// from its next record.
     pub fn restore(&mut self, store: &dyn StateStore, positions: &Positions) -> Result<(), StoreError> {
         self.intake.restore(positions);
+        if let Hand::Takes(upstreams) = &mut self.rekeying {
+            upstreams.restore(&positions.upstreams);
+        }
         for position in &positions.partitions {
             if let Some(stream) = self.program.schema.find(&position.stream) {
                 self.applied_before.insert((stream, position.partition), position.next_offset);
@@ -238,6 +281,9 @@ impl Task {
     /// Applies records, in the order given, and brings out everything that the watermark then allows.
     pub fn apply(&mut self, batch: &RecordBatch, now: ProcessingTime) -> Result<(), StrictViolation> {
         self.intake.tick(now);
+        if let Hand::Takes(_) = self.rekeying {
+            return self.apply_handed(batch);
+        }
         let mut places = batch.iter().enumerate();
         while let Hands::Own(own) = &mut self.hands {
             let Some((place, record)) = places.next() else {
@@ -245,8 +291,20 @@ impl Task {
                 self.release();
                 return Ok(());
             };
-            let arrived = own.decode(batch, &record).map(|(event, interest)| (arrive(&mut self.intake, &record, event, interest), event.time));
-            self.conclude(batch, place, arrived)?;
+            let arrived = own.decode(batch, &record).map(|(event, interest)| {
+                let tasks = if let Hand::HandsOn(hand) = &mut self.rekeying { hand.tasks_of(event) } else { &[] };
+                let arrival = arrive(&mut self.intake, &record, event, interest);
+                if !tasks.is_empty()
+                    && matches!(arrival, Arrival::Held | Arrival::OfNoInterest)
+                    && !is_again(&self.applied_before, batch.stream, batch.partition, record.offset)
+                {
+                    let bytes = encode_event(&self.program.schema.stream(batch.stream).name, batch.partition, &record, batch.original(place));
+                    let handed_on = |&task| HandedOn { stream: batch.stream, offset: record.offset, task, bytes: bytes.clone() };
+                    self.epoch.handed_on.extend(tasks.iter().map(handed_on));
+                }
+                (arrival, event.time)
+            });
+            self.conclude(&Subject::of_batch(batch, place), arrived)?;
             if (place + 1) % RELEASED_AFTER_RECORDS == 0 {
                 self.release();
             }
@@ -263,7 +321,7 @@ impl Task {
         while let Some(part) = self.hands.crew().next_part() {
             for (reading, (place, record)) in part.into_iter().zip(&mut records) {
                 let arrived = reading.map(|(mut event, mut interest)| (arrive(&mut self.intake, &record, &mut event, &mut interest), event.time));
-                if let Err(violation) = self.conclude(batch, place, arrived) {
+                if let Err(violation) = self.conclude(&Subject::of_batch(batch, place), arrived) {
                     self.hands.crew().abandon();
                     return Err(violation);
                 }
@@ -272,6 +330,51 @@ impl Task {
         }
         self.epoch.records += batch.len() as u64;
         Ok(())
+    }
+
+    /// What upstream tasks have handed on and said.
+    fn apply_handed(&mut self, batch: &RecordBatch) -> Result<(), StrictViolation> {
+        for (place, record) in batch.iter().enumerate() {
+            let subject = Subject::of_batch(batch, place);
+            match Handed::decode(subject.original.value.unwrap_or_default()) {
+                Ok(Handed::Event(handed)) => self.take_handed(subject.at, &handed)?,
+                Ok(Handed::Announced { upstream, announced }) => {
+                    self.intake.skip(batch.stream, batch.partition, record.offset, record.next_position);
+                    if !is_again(&self.applied_before, batch.stream, batch.partition, record.offset) {
+                        self.hear(subject.at, upstream, announced);
+                    }
+                }
+                Err(error) => {
+                    let reason = format!("the record was not written by motif: {error}");
+                    self.conclude(&subject, Err(Rejection { code: RejectionCode::NotObject, reason }))?;
+                }
+            }
+            if (place + 1) % RELEASED_AFTER_RECORDS == 0 {
+                self.release();
+            }
+        }
+        self.epoch.records += batch.len() as u64;
+        self.release();
+        Ok(())
+    }
+
+    fn take_handed(&mut self, at: RecordPlace, handed: &HandedEvent<'_>) -> Result<(), StrictViolation> {
+        let Some(stream) = self.program.schema.find(handed.stream) else {
+            // Of patterns before these.
+            self.intake.skip(at.stream, at.partition, at.offset, at.next_position);
+            return Ok(());
+        };
+        let record = handed.record();
+        let Hands::Own(own) = &mut self.hands else { unreachable!("tasks of events that were handed on have one shard") };
+        let decoded = own.decode_record(stream, handed.partition, &record);
+        let arrived = decoded.map(|(event, interest)| (self.intake.arrive_at(at, event, interest), event.time));
+        self.conclude(&Subject { stream, partition: handed.partition, record, original: handed.original(), at }, arrived)
+    }
+
+    fn hear(&mut self, at: RecordPlace, upstream: u32, announced: Announced) {
+        let Hand::Takes(upstreams) = &mut self.rekeying else { return };
+        upstreams.note(upstream, announced);
+        self.intake.say_watermark(at.stream, at.partition, upstreams.watermark());
     }
 
     /// Lets time pass where nothing arrives.
@@ -315,6 +418,10 @@ impl Task {
     /// What came out since the last call.
     pub fn take_epoch(&mut self) -> Epoch {
         self.collect(0);
+        if let Hand::HandsOn(_) = self.rekeying {
+            let watermark = self.intake.watermark();
+            self.epoch.announced = Some(Announced { watermark, is_idle: self.intake.is_idle() && watermark < EventTime::END });
+        }
         std::mem::take(&mut self.epoch)
     }
 
@@ -364,11 +471,16 @@ impl Task {
     }
 
     pub fn positions(&self) -> Positions {
-        self.intake.positions()
+        Positions { upstreams: self.upstreams(), ..self.intake.positions() }
     }
 
     pub fn watermark(&self) -> EventTime {
         self.intake.watermark()
+    }
+
+    /// Of a task that goes on with the events of others: how far those have said that they are.
+    pub fn upstreams(&self) -> Vec<UpstreamPosition> {
+        if let Hand::Takes(upstreams) = &self.rekeying { upstreams.positions() } else { Vec::new() }
     }
 
     /// Of the intake and all shards together; of what has come out, as far as it was taken.
@@ -377,6 +489,9 @@ impl Task {
         self.hands.ask_each_shard(|shard| counters.add(shard.counters()));
         self.suppression.count(&mut counters);
         counters.faults += self.hands.faults();
+        if let Hand::HandsOn(hand) = &self.rekeying {
+            counters.null_keys += hand.null_keys();
+        }
         counters
     }
 
@@ -392,52 +507,52 @@ impl Task {
     }
 
     /// What is to be said of a record, once it is known what became of it and of its event.
-    fn conclude(&mut self, batch: &RecordBatch, place: usize, arrived: Result<(Arrival, EventTime), Rejection>) -> Result<(), StrictViolation> {
+    fn conclude(&mut self, subject: &Subject<'_>, arrived: Result<(Arrival, EventTime), Rejection>) -> Result<(), StrictViolation> {
         let (arrival, time) = match arrived {
             Ok(arrived) => arrived,
             Err(rejection) => {
-                let record = batch.get(place);
-                self.intake.skip(batch.stream, batch.partition, record.offset, record.next_position);
-                return self.reject(batch, place, rejection);
+                let RecordPlace { stream, partition, offset, next_position, .. } = subject.at;
+                self.intake.skip(stream, partition, offset, next_position);
+                return self.reject(subject, rejection);
             }
         };
         match arrival {
             Arrival::Held | Arrival::OfNoInterest | Arrival::Passed => Ok(()),
             Arrival::Late { watermark } => {
                 let reason = format!("its time {time} is not after {watermark}, the watermark when it arrived");
-                self.put_aside(batch, place, Rejection { code: RejectionCode::Late, reason });
+                self.put_aside(subject, Rejection { code: RejectionCode::Late, reason });
                 Ok(())
             }
             Arrival::TooFarAhead => {
                 let reason = format!("its time {time} lies further in the future than `ahead_max` allows");
-                self.reject(batch, place, Rejection { code: RejectionCode::TooFarAhead, reason })
+                self.reject(subject, Rejection { code: RejectionCode::TooFarAhead, reason })
             }
             Arrival::HeldFull => {
                 let reason = "as many events as `held_events_max` allows are held back for the watermark".to_owned();
-                self.reject(batch, place, Rejection { code: RejectionCode::HeldFull, reason })
+                self.reject(subject, Rejection { code: RejectionCode::HeldFull, reason })
             }
         }
     }
 
-    fn reject(&mut self, batch: &RecordBatch, place: usize, rejection: Rejection) -> Result<(), StrictViolation> {
-        let record = batch.get(place);
-        let applied_before = self.applied_before.get(&(batch.stream, batch.partition)).copied().unwrap_or(0);
-        if record.offset < applied_before {
+    fn reject(&mut self, subject: &Subject<'_>, rejection: Rejection) -> Result<(), StrictViolation> {
+        let RecordPlace { stream, partition, offset, .. } = subject.at;
+        if is_again(&self.applied_before, stream, partition, offset) {
             return Ok(());
         }
         if self.strictness == Strictness::Stop {
-            let name = &self.program.schema.stream(batch.stream).name;
-            let place = format!("stream `{name}`, partition {}, record {}", batch.partition, record.offset);
-            return Err(StrictViolation { offset: record.offset, place, reason: rejection.reason });
+            let name = &self.program.schema.stream(subject.stream).name;
+            let offset = subject.record.offset;
+            let place = format!("stream `{name}`, partition {}, record {offset}", subject.partition);
+            return Err(StrictViolation { offset, place, reason: rejection.reason });
         }
         *self.rejected_by_code.entry(rejection.code.text()).or_default() += 1;
-        self.put_aside(batch, place, rejection);
+        self.put_aside(subject, rejection);
         Ok(())
     }
 
-    fn put_aside(&mut self, batch: &RecordBatch, place: usize, Rejection { code, reason }: Rejection) {
-        let record = batch.get(place);
-        let (stream, partition, offset) = (batch.stream, batch.partition, record.offset);
+    fn put_aside(&mut self, subject: &Subject<'_>, Rejection { code, reason }: Rejection) {
+        let &Subject { stream, partition, record, original, .. } = subject;
+        let offset = record.offset;
         match self.set_aside {
             SetAsideForm::Lines => {
                 let name = &self.program.schema.stream(stream).name;
@@ -446,7 +561,6 @@ impl Task {
                 lines.push(b'\n');
             }
             SetAsideForm::Originals => {
-                let original = batch.original(place);
                 let (key, value) = (original.key.map(<[u8]>::to_vec), original.value.map(<[u8]>::to_vec));
                 self.epoch.set_aside.push(SetAside { stream, partition, offset, timestamp: record.timestamp, code, reason, key, value });
             }
@@ -516,10 +630,37 @@ impl Hands {
 impl OwnHands {
     /// The event that a record holds, and whom it matters to.
     fn decode(&mut self, batch: &RecordBatch, record: &Record<'_>) -> Result<(&mut Event, &mut Interest), Rejection> {
-        self.decoders[usize::from(batch.stream.0)].decode_into(record, batch.partition, &mut self.event)?;
+        self.decode_record(batch.stream, batch.partition, record)
+    }
+
+    fn decode_record(&mut self, stream: StreamId, partition: u32, record: &Record<'_>) -> Result<(&mut Event, &mut Interest), Rejection> {
+        self.decoders[usize::from(stream.0)].decode_into(record, partition, &mut self.event)?;
         let interest = self.judge.interest(&self.event);
         Ok((&mut self.event, interest))
     }
+}
+
+impl Hand {
+    fn new(rekeying: Option<&Rekeying>) -> Self {
+        match rekeying {
+            None => Self::Keeps,
+            Some(Rekeying::Upstream { program, tasks }) => Self::HandsOn(HandingOn::new(program, *tasks)),
+            Some(Rekeying::Downstream { upstreams, .. }) => Self::Takes(Upstreams::new(*upstreams)),
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    fn of_batch(batch: &'a RecordBatch, place: usize) -> Self {
+        let (stream, partition, record) = (batch.stream, batch.partition, batch.get(place));
+        let at = RecordPlace { stream, partition, offset: record.offset, position: record.position, next_position: record.next_position };
+        Self { stream, partition, record, original: batch.original(place), at }
+    }
+}
+
+/// The record was applied before a restart.
+fn is_again(applied_before: &BTreeMap<(StreamId, u32), u64>, stream: StreamId, partition: u32, offset: u64) -> bool {
+    applied_before.get(&(stream, partition)).is_some_and(|next| offset < *next)
 }
 
 fn arrive(intake: &mut Intake, record: &Record<'_>, event: &mut Event, interest: &mut Interest) -> Arrival {

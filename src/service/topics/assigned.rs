@@ -15,6 +15,7 @@ use crate::config::Strictness;
 use crate::engine::{Decided, Positions};
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::ports::{InputPartition, Record, RecordBatch, StateStore, StoreError, WriteBatch};
+use crate::service::rekeying::Announced;
 use crate::service::state::{self, Meta};
 use crate::service::task::{Epoch, StrictViolation, Task};
 use crate::service::topics::bases::Bases;
@@ -27,6 +28,9 @@ const STATE_DIGEST_EPOCHS: u64 = 16;
 
 /// Offsets that are not written for long expire; so each task writes its own at least this often.
 const QUIET_MAX: Duration = Duration::from_secs(3_600);
+
+/// Where nothing comes, and the clock moves the watermark, it is told to those that wait for it this often.
+const CLOCK_NEWS_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Assigned {
     pub number: u32,
@@ -43,6 +47,8 @@ pub(super) struct Assigned {
     /// By the streams of the evaluation's program.
     inputs: BTreeMap<StreamId, InputProgress>,
     progress: Progress,
+    /// How far the task is, as the last epoch has said it to those that go on with its events.
+    announced: Option<Announced>,
     last_part: Instant,
     last_copy: Instant,
     copying: Option<Receiver<()>>,
@@ -90,6 +96,7 @@ pub(super) struct Part {
     /// The state that changed with it.
     changes: WriteBatch,
     positions: Positions,
+    announced: Option<Announced>,
 }
 
 /// Whether an epoch in which nothing happened is one.
@@ -141,7 +148,23 @@ impl Assigned {
             inputs.values_mut().for_each(InputProgress::begin);
         }
         let (now, progress) = (Instant::now(), if meta.ended { Progress::Ended } else { Progress::Running });
-        Ok(Self { number, task, evaluation, store, meta, pattern_set, pending, reset, inputs, progress, last_part: now, last_copy: now, copying: None })
+        let announced = None;
+        Ok(Self {
+            number,
+            task,
+            evaluation,
+            store,
+            meta,
+            pattern_set,
+            pending,
+            reset,
+            inputs,
+            progress,
+            announced,
+            last_part: now,
+            last_copy: now,
+            copying: None,
+        })
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -206,11 +229,17 @@ impl Assigned {
     /// Closes all windows where every input has reached its end. Says whether it did.
     pub(super) fn end_if_reached(&mut self, deployment: &Deployment) -> bool {
         let reached = |input: InputPartition| deployment.end_of(input).is_some_and(|end| self.read_to(input) >= end);
-        if self.progress != Progress::Running || !deployment.inputs_of(self.number).into_iter().all(reached) {
+        let is_reached = self.is_told_the_end() || deployment.inputs_of(self.number).into_iter().all(reached);
+        if self.progress != Progress::Running || !is_reached {
             return false;
         }
         self.end();
         true
+    }
+
+    /// All upstream tasks have closed their windows.
+    fn is_told_the_end(&self) -> bool {
+        self.task.watermark() == EventTime::END
     }
 
     /// Closes all windows: nothing more will come.
@@ -243,7 +272,8 @@ impl Assigned {
         let next = |stream: &StreamId| positions.of(&self.inputs[stream].input.name, self.number).map_or(0, |position| position.next_offset);
         let offsets: Vec<_> = self.inputs.iter().map(|(stream, progress)| (progress.input.source, next(stream))).collect();
         let moved = self.inputs.values().zip(&offsets).any(|(progress, (_, next))| progress.stored != *next);
-        let nothing = epoch.matches.is_empty() && epoch.set_aside.is_empty() && !moved && self.progress == Progress::Running;
+        let is_silent = epoch.matches.is_empty() && epoch.set_aside.is_empty() && !self.has_news(epoch.announced);
+        let nothing = is_silent && !moved && self.progress == Progress::Running;
         if nothing && quiet == Quiet::PassedOver && self.last_part.elapsed() < QUIET_MAX {
             return None;
         }
@@ -272,7 +302,17 @@ impl Assigned {
             ended: self.progress == Progress::Ending,
             reset: self.reset,
         };
-        Some(Part { record, epoch, offsets, changes, positions })
+        Some(Part { record, announced: epoch.announced, epoch, offsets, changes, positions })
+    }
+
+    /// Those that go on with the task's events would wait for what they are not told.
+    fn has_news(&self, announced: Option<Announced>) -> bool {
+        let Some(now) = announced else { return false };
+        match self.announced {
+            None => now.is_idle || now.watermark > EventTime::BEGINNING,
+            Some(before) if before.is_idle != now.is_idle => true,
+            Some(before) => now.watermark > before.watermark && self.last_part.elapsed() >= CLOCK_NEWS_INTERVAL,
+        }
     }
 
     fn take_changes(&mut self) -> WriteBatch {
@@ -294,6 +334,7 @@ impl Assigned {
         }
         self.last_part = Instant::now();
         (self.pending, self.reset) = (WriteBatch::default(), false);
+        self.announced = part.announced;
         self.meta.epoch = record.epoch;
         self.meta.record_digest = record.digest();
         self.meta.journal_offset = journal_offset.unwrap_or(self.meta.journal_offset);

@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use crate::ports::{Failure, InputPartition, OutputRecord, Transport, TransportError};
+use crate::service::topics::stages::Stage;
 
 /// How long one call may take before it is asked again.
 const CALL_WAIT: Duration = Duration::from_secs(5);
@@ -29,7 +30,7 @@ pub(super) struct Outgoing {
     pub partition: u32,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
-    /// Where it comes from: task, epoch and index in it.
+    /// Where it comes from: stage, task, epoch and index in it.
     pub origin: Origin,
     /// Behind those that tell its origin.
     pub headers: Vec<(&'static str, Vec<u8>)>,
@@ -37,6 +38,7 @@ pub(super) struct Outgoing {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Origin {
+    pub stage: Stage,
     pub task: u32,
     pub epoch: u64,
     pub index: u32,
@@ -140,9 +142,10 @@ fn attempt(transport: &mut dyn Transport, delivery: &Delivery, step: Step) -> Re
 }
 
 fn send(transport: &mut dyn Transport, record: &Outgoing) -> Result<(), TransportError> {
-    let Origin { task, epoch, index } = record.origin;
+    let Origin { stage, task, epoch, index } = record.origin;
     let (task, epoch, index) = (task.to_string(), epoch.to_string(), index.to_string());
     let mut headers = vec![("task", task.as_bytes()), ("epoch", epoch.as_bytes()), ("index", index.as_bytes())];
+    headers.extend(stage.header().map(|stage| ("stage", stage.as_bytes())));
     headers.extend(record.headers.iter().map(|(name, value)| (*name, value.as_slice())));
     transport.send(&OutputRecord {
         topic: &record.topic,
@@ -316,7 +319,7 @@ mod tests {
         for (failures, generation, calls, end) in table {
             let failures = failures.to_vec();
             let mut transport = Scripted { failures, calls: Vec::new(), generation: *generation };
-            let origin = Origin { task: 0, epoch: 1, index: 0 };
+            let origin = Origin { stage: Stage::First, task: 0, epoch: 1, index: 0 };
             let record = Outgoing { topic: "t".to_owned(), partition: 0, key: None, value: None, origin, headers: Vec::new() };
             let delivery = Delivery { records: vec![record], offsets: Vec::new() };
             let delivered = deliver(&mut transport, &delivery, Duration::from_secs(60));

@@ -15,11 +15,13 @@ use crate::pattern::Program;
 use crate::ports::{InputPartition, ObjectError, TopicSurvey, TransportError};
 use crate::service::embedded::wall_clock;
 use crate::service::topics::UntilEnd;
+use crate::service::topics::alignment::Alignment;
 use crate::service::topics::bases::{Bases, MachineBases};
 use crate::service::topics::checkpoints::Checkpoints;
 use crate::service::topics::metrics::Metrics;
-use crate::service::topics::pattern_set::{Evaluation, PatternSet};
+use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::slot::Slot;
+use crate::service::topics::stages::{self, Plan, Stage};
 use crate::service::{StopSignal, upkeep};
 
 /// How many partitions' ends are asked for at a time.
@@ -28,19 +30,26 @@ const SURVEY_THREADS: usize = 16;
 /// Tells the machine's time.
 pub(super) type Clock = Arc<dyn Fn() -> ProcessingTime + Send + Sync>;
 
-/// Immutable while the process runs.
+/// One stage's, immutable while the process runs.
 pub(super) struct Deployment {
+    pub stage: Stage,
     /// What is evaluated now. A recovery may need others.
     pub evaluation: Arc<Evaluation>,
     pub config: Config,
-    pub slot: Slot,
+    pub slot: Arc<Slot>,
     pub bases: Box<dyn Bases>,
     pub metrics: Arc<Metrics>,
     pub survey: Arc<dyn TopicSurvey>,
     /// The topic of each stream.
     pub inputs: BTreeMap<StreamId, String>,
+    /// The topic that the events of each stream come from at first.
+    pub sources: BTreeMap<StreamId, String>,
+    /// How many there are.
+    pub tasks: u32,
     pub outputs: Outputs,
-    /// With `--until-end`: after the last record that each input held at the start.
+    /// Where there are two stages: between them, in this process.
+    pub alignment: Option<Arc<Alignment>>,
+    /// With `--until-end`: after the last record that each input held at the start. Of what is handed on, that is not known: a task is told.
     pub ends: Option<BTreeMap<InputPartition, u64>>,
     pub stop: StopSignal,
     pub clock: Clock,
@@ -66,6 +75,8 @@ pub(super) struct Outputs {
     pub matches: OutputTopic,
     pub late: Option<OutputTopic>,
     pub rejected: Option<OutputTopic>,
+    /// A partition for each task of the next stage.
+    pub handed_on: Option<OutputTopic>,
     /// A partition for each task.
     pub journal: String,
 }
@@ -83,49 +94,67 @@ pub(super) struct Opened {
     pub survey: Arc<Survey>,
 }
 
+/// Takes a slot, connects, and checks that every topic is there. The stages, the first first.
+pub(super) fn open(program: &Arc<Program>, sources: &[Source], config: &Config, until_end: UntilEnd, stop: &StopSignal) -> anyhow::Result<Vec<Opened>> {
+    let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
+    let state = config.state.as_deref().context("with [kafka], `service.state` names the folder for the state")?;
+    let slot = Arc::new(Slot::take(state, config.slot)?);
+    let inputs = input_topics(program, config);
+    anyhow::ensure!(!inputs.is_empty(), "no stream comes from a topic");
+    refuse_shared_topics(program, &inputs)?;
+    let survey = Survey::open(&upkeep::link(config, kafka), Topics::new(inputs))?;
+    upkeep::refuse_missing(&survey, program, config, kafka)?;
+    upkeep::warn_of_retention(program, config);
+    let tasks = survey.tasks()?;
+    upkeep::warn_of_partitioning(program, config, tasks);
+    let plans = stages::plan(program.clone(), sources, config, kafka, tasks);
+    let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::default()));
+    let open = |plan| {
+        let mut opened = Deployment::open(plan, &slot, config, kafka, until_end, stop)?;
+        opened.deployment.alignment = alignment.clone();
+        Ok(opened)
+    };
+    plans.into_iter().map(open).collect()
+}
+
 impl Deployment {
-    /// Takes a slot, connects, and checks that every topic is there.
-    pub(super) fn open(program: Arc<Program>, sources: &[Source], config: &Config, until_end: UntilEnd, stop: &StopSignal) -> anyhow::Result<Opened> {
-        let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
-        let state = config.state.as_deref().context("with [kafka], `service.state` names the folder for the state")?;
-        let slot = Slot::take(state, config.slot)?;
-        let inputs = input_topics(&program, config);
-        anyhow::ensure!(!inputs.is_empty(), "no stream comes from a topic");
-        refuse_shared_topics(&program, &inputs)?;
-        let link = upkeep::link(config, kafka);
+    fn open(plan: Plan, slot: &Arc<Slot>, config: &Config, kafka: &KafkaConfig, until_end: UntilEnd, stop: &StopSignal) -> anyhow::Result<Opened> {
+        let Plan { stage, evaluation, link, inputs, sources, journal, handed_on, tasks } = plan;
         let topics = Topics::new(inputs.clone());
-        let survey = Arc::new(Survey::open(&link, topics.clone())?.with_journal(&kafka.journal_topic));
-        upkeep::refuse_missing(&survey, &program, config, kafka)?;
-        upkeep::warn_of_retention(&program, config);
-        let tasks = survey.tasks()?;
-        upkeep::refuse_scattered(&program, config, tasks)?;
-        let outputs = Outputs::find(&survey, kafka, tasks)?;
-        let ends = match until_end {
-            UntilEnd::Yes => Some(ends(&*survey, &inputs, tasks)?),
-            UntilEnd::No => None,
+        let survey = Arc::new(Survey::open(&link, topics.clone())?.with_journal(&journal));
+        refuse_other_number(&survey, tasks)?;
+        let outputs = Outputs::find(&survey, kafka, journal, handed_on, tasks)?;
+        let ends = match (until_end, stage) {
+            (UntilEnd::Yes, Stage::First) => Some(ends(&*survey, &inputs, tasks)?),
+            (UntilEnd::Yes, Stage::Rekeyed) => Some(BTreeMap::new()),
+            (UntilEnd::No, _) => None,
         };
-        let evaluation = Arc::new(Evaluation::new(program, PatternSet::new(sources, config)));
         let metrics = Arc::new(Metrics::default());
         let checkpoints = match &config.checkpoints {
             Some(checkpoints) => {
                 let owner = format!("{}-{}-{:08x}", slot.instance, slot.number, rand::random::<u32>());
-                Some(Checkpoints::new(Arc::new(objects(&checkpoints.place)?), &kafka.group, owner))
+                Some(Checkpoints::new(Arc::new(objects(&checkpoints.place)?), &link.group, owner))
             }
             None => None,
         };
-        let bases = Box::new(MachineBases::new(&slot.folder, checkpoints, metrics.clone())?);
+        let folder = stage.header().map_or_else(|| slot.folder.clone(), |stage| slot.folder.join(stage));
+        let bases = Box::new(MachineBases::new(&folder, checkpoints, metrics.clone())?);
         bases.keep_set(evaluation.hash, &evaluation.set.to_json())?;
         let transaction = setting(kafka, "transaction.timeout.ms", 10_000);
         let session = setting(kafka, "session.timeout.ms", 45_000);
         let deployment = Self {
+            stage,
             evaluation,
             config: config.clone(),
-            slot,
+            slot: slot.clone(),
             bases,
             metrics,
             survey: survey.clone(),
             inputs,
+            sources,
+            tasks,
             outputs,
+            alignment: None,
             ends,
             stop: stop.clone(),
             clock: Arc::new(wall_clock),
@@ -156,17 +185,17 @@ impl Deployment {
 }
 
 impl Outputs {
-    fn find(survey: &Survey, kafka: &KafkaConfig, tasks: u32) -> Result<Self, TransportError> {
+    fn find(survey: &Survey, kafka: &KafkaConfig, journal: String, handed_on: Option<String>, tasks: u32) -> Result<Self, TransportError> {
         let find = |name: &String| Ok::<_, TransportError>(OutputTopic { name: name.clone(), partitions: survey.partitions(name)? });
-        let journal = &kafka.journal_topic;
-        let partitions = survey.partitions(journal)?;
+        let partitions = survey.partitions(&journal)?;
         if partitions < tasks {
             return Err(TransportError::fatal(format!(
                 "topic {journal} has {partitions} partitions; the journal needs one for each of the {tasks} partitions of the input topics"
             )));
         }
         Ok(Self {
-            journal: journal.clone(),
+            journal,
+            handed_on: handed_on.as_ref().map(find).transpose()?,
             matches: find(&kafka.output_topic)?,
             late: kafka.late_topic.as_ref().map(find).transpose()?,
             rejected: kafka.rejected_topic.as_ref().map(find).transpose()?,
@@ -194,6 +223,16 @@ fn objects(place: &CheckpointPlace) -> Result<StoredObjects, ObjectError> {
 
 fn setting(kafka: &KafkaConfig, name: &str, default: u64) -> Duration {
     Duration::from_millis(kafka.properties.get(name).and_then(|value| value.parse().ok()).unwrap_or(default))
+}
+
+/// The topic of the second stage has as many partitions as the inputs: its tasks keep the keys by their number.
+fn refuse_other_number(survey: &Survey, tasks: u32) -> anyhow::Result<()> {
+    let found = survey.tasks()?;
+    anyhow::ensure!(
+        found == tasks,
+        "the topic for events by other keys has {found} partitions, and the input topics have {tasks}; `motif topics` names it: make it anew with as many, under another group"
+    );
+    Ok(())
 }
 
 pub(super) fn input_topics(program: &Program, config: &Config) -> BTreeMap<StreamId, String> {

@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::event::{EventTime, TimeSpan};
+use crate::service::topics::stages::Stage;
 
 /// Shared by all workers of a process. Counts since its start.
 #[derive(Debug, Default)]
@@ -63,6 +64,8 @@ pub struct MetricsSnapshot {
     pub checkpoint_failures: u64,
     /// The tasks that are here now.
     pub tasks: BTreeMap<u32, TaskMetrics>,
+    /// The same of the second stage; the other numbers are of both together.
+    pub rekeyed_tasks: BTreeMap<u32, TaskMetrics>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -100,7 +103,39 @@ impl Timing {
     }
 }
 
+impl MetricsSnapshot {
+    /// Adds those of a stage.
+    pub(super) fn add(&mut self, stage: Stage, other: Self) {
+        let Self { commits, checkpoints, tasks, rekeyed_tasks: _, .. } = other;
+        self.commits.add(commits);
+        self.checkpoints.add(checkpoints);
+        for (sum, number) in [
+            (&mut self.aborts, other.aborts),
+            (&mut self.unknown_outcomes, other.unknown_outcomes),
+            (&mut self.fences, other.fences),
+            (&mut self.expulsions, other.expulsions),
+            (&mut self.replays, other.replays),
+            (&mut self.replayed_epochs, other.replayed_epochs),
+            (&mut self.replayed_records, other.replayed_records),
+            (&mut self.digest_differences, other.digest_differences),
+            (&mut self.checkpoint_failures, other.checkpoint_failures),
+        ] {
+            *sum += number;
+        }
+        match stage {
+            Stage::First => self.tasks.extend(tasks),
+            Stage::Rekeyed => self.rekeyed_tasks.extend(tasks),
+        }
+    }
+}
+
 impl Times {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.total += other.total;
+        self.longest = self.longest.max(other.longest);
+    }
+
     pub fn mean(&self) -> Duration {
         u32::try_from(self.count).ok().filter(|count| *count > 0).map_or(Duration::ZERO, |count| self.total / count)
     }
@@ -176,6 +211,7 @@ impl Metrics {
             digest_differences: number(&self.digest_differences),
             checkpoint_failures: number(&self.checkpoint_failures),
             tasks: self.tasks().iter().map(|(&task, here)| (task, here.now())).collect(),
+            rekeyed_tasks: BTreeMap::new(),
         }
     }
 
@@ -219,6 +255,11 @@ mod tests {
         let made = Instant::now();
         let age = metrics.snapshot().tasks[&5].checkpoint_age;
         assert!(age <= made.elapsed() + Duration::from_millis(1) || age < checkpoint_age, "{age:?}: as old as the last one");
+        let mut both = MetricsSnapshot::default();
+        both.add(Stage::First, shown.clone());
+        both.add(Stage::Rekeyed, shown.clone());
+        assert_eq!((both.commits.count, both.commits.longest, both.replayed_records), (4, Duration::from_millis(4), 140));
+        assert_eq!((&both.tasks, &both.rekeyed_tasks), (&shown.tasks, &shown.tasks));
         metrics.forget_task(5);
         assert!(metrics.snapshot().tasks.is_empty());
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! input topics ─poll─▶ Worker ─▶ tasks (partition p of every input) ─▶ matches and offsets, one transaction ─▶ output topics
 //!                                   └─▶ a store for each task, written once the transaction has committed
+//! events by other keys ─────────────▶ a topic of our own ─▶ Worker ─▶ tasks of a second stage ─▶ the same
 //! ```
 //!
 //! | file | holds |
@@ -20,6 +21,8 @@
 //! | `pattern_set` | what was evaluated, under a name |
 //! | `verify/` | whether the promises were kept, from the topics alone |
 //! | `balance`, `silence` | inputs of a task kept together; which of them have nothing to say |
+//! | `alignment` | tasks whose events meet again kept together |
+//! | `stages` | patterns keyed by something else than what the topics are partitioned by |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //!
 //! More workers, or more processes with the same configuration, share the partitions among them: it makes no difference. A task that moves goes on from the state
@@ -28,6 +31,7 @@
 //! Each decision is a pure function of facts, with a table in its tests; [`crate::ports::Transport`] and [`crate::ports::TopicSurvey`] are all that the
 //! workers know of Kafka, so that the tests here run them on a simulated cluster that fails at every step.
 
+mod alignment;
 mod assigned;
 mod balance;
 mod bases;
@@ -46,6 +50,7 @@ mod silence;
 #[cfg(test)]
 mod simulation;
 mod slot;
+pub mod stages;
 pub mod verify;
 mod worker;
 
@@ -61,6 +66,8 @@ use crate::service::embedded::serve;
 use crate::service::{StopSignal, Summary};
 
 use deployment::{Deployment, Opened};
+use metrics::MetricsSnapshot;
+use stages::Stage;
 use worker::Worker;
 
 /// Clients of brokers that are gone may take for ever to close; the process does not wait for longer.
@@ -79,17 +86,17 @@ pub enum UntilEnd {
 
 /// Runs until a stop is asked for, or with [`UntilEnd::Yes`] until the whole group has reached the ends. An error is a sentence for the operator.
 pub fn run(program: Arc<Program>, sources: &[Source], config: &Config, stop: &StopSignal, until_end: UntilEnd) -> anyhow::Result<Summary> {
-    let Opened { deployment, link, topics, survey } = Deployment::open(program.clone(), sources, config, until_end, stop)?;
+    let stages = deployment::open(&program, sources, config, until_end, stop)?;
+    let first = stages.first().expect("there is always a first stage");
     let log = match config.grpc {
-        Some(_) => Some(Arc::new(TopicLog::open(&link, survey, &deployment.outputs.matches.name, config.limits.log_matches_max)?)),
+        Some(_) => Some(Arc::new(TopicLog::open(&first.link, first.survey.clone(), &first.deployment.outputs.matches.name, config.limits.log_matches_max)?)),
         None => None,
     };
     let server = match (&config.grpc, &log) {
         (Some(grpc), Some(log)) => Some(serve(grpc.address, &program, config, log.clone(), None)?),
         _ => None,
     };
-    let metrics = deployment.metrics.clone();
-    let summary = run_workers(&Arc::new(deployment), &link, &topics).map(|summary| Summary { topics: Some(metrics.snapshot()), ..summary });
+    let summary = run_stages(stages);
     if let (Some((runtime, server)), Some(log)) = (server, log) {
         log.settle(SETTLE_MAX);
         runtime.block_on(server.shut_down());
@@ -97,31 +104,60 @@ pub fn run(program: Arc<Program>, sources: &[Source], config: &Config, stop: &St
     summary
 }
 
-/// One thread each. The first that fails stops the others; its error is the run's.
-fn run_workers(deployment: &Arc<Deployment>, link: &Link, topics: &Topics) -> anyhow::Result<Summary> {
-    let workers = 0..deployment.config.workers.max(1);
+/// What the workers of a stage share.
+#[derive(Clone)]
+struct StageShared {
+    deployment: Arc<Deployment>,
+    link: Link,
+    topics: Topics,
+}
+
+/// One thread for each worker of each stage. The first that fails stops the others; its error is the run's.
+fn run_stages(stages: Vec<Opened>) -> anyhow::Result<Summary> {
+    let share = |Opened { deployment, link, topics, .. }: Opened| StageShared { deployment: Arc::new(deployment), link, topics };
+    let stages: Vec<StageShared> = stages.into_iter().map(share).collect();
+    let workers = |stage: &StageShared| (0..stage.deployment.config.workers.max(1)).map(|worker| (stage.clone(), worker)).collect::<Vec<_>>();
     let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = workers.map(|worker| scope.spawn(move || run_worker(deployment, link, topics, worker))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        let threads: Vec<_> = stages
+            .iter()
+            .flat_map(workers)
+            .map(|(stage, worker)| {
+                let of = stage.deployment.stage;
+                (of, scope.spawn(move || run_worker(&stage, worker)))
+            })
+            .collect();
+        threads.into_iter().map(|(of, thread)| (of, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))).collect()
     });
     let mut total = Summary::default();
-    for outcome in outcomes {
-        let summary: Summary = outcome?;
-        total.counters.add(&summary.counters);
-        for (code, number) in summary.rejected {
-            *total.rejected.entry(code).or_default() += number;
-        }
-        total.records_read += summary.records_read;
-        total.keys_by_worker.push(summary.keys_by_worker.iter().sum());
-        total.stopped |= summary.stopped;
+    for (of, outcome) in outcomes {
+        add(&mut total, of, outcome?);
     }
+    let mut topics = MetricsSnapshot::default();
+    stages.iter().for_each(|stage| topics.add(stage.deployment.stage, stage.deployment.metrics.snapshot()));
+    total.topics = Some(topics);
     Ok(total)
 }
 
-fn run_worker(deployment: &Arc<Deployment>, link: &Link, topics: &Topics, worker: usize) -> anyhow::Result<Summary> {
+fn add(total: &mut Summary, of: Stage, mut summary: Summary) {
+    if of == Stage::Rekeyed {
+        // They were counted where they came first.
+        (summary.counters.events, summary.records_read) = (0, 0);
+    }
+    total.counters.add(&summary.counters);
+    for (code, number) in summary.rejected {
+        *total.rejected.entry(code).or_default() += number;
+    }
+    total.records_read += summary.records_read;
+    total.keys_by_worker.push(summary.keys_by_worker.iter().sum());
+    total.stopped |= summary.stopped;
+}
+
+fn run_worker(stage: &StageShared, worker: usize) -> anyhow::Result<Summary> {
+    let deployment = &stage.deployment;
+    let _span = deployment.stage.header().map(|stage| tracing::info_span!("stage", name = stage).entered());
     let mut stop_others = StopOthers { signal: &deployment.stop, armed: true };
     let identity = Identity { instance: deployment.slot.instance.clone(), slot: deployment.slot.number, worker };
-    let member = Member::join(link, identity, topics)?;
+    let member = Member::join(&stage.link, identity, &stage.topics)?;
     let mut worker = Worker::new(deployment.clone(), Box::new(member));
     let outcome = worker.work();
     let closed = close(worker.into_transport());

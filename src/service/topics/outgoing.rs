@@ -1,12 +1,13 @@
 //! What an epoch's parts become on the topics.
 //!
-//! | output | key | value | headers besides task, epoch, index |
+//! | output | key | value | headers besides task, epoch, index (and `stage`, of the second) |
 //! |---|---|---|---|
 //! | matches | the match's key as JSON | the match as JSON | – |
 //! | late, rejected | as the producer gave it | as the producer gave it | `code`, `reason`; `stream`, `topic`, `partition`, `offset`, `time` of the record; `cut` where the value was too long |
+//! | handed on | – | an event, or how far the task is ([`crate::service::rekeying`]) | – |
 //! | journal | – | the [`EpochRecord`](crate::service::topics::journal::EpochRecord) | – |
 //!
-//! Task, epoch and index tell a record from every other for ever. The journal's stands last: its digest is over those before it.
+//! Stage, task, epoch and index tell a record from every other for ever. The journal's stands last: its digest is over those before it.
 
 use crate::codec::{RejectionCode, write_key, write_match};
 use crate::ports::Transport;
@@ -25,6 +26,8 @@ pub(super) struct Encoded {
     pub kind: OutputKind,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
+    /// Of its topic; `None`: that of the task.
+    pub partition: Option<u32>,
     headers: Vec<(&'static str, Vec<u8>)>,
 }
 
@@ -33,17 +36,17 @@ pub(super) fn delivery(deployment: &Deployment, parts: &mut [Part], transport: &
     let mut delivery = Delivery::default();
     for part in parts {
         let epoch = std::mem::take(&mut part.epoch);
-        let outputs = encode(&deployment.evaluation, epoch, &|stream| deployment.inputs.get(&stream).cloned().unwrap_or_default());
         let record = &mut part.record;
+        let outputs = encode(&deployment.evaluation, record.task, epoch, &|stream| deployment.sources.get(&stream).cloned().unwrap_or_default());
         let matches = &deployment.outputs.matches;
         record.out_from = transport.delivered_to(&matches.name, matches.partition_of(record.task));
         let digest = digest(&outputs);
         (record.out_count, record.out_digest) = (digest.count(), digest.value());
-        let origin = |index| Origin { task: record.task, epoch: record.epoch, index };
+        let origin = |index| Origin { stage: deployment.stage, task: record.task, epoch: record.epoch, index };
         for (output, index) in outputs.into_iter().zip(0..) {
             let topic = topic_of(deployment, output.kind);
-            let Encoded { key, value, headers, .. } = output;
-            let partition = topic.partition_of(record.task);
+            let Encoded { key, value, partition, headers, .. } = output;
+            let partition = partition.unwrap_or_else(|| topic.partition_of(record.task));
             delivery.records.push(Outgoing { topic: topic.name.clone(), partition, key, value, origin: origin(index), headers });
         }
         delivery.records.push(Outgoing {
@@ -60,13 +63,13 @@ pub(super) fn delivery(deployment: &Deployment, parts: &mut [Part], transport: &
 }
 
 /// What an epoch puts out, in the one order that it has. The same in a replay.
-pub(super) fn encode(evaluation: &Evaluation, mut epoch: Epoch, topic_of: &dyn Fn(crate::event::StreamId) -> String) -> Vec<Encoded> {
+pub(super) fn encode(evaluation: &Evaluation, task: u32, mut epoch: Epoch, topic_of: &dyn Fn(crate::event::StreamId) -> String) -> Vec<Encoded> {
     let schema = &evaluation.program.schema;
     let matches = epoch.matches.iter().map(|found| {
         let (mut key, mut value) = (Vec::new(), Vec::new());
         write_key(found, &mut key);
         write_match(found, schema, &mut value);
-        Encoded { kind: OutputKind::Match, key: Some(key), value: Some(value), headers: Vec::new() }
+        Encoded { kind: OutputKind::Match, key: Some(key), value: Some(value), partition: None, headers: Vec::new() }
     });
     let mut outputs: Vec<_> = matches.collect();
     // How the inputs of a task were interleaved is chance.
@@ -77,6 +80,13 @@ pub(super) fn encode(evaluation: &Evaluation, mut epoch: Epoch, topic_of: &dyn F
             let (stream, topic) = (schema.stream(aside.stream).name.clone(), topic_of(aside.stream));
             outputs.push(encode_aside(aside, stream, topic));
         }
+    }
+    epoch.handed_on.sort_unstable();
+    let handed_on = |task, bytes| Encoded { kind: OutputKind::HandedOn, key: None, value: Some(bytes), partition: Some(task), headers: Vec::new() };
+    outputs.extend(epoch.handed_on.into_iter().map(|event| handed_on(event.task, event.bytes)));
+    if let Some(announced) = epoch.announced {
+        // Behind the events, which it does not cover.
+        outputs.extend((0..evaluation.tasks_after()).map(|after| handed_on(after, announced.encode(task))));
     }
     outputs
 }
@@ -106,7 +116,7 @@ fn encode_aside(aside: SetAside, stream: String, topic: String) -> Encoded {
         value.truncate(room);
     }
     let kind = if aside.code == RejectionCode::Late { OutputKind::Late } else { OutputKind::Rejected };
-    Encoded { kind, key, value, headers }
+    Encoded { kind, key, value, partition: None, headers }
 }
 
 fn topic_of(deployment: &Deployment, kind: OutputKind) -> &OutputTopic {
@@ -115,5 +125,6 @@ fn topic_of(deployment: &Deployment, kind: OutputKind) -> &OutputTopic {
         OutputKind::Match => &outputs.matches,
         OutputKind::Late => outputs.late.as_ref().expect("late events come out where they have a topic"),
         OutputKind::Rejected => outputs.rejected.as_ref().expect("rejected records come out where they have a topic"),
+        OutputKind::HandedOn => outputs.handed_on.as_ref().expect("events are handed on where there is a stage for them"),
     }
 }

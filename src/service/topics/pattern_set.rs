@@ -13,7 +13,9 @@ use crate::config::{Config, Strictness, TimestampUnit};
 use crate::event::{EventTime, TimeSpan};
 use crate::language::{Source, compile};
 use crate::pattern::Program;
+use crate::service::rekeying::Rekeying;
 use crate::service::task::{SetAsideForm, StreamOptions, TaskOptions};
+use crate::service::topics::stages::{Stage, part_of, rekeyed_stream};
 
 /// A pattern set as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -29,6 +31,20 @@ pub(super) struct PatternSet {
     /// Which outputs there are besides matches: they count among what an epoch put out.
     late: bool,
     rejected: bool,
+    /// Where there are two stages: which of them this is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    split: Option<Split>,
+}
+
+/// How patterns are divided between the stages.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Split {
+    pub stage: Stage,
+    /// Those of the second stage.
+    pub patterns: Vec<String>,
+    /// Tasks of the first stage and of the second.
+    pub upstreams: u32,
+    pub tasks: u32,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -42,7 +58,10 @@ struct StreamSettings {
 /// A set that was compiled, and can be run.
 #[derive(Debug)]
 pub(super) struct Evaluation {
+    /// Of the stage that the set is for.
     pub program: Arc<Program>,
+    /// The patterns that events are handed on for.
+    handed_on: Option<Arc<Program>>,
     pub set: PatternSet,
     pub hash: u128,
 }
@@ -70,7 +89,14 @@ impl PatternSet {
             streams: config.streams.iter().map(settings).collect(),
             late: kafka.is_some_and(|kafka| kafka.late_topic.is_some()),
             rejected: kafka.is_some_and(|kafka| kafka.rejected_topic.is_some()),
+            split: None,
         }
+    }
+
+    /// The set of one stage. What was handed on is never too long: it was read before.
+    pub(super) fn of(self, split: Split) -> Self {
+        let record_bytes_max = if split.stage == Stage::Rekeyed { usize::MAX } else { self.record_bytes_max };
+        Self { record_bytes_max, split: Some(split), ..self }
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {
@@ -83,10 +109,15 @@ impl PatternSet {
 }
 
 impl Evaluation {
-    /// Of a set whose program is at hand.
-    pub(super) fn new(program: Arc<Program>, set: PatternSet) -> Self {
+    /// Of a set whose whole program is at hand.
+    pub(super) fn new(program: &Arc<Program>, set: PatternSet) -> Self {
         let hash = set.hash();
-        Self { program, set, hash }
+        let part = |split: &Split| Arc::new(part_of(program, split));
+        let handed_on = set.split.as_ref().filter(|split| split.stage == Stage::First).map(|split| {
+            let patterns = program.patterns.iter().filter(|pattern| split.patterns.contains(&pattern.name));
+            Arc::new(Program { schema: program.schema.clone(), patterns: patterns.cloned().collect() })
+        });
+        Self { program: set.split.as_ref().map_or_else(|| program.clone(), part), handed_on, set, hash }
     }
 
     /// Of a stored set. An error where it is not the set of this hash, or where this version of motif does not take its patterns any more.
@@ -100,7 +131,20 @@ impl Evaluation {
         if compiled.has_errors() {
             return Err(format!("the stored pattern set {hash:032x} does not compile with this version of motif"));
         }
-        Ok(Self { program: Arc::new(compiled.program), set, hash })
+        Ok(Self::new(&Arc::new(compiled.program), set))
+    }
+
+    /// How many tasks events are handed on to.
+    pub(super) fn tasks_after(&self) -> u32 {
+        self.set.split.as_ref().filter(|split| split.stage == Stage::First).map_or(0, |split| split.tasks)
+    }
+
+    fn rekeying(&self) -> Option<Rekeying> {
+        let split = self.set.split.as_ref()?;
+        Some(match &self.handed_on {
+            Some(program) => Rekeying::Upstream { program: program.clone(), tasks: split.tasks },
+            None => Rekeying::Downstream { stream: rekeyed_stream(&self.program.schema), upstreams: split.upstreams, tasks: split.tasks },
+        })
     }
 
     pub(super) fn has_late(&self) -> bool {
@@ -127,6 +171,9 @@ impl Evaluation {
             };
             (name.clone(), options)
         };
+        let rekeying = self.rekeying();
+        // The first stage has judged how far ahead events may be.
+        let reference = if matches!(rekeying, Some(Rekeying::Downstream { .. })) { EventTime::END } else { reference };
         TaskOptions {
             shards: 1,
             runs_per_key_max: self.set.runs_per_key_max,
@@ -137,6 +184,7 @@ impl Evaluation {
             strictness,
             set_aside: SetAsideForm::Originals,
             streams: self.set.streams.iter().map(options).collect(),
+            rekeying,
         }
     }
 }
@@ -189,6 +237,22 @@ mod tests {
         ] {
             assert_ne!(other.hash(), plain);
         }
+    }
+
+    #[test]
+    fn a_set_of_two_stages_is_divided_as_it_was() {
+        let both = TEXT.to_owned() + "pattern any { from clicks match x: clicks then y: clicks within 1h }\n";
+        let split = |stage| Split { stage, patterns: vec!["any".to_owned()], upstreams: 3, tasks: 3 };
+        let plain = set(&both, |_| {});
+        for (stage, patterns, streams, tasks_after) in [(Stage::First, ["two"], 1, 3), (Stage::Rekeyed, ["any"], 2, 0)] {
+            let set = plain.clone().of(split(stage));
+            assert_ne!(set.hash(), plain.hash());
+            let restored = Evaluation::restore(&set.to_json(), set.hash()).expect("restored");
+            let names: Vec<&str> = restored.program.patterns.iter().map(|pattern| pattern.name.as_str()).collect();
+            assert_eq!((names.as_slice(), restored.program.schema.streams.len(), restored.tasks_after()), (patterns.as_slice(), streams, tasks_after));
+            assert_eq!(restored.set, set);
+        }
+        assert!(!String::from_utf8(plain.to_json()).expect("JSON").contains("split"), "sets without stages keep their names");
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Playing {
             bail!("epoch {} cannot be repeated: what is held back is not there again when it ends", record.epoch)
         };
         refuse_other_records(&part, record)?;
-        let outputs = encode(&self.evaluation, std::mem::take(&mut part.epoch), &|_| String::new());
+        let outputs = encode(&self.evaluation, record.task, std::mem::take(&mut part.epoch), &|_| String::new());
         if let Some(what) = difference(&part.record, &digest(&outputs), record) {
             deployment.metrics.digest_differs();
             tracing::error!(

@@ -34,6 +34,7 @@ use crate::service::topics::journal::EpochRecord;
 use crate::service::topics::metrics::{Metrics, MetricsSnapshot};
 use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::slot::Slot;
+use crate::service::topics::stages::Stage;
 use crate::service::topics::worker::Worker;
 use crate::store::Memory;
 
@@ -232,15 +233,20 @@ impl Simulation {
         let watchdog = if self.random.random_bool(0.5) { Duration::ZERO } else { Duration::from_secs(60) };
         let topic = |name: &str| OutputTopic { name: name.to_owned(), partitions: TASKS };
         let clock = self.cluster.clone();
+        let inputs: BTreeMap<_, _> = evaluation.program.schema.ids().map(|id| (id, evaluation.program.schema.stream(id).name.clone())).collect();
         Deployment {
-            inputs: evaluation.program.schema.ids().map(|id| (id, evaluation.program.schema.stream(id).name.clone())).collect(),
+            stage: Stage::First,
+            sources: inputs.clone(),
+            inputs,
+            tasks: TASKS,
             evaluation,
             config: self.scenario.config(),
-            slot: Slot::take(self.places[worker].slots.path(), Some(0)).expect("one at a time"),
+            slot: Slot::take(self.places[worker].slots.path(), Some(0)).expect("one at a time").into(),
             bases: Box::new(bases),
             metrics,
             survey: Arc::new(self.cluster.clone()),
-            outputs: Outputs { matches: topic(OUTPUT), late: Some(topic(LATE)), rejected: Some(topic(REJECTED)), journal: JOURNAL.to_owned() },
+            outputs: Outputs { matches: topic(OUTPUT), late: Some(topic(LATE)), rejected: Some(topic(REJECTED)), handed_on: None, journal: JOURNAL.to_owned() },
+            alignment: None,
             ends: None,
             stop: stop.clone(),
             clock: Arc::new(move || clock.now()),

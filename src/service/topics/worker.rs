@@ -27,6 +27,7 @@ use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::recover::{Cancelled, Recovered, read_journal, recover};
 use crate::service::topics::silence::Silences;
+use crate::service::topics::stages::Stage;
 
 /// An epoch ends early with this many records, bytes or matches.
 const EPOCH_RECORDS_MAX: usize = 100_000;
@@ -52,6 +53,9 @@ const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
 /// A last checkpoint that is older than so many intervals is worth a word.
 const CHECKPOINT_INTERVALS_MAX: u32 = 3;
 
+/// How often it is seen to that tasks that wait for others do so.
+const ALIGN_INTERVAL: Duration = Duration::from_millis(500);
+
 /// How often the numbers are told in the log.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -69,6 +73,8 @@ pub(super) struct Worker {
     fetched: Fetched,
     balance: Balance,
     silences: Silences,
+    /// Tasks that wait for others of their stage, and when that was last thought over.
+    aligned: (Vec<u32>, Instant),
     epoch: EpochSoFar,
     aborts_in_a_row: u32,
     failures_in_a_row: u32,
@@ -132,6 +138,7 @@ impl Worker {
             tickets: 0,
             releasing: None,
             fetched: Fetched::default(),
+            aligned: (Vec::new(), Instant::now()),
             epoch: EpochSoFar::begin(deployment.now()),
             deployment,
             aborts_in_a_row: 0,
@@ -173,6 +180,7 @@ impl Worker {
         }
         self.copy_states();
         self.hold_leaders_back()?;
+        self.align()?;
         self.log_now_and_then();
         Ok(None)
     }
@@ -270,6 +278,9 @@ impl Worker {
     fn drop_task(&mut self, task: u32) -> Option<Assigned> {
         self.balance.forget(&[task]);
         self.deployment.metrics.forget_task(task);
+        if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
+            alignment.forget(task);
+        }
         match self.tasks.remove(&task) {
             Some(Held::Running(assigned)) => {
                 self.count(&assigned);
@@ -477,7 +488,9 @@ impl Worker {
 
     /// A bounded run ends together: a partition may still come to us as long as anyone has not finished.
     fn is_ended_everywhere(&mut self) -> anyhow::Result<bool> {
-        let Some(ends) = &self.deployment.ends else { return Ok(false) };
+        if self.deployment.ends.is_none() {
+            return Ok(false);
+        }
         let ended = |held: &Held| match held {
             Held::Recovering { .. } => false,
             Held::Running(assigned) => assigned.is_ended(),
@@ -489,7 +502,7 @@ impl Worker {
         self.group_asked = Instant::now();
         let ours = self.tasks.keys().copied();
         self.ended_tasks.extend(ours);
-        let others: Vec<u32> = ends.keys().map(|input| input.partition).filter(|task| !self.ended_tasks.contains(task)).collect();
+        let others: Vec<u32> = (0..self.deployment.tasks).filter(|task| !self.ended_tasks.contains(task)).collect();
         for &task in others.iter().take(GROUP_END_TASKS_MAX) {
             let Some(entry) = self.deployment.survey.journal_last(task)? else { return Ok(false) };
             if !EpochRecord::decode(&entry.value).with_context(|| format!("the journal of task {task} cannot be read"))?.ended {
@@ -506,6 +519,32 @@ impl Worker {
                 self.balance.check(&self.deployment, assigned, &mut *self.transport)?;
             }
         }
+        Ok(())
+    }
+
+    /// Between the stages: the second tells what it waits for, and of the first those wait that lead.
+    fn align(&mut self) -> anyhow::Result<()> {
+        let Some(alignment) = self.deployment.alignment.clone() else { return Ok(()) };
+        if self.deployment.stage == Stage::Rekeyed {
+            let held_max = self.deployment.config.limits.held_events_max;
+            for assigned in self.running() {
+                alignment.tell(assigned.number, assigned.task.held_events(), held_max, self.deployment.tasks, || assigned.task.upstreams());
+            }
+            return Ok(());
+        }
+        let leaders = alignment.leaders(self.running().map(|assigned| assigned.number));
+        let (before, thought_over) = &self.aligned;
+        // A task that begins anew is read again at once.
+        if *before == leaders && (leaders.is_empty() || thought_over.elapsed() < ALIGN_INTERVAL) {
+            return Ok(());
+        }
+        for task in before.iter().filter(|task| !leaders.contains(task) && matches!(self.tasks.get(task), Some(Held::Running(_)))) {
+            self.transport.resume(&self.deployment.inputs_of(*task))?;
+        }
+        for task in &leaders {
+            self.transport.pause(&self.deployment.inputs_of(*task))?;
+        }
+        self.aligned = (leaders, Instant::now());
         Ok(())
     }
 

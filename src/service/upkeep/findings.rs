@@ -53,7 +53,8 @@ pub(super) fn examine(needs: &[Need], facts: &Facts) -> Vec<Vec<Finding>> {
 
 fn examine_one(need: &Need, needs: &[Need], facts: &Facts) -> Vec<Finding> {
     let mut found = Found { topic: &need.topic, findings: Vec::new() };
-    if need.is_input() && need.purposes.len() > 1 || need.is_for(&Purpose::Journal) && need.purposes.len() > 1 {
+    let is_alone = need.is_input() || need.is_for(&Purpose::Journal) || need.rekeyed_bytes_max().is_some();
+    if is_alone && need.purposes.len() > 1 {
         let purposes: Vec<String> = need.purposes.iter().map(ToString::to_string).collect();
         found.error(format!("serves for {}; give each a topic of its own", purposes.join(" and ")));
     }
@@ -65,7 +66,13 @@ fn examine_one(need: &Need, needs: &[Need], facts: &Facts) -> Vec<Finding> {
         input(&mut found, topic, facts.tasks(needs).unwrap_or(topic.partitions));
     }
     if need.is_for(&Purpose::Journal) {
-        journal(&mut found, topic, facts.tasks(needs), facts.input_retention(needs));
+        journal(&mut found, topic, facts.tasks(needs));
+    }
+    if let Some(bytes_max) = need.rekeyed_bytes_max() {
+        rekeyed(&mut found, topic, facts.tasks(needs), bytes_max);
+    }
+    if need.is_for(&Purpose::Journal) || need.rekeyed_bytes_max().is_some() {
+        kept(&mut found, topic, facts.input_retention(needs));
     }
     compaction(&mut found, need, topic);
     replication(&mut found, topic, facts.brokers);
@@ -103,16 +110,29 @@ fn input(found: &mut Found<'_>, topic: &TopicFacts, tasks: u32) {
     }
 }
 
-fn journal(found: &mut Found<'_>, topic: &TopicFacts, tasks: Option<u32>, inputs_kept: Option<i64>) {
+fn rekeyed(found: &mut Found<'_>, topic: &TopicFacts, tasks: Option<u32>, bytes_max: u64) {
+    if let Some(tasks) = tasks.filter(|tasks| topic.partitions != *tasks) {
+        found.error(format!("has {} partitions and the first input has {tasks}; events by other keys go to as many tasks: make it anew", topic.partitions));
+    }
+    if topic.number("max.message.bytes").is_some_and(|bytes| bytes.cast_unsigned() < bytes_max) {
+        found.error(format!("may not take the longest events that limits.record_bytes_max allows; set max.message.bytes={bytes_max}"));
+    }
+}
+
+fn journal(found: &mut Found<'_>, topic: &TopicFacts, tasks: Option<u32>) {
     if let Some(tasks) = tasks.filter(|tasks| topic.partitions < *tasks) {
         found.error(format!("has {} partitions, and there are {tasks} tasks, each with one of its own; add partitions", topic.partitions));
     }
+}
+
+/// What is needed to repeat what was read.
+fn kept(found: &mut Found<'_>, topic: &TopicFacts, inputs_kept: Option<i64>) {
     if let (Some(kept), Some(inputs_kept)) = (topic.number("retention.ms"), inputs_kept)
         && kept >= 0
         && (inputs_kept < 0 || kept < inputs_kept)
     {
         found.error(format!(
-            "is kept for {}, the inputs for {}: without its journal, input cannot be replayed; set retention.ms={inputs_kept}",
+            "is kept for {}, the inputs for {}: without it, input cannot be replayed; set retention.ms={inputs_kept}",
             shown(kept),
             shown(inputs_kept)
         ));
@@ -132,6 +152,7 @@ fn compaction(found: &mut Found<'_>, need: &Need, topic: &TopicFacts) {
         Purpose::Late | Purpose::Rejected => {
             found.error("is compacted, and then takes no record without a key, as late and rejected ones may be; set cleanup.policy=delete".to_owned());
         }
+        Purpose::Rekeyed { .. } => found.error("is compacted, and its records have no keys; set cleanup.policy=delete".to_owned()),
         Purpose::Journal => found.error("is compacted: every record of a journal counts; set cleanup.policy=delete".to_owned()),
     }
 }
@@ -236,6 +257,23 @@ mod tests {
             assert!(parts.iter().all(|part| said[0].contains(part)), "{said:?}");
         }
         assert_eq!(said(|facts| facts.brokers = 3).len(), 5, "one copy each");
+    }
+
+    #[test]
+    fn what_events_by_other_keys_go_through_fits_inputs_and_records() {
+        let needs = [need("a", &[Purpose::Input("a".to_owned())]), need("r", &[Purpose::Rekeyed { record_bytes_max: 2_000 }])];
+        for (partitions, settings, said) in [
+            (4, &[DAY, ("max.message.bytes", "2000")][..], None),
+            (3, &[DAY], Some("topic r has 3 partitions and the first input has 4")),
+            (4, &[DAY, ("max.message.bytes", "1999")], Some("max.message.bytes=2000")),
+            (4, &[("retention.ms", "1")], Some("retention.ms=86400000")),
+            (4, &[DAY, ("cleanup.policy", "compact")], Some("topic r is compacted")),
+        ] {
+            let facts = Facts { brokers: 1, topics: [("a".to_owned(), facts(4, &[DAY])), ("r".to_owned(), facts(partitions, settings))].into() };
+            let found: Vec<String> = examine(&needs, &facts).concat().into_iter().map(|finding| finding.what).collect();
+            assert_eq!(found.len(), usize::from(said.is_some()), "{found:?}");
+            assert!(said.is_none_or(|said| found[0].contains(said)), "{found:?}");
+        }
     }
 
     #[test]

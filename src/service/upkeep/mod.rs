@@ -19,4 +19,5 @@ pub use findings::{Finding, Severity};
 pub use needs::{Need, Purpose};
 pub use topics::{CannotCreate, CreateOptions, TopicReport, TopicState, create, inspect};
 
-pub(super) use topics::{link, refuse_missing, refuse_scattered, warn_of_retention};
+pub(super) use partitioning::rekeyed_patterns;
+pub(super) use topics::{link, refuse_missing, warn_of_partitioning, warn_of_retention};

@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::config::{Config, KafkaConfig, Origin};
 use crate::pattern::Program;
+use crate::service::rekeying::handed_bytes_max;
+use crate::service::upkeep::partitioning::rekeyed_patterns;
 
 /// One topic.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +22,11 @@ pub enum Purpose {
     Matches,
     Late,
     Rejected,
+    /// Events on their way to the tasks that keep other keys.
+    Rekeyed {
+        /// How long its records may be.
+        record_bytes_max: u64,
+    },
     /// What each task has done, epoch by epoch.
     Journal,
 }
@@ -27,6 +34,14 @@ pub enum Purpose {
 impl Need {
     pub fn is_input(&self) -> bool {
         self.purposes.iter().any(|purpose| matches!(purpose, Purpose::Input(_)))
+    }
+
+    /// How long the records of a topic for events by other keys may be.
+    pub(super) fn rekeyed_bytes_max(&self) -> Option<u64> {
+        self.purposes.iter().find_map(|purpose| match purpose {
+            Purpose::Rekeyed { record_bytes_max } => Some(*record_bytes_max),
+            _ => None,
+        })
     }
 
     pub fn is_for(&self, purpose: &Purpose) -> bool {
@@ -41,13 +56,14 @@ impl fmt::Display for Purpose {
             Self::Matches => f.write_str("matches"),
             Self::Late => f.write_str("late events"),
             Self::Rejected => f.write_str("rejected records"),
+            Self::Rekeyed { .. } => f.write_str("events by other keys"),
             Self::Journal => f.write_str("journal"),
         }
     }
 }
 
-/// In order of the streams' names, then what is written.
-pub(super) fn needs(program: &Program, config: &Config, kafka: &KafkaConfig) -> Vec<Need> {
+/// In order of the streams' names, then what is written. `tasks`: the partitions of each input, where that is known; without it, events are taken to meet.
+pub(super) fn needs(program: &Program, config: &Config, kafka: &KafkaConfig, tasks: Option<u32>) -> Vec<Need> {
     let mut needs: Vec<Need> = Vec::new();
     let mut add = |topic: &str, purpose: Purpose| match needs.iter_mut().find(|need| need.topic == topic) {
         Some(need) => need.purposes.push(purpose),
@@ -65,5 +81,10 @@ pub(super) fn needs(program: &Program, config: &Config, kafka: &KafkaConfig) -> 
         topic.iter().for_each(|topic| add(topic, purpose.clone()));
     }
     add(&kafka.journal_topic, Purpose::Journal);
+    if tasks.is_some_and(|tasks| !rekeyed_patterns(program, config, tasks).is_empty()) {
+        let record_bytes_max = handed_bytes_max(config.limits.record_bytes_max) as u64;
+        add(&kafka.rekeyed_topic(), Purpose::Rekeyed { record_bytes_max });
+        add(&kafka.rekeyed_journal_topic(), Purpose::Journal);
+    }
     needs
 }

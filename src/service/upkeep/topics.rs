@@ -54,19 +54,19 @@ impl TopicReport {
 
 /// Looks only.
 pub fn inspect(program: &Program, config: &Config) -> anyhow::Result<Vec<TopicReport>> {
-    let (admin, needs) = open(program, config)?;
-    let facts = facts(&admin, &needs)?;
+    let (admin, kafka) = open(config)?;
+    let (needs, facts) = look(&admin, program, config, kafka)?;
     Ok(with_partitioning(report(needs.clone(), &facts, &[]), program, config, facts.tasks(&needs)))
 }
 
 /// Makes what is missing, then looks. What exists is left as it is.
 pub fn create(program: &Program, config: &Config, options: CreateOptions) -> anyhow::Result<Vec<TopicReport>> {
-    let (admin, needs) = open(program, config)?;
-    let before = facts(&admin, &needs)?;
+    let (admin, kafka) = open(config)?;
+    let (needs, before) = look(&admin, program, config, kafka)?;
     let inputs = plan_inputs(&needs, &before, options)?;
     admin.create(&inputs)?;
-    // What is written depends on how the inputs turned out: the cluster's defaults are known only now.
-    let between = facts(&admin, &needs)?;
+    // What is written depends on how the inputs turned out: their partitions and the cluster's defaults are known only now.
+    let (needs, between) = look(&admin, program, config, kafka)?;
     let outputs = plan_outputs(&needs, &between, options)?;
     admin.create(&outputs)?;
     let created: Vec<String> = inputs.into_iter().chain(outputs).map(|topic| topic.name).collect();
@@ -82,9 +82,21 @@ fn with_partitioning(mut reports: Vec<TopicReport>, program: &Program, config: &
     reports
 }
 
-fn open(program: &Program, config: &Config) -> anyhow::Result<(Admin, Vec<Need>)> {
+fn open(config: &Config) -> anyhow::Result<(Admin, &KafkaConfig)> {
     let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
-    Ok((Admin::open(&link(config, kafka))?, needs(program, config, kafka)))
+    Ok((Admin::open(&link(config, kafka))?, kafka))
+}
+
+/// The inputs tell whether events have to be keyed otherwise, and then more is needed.
+fn look(admin: &Admin, program: &Program, config: &Config, kafka: &KafkaConfig) -> anyhow::Result<(Vec<Need>, Facts)> {
+    let at_least = needs(program, config, kafka, None);
+    let found = facts(admin, &at_least)?;
+    let all = needs(program, config, kafka, found.tasks(&at_least));
+    if all == at_least {
+        return Ok((all, found));
+    }
+    let found = facts(admin, &all)?;
+    Ok((all, found))
 }
 
 /// How to reach the cluster that a configuration names.
@@ -94,7 +106,7 @@ pub(in crate::service) fn link(config: &Config, kafka: &KafkaConfig) -> Link {
 
 /// Before a service starts: names every topic that does not exist, and the command that makes them.
 pub(in crate::service) fn refuse_missing(survey: &Survey, program: &Program, config: &Config, kafka: &KafkaConfig) -> anyhow::Result<()> {
-    let needs = needs(program, config, kafka);
+    let needs = needs(program, config, kafka, survey.tasks().ok());
     let missing: Vec<&str> = needs.iter().map(|need| need.topic.as_str()).filter(|topic| survey.partitions(topic).is_err()).collect();
     let file = config.file.as_deref().map_or("FILE".to_owned(), |file| file.display().to_string());
     let remedy = format!("`motif topics --config {file} --create` makes what is missing");
@@ -105,15 +117,11 @@ pub(in crate::service) fn refuse_missing(survey: &Survey, program: &Program, con
     }
 }
 
-/// Before a service starts: patterns whose events would not meet. Says which ones one task has to evaluate alone.
-pub(in crate::service) fn refuse_scattered(program: &Program, config: &Config, tasks: u32) -> anyhow::Result<()> {
-    let (errors, warnings): (Vec<_>, Vec<_>) = partitioning(program, config, tasks).into_iter().partition(|finding| finding.severity == Severity::Error);
-    for warning in warnings {
+/// Says of patterns whose events do not meet, and of those that one task evaluates alone, what that costs.
+pub(in crate::service) fn warn_of_partitioning(program: &Program, config: &Config, tasks: u32) {
+    for warning in partitioning(program, config, tasks) {
         tracing::warn!("{}", warning.what);
     }
-    let errors: Vec<String> = errors.into_iter().map(|error| error.what).collect();
-    anyhow::ensure!(errors.is_empty(), "{}", errors.join("; "));
-    Ok(())
 }
 
 /// Logs what `motif topics` says of inputs whose records are about to be deleted. The start does not wait for that; where it cannot be told, nothing is said.
@@ -181,7 +189,10 @@ fn settings(need: &Need, replicas: Option<u32>, input_retention: Option<i64>) ->
     if replicas.is_some_and(|replicas| replicas > 2) {
         settings.push(("min.insync.replicas", "2".to_owned()));
     }
-    if need.is_for(&Purpose::Journal) {
+    if let Some(bytes_max) = need.rekeyed_bytes_max() {
+        settings.push(("max.message.bytes", bytes_max.to_string()));
+    }
+    if need.is_for(&Purpose::Journal) || need.rekeyed_bytes_max().is_some() {
         // Where nobody tells how long the inputs are kept, only for ever is surely long enough.
         settings.push(("retention.ms", input_retention.unwrap_or(-1).to_string()));
         settings.push(("retention.bytes", "-1".to_owned()));
@@ -227,6 +238,16 @@ mod tests {
         let facts = there(&[("a", 8, 1, "60000"), ("b", 8, 1, "3600000")]);
         let planned = plan_outputs(&needs(), &facts, CreateOptions { partitions: None, replicas: Some(2) }).expect("possible");
         assert_eq!(shown(&planned), ["m 8 Some(2) cleanup.policy=delete", "g.journal 8 Some(2) cleanup.policy=delete retention.ms=3600000 retention.bytes=-1"]);
+    }
+
+    #[test]
+    fn what_events_by_other_keys_go_through_takes_all_of_them_and_keeps_them_as_long_as_the_inputs() {
+        let needs = vec![
+            Need { topic: "a".to_owned(), purposes: vec![Purpose::Input("a".to_owned())] },
+            Need { topic: "g.rekeyed".to_owned(), purposes: vec![Purpose::Rekeyed { record_bytes_max: 1_200_000 }] },
+        ];
+        let planned = plan_outputs(&needs, &there(&[("a", 8, 1, "60000")]), CreateOptions::default()).expect("possible");
+        assert_eq!(shown(&planned), ["g.rekeyed 8 Some(1) cleanup.policy=delete max.message.bytes=1200000 retention.ms=60000 retention.bytes=-1"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod adapter;
 mod dlq;
 mod proxy;
 mod real_logs;
+mod rekeyed;
 mod service;
 mod topics;
 mod torture;

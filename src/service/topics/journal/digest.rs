@@ -8,6 +8,8 @@ pub enum OutputKind {
     Match = 0,
     Late = 1,
     Rejected = 2,
+    /// An event for another task, or how far this one is.
+    HandedOn = 3,
 }
 
 /// xxh3 over kind, key and value of each output record, in the order of their header `index`.

@@ -64,7 +64,7 @@ impl Scenario {
             let sources = [Source { path: "p.motif".to_owned(), text: PATTERNS.to_owned() }];
             let compiled = compile(&sources);
             assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
-            Arc::new(Evaluation::new(Arc::new(compiled.program), PatternSet::new(&sources, &self.config())))
+            Arc::new(Evaluation::new(&Arc::new(compiled.program), PatternSet::new(&sources, &self.config())))
         };
         EVALUATIONS[self as usize].get_or_init(make).clone()
     }

@@ -1,10 +1,12 @@
 //! Decisions: records of one epoch against what they must be.
 
 use crate::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
+use crate::service::topics::stages::Stage;
 
 /// One thing that is not as promised.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Difference {
+    pub stage: Stage,
     pub task: u32,
     pub epoch: u64,
     pub kind: DifferenceKind,
@@ -64,13 +66,14 @@ pub(super) struct Out {
 
 /// Collects what differs in one epoch.
 pub(super) struct Epoch<'a> {
+    pub stage: Stage,
     pub record: &'a EpochRecord,
     pub differences: &'a mut Vec<Difference>,
 }
 
 impl Epoch<'_> {
     pub(super) fn differs(&mut self, kind: DifferenceKind, what: String) {
-        self.differences.push(Difference { task: self.record.task, epoch: self.record.epoch, kind, what });
+        self.differences.push(Difference { stage: self.stage, task: self.record.task, epoch: self.record.epoch, kind, what });
     }
 
     /// Against the epoch before: dense, and ranges that join.
@@ -141,6 +144,7 @@ fn shown(out: &Out) -> String {
         OutputKind::Match => "",
         OutputKind::Late => "late ",
         OutputKind::Rejected => "rejected ",
+        OutputKind::HandedOn => "handed on ",
     };
     let dots = if text.chars().count() > SHOWN_CHARS { "…" } else { "" };
     format!("{what}{}{dots}", text.chars().take(SHOWN_CHARS).collect::<String>())
@@ -192,7 +196,7 @@ mod tests {
 
     fn kinds(record: &EpochRecord, check: impl FnOnce(&mut Epoch<'_>)) -> Vec<&'static str> {
         let mut differences = Vec::new();
-        check(&mut Epoch { record, differences: &mut differences });
+        check(&mut Epoch { stage: Stage::First, record, differences: &mut differences });
         differences.into_iter().map(|difference| difference.kind.text()).collect()
     }
 

@@ -36,7 +36,7 @@ use crate::pattern::Program;
 use crate::ports::{InputPartition, TopicSurvey};
 use crate::service::topics::deployment::input_topics;
 use crate::service::topics::journal::OutputKind;
-use crate::service::topics::pattern_set::{Evaluation, PatternSet};
+use crate::service::topics::stages::{Plan, Stage, plan};
 use crate::service::upkeep;
 
 use outputs::OutputTopic;
@@ -49,7 +49,7 @@ pub use compare::{Difference, DifferenceKind};
 pub struct Report {
     pub tasks: u32,
     pub counts: Counts,
-    /// By task and epoch.
+    /// By stage, task and epoch.
     pub differences: Vec<Difference>,
     /// What could not be decided, and why.
     pub notes: Vec<String>,
@@ -75,6 +75,16 @@ struct TaskReport {
     notes: Vec<String>,
 }
 
+impl Report {
+    /// Adds that of another stage.
+    fn add(&mut self, other: Self) {
+        self.tasks += other.tasks;
+        self.counts.add(other.counts);
+        self.differences.extend(other.differences);
+        self.notes.extend(other.notes);
+    }
+}
+
 impl Counts {
     fn add(&mut self, other: Self) {
         self.epochs += other.epochs;
@@ -91,32 +101,47 @@ pub fn verify(program: Program, sources: &[Source], config: &Config) -> anyhow::
     let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
     let inputs = input_topics(&program, config);
     anyhow::ensure!(!inputs.is_empty(), "no stream comes from a topic");
-    let link = upkeep::link(config, kafka);
-    let survey = Survey::open(&link, Topics::new(inputs.clone()))?;
+    let survey = Survey::open(&upkeep::link(config, kafka), Topics::new(inputs))?;
     upkeep::refuse_missing(&survey, &program, config, kafka)?;
-    let evaluation = Evaluation::new(program.into(), PatternSet::new(sources, config)).into();
-    let deployed = Deployed {
-        journal: kafka.journal_topic.clone(),
-        tasks: survey.tasks()?,
-        outputs: output_topics(&survey, kafka)?,
-        inputs: inputs.into_iter().collect(),
-        link,
-        evaluation,
-        record_bytes_max: config.limits.record_bytes_max,
-    };
-    let reports = verify_tasks(&deployed, &survey)?;
-    let mut total = Report { tasks: deployed.tasks, ..Report::default() };
-    for report in reports.into_values() {
-        total.counts.add(report.counts);
-        total.differences.extend(report.differences);
-        total.notes.extend(report.notes);
+    let mut total = Report::default();
+    for plan in plan(program.into(), sources, config, kafka, survey.tasks()?) {
+        total.add(verify_stage(plan, kafka)?);
     }
     Ok(total)
 }
 
-fn output_topics(survey: &Survey, kafka: &KafkaConfig) -> anyhow::Result<Vec<OutputTopic>> {
-    let topics =
-        [(OutputKind::Match, Some(&kafka.output_topic)), (OutputKind::Late, kafka.late_topic.as_ref()), (OutputKind::Rejected, kafka.rejected_topic.as_ref())];
+fn verify_stage(plan: Plan, kafka: &KafkaConfig) -> anyhow::Result<Report> {
+    let survey = Survey::open(&plan.link, Topics::new(plan.inputs.clone()))?;
+    let deployed = Deployed {
+        stage: plan.stage,
+        journal: plan.journal,
+        tasks: plan.tasks,
+        outputs: output_topics(&survey, kafka, plan.handed_on)?,
+        inputs: plan.inputs.into_iter().collect(),
+        record_bytes_max: plan.evaluation.record_bytes_max(),
+        link: plan.link,
+        evaluation: plan.evaluation,
+    };
+    let mut report = Report { tasks: deployed.tasks, ..Report::default() };
+    for of_task in verify_tasks(&deployed, &survey)?.into_values() {
+        report.counts.add(of_task.counts);
+        report.differences.extend(of_task.differences);
+        report.notes.extend(of_task.notes);
+    }
+    if deployed.stage == Stage::Rekeyed {
+        // They were counted where they came first.
+        report.counts.events = 0;
+    }
+    Ok(report)
+}
+
+fn output_topics(survey: &Survey, kafka: &KafkaConfig, handed_on: Option<String>) -> anyhow::Result<Vec<OutputTopic>> {
+    let topics = [
+        (OutputKind::Match, Some(&kafka.output_topic)),
+        (OutputKind::Late, kafka.late_topic.as_ref()),
+        (OutputKind::Rejected, kafka.rejected_topic.as_ref()),
+        (OutputKind::HandedOn, handed_on.as_ref()),
+    ];
     let topic = |(kind, name): (OutputKind, Option<&String>)| Some((kind, name?.clone()));
     let topics = topics.into_iter().filter_map(topic);
     topics.map(|(kind, name)| Ok(OutputTopic { kind, partitions: survey.partitions(&name)?, name })).collect()

@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use crate::kafka::{Link, TopicReader, TopicRecord};
 use crate::service::topics::journal::OutputKind;
+use crate::service::topics::stages::Stage;
 use crate::service::topics::verify::compare::Out;
 use crate::service::upkeep::MARK_HEADER;
 
@@ -18,15 +19,25 @@ pub(super) struct OutputTopic {
 }
 
 pub(super) struct Outputs {
+    stage: Stage,
     task: u32,
     tasks: u32,
-    readers: Vec<(OutputTopic, TopicReader)>,
+    readers: Vec<Reader>,
     /// Found, but of later epochs than was asked for so far.
     waiting: BTreeMap<u64, Vec<Out>>,
     /// What is not as it must be, whatever the journal says.
     pub strays: Vec<Stray>,
-    /// By kind: where the last one stood, by epoch and index.
-    last: BTreeMap<String, (u64, u64)>,
+}
+
+/// A partition that the task writes to.
+struct Reader {
+    topic: OutputTopic,
+    partition: u32,
+    reader: TopicReader,
+    /// Where the last one of the task stood, by epoch and index.
+    last: Option<(u64, u64)>,
+    /// The last epoch that was found here.
+    reached: Option<u64>,
 }
 
 /// A record that stands where it should not.
@@ -38,19 +49,23 @@ pub(super) enum Stray {
 }
 
 impl Outputs {
-    pub(super) fn open(link: &Link, topics: &[OutputTopic], task: u32, tasks: u32) -> anyhow::Result<Self> {
-        let open = |topic: &OutputTopic| {
-            let reader = TopicReader::open(link, &topic.name, task % topic.partitions, 0)?;
-            Ok::<_, anyhow::Error>((topic.clone(), reader))
+    pub(super) fn open(link: &Link, topics: &[OutputTopic], stage: Stage, task: u32, tasks: u32) -> anyhow::Result<Self> {
+        let open = |(topic, partition): (&OutputTopic, u32)| {
+            let reader = TopicReader::open(link, &topic.name, partition, 0)?;
+            Ok::<_, anyhow::Error>(Reader { topic: topic.clone(), partition, reader, last: None, reached: None })
         };
-        let readers = topics.iter().map(open).collect::<Result<_, _>>().context("the outputs")?;
-        Ok(Self { task, tasks, readers, waiting: BTreeMap::new(), strays: Vec::new(), last: BTreeMap::new() })
+        let partitions = topics.iter().flat_map(|topic| topic.partitions_of(task).map(move |partition| (topic, partition)));
+        let readers = partitions.map(open).collect::<Result<_, _>>().context("the outputs")?;
+        Ok(Self { stage, task, tasks, readers, waiting: BTreeMap::new(), strays: Vec::new() })
     }
 
     /// Everything of this epoch. Epochs are asked for in their order.
     pub(super) fn take(&mut self, epoch: u64) -> anyhow::Result<Vec<Out>> {
         for place in 0..self.readers.len() {
-            self.read(place, |found| found > epoch)?;
+            // One that is beyond it already has nothing of it any more.
+            if self.readers[place].reached.is_none_or(|reached| reached <= epoch) {
+                self.read(place, |found| found > epoch)?;
+            }
         }
         Ok(self.waiting.remove(&epoch).unwrap_or_default())
     }
@@ -65,16 +80,19 @@ impl Outputs {
 
     /// Reads on until an epoch of ours is found that `is_enough`.
     fn read(&mut self, place: usize, is_enough: impl Fn(u64) -> bool) -> anyhow::Result<()> {
-        let (topic, reader) = &mut self.readers[place];
-        let (topic, partition) = (topic.clone(), self.task % topic.partitions);
+        let Reader { topic, partition, reader, last, reached } = &mut self.readers[place];
         while let Some(record) = reader.take()? {
-            if topic.kind != OutputKind::Match && record.header(MARK_HEADER).is_some() {
+            if matches!(topic.kind, OutputKind::Late | OutputKind::Rejected) && record.header(MARK_HEADER).is_some() {
+                continue;
+            }
+            if (record.text("stage") == Stage::Rekeyed.header()) != (self.stage == Stage::Rekeyed) {
                 continue;
             }
             let at = format!("{}/{partition}, offset {}", topic.name, record.offset);
-            let Some((task, epoch, index)) = origin(&record).filter(|(task, ..)| *task < self.tasks && *task % topic.partitions == partition) else {
+            let is_ours = |(task, ..): &(u32, u64, u64)| *task < self.tasks && topic.partitions_of(*task).contains(partition);
+            let Some((task, epoch, index)) = origin(&record).filter(is_ours) else {
                 // Of several tasks that share the partition the first tells.
-                if self.task == partition {
+                if self.task == *partition {
                     self.strays.push(Stray::Foreign(at));
                 }
                 continue;
@@ -82,17 +100,27 @@ impl Outputs {
             if task != self.task {
                 continue;
             }
-            let last = self.last.insert(topic.name.clone(), (epoch, index));
-            if let Some(last) = last.filter(|last| *last >= (epoch, index)) {
-                let what = format!("epoch {epoch}, output {index} at {at} stands after epoch {}, output {}", last.0, last.1);
+            if let Some(before) = last.filter(|last| *last >= (epoch, index)) {
+                let what = format!("epoch {epoch}, output {index} at {at} stands after epoch {}, output {}", before.0, before.1);
                 self.strays.push(Stray::OutOfOrder { epoch, what });
             }
+            (*last, *reached) = (Some((epoch, index)), Some(epoch));
             self.waiting.entry(epoch).or_default().push(Out { kind: topic.kind, index, key: record.key, value: record.value, place: at });
             if is_enough(epoch) {
                 break;
             }
         }
         Ok(())
+    }
+}
+
+impl OutputTopic {
+    /// What a task writes to: its own partition, or what is for other tasks to all.
+    fn partitions_of(&self, task: u32) -> std::ops::Range<u32> {
+        match self.kind {
+            OutputKind::HandedOn => 0..self.partitions,
+            _ => task % self.partitions..task % self.partitions + 1,
+        }
     }
 }
 

@@ -77,7 +77,7 @@ impl Recomputation {
             let (ours, theirs) = (task.watermark(), EventTime::from_micros(record.watermark_out_us));
             epoch.differs(DifferenceKind::Watermark, format!("the watermark is {ours}, the journal says {theirs}"));
         }
-        let outputs = encode(&self.evaluation, task.take_epoch(), &|_| String::new());
+        let outputs = encode(&self.evaluation, record.task, task.take_epoch(), &|_| String::new());
         let out = |(output, index): (crate::service::topics::outgoing::Encoded, u64)| Out {
             kind: output.kind,
             index,

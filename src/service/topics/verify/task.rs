@@ -9,6 +9,7 @@ use crate::event::StreamId;
 use crate::kafka::{Link, TopicReader, oldest};
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, OutputKind};
 use crate::service::topics::pattern_set::Evaluation;
+use crate::service::topics::stages::Stage;
 use crate::service::topics::verify::compare::{Difference, DifferenceKind, Epoch, Out};
 use crate::service::topics::verify::outputs::{OutputTopic, Outputs, Stray};
 use crate::service::topics::verify::recompute::{Input, Recomputation};
@@ -16,6 +17,7 @@ use crate::service::topics::verify::{Counts, TaskReport};
 
 /// What all tasks are verified with.
 pub(super) struct Deployed {
+    pub stage: Stage,
     pub link: Link,
     pub journal: String,
     pub inputs: Vec<(StreamId, String)>,
@@ -44,7 +46,7 @@ struct Verification<'a> {
 /// `committed`: the group's offsets of the task's inputs, asked for before this.
 pub(super) fn verify_task(deployed: &Deployed, task: u32, committed: Vec<Option<u64>>) -> anyhow::Result<TaskReport> {
     let mut journal = TopicReader::open(&deployed.link, &deployed.journal, task, 0)?;
-    let mut outputs = Outputs::open(&deployed.link, &deployed.outputs, task, deployed.tasks)?;
+    let mut outputs = Outputs::open(&deployed.link, &deployed.outputs, deployed.stage, task, deployed.tasks)?;
     let is_at_committed = committed.iter().all(Option::is_none);
     let report = TaskReport::default();
     let mut verification =
@@ -63,7 +65,7 @@ pub(super) fn verify_task(deployed: &Deployed, task: u32, committed: Vec<Option<
 impl Verification<'_> {
     fn epoch(&mut self, record: &EpochRecord, mut found: Vec<Out>) -> anyhow::Result<()> {
         self.prepare(record)?;
-        let mut epoch = Epoch { record, differences: &mut self.report.differences };
+        let mut epoch = Epoch { stage: self.deployed.stage, record, differences: &mut self.report.differences };
         epoch.follows(self.before.as_ref());
         epoch.accounts_for(&mut found);
         if let Some((recomputation, inputs)) = &mut self.recomputation {
@@ -88,7 +90,7 @@ impl Verification<'_> {
         }
         if let Some(obstacle) = self.obstacle(record, begins)? {
             self.recomputation = None;
-            self.report.notes.push(format!("task {}, from epoch {} on: nothing is recomputed: {obstacle}", self.task, record.epoch));
+            self.report.notes.push(format!("task {}, from epoch {} on: nothing is recomputed: {obstacle}", self.deployed.stage.task(self.task), record.epoch));
         } else if begins {
             let open = |(stream, topic): &(StreamId, String)| {
                 let base = record.inputs.iter().find(|range| range.topic == *topic).map_or(0, |range| range.base);
@@ -133,18 +135,19 @@ impl Verification<'_> {
             OutputKind::Match => *matches += 1,
             OutputKind::Late => *late += 1,
             OutputKind::Rejected => *rejected += 1,
+            OutputKind::HandedOn => {}
         }
         if out.kind == OutputKind::Match
             && let Some(id) = id(out.value.as_deref().unwrap_or_default())
             && !self.ids.insert(id)
         {
             let what = format!("match {id:032x} stands at {} again", out.place);
-            Epoch { record, differences: &mut self.report.differences }.differs(DifferenceKind::Doubled, what);
+            Epoch { stage: self.deployed.stage, record, differences: &mut self.report.differences }.differs(DifferenceKind::Doubled, what);
         }
     }
 
     fn finish(mut self, mut outputs: Outputs) -> anyhow::Result<TaskReport> {
-        let mut differs = |epoch, kind, what| self.report.differences.push(Difference { task: self.task, epoch, kind, what });
+        let mut differs = |epoch, kind, what| self.report.differences.push(Difference { stage: self.deployed.stage, task: self.task, epoch, kind, what });
         let rest = outputs.rest()?;
         // Of a service that runs, outputs may have come since the journal was read; by now it accounts for them.
         let last = if rest.is_empty() { 0 } else { last_epoch(self.deployed, self.task, self.journal_next)? };

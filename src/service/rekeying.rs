@@ -1,0 +1,226 @@
+//! Events handed from task to task: those of patterns that are keyed by something else than what the topics are partitioned by.
+//!
+//! ```text
+//! upstream tasks ── decide lateness ── each event, once to every task that keeps one of its keys ─▶ topic ─▶ downstream tasks ── hold, order, evaluate
+//!                                   └─ with each epoch, how far they are, to every task ─────────▶
+//! ```
+//!
+//! An event goes as its producer made it, with the place where it stood first: so it is ordered, named and set aside as if it came from there. What an upstream task hands on
+//! after it has said that it is at t is later than t. So the least of what all upstream tasks have said is a watermark, below which nothing comes any more, and events
+//! leave in the one order that they have, however those of different upstream tasks are interleaved in the topic. An upstream task that is idle is not waited for; what it hands on
+//! then may be late here as well.
+
+use std::sync::Arc;
+
+use crate::engine::{Compiled, Spread, UpstreamPosition};
+use crate::event::binary::{Malformed, Reader, write_bytes, write_signed, write_unsigned};
+use crate::event::{Event, EventTime, StreamId};
+use crate::pattern::Program;
+use crate::ports::{Original, Record};
+
+const FORMAT: u8 = 1;
+const EVENT: u8 = 0;
+const ACTIVE: u8 = 1;
+const IDLE: u8 = 2;
+
+/// A longer key is left out: it only matters where the event is set aside.
+const KEY_BYTES_MAX: usize = 64 << 10;
+
+/// What an event's record takes at most, beside the value and the key of the original.
+const HEAD_BYTES_MAX: usize = 4 << 10;
+
+/// A task's part in it.
+#[derive(Clone, Debug)]
+pub enum Rekeying {
+    /// Hands events on that matter to these patterns, to so many tasks.
+    Upstream { program: Arc<Program>, tasks: u32 },
+    /// Reads what was handed on, as this stream, and takes the keys of one of so many tasks.
+    Downstream { stream: StreamId, upstreams: u32, tasks: u32 },
+}
+
+/// How far a task is, as it says to those that go on with its events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Announced {
+    /// What it hands on from now on is later.
+    pub watermark: EventTime,
+    /// Nothing comes that would move it: not to be waited for.
+    pub is_idle: bool,
+}
+
+/// An event for another task. Within an epoch they are in order of their places: how the inputs of a task were interleaved is chance.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct HandedOn {
+    pub stream: StreamId,
+    pub offset: u64,
+    /// The one that it is for.
+    pub task: u32,
+    pub bytes: Vec<u8>,
+}
+
+/// The same as it is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Handed<'a> {
+    Event(HandedEvent<'a>),
+    Announced { upstream: u32, announced: Announced },
+}
+
+/// An event and where it stood first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct HandedEvent<'a> {
+    /// The name of its stream.
+    pub stream: &'a str,
+    pub partition: u32,
+    pub offset: u64,
+    pub timestamp: Option<EventTime>,
+    pub key: Option<&'a [u8]>,
+    pub value: &'a [u8],
+}
+
+/// How long a record may become, where values have at most so many bytes.
+pub fn handed_bytes_max(record_bytes_max: usize) -> usize {
+    record_bytes_max.saturating_add(KEY_BYTES_MAX + HEAD_BYTES_MAX)
+}
+
+/// An upstream task's hand: which tasks an event goes to.
+#[derive(Debug)]
+pub(super) struct HandingOn {
+    spread: Spread,
+}
+
+impl HandingOn {
+    pub(super) fn new(program: &Program, tasks: u32) -> Self {
+        Self { spread: Spread::new(Arc::new(Compiled::new(program)), tasks) }
+    }
+
+    /// The tasks that keep a key of the event.
+    pub(super) fn tasks_of(&mut self, event: &Event) -> &[u32] {
+        self.spread.parts_of(event)
+    }
+
+    pub(super) fn null_keys(&self) -> u64 {
+        self.spread.null_keys()
+    }
+}
+
+impl Announced {
+    /// The bytes of a record that says so.
+    pub(super) fn encode(self, upstream: u32) -> Vec<u8> {
+        let mut out = vec![FORMAT, if self.is_idle { IDLE } else { ACTIVE }];
+        write_unsigned(u64::from(upstream), &mut out);
+        write_signed(self.watermark.micros(), &mut out);
+        out
+    }
+}
+
+/// The bytes of a record that holds an event.
+pub(super) fn encode_event(stream: &str, partition: u32, record: &Record<'_>, original: Original<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(record.bytes.len() + 48);
+    out.extend([FORMAT, EVENT]);
+    write_bytes(stream.as_bytes(), &mut out);
+    write_unsigned(u64::from(partition), &mut out);
+    write_unsigned(record.offset, &mut out);
+    write_optional(record.timestamp, &mut out, |time, out| write_signed(time.micros(), out));
+    write_optional(original.key.filter(|key| key.len() <= KEY_BYTES_MAX), &mut out, write_bytes);
+    out.extend_from_slice(original.value.unwrap_or_default());
+    out
+}
+
+fn write_optional<T>(value: Option<T>, out: &mut Vec<u8>, write: impl FnOnce(T, &mut Vec<u8>)) {
+    out.push(u8::from(value.is_some()));
+    if let Some(value) = value {
+        write(value, out);
+    }
+}
+
+impl<'a> Handed<'a> {
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.byte("format")? != FORMAT {
+            return Err(reader.malformed("known format"));
+        }
+        let kind = reader.byte("kind")?;
+        if kind == EVENT {
+            return Ok(Self::Event(HandedEvent::decode(&mut reader)?));
+        }
+        if !matches!(kind, ACTIVE | IDLE) {
+            return Err(reader.malformed("known kind"));
+        }
+        let upstream = number(&mut reader)?;
+        let announced = Announced { watermark: EventTime::from_micros(reader.signed("watermark")?), is_idle: kind == IDLE };
+        if reader.is_at_end() { Ok(Self::Announced { upstream, announced }) } else { Err(reader.malformed("end")) }
+    }
+}
+
+impl<'a> HandedEvent<'a> {
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let stream = std::str::from_utf8(reader.bytes("stream")?).map_err(|_| reader.malformed("stream"))?;
+        let (partition, offset) = (number(reader)?, reader.unsigned("offset")?);
+        let timestamp = if reader.byte("timestamp")? == 1 { Some(EventTime::from_micros(reader.signed("timestamp")?)) } else { None };
+        let key = if reader.byte("key")? == 1 { Some(reader.bytes("key")?) } else { None };
+        Ok(Self { stream, partition, offset, timestamp, key, value: reader.rest() })
+    }
+
+    /// As its first reader had it; `place` tells how far the topic in between is read.
+    pub(super) fn record(&self) -> Record<'a> {
+        let bytes = self.value;
+        Record { offset: self.offset, position: self.offset, next_position: self.offset + 1, timestamp: self.timestamp, bytes, full_bytes: bytes.len() as u64 }
+    }
+
+    pub(super) fn original(&self) -> Original<'a> {
+        Original { key: self.key, value: Some(self.value) }
+    }
+}
+
+fn number(reader: &mut Reader<'_>) -> Result<u32, Malformed> {
+    u32::try_from(reader.unsigned("task")?).map_err(|_| reader.malformed("task"))
+}
+
+/// What all upstream tasks have said.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    /// By task; `None`: nothing yet, so nothing is known of what is still to come.
+    said: Vec<Option<Announced>>,
+}
+
+impl Upstreams {
+    pub(super) fn new(tasks: u32) -> Self {
+        Self { said: vec![None; place(tasks)] }
+    }
+
+    pub(super) fn note(&mut self, upstream: u32, announced: Announced) {
+        // Partitions may have been added to the topics since this task began.
+        self.said.resize(self.said.len().max(place(upstream) + 1), None);
+        self.said[place(upstream)] = Some(announced);
+    }
+
+    /// Nothing at or before it comes any more, but what an idle task may bring. Where all are idle, those that were less far hold nobody back.
+    pub(super) fn watermark(&self) -> EventTime {
+        let active = self.said.iter().filter_map(|said| match said {
+            None => Some(EventTime::BEGINNING),
+            Some(said) => (!said.is_idle).then_some(said.watermark),
+        });
+        let farthest = || self.said.iter().flatten().map(|said| said.watermark).max();
+        active.min().or_else(farthest).unwrap_or(EventTime::BEGINNING)
+    }
+
+    pub(super) fn positions(&self) -> Vec<UpstreamPosition> {
+        let position = |(task, said): (u32, &Option<Announced>)| {
+            let Announced { watermark, is_idle } = (*said)?;
+            Some(UpstreamPosition { task, watermark_us: watermark.micros(), idle: is_idle })
+        };
+        (0..).zip(&self.said).filter_map(position).collect()
+    }
+
+    pub(super) fn restore(&mut self, positions: &[UpstreamPosition]) {
+        for &UpstreamPosition { task, watermark_us, idle } in positions {
+            self.note(task, Announced { watermark: EventTime::from_micros(watermark_us), is_idle: idle });
+        }
+    }
+}
+
+fn place(task: u32) -> usize {
+    usize::try_from(task).expect("tasks are partitions, which Kafka counts in 31 bits")
+}
+
+#[cfg(test)]
+mod tests;
