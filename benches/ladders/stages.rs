@@ -102,6 +102,8 @@ fn keys(plan: &Plan, table: &mut Table<'_>) {
         let live = sized(plan, live);
         let mut rig = Rig::of("match a: events where typ == 0 then b: events where typ == 1 and amt > a.amt within 1d");
         rig.feed(live, |number| Fields { k: number.cast_signed(), typ: 0, amt: 1_000, at_ms: FIRST_MS });
+        // Lets them begin before anything is measured.
+        rig.feed(1, |_| Fields { k: 0, typ: 2, amt: 0, at_ms: FIRST_MS + 1 });
         let probe = |of: u64, offset: u64| {
             move |number: u64| {
                 let k = fields(number, of, TYPES).k + offset.cast_signed();
