@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Direction, IteratorMode, Options, ReadOptions, WriteOptions};
+use rocksdb::{BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Options, ReadOptions, WriteOptions};
 
 use crate::ports::{EntryVisitor, StateStore, StoreError, WriteBatch};
 
@@ -178,13 +178,16 @@ impl StateStore for Rocks {
         }
         let mut read = ReadOptions::default();
         read.set_iterate_upper_bound(end);
-        for entry in self.database.iterator_opt(IteratorMode::From(start, Direction::Forward), read) {
-            let (key, value) = entry.map_err(failed)?;
-            if visit(&key, &value).is_break() {
-                break;
+        // The raw one copies nothing.
+        let mut entries = self.database.raw_iterator_opt(read);
+        entries.seek(start);
+        while let Some((key, value)) = entries.item() {
+            if visit(key, value).is_break() {
+                return Ok(());
             }
+            entries.next();
         }
-        Ok(())
+        entries.status().map_err(failed)
     }
 
     fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
