@@ -11,6 +11,8 @@
 //! else is passed over. Nothing points to the newest one: who looks lists them and takes the highest that holds.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -40,6 +42,19 @@ pub(super) struct Checkpoints {
     owner: String,
     /// Pattern sets that could not be put there yet, by their hashes.
     unsaved_sets: Mutex<BTreeMap<u128, Vec<u8>>>,
+    /// Of each task's last copy, the checksums of its tables: most are the same again in the next one, and need not be read.
+    known: Mutex<BTreeMap<u32, BTreeMap<Identity, String>>>,
+}
+
+/// Tells a file that was not changed. A copy has hard links to the database's tables, which are written once and never again.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity {
+    name: OsString,
+    bytes: u64,
+    device: u64,
+    inode: u64,
+    /// Seconds and nanoseconds.
+    written: (i64, i64),
 }
 
 /// What a checkpoint is made of.
@@ -79,7 +94,7 @@ pub(super) enum CheckpointError {
 
 impl Checkpoints {
     pub(super) fn new(objects: Arc<dyn Objects>, group: &str, owner: String) -> Self {
-        Self { objects, group: group.to_owned(), owner, unsaved_sets: Mutex::default() }
+        Self { objects, group: group.to_owned(), owner, unsaved_sets: Mutex::default(), known: Mutex::default() }
     }
 
     /// Asks the store for what checkpoints need, so that what is wrong with it is said at the start: to make, once and not twice, and to delete.
@@ -130,16 +145,32 @@ impl Checkpoints {
     pub(super) fn publish(&self, task: u32, meta: &Meta, folder: &Path) -> Result<u64, CheckpointError> {
         self.save_sets()?;
         let there: Vec<String> = self.list(task)?.into_iter().flat_map(|manifest| manifest.files).map(|file| file.checksum).collect();
-        let (mut files, mut carried) = (Vec::new(), 0);
-        for (name, bytes) in state_files(folder)? {
-            let file = ManifestFile { name, bytes: bytes.len() as u64, checksum: checksum(&bytes) };
+        let (mut files, mut seen, mut carried) = (Vec::new(), BTreeMap::new(), 0);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&task).unwrap_or_default();
+        for name in state_files(folder)? {
+            let path = folder.join(&name);
+            let failed = |error| CheckpointError::Folder { path: path.display().to_string(), error };
+            let identity = Identity::of(&path).map_err(failed)?;
             // What only lies there, named by no manifest that is kept, may be about to be deleted.
-            if !there.contains(&file.checksum) {
-                carried += file.bytes;
-                self.objects.put(&self.file_name(task, &file.checksum), bytes)?;
+            let file = match known.get(&identity).filter(|checksum| there.contains(checksum)) {
+                Some(checksum) => ManifestFile { name, bytes: identity.bytes, checksum: checksum.clone() },
+                None => {
+                    let bytes = std::fs::read(&path).map_err(failed)?;
+                    let file = ManifestFile { name, bytes: bytes.len() as u64, checksum: checksum(&bytes) };
+                    if !there.contains(&file.checksum) {
+                        carried += file.bytes;
+                        self.objects.put(&self.file_name(task, &file.checksum), bytes)?;
+                    }
+                    file
+                }
+            };
+            // The others are written anew for each copy.
+            if file.name.ends_with(".sst") {
+                seen.insert(identity, file.checksum.clone());
             }
             files.push(file);
         }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(task, seen);
         let manifest = Manifest {
             format: FORMAT,
             group: self.group.clone(),
@@ -234,18 +265,24 @@ fn checksum(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
 }
 
-/// In order of their names. Cost: reads everything; files of a database are small by its settings.
-fn state_files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, CheckpointError> {
+/// In order of their names.
+fn state_files(folder: &Path) -> Result<Vec<String>, CheckpointError> {
     let failed = |error| CheckpointError::Folder { path: folder.display().to_string(), error };
-    let mut files = Vec::new();
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-        if NOT_STATE.iter().all(|other| !name.starts_with(other)) {
-            files.push((name.clone(), std::fs::read(folder.join(&name)).map_err(failed)?));
-        }
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
     }
-    files.sort();
-    Ok(files)
+    names.retain(|name| NOT_STATE.iter().all(|other| !name.starts_with(other)));
+    names.sort();
+    Ok(names)
+}
+
+impl Identity {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let found = path.metadata()?;
+        let name = path.file_name().unwrap_or_default().to_owned();
+        Ok(Self { name, bytes: found.len(), device: found.dev(), inode: found.ino(), written: (found.mtime(), found.mtime_nsec()) })
+    }
 }
 
 #[cfg(test)]
