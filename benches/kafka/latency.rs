@@ -3,9 +3,8 @@
 //! The match names the time of the event that completed it, which is the machine's when it was produced. A partition's next event, which says that no earlier one
 //! will come, follows some milliseconds later: that is part of what is measured, as it is of what a user sees.
 
-use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use rdkafka::consumer::BaseConsumer;
@@ -14,12 +13,12 @@ use rdkafka::producer::{BaseProducer, Producer};
 use serde_json::Value;
 
 use super::super::Plan;
-use super::super::files::motif;
 use super::super::measure::{counted, shown};
 use super::super::table::Row;
 use super::super::workloads::typed::Fields;
+use super::deployment::{Deployment, SetOnDrop, now_ms};
 use super::topic::{reader, send};
-use super::{EPOCH_MS, PARTITIONS, configure};
+use super::{EPOCH_MS, PARTITIONS, PATTERN};
 use crate::broker::{Broker, LIMIT, unique};
 
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -31,17 +30,16 @@ const WARM_UP: usize = 1_000;
 pub fn measure(name: &str, plan: &Plan, broker: &Broker) -> Row {
     let part = usize::try_from(plan.part).expect("small");
     let (warm_up, wanted) = ((WARM_UP / part).max(10), (MATCHES / part).max(100));
-    let folder = tempfile::tempdir().expect("a folder");
-    let (input, output) = (unique("latency-in"), unique("latency-out"));
+    let input = unique("latency-in");
     broker.create_topic(&input, PARTITIONS);
-    let config = configure(broker, folder.path(), &input, &output);
-    let service = Running(motif().arg("run").arg("--config").arg(config).spawn().expect("motif starts"));
+    let deployment = Deployment::new(broker, &input, PATTERN);
+    let service = deployment.start(0);
     let is_over = AtomicBool::new(false);
     let mut delays = std::thread::scope(|scope| {
         scope.spawn(|| produce(broker, &input, &is_over));
         // Set also where reading panics: the producer would never end.
         let _over = SetOnDrop(&is_over);
-        read(&reader(broker, &output, PARTITIONS, "65536"), warm_up, wanted)
+        read(&reader(broker, &deployment.output, PARTITIONS, "65536"), warm_up, wanted)
     });
     drop(service);
     delays.sort_unstable();
@@ -83,26 +81,4 @@ fn read(consumer: &BaseConsumer, warm_up: usize, wanted: usize) -> Vec<i64> {
         delays.push(now_ms() - ended.timestamp_millis());
     }
     delays.split_off(warm_up)
-}
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_millis()).expect("this age")
-}
-
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Ended with its owner.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().and_then(|()| self.0.wait()).expect("a child");
-    }
 }

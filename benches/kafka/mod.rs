@@ -4,23 +4,31 @@
 //! | file | holds |
 //! |---|---|
 //! | `topic` | the events as records; reading them and doing nothing more |
+//! | `cost` | the same run with and without transactions |
 //! | `latency` | from an event to its match, at a steady rate |
+//! | `journal` | what the journal adds to the traffic, at a steady rate |
+//! | `replay` | epochs repeated after all state was lost, beside how they went at first |
+//! | `moving` | a restart, and a move to another machine, with a large state |
+//! | `deployment` | a deployment of its own, and what its processes say |
 //!
 //! Processor time is that of the client process alone. Motif's is counted from its start to its end; the other engines leave out their first fifth.
 
+mod cost;
+mod deployment;
+mod journal;
 mod latency;
+mod moving;
+mod replay;
 mod topic;
 
-use std::path::{Path, PathBuf};
-
 use super::Plan;
-use super::files::motif;
 use super::kernels;
 use super::measure::{self, Spread, Taken, counted, shown};
 use super::peers::Said;
 use super::table::{Row, Table};
 use super::workloads::typed::Workload;
 use crate::broker::{Broker, broker, unique};
+use deployment::Deployment;
 
 pub const SECTION: &str = "kafka";
 
@@ -46,20 +54,25 @@ pattern pair {
 }
 ";
 
+type Measure = fn(&str, &Plan, &Broker, &mut Table<'_>);
+
 pub fn measure(plan: &Plan, table: &mut Table<'_>) {
-    let (through, delay) = ("pair, Kafka to Kafka, exactly once", "from an event to its match, Kafka to Kafka");
-    if !plan.wants(SECTION, through) && !plan.wants(SECTION, delay) {
-        return;
-    }
+    let rows: [(&str, Measure); 6] = [
+        ("pair, Kafka to Kafka, exactly once", measure_throughput),
+        ("what exactly once costs, Kafka to Kafka", cost::measure),
+        ("from an event to its match, Kafka to Kafka", |name, plan, broker, table| table.add(latency::measure(name, plan, broker))),
+        ("the journal's part of the traffic", journal::measure),
+        ("epochs repeated without any state", replay::measure),
+        ("a restart and a move with state", moving::measure),
+    ];
+    let mut wanted = rows.into_iter().filter(|(name, _)| plan.wants(SECTION, name)).peekable();
+    let Some((first, _)) = wanted.peek() else { return };
     let Some(broker) = broker() else {
-        table.add(Row::said(through, "not run: no java here"));
+        table.add(Row::said(*first, "not run: no java here"));
         return;
     };
-    if plan.wants(SECTION, through) {
-        measure_throughput(through, plan, broker, table);
-    }
-    if plan.wants(SECTION, delay) {
-        table.add(latency::measure(delay, plan, broker));
+    for (name, measure) in wanted {
+        measure(name, plan, broker, table);
     }
 }
 
@@ -93,27 +106,11 @@ fn measure_throughput(name: &str, plan: &Plan, broker: &Broker, table: &mut Tabl
 
 /// The program from the first record to the last, and what it found.
 fn run_to_end(broker: &Broker, input: &str, matches: u64) -> Taken {
-    let folder = tempfile::tempdir().expect("a folder");
-    let output = unique("pair-out");
-    let config = configure(broker, folder.path(), input, &output);
-    let taken = measure::run(motif().arg("run").arg("--config").arg(&config).arg("--until-end"));
+    let deployment = Deployment::new(broker, input, PATTERN);
+    let taken = measure::run(deployment.command(0).arg("--until-end"));
     assert!(taken.status.success(), "motif ends with {}", taken.status);
-    assert_eq!(broker.read(&output).len() as u64, matches, "matches on the output topic");
+    assert_eq!(deployment.matches(), matches, "matches on the output topic");
     taken
-}
-
-/// Writes a configuration of a deployment of its own, and makes its topics.
-fn configure(broker: &Broker, folder: &Path, input: &str, output: &str) -> PathBuf {
-    let (name, address) = (unique("bench"), &broker.address);
-    let text = format!(
-        "[service]\nname = \"{name}\"\npatterns = [\"pair.motif\"]\nstate = \"state\"\nworkers = {THREADS}\nepoch_ms = {EPOCH_MS}\n\
-         [streams.events]\ntopic = \"{input}\"\n[output]\ntopic = \"{output}\"\n[kafka]\nbrokers = \"{address}\"\n"
-    );
-    let path = folder.join("motif.toml");
-    std::fs::write(&path, text).and_then(|()| std::fs::write(folder.join("pair.motif"), PATTERN)).expect("written");
-    let status = motif().arg("topics").arg("--config").arg(&path).arg("--create").status().expect("motif starts");
-    assert!(status.success(), "motif topics ends with {status}");
-    path
 }
 
 fn peer(plan: &Plan, broker: &Broker, engine: &str, input: &str, events: u64, interval_ms: u32, matches: u64) -> Result<Said, String> {

@@ -52,7 +52,12 @@ fn every_bench_runs_to_its_end() {
         "rules, 10,000 rules",
         "web rules, file to file, 2 workers, --state",
         "card rules, 10,000 keys",
-        "Kafka to Kafka",
+        "pair, Kafka to Kafka",
+        "what exactly once costs",
+        "the journal's part of the traffic",
+        "epochs repeated without any state",
+        "from assignment to the first match",
+        "moves to another machine",
         "memory, 1,000,000 live keys",
         "longest pause",
     ] {

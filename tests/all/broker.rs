@@ -247,6 +247,16 @@ impl Broker {
         read
     }
 
+    /// What a topic's records take on the disk, markers of transactions included.
+    pub fn log_bytes(&self, topic: &str) -> u64 {
+        let of_partition = |partition: i32| {
+            let files = std::fs::read_dir(self.folder.join(format!("data/{topic}-{partition}"))).expect("the partition's folder");
+            let logs = files.map(|file| file.expect("readable").path()).filter(|path| path.extension().is_some_and(|end| end == "log"));
+            logs.map(|path| path.metadata().expect("there").len()).sum::<u64>()
+        };
+        (0..self.partitions(topic)).map(of_partition).sum()
+    }
+
     /// The next offset that a group has committed of each of these partitions; the third, an offset, is not looked at. 0 where there is none, or no answer yet.
     pub fn committed(&self, group: &str, partitions: &[(String, i32, i64)]) -> Vec<i64> {
         let consumer: BaseConsumer = self.config().set("group.id", group).create().expect("a client");

@@ -84,8 +84,17 @@ pub enum UntilEnd {
     No,
 }
 
+/// What a worker's connection to the brokers is put into.
+pub type Wrap<'a> = &'a (dyn Fn(Box<dyn Transport + Send>) -> Box<dyn Transport + Send> + Sync);
+
 /// Runs until a stop is asked for, or with [`UntilEnd::Yes`] until the whole group has reached the ends. An error is a sentence for the operator.
 pub fn run(program: Arc<Program>, sources: &[Source], config: &Config, stop: &StopSignal, until_end: UntilEnd) -> anyhow::Result<Summary> {
+    run_over(program, sources, config, stop, until_end, &|member| member)
+}
+
+/// The same with something between each worker and the brokers, which may watch what is done, or leave some of it out to see what that costs. What is delivered is
+/// exactly once only where it leaves nothing out.
+pub fn run_over(program: Arc<Program>, sources: &[Source], config: &Config, stop: &StopSignal, until_end: UntilEnd, wrap: Wrap<'_>) -> anyhow::Result<Summary> {
     let stages = deployment::open(&program, sources, config, until_end, stop)?;
     let first = stages.first().expect("there is always a first stage");
     let log = match config.grpc {
@@ -96,7 +105,7 @@ pub fn run(program: Arc<Program>, sources: &[Source], config: &Config, stop: &St
         (Some(grpc), Some(log)) => Some(serve(grpc.address, &program, config, log.clone(), None)?),
         _ => None,
     };
-    let summary = run_stages(stages);
+    let summary = run_stages(stages, wrap);
     if let (Some((runtime, server)), Some(log)) = (server, log) {
         log.settle(SETTLE_MAX);
         runtime.block_on(server.shut_down());
@@ -113,7 +122,7 @@ struct StageShared {
 }
 
 /// One thread for each worker of each stage. The first that fails stops the others; its error is the run's.
-fn run_stages(stages: Vec<Opened>) -> anyhow::Result<Summary> {
+fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>) -> anyhow::Result<Summary> {
     let share = |Opened { deployment, link, topics, .. }: Opened| StageShared { deployment: Arc::new(deployment), link, topics };
     let stages: Vec<StageShared> = stages.into_iter().map(share).collect();
     let workers = |stage: &StageShared| (0..stage.deployment.config.workers.max(1)).map(|worker| (stage.clone(), worker)).collect::<Vec<_>>();
@@ -123,7 +132,7 @@ fn run_stages(stages: Vec<Opened>) -> anyhow::Result<Summary> {
             .flat_map(workers)
             .map(|(stage, worker)| {
                 let of = stage.deployment.stage;
-                (of, scope.spawn(move || run_worker(&stage, worker)))
+                (of, scope.spawn(move || run_worker(&stage, worker, wrap)))
             })
             .collect();
         threads.into_iter().map(|(of, thread)| (of, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))).collect()
@@ -152,13 +161,13 @@ fn add(total: &mut Summary, of: Stage, mut summary: Summary) {
     total.stopped |= summary.stopped;
 }
 
-fn run_worker(stage: &StageShared, worker: usize) -> anyhow::Result<Summary> {
+fn run_worker(stage: &StageShared, worker: usize, wrap: Wrap<'_>) -> anyhow::Result<Summary> {
     let deployment = &stage.deployment;
     let _span = deployment.stage.header().map(|stage| tracing::info_span!("stage", name = stage).entered());
     let mut stop_others = StopOthers { signal: &deployment.stop, armed: true };
     let identity = Identity { instance: deployment.slot.instance.clone(), slot: deployment.slot.number, worker };
     let member = Member::join(&stage.link, identity, &stage.topics)?;
-    let mut worker = Worker::new(deployment.clone(), Box::new(member));
+    let mut worker = Worker::new(deployment.clone(), wrap(Box::new(member)));
     let outcome = worker.work();
     let closed = close(worker.into_transport());
     let summary = outcome?;
