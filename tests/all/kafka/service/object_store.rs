@@ -53,7 +53,7 @@ fn events_go_on_while_the_store_of_the_checkpoints_is_away() {
     server.restart();
     let back = log(&service).len();
     go_on(&mut running);
-    await_log(&service, &mut running, back, CHECKPOINT);
+    await_checkpoints(&service, &mut running, back);
     running.kill();
     // Another machine, which has nothing but what is in the bucket.
     std::fs::copy(service.config_of(0), service.config_of(1)).expect("copied");
@@ -95,6 +95,17 @@ fn a_bucket_that_cannot_be_used_is_refused_at_the_start() {
 
 fn log(service: &Service) -> String {
     std::fs::read_to_string(service.log()).expect("a log")
+}
+
+/// Until the log, from a place on, tells of a checkpoint of every task.
+fn await_checkpoints(service: &Service, running: &mut Running, from: usize) {
+    let is_of = |line: &str, task: i32| line.contains(CHECKPOINT) && line.contains(&format!("\"task\":{task},"));
+    let deadline = Instant::now() + LIMIT;
+    while !(0..PARTITIONS).all(|task| log(service)[from..].lines().any(|line| is_of(line, task))) {
+        assert!(Instant::now() < deadline, "not every task has a checkpoint: {}", log(service));
+        running.assert_runs();
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
 }
 
 /// Until the log, from a place on, contains a word.
