@@ -214,6 +214,41 @@ fn kills_in_the_middle_lose_and_double_nothing() {
     deployment.assert_all_there_once(&events);
 }
 
+/// A partition without events is not waited for once it is idle; what it brings then may be late for patterns with other keys, and is set aside as its producer made it.
+#[test]
+fn an_idle_partition_holds_nothing_back_and_what_it_brings_too_late_is_set_aside() {
+    let Some(deployment) = Deployment::new("idle_timeout = \"300ms\"\n") else { return };
+    let click = |partition, user: &str, second: i64| Produced {
+        topic: deployment.topic("clicks"),
+        partition,
+        key: Some("k".to_owned()),
+        value: format!("{{ \"user\":\"{user}\",\"country\":\"c{partition}\",\"n\":{second},\"at\":{} }}", BEGIN_MS + second * 1_000),
+        timestamp: None,
+    };
+    let mut running = deployment.start(0);
+    // The last moves the watermark beyond the others, in its own partition only.
+    let events = [click(0, "u1", 0), click(0, "u1", 1), click(0, "u1", 2), click(0, "u2", 60)];
+    deployment.broker.produce(&events);
+    let mut second = 60;
+    running.wait_until("the match comes out although all other partitions are silent", || {
+        second += 1;
+        deployment.broker.produce(&[click(0, "u2", second)]);
+        deployment.matches().iter().any(|read| field(&read.value, "pattern") == "by_user")
+    });
+    deployment.broker.produce(&[click(1, "u1", 3)]);
+    let late = || deployment.broker.read(&deployment.topic("late"));
+    running.wait_until("the late event is set aside", || !late().is_empty());
+    let read = &late()[0];
+    let header = |name: &str| read.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).unwrap_or_default();
+    assert_eq!((read.key.as_str(), &read.value), ("k", &click(1, "u1", 3).value));
+    assert_eq!(["stage", "stream", "topic", "partition", "offset", "code"].map(header), ["rekeyed", "clicks", &deployment.topic("clicks"), "1", "0", "late"]);
+    running.signal("TERM");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let verified = deployment.work.run("verify --config 0.toml");
+    assert_eq!(verified.code, Some(0), "{}\n{}", verified.out(), verified.stderr);
+}
+
 #[test]
 fn what_the_second_stage_needs_is_made_and_checked() {
     let Some(deployment) = Deployment::new("") else { return };
