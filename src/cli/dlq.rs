@@ -10,6 +10,7 @@ use crate::cli::deployment::load;
 use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::text::{counted, print};
 use crate::config::Config;
+use crate::ports::OwnedHeader;
 use crate::service::upkeep::{DeadLetter, LetterPlace, Replayed, Selection, replay_letters, visit_letters};
 
 /// Characters that are shown of a value.
@@ -100,20 +101,23 @@ fn show(config: &Config, selection: &Selection, arguments: &DlqArguments) -> any
 }
 
 fn as_text(letter: &DeadLetter) -> String {
-    let DeadLetter { place, code, reason, topic, partition, offset, time, key, .. } = letter;
+    let DeadLetter { place, code, reason, topic, partition, offset, time, key, headers, .. } = letter;
     let time = time.map(|time| format!(" of {time}")).unwrap_or_default();
     let replayed = if letter.was_replayed { ", replayed" } else { "" };
     let key = key.as_deref().map_or("none".to_owned(), preview);
     let value = letter.value.as_deref().map_or("none".to_owned(), preview);
     let cut = letter.cut.map(|bytes| format!(" (of {bytes} bytes only the beginning is here)")).unwrap_or_default();
-    format!("{place}  {code}{replayed}, from {topic}/{partition}:{offset}{time}\n  {reason}\n  key: {key}\n  value: {value}{cut}\n")
+    let header = |(name, value): &OwnedHeader| format!("  header {}: {}\n", preview(name.as_bytes()), value.as_deref().map_or("none".to_owned(), preview));
+    let headers: String = headers.iter().map(header).collect();
+    format!("{place}  {code}{replayed}, from {topic}/{partition}:{offset}{time}\n  {reason}\n  key: {key}\n  value: {value}{cut}\n{headers}")
 }
 
 fn as_json(letter: &DeadLetter) -> String {
+    let headers: Vec<_> = letter.headers.iter().map(|(name, value)| json!([name, value.as_deref().map(preview)])).collect();
     json!({
         "at": letter.place.to_string(), "code": letter.code, "reason": letter.reason, "stream": letter.stream, "topic": letter.topic,
         "partition": letter.partition, "offset": letter.offset, "time": letter.time.map(|time| time.to_string()),
-        "key": letter.key.as_deref().map(String::from_utf8_lossy), "value": letter.value.as_deref().map(preview),
+        "key": letter.key.as_deref().map(String::from_utf8_lossy), "value": letter.value.as_deref().map(preview), "headers": headers,
         "bytes": letter.cut.or(letter.value.as_ref().map(|value| value.len() as u64)), "cut": letter.cut.is_some(), "replayed": letter.was_replayed,
     })
     .to_string()

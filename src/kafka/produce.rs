@@ -24,7 +24,7 @@ pub(super) fn produce<C: ProducerContext>(
 ) -> Result<(), TransportError> {
     let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
     for (key, value) in record.headers {
-        headers = headers.insert(Header { key, value: Some(*value) });
+        headers = headers.insert(Header { key, value: *value });
     }
     let mut outgoing: BaseRecord<'_, [u8], [u8], C::DeliveryOpaque> =
         BaseRecord::with_opaque_to(record.topic, mark).partition(partition(record.partition)).headers(headers);

@@ -98,7 +98,7 @@ impl<M: Message> AnyMessage for M {
     }
 
     fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch) {
-        let original = Original { key: self.key(), value: self.payload() };
+        let original = Original { key: self.key(), value: self.payload(), headers: &[] };
         let timestamp = self.timestamp().to_millis().and_then(EventTime::from_millis);
         batch.push_original(record(self.offset().cast_unsigned(), timestamp, original.value, record_bytes_max), original);
     }

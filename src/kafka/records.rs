@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::event::EventTime;
 use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
-use crate::kafka::{Link, failure};
-use crate::ports::TransportError;
+use crate::kafka::{Link, failure, ffi};
+use crate::ports::{OwnedHeader, TransportError, read_headers};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -27,12 +27,12 @@ pub struct TopicRecord {
     pub timestamp: Option<EventTime>,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<OwnedHeader>,
 }
 
 impl TopicRecord {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_slice())
+        self.headers.iter().find(|(found, _)| found == name)?.1.as_deref()
     }
 
     /// A header that is text.
@@ -143,12 +143,13 @@ fn stable(link: &Link, committed: &BystanderConsumer, topic: &str, number: u32) 
 }
 
 fn record(message: &BorrowedMessage<'_>) -> TopicRecord {
-    let headers = message.headers().map(|headers| headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect());
+    let mut headers = Vec::new();
+    ffi::write_headers(message, &mut headers);
     TopicRecord {
         offset: message.offset().cast_unsigned(),
         timestamp: message.timestamp().to_millis().and_then(EventTime::from_millis),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
+        headers: read_headers(&headers).expect("just written"),
     }
 }

@@ -141,11 +141,14 @@ impl Member {
             _ => None,
         };
         let mut batch = input.filter(|input| self.started.contains(input)).map(|input| fetched.batch_of(input));
+        let mut headers = Vec::new();
         for taken in run {
             if let Some(error) = taken.error() {
                 self.judge(&error)?;
             } else if let Some(batch) = &mut batch {
-                let original = taken.original();
+                headers.clear();
+                taken.write_headers(&mut headers);
+                let original = taken.original(&headers);
                 batch.push_original(reader::record(taken.offset(), taken.timestamp(), original.value, self.link.record_bytes_max), original);
                 batch.leader_epoch = taken.leader_epoch();
             }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::event::binary::{Malformed, Reader, write_bytes, write_unsigned};
 use crate::event::{EventTime, StreamId};
 
 /// Consecutive records of one partition. The bytes stand in one buffer, which is reused.
@@ -26,12 +27,13 @@ struct Entry {
     original: Option<Whole>,
 }
 
-/// Behind the bytes of its value, whole, stand those of its key.
+/// Behind the bytes of its value, whole, stand those of its key, and then those of its headers.
 #[derive(Clone, Copy, Debug)]
 struct Whole {
     has_value: bool,
     value_bytes: usize,
     key_bytes: Option<usize>,
+    headers_bytes: usize,
 }
 
 /// A record as its producer made it.
@@ -39,6 +41,35 @@ struct Whole {
 pub struct Original<'a> {
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    /// As [`write_header`] puts them together; empty: it has none.
+    pub headers: &'a [u8],
+}
+
+/// A name, and what stands under it; nothing is another thing than empty.
+pub type OwnedHeader = (String, Option<Vec<u8>>);
+
+/// Adds a header to those of a record. A name is text to Kafka; what is none in it is made up.
+pub fn write_header(name: &[u8], value: Option<&[u8]>, out: &mut Vec<u8>) {
+    write_bytes(String::from_utf8_lossy(name).as_bytes(), out);
+    write_unsigned(value.map_or(0, |value| value.len() as u64 + 1), out);
+    out.extend_from_slice(value.unwrap_or_default());
+}
+
+/// The headers that were put together so, in their order.
+pub fn read_headers(bytes: &[u8]) -> Result<Vec<OwnedHeader>, Malformed> {
+    let (mut reader, mut headers) = (Reader::new(bytes), Vec::new());
+    while !reader.is_at_end() {
+        let name = String::from_utf8_lossy(reader.bytes("header")?).into_owned();
+        let value = match reader.unsigned("header")? {
+            0 => None,
+            longer => {
+                let length = usize::try_from(longer - 1).unwrap_or(usize::MAX);
+                Some(reader.take(length, "header")?.to_vec())
+            }
+        };
+        headers.push((name, value));
+    }
+    Ok(headers)
 }
 
 /// One record.
@@ -81,7 +112,13 @@ impl RecordBatch {
         assert!(value.starts_with(record.bytes), "a record shows the beginning of its value");
         self.data.extend_from_slice(value);
         self.data.extend_from_slice(original.key.unwrap_or_default());
-        let whole = Whole { has_value: original.value.is_some(), value_bytes: value.len(), key_bytes: original.key.map(<[u8]>::len) };
+        self.data.extend_from_slice(original.headers);
+        let whole = Whole {
+            has_value: original.value.is_some(),
+            value_bytes: value.len(),
+            key_bytes: original.key.map(<[u8]>::len),
+            headers_bytes: original.headers.len(),
+        };
         self.add(record, start, Some(whole));
     }
 
@@ -125,11 +162,13 @@ impl RecordBatch {
     /// What the producer gave; without a key where the source has none.
     pub fn original(&self, place: usize) -> Original<'_> {
         let entry = &self.entries[place];
-        let Some(whole) = entry.original else { return Original { key: None, value: Some(&self.data[entry.range.clone()]) } };
+        let Some(whole) = entry.original else { return Original { key: None, value: Some(&self.data[entry.range.clone()]), headers: &[] } };
         let key_start = entry.range.start + whole.value_bytes;
+        let headers_start = key_start + whole.key_bytes.unwrap_or(0);
         Original {
-            key: whole.key_bytes.map(|length| &self.data[key_start..key_start + length]),
+            key: whole.key_bytes.map(|_| &self.data[key_start..headers_start]),
             value: whole.has_value.then(|| &self.data[entry.range.start..key_start]),
+            headers: &self.data[headers_start..headers_start + whole.headers_bytes],
         }
     }
 
@@ -150,13 +189,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn headers_are_read_as_they_were_written() {
+        let mut bytes = Vec::new();
+        for (name, value) in [("a", Some(b"1".as_slice())), ("", None), ("a", Some(b""))] {
+            write_header(name.as_bytes(), value, &mut bytes);
+        }
+        write_header(b"\xff", Some(b"\xff"), &mut bytes);
+        let expected = [("a", Some(b"1".to_vec())), ("", None), ("a", Some(Vec::new())), ("\u{fffd}", Some(vec![0xff]))];
+        assert_eq!(read_headers(&bytes), Ok(expected.map(|(name, value)| (name.to_owned(), value)).into()));
+        assert!((1..bytes.len()).filter(|length| read_headers(&bytes[..*length]).is_err()).count() > 4);
+    }
+
+    #[test]
     fn a_cut_off_record_still_has_all_that_its_producer_gave() {
         let mut batch = RecordBatch::new(StreamId(0), 0);
         let record = |bytes, full_bytes| Record { offset: 0, position: 0, next_position: 1, timestamp: None, bytes, full_bytes };
         let originals = [
-            Original { key: Some(b"key".as_slice()), value: Some(b"abcdef".as_slice()) },
-            Original { key: Some(b""), value: None },
-            Original { key: None, value: Some(b"") },
+            Original { key: Some(b"key".as_slice()), value: Some(b"abcdef".as_slice()), headers: b"headers" },
+            Original { key: Some(b""), value: None, headers: b"h" },
+            Original { key: None, value: Some(b""), headers: b"" },
         ];
         batch.push_original(record(b"abc", 6), originals[0]);
         batch.push_original(record(b"", 0), originals[1]);
@@ -165,7 +216,7 @@ mod tests {
         for (place, original) in originals.iter().enumerate() {
             assert_eq!(batch.original(place), *original);
         }
-        assert_eq!(batch.original(3), Original { key: None, value: Some(b"line") });
+        assert_eq!(batch.original(3), Original { key: None, value: Some(b"line"), headers: b"" });
         assert_eq!(batch.get(0).bytes, b"abc");
         assert!(batch.get(0).is_cut_off() && !batch.get(3).is_cut_off());
     }

@@ -44,7 +44,7 @@ pub struct OutputRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// `None` is another thing than empty.
     pub value: Option<&'a [u8]>,
-    pub headers: &'a [(&'a str, &'a [u8])],
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
 /// One worker's consumer and producer. Every call returns within the time that it is given, or a few seconds.

@@ -62,6 +62,8 @@ pub struct SetAside {
     pub reason: String,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
+    /// As they were put together ([`crate::ports::read_headers`]).
+    pub headers: Vec<u8>,
 }
 
 /// What the configuration says about a stream.
@@ -562,7 +564,8 @@ impl Task {
             }
             SetAsideForm::Originals => {
                 let (key, value) = (original.key.map(<[u8]>::to_vec), original.value.map(<[u8]>::to_vec));
-                self.epoch.set_aside.push(SetAside { stream, partition, offset, timestamp: record.timestamp, code, reason, key, value });
+                let headers = original.headers.to_vec();
+                self.epoch.set_aside.push(SetAside { stream, partition, offset, timestamp: record.timestamp, code, reason, key, value, headers });
             }
         }
     }

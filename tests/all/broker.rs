@@ -197,6 +197,16 @@ impl Broker {
         producer.flush(LIMIT).expect("delivered");
     }
 
+    /// One record with headers.
+    pub fn produce_with_headers(&self, produced: &Produced, headers: &[(&str, Option<&str>)]) {
+        let producer: BaseProducer = self.config().create().expect("a client");
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.map(str::as_bytes) }));
+        let mut outgoing: BaseRecord<'_, String, String> = BaseRecord::to(&produced.topic).partition(produced.partition).headers(headers);
+        (outgoing.key, outgoing.payload, outgoing.timestamp) = (produced.key.as_ref(), Some(&produced.value), produced.timestamp);
+        producer.send(outgoing).expect("room");
+        producer.flush(LIMIT).expect("delivered");
+    }
+
     /// A new topic with the records of another, changed. Key, value and headers are kept, offsets begin anew.
     pub fn copy(&self, from: &str, change: impl FnOnce(&mut Vec<Read>)) -> String {
         let to = unique(from);

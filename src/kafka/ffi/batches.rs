@@ -131,10 +131,16 @@ impl Taken<'_> {
         if millis == -1 || kind == bindings::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { None } else { EventTime::from_millis(millis) }
     }
 
-    pub(in crate::kafka) fn original(&self) -> Original<'_> {
+    /// With the headers that [`Taken::write_headers`] has written.
+    pub(in crate::kafka) fn original<'a>(&'a self, headers: &'a [u8]) -> Original<'a> {
         let message = self.message();
         // SAFETY: the library gives the addresses and lengths of what it keeps as long as the message lives.
-        unsafe { Original { key: bytes(message.key.cast(), message.key_len), value: bytes(message.payload.cast(), message.len) } }
+        unsafe { Original { key: bytes(message.key.cast(), message.key_len), value: bytes(message.payload.cast(), message.len), headers } }
+    }
+
+    pub(in crate::kafka) fn write_headers(&self, out: &mut Vec<u8>) {
+        // SAFETY: the message is valid until it is dropped.
+        unsafe { super::write_headers_of(self.0.as_ptr(), out) }
     }
 
     /// Which leader of its partition it was fetched from; `None` where the broker does not tell.

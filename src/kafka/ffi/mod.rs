@@ -3,18 +3,22 @@
 #![expect(
     unsafe_code,
     reason = "the generation of a group's member, the leader epoch of a record and the known end of a partition can be asked through the C interface only; \
+              headers whose names are no text as well; \
               nor does the standard library end a process without the destructors of C++"
 )]
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::io::Write;
 
 use rdkafka::bindings;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::message::BorrowedMessage;
 
 mod batches;
 
 pub(super) use batches::{BatchConsumer, Taken};
+
+use crate::ports::write_header;
 
 /// The member's generation; below 0 where it has not joined, and then brokers check nothing of the offsets that it sends.
 pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 {
@@ -28,6 +32,35 @@ pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 
         let generation = bindings::rd_kafka_consumer_group_metadata_generation_id(metadata);
         bindings::rd_kafka_consumer_group_metadata_destroy(metadata);
         generation
+    }
+}
+
+/// Adds the record's headers. (The binding panics where a name is not UTF-8, which any producer may send.)
+pub(super) fn write_headers(message: &BorrowedMessage<'_>, out: &mut Vec<u8>) {
+    // SAFETY: the message's pointer is valid as long as the message is borrowed.
+    unsafe { write_headers_of(message.ptr(), out) }
+}
+
+/// # Safety
+///
+/// The message is valid during the call.
+unsafe fn write_headers_of(message: *const bindings::rd_kafka_message_t, out: &mut Vec<u8>) {
+    let mut headers = std::ptr::null_mut();
+    // SAFETY: the message is valid, as the caller promises. The headers that the call gives are the message's own, and not null where it succeeds; they
+    // are only read. Each name that a call gives ends with a null and each value has the length given, both are owned by the headers, and copied before the message ends.
+    unsafe {
+        if bindings::rd_kafka_message_headers(message, &raw mut headers) != bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return;
+        }
+        for place in 0.. {
+            let (mut name, mut value, mut length) = (std::ptr::null(), std::ptr::null(), 0);
+            let answer = bindings::rd_kafka_header_get_all(headers, place, &raw mut name, &raw mut value, &raw mut length);
+            if answer != bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return;
+            }
+            let value = if value.is_null() { None } else { Some(std::slice::from_raw_parts(value.cast(), length)) };
+            write_header(CStr::from_ptr(name).to_bytes(), value, out);
+        }
     }
 }
 

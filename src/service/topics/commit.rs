@@ -7,6 +7,7 @@
 //! Drained, not flushed, before the commit: flushing costs 100 ms. Guarded right before the offsets, because a broker takes offsets from whoever is no
 //! member of the group. [`decide`] is the table; [`deliver`] only carries it out.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::ports::{Failure, InputPartition, OutputRecord, Transport, TransportError};
@@ -33,7 +34,7 @@ pub(super) struct Outgoing {
     /// Where it comes from: stage, task, epoch and index in it.
     pub origin: Origin,
     /// Behind those that tell its origin.
-    pub headers: Vec<(&'static str, Vec<u8>)>,
+    pub headers: Vec<(Cow<'static, str>, Option<Vec<u8>>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,9 +145,9 @@ fn attempt(transport: &mut dyn Transport, delivery: &Delivery, step: Step) -> Re
 fn send(transport: &mut dyn Transport, record: &Outgoing) -> Result<(), TransportError> {
     let Origin { stage, task, epoch, index } = record.origin;
     let (task, epoch, index) = (task.to_string(), epoch.to_string(), index.to_string());
-    let mut headers = vec![("task", task.as_bytes()), ("epoch", epoch.as_bytes()), ("index", index.as_bytes())];
-    headers.extend(stage.header().map(|stage| ("stage", stage.as_bytes())));
-    headers.extend(record.headers.iter().map(|(name, value)| (*name, value.as_slice())));
+    let mut headers = vec![("task", Some(task.as_bytes())), ("epoch", Some(epoch.as_bytes())), ("index", Some(index.as_bytes()))];
+    headers.extend(stage.header().map(|stage| ("stage", Some(stage.as_bytes()))));
+    headers.extend(record.headers.iter().map(|(name, value)| (&**name, value.as_deref())));
     transport.send(&OutputRecord {
         topic: &record.topic,
         partition: record.partition,

@@ -41,7 +41,7 @@ mod copies;
 mod deployment;
 pub mod journal;
 pub mod metrics;
-mod outgoing;
+pub(in crate::service) mod outgoing;
 mod pattern_set;
 mod recover;
 mod recovery;

@@ -3,14 +3,16 @@
 //! | output | key | value | headers besides task, epoch, index (and `stage`, of the second) |
 //! |---|---|---|---|
 //! | matches | the match's key as JSON | the match as JSON | – |
-//! | late, rejected | as the producer gave it | as the producer gave it | `code`, `reason`; `stream`, `topic`, `partition`, `offset`, `time` of the record; `cut` where the value was too long |
+//! | late, rejected | as the producer gave it | as the producer gave it | `code`, `reason`; `stream`, `topic`, `partition`, `offset`, `time` of the record; `cut` where it was too long; the record's own, each name behind `original.` |
 //! | handed on | – | an event, or how far the task is ([`crate::service::rekeying`]) | – |
 //! | journal | – | the [`EpochRecord`](crate::service::topics::journal::EpochRecord) | – |
 //!
 //! Stage, task, epoch and index tell a record from every other for ever. The journal's stands last: its digest is over those before it.
 
+use std::borrow::Cow;
+
 use crate::codec::{RejectionCode, write_key, write_match};
-use crate::ports::Transport;
+use crate::ports::{Transport, read_headers};
 use crate::service::task::{Epoch, SetAside};
 use crate::service::topics::assigned::Part;
 use crate::service::topics::commit::{Delivery, Origin, Outgoing};
@@ -21,6 +23,9 @@ use crate::service::topics::pattern_set::Evaluation;
 /// Key and value of a record that is set aside, in bytes, at most: below what brokers take by default, headers included. A longer value is cut off.
 const SET_ASIDE_BYTES_MAX: usize = 900_000;
 
+/// Stands before the name of each header that the producer of a record has given it.
+pub(in crate::service) const ORIGINAL_PREFIX: &str = "original.";
+
 /// One record of an epoch's outputs, without its address.
 pub(super) struct Encoded {
     pub kind: OutputKind,
@@ -28,7 +33,7 @@ pub(super) struct Encoded {
     pub value: Option<Vec<u8>>,
     /// Of its topic; `None`: that of the task.
     pub partition: Option<u32>,
-    headers: Vec<(&'static str, Vec<u8>)>,
+    headers: Vec<(Cow<'static, str>, Option<Vec<u8>>)>,
 }
 
 /// Fills in what the records say about outputs, and addresses everything. Cost: encoding the matches.
@@ -98,23 +103,31 @@ pub(super) fn digest(outputs: &[Encoded]) -> OutputDigest {
 }
 
 fn encode_aside(aside: SetAside, stream: String, topic: String) -> Encoded {
-    let mut headers = vec![
-        ("code", aside.code.text().as_bytes().to_vec()),
-        ("reason", aside.reason.into_bytes()),
-        ("stream", stream.into_bytes()),
-        ("topic", topic.into_bytes()),
-        ("partition", aside.partition.to_string().into_bytes()),
-        ("offset", aside.offset.to_string().into_bytes()),
+    let mut texts = vec![
+        ("code", aside.code.text().to_owned()),
+        ("reason", aside.reason),
+        ("stream", stream),
+        ("topic", topic),
+        ("partition", aside.partition.to_string()),
+        ("offset", aside.offset.to_string()),
     ];
     if let Some(time) = aside.timestamp {
-        headers.push(("time", time.to_string().into_bytes()));
+        texts.push(("time", time.to_string()));
     }
-    let (key, mut value) = (aside.key, aside.value);
-    let room = SET_ASIDE_BYTES_MAX.saturating_sub(key.as_ref().map_or(0, Vec::len));
-    if let Some(value) = value.as_mut().filter(|value| value.len() > room) {
-        headers.push(("cut", value.len().to_string().into_bytes()));
-        value.truncate(room);
+    let (key, mut value, mut originals) = (aside.key, aside.value, aside.headers);
+    let whole = value.as_ref().map_or(0, Vec::len);
+    let is_cut = key.as_ref().map_or(0, Vec::len) + whole + originals.len() > SET_ASIDE_BYTES_MAX;
+    if is_cut {
+        texts.push(("cut", whole.to_string()));
+        if originals.len() > SET_ASIDE_BYTES_MAX / 2 {
+            originals.clear();
+        }
+        let room = SET_ASIDE_BYTES_MAX.saturating_sub(key.as_ref().map_or(0, Vec::len) + originals.len());
+        value.iter_mut().for_each(|value| value.truncate(room));
     }
+    let mut headers: Vec<_> = texts.into_iter().map(|(name, text)| (Cow::Borrowed(name), Some(text.into_bytes()))).collect();
+    let originals = read_headers(&originals).expect("put together by us");
+    headers.extend(originals.into_iter().map(|(name, value)| (Cow::Owned(format!("{ORIGINAL_PREFIX}{name}")), value)));
     let kind = if aside.code == RejectionCode::Late { OutputKind::Late } else { OutputKind::Rejected };
     Encoded { kind, key, value, partition: None, headers }
 }

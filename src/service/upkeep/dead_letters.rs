@@ -1,6 +1,6 @@
 //! Late events and rejected records, as they stand in their topics: looked at, and sent to their inputs again.
 //!
-//! A letter that is replayed goes to the partition that it came from, key, value and time as they were; in the same transaction a *mark* goes behind it into its own
+//! A letter that is replayed goes to the partition that it came from, key, value, headers and time as they were; in the same transaction a *mark* goes behind it into its own
 //! topic: a record without key and value, with the letter's offset in the header `replayed`. So a replay that is cut off anywhere can be repeated, and nothing goes twice.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,8 @@ use anyhow::Context;
 use crate::config::{Config, KafkaConfig};
 use crate::event::EventTime;
 use crate::kafka::{Admin, Link, TopicReader, TopicRecord, TopicWriter};
-use crate::ports::OutputRecord;
+use crate::ports::{OutputRecord, OwnedHeader};
+use crate::service::topics::outgoing::ORIGINAL_PREFIX;
 use crate::service::upkeep::topics::link;
 
 /// Of a mark: the offset of the letter, in the same partition.
@@ -44,6 +45,8 @@ pub struct DeadLetter {
     pub time: Option<EventTime>,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
+    /// Those that its producer gave it.
+    pub headers: Vec<OwnedHeader>,
     /// How long the whole value was, where it stands here cut off.
     pub cut: Option<u64>,
     pub was_replayed: bool,
@@ -129,7 +132,8 @@ fn send(writer: &TopicWriter, letters: &mut Vec<DeadLetter>, tell: &mut dyn FnMu
         return Ok(());
     }
     let texts: Vec<(String, String)> = letters.iter().map(|letter| (letter.place.to_string(), letter.place.offset.to_string())).collect();
-    let headers: Vec<_> = texts.iter().map(|(origin, offset)| ([(ORIGIN_HEADER, origin.as_bytes())], [(MARK_HEADER, offset.as_bytes())])).collect();
+    let headers: Vec<_> =
+        letters.iter().zip(&texts).map(|(letter, (origin, offset))| (of_replayed(letter, origin), [(MARK_HEADER, Some(offset.as_bytes()))])).collect();
     let mut records = Vec::new();
     for (letter, (origin, mark)) in letters.iter().zip(&headers) {
         let (key, value) = (letter.key.as_deref(), letter.value.as_deref());
@@ -139,6 +143,12 @@ fn send(writer: &TopicWriter, letters: &mut Vec<DeadLetter>, tell: &mut dyn FnMu
     }
     writer.write(&records)?;
     letters.drain(..).try_for_each(|letter| tell(&letter, Replayed::Now))
+}
+
+/// As they were, and where it comes from now. (It may have been replayed before.)
+fn of_replayed<'a>(letter: &'a DeadLetter, origin: &'a str) -> Vec<(&'a str, Option<&'a [u8]>)> {
+    let own = letter.headers.iter().filter(|(name, _)| name != ORIGIN_HEADER).map(|(name, value)| (name.as_str(), value.as_deref()));
+    own.chain([(ORIGIN_HEADER, Some(origin.as_bytes()))]).collect()
 }
 
 fn visit_all(link: &Link, kafka: &KafkaConfig, selection: &Selection, visit: &mut dyn FnMut(DeadLetter) -> anyhow::Result<bool>) -> anyhow::Result<()> {
@@ -182,6 +192,7 @@ fn visit_partition(
 /// `None`: a mark, or nothing of ours.
 fn letter(topic: &str, partition: u32, record: TopicRecord) -> Option<DeadLetter> {
     let text = |name| record.text(name).map(str::to_owned);
+    let original = |(name, value): &OwnedHeader| Some((name.strip_prefix(ORIGINAL_PREFIX)?.to_owned(), value.clone()));
     Some(DeadLetter {
         place: LetterPlace { topic: topic.to_owned(), partition, offset: record.offset },
         code: text("code")?,
@@ -193,6 +204,7 @@ fn letter(topic: &str, partition: u32, record: TopicRecord) -> Option<DeadLetter
         time: record.text("time").and_then(EventTime::parse_rfc3339),
         cut: record.number("cut"),
         was_replayed: false,
+        headers: record.headers.iter().filter_map(original).collect(),
         key: record.key,
         value: record.value,
     })
@@ -203,7 +215,7 @@ mod tests {
     use super::*;
 
     fn record(headers: &[(&str, &str)]) -> TopicRecord {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.as_bytes().to_vec()))).collect();
         TopicRecord { offset: 7, timestamp: None, key: Some(b"k".to_vec()), value: None, headers }
     }
 
@@ -216,6 +228,16 @@ mod tests {
         assert_eq!(letter("dead", 2, record(&[(MARK_HEADER, "3")])), None);
         assert_eq!(letter("dead", 2, record(&LETTER[..5])), None);
         assert_eq!(letter("dead", 2, record(&[])), None);
+    }
+
+    #[test]
+    fn what_the_producer_said_goes_back_with_a_letter() {
+        let headers = [("original.trace", "7"), ("original.code", "theirs"), ("original.replayed-from", "dead/2:1"), ("original.trace", "8")];
+        let found = letter("dead", 2, record(&[&LETTER[..], &headers].concat())).expect("a letter");
+        assert_eq!(found.code, "not_json");
+        let texts: Vec<_> =
+            of_replayed(&found, "dead/2:7").into_iter().map(|(name, value)| (name, value.and_then(|value| std::str::from_utf8(value).ok()))).collect();
+        assert_eq!(texts, [("trace", Some("7")), ("code", Some("theirs")), ("trace", Some("8")), (ORIGIN_HEADER, Some("dead/2:7"))]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn await_records(member: &mut Member, number: usize) -> Fetched {
 }
 
 fn send(member: &mut Member, topic: &str, value: &str) {
-    member.send(&OutputRecord { topic, partition: 0, key: Some(b"k"), value: Some(value.as_bytes()), headers: &[("task", b"3")] }).expect("sent");
+    member.send(&OutputRecord { topic, partition: 0, key: Some(b"k"), value: Some(value.as_bytes()), headers: &[("task", Some(b"3"))] }).expect("sent");
 }
 
 #[test]

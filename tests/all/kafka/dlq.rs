@@ -11,6 +11,9 @@ pattern pairs { from clicks by user match a: clicks then b: clicks within 1m emi
 ";
 const BEGIN_MS: i64 = 1_735_689_600_000;
 
+/// Of one of the letters. Names that ours have as well are theirs.
+const HEADERS: [(&str, Option<&str>); 3] = [("trace", Some("7f")), ("code", Some("theirs")), ("empty", Some(""))];
+
 struct Deployment {
     broker: &'static Broker,
     work: Workplace,
@@ -35,7 +38,10 @@ impl Deployment {
         deployment.work.must("topics --config motif.toml --create --partitions 2");
         let good = |n: i64| format!("{{\"user\":\"u{}\",\"n\":{n},\"at\":{}}}", n % 5, BEGIN_MS + n * 1_000);
         let mut events: Vec<_> = (0..100).map(|n| deployment.event(i32::from(n % 2 == 0), &good(n))).collect();
-        events.extend([(0, "unreadable \u{1}\n{"), (0, "{\"user\":7}"), (1, "")].map(|(partition, value)| deployment.event(partition, value)));
+        events.extend([(0, "unreadable \u{1}\n{"), (1, "")].map(|(partition, value)| deployment.event(partition, value)));
+        broker.produce(&events);
+        broker.produce_with_headers(&deployment.event(0, "{\"user\":7}"), &HEADERS);
+        let mut events = Vec::new();
         events.extend([0, 1].map(|partition| deployment.event(partition, &good(i64::from(partition)))));
         broker.produce(&events);
         deployment.read_all();
@@ -106,7 +112,7 @@ fn letters_are_shown_and_replayed_once() {
     assert_eq!(column(&replayed, "outcome"), vec![json!("replayed"); 2]);
     assert_eq!(column(&replayed, "at"), column(&shown, "at"));
     let read = deployment.broker.read(&deployment.clicks);
-    let added: Vec<&Read> = read.iter().filter(|read| !read.headers.is_empty()).collect();
+    let added: Vec<&Read> = read.iter().filter(|read| read.headers.iter().any(|(name, _)| name == "replayed-from")).collect();
     assert_eq!((read.len(), added.len()), (before + 2, 2));
     for (added, (partition, value)) in added.iter().zip([(0, "unreadable \u{1}\n{"), (1, "")]) {
         assert_eq!((added.partition, added.key.as_str(), added.value.as_str()), (partition, format!("k{partition}").as_str(), value), "untouched");
@@ -119,7 +125,15 @@ fn letters_are_shown_and_replayed_once() {
     assert_eq!(deployment.broker.read(&deployment.clicks).len(), before + 2);
     assert_eq!(deployment.list(), listed(&[("late", 2, 0), ("not_json", 2, 2), ("wrong_type", 1, 0)]));
     // All others.
+    let of_them = deployment.dlq("show --code wrong_type");
+    assert_eq!(of_them[0]["headers"], json!(HEADERS));
     let all = deployment.dlq("replay --all");
+    let read = deployment.broker.read(&deployment.clicks);
+    let again: Vec<_> = read.iter().filter(|read| read.value == "{\"user\":7}").map(|read| read.headers.clone()).collect();
+    let mut headers: Vec<_> = HEADERS.iter().map(|(name, value)| ((*name).to_owned(), value.unwrap_or_default().to_owned())).collect();
+    assert_eq!(again[0], headers);
+    headers.push(("replayed-from".to_owned(), of_them[0]["at"].as_str().expect("text").to_owned()));
+    assert_eq!(again[1], headers, "its own, and where it comes from");
     let outcomes = column(&all, "outcome");
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == json!("replayed")).count(), 3, "{all:?}");
     assert_eq!(outcomes.len(), 5);

@@ -285,7 +285,7 @@ impl InputReader for Reader {
 fn record(offset: u64, value: &str) -> (Record<'_>, Original<'_>) {
     let bytes = value.as_bytes();
     let record = Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes, full_bytes: bytes.len() as u64 };
-    (record, Original { key: None, value: Some(bytes) })
+    (record, Original { key: None, value: Some(bytes), headers: &[] })
 }
 
 /// One life of a worker's clients.
@@ -436,7 +436,7 @@ impl Transport for Simulated {
     }
 
     fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError> {
-        let number = |place: usize| std::str::from_utf8(record.headers[place].1).expect("digits").parse().expect("a number");
+        let number = |place: usize| std::str::from_utf8(record.headers[place].1.expect("a value")).expect("digits").parse().expect("a number");
         let (worker, epoch, task) = (self.worker, number(1), u32::try_from(number(0)).expect("small"));
         let mut cluster = self.call(Step::Send)?;
         let value = record.value.expect("every record has one").to_vec();

@@ -106,7 +106,7 @@ fn apply(task: &mut Task, input: &mut Input, range: &InputRange, now: Processing
             full_bytes: whole.len() as u64,
         };
         note_record(&mut digest, &record);
-        batch.push_original(record, Original { key: taken.key.as_deref(), value: taken.value.as_deref() });
+        batch.push_original(record, Original { key: taken.key.as_deref(), value: taken.value.as_deref(), headers: &[] });
         records += 1;
         if batch.len() >= BATCH_RECORDS_MAX {
             task.apply(&batch, now)?;
