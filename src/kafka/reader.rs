@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::message::{BorrowedMessage, Message, OwnedMessage};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::event::EventTime;
 use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
-use crate::kafka::{Link, failure};
+use crate::kafka::{Link, failure, ffi};
 use crate::ports::{InputReader, Original, Record, RecordBatch, TransportError};
 
 /// Without a record, or the end, for this long, reading is given up.
@@ -92,16 +92,34 @@ pub(super) trait AnyMessage {
     fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch);
 }
 
-impl<M: Message> AnyMessage for M {
+impl AnyMessage for BorrowedMessage<'_> {
     fn value(&self) -> Option<&[u8]> {
         self.payload()
     }
 
     fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch) {
-        let original = Original { key: self.key(), value: self.payload(), headers: &[] };
-        let timestamp = self.timestamp().to_millis().and_then(EventTime::from_millis);
-        batch.push_original(record(self.offset().cast_unsigned(), timestamp, original.value, record_bytes_max), original);
+        push(self, record_bytes_max, batch);
+        batch.leader_epoch = ffi::leader_epoch(self);
     }
+}
+
+/// Does not tell its leader epoch any more.
+impl AnyMessage for OwnedMessage {
+    fn value(&self) -> Option<&[u8]> {
+        self.payload()
+    }
+
+    fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch) {
+        push(self, record_bytes_max, batch);
+        batch.leader_epoch = None;
+    }
+}
+
+/// Without the headers, which nobody asks for here.
+fn push<M: Message>(message: &M, record_bytes_max: usize, batch: &mut RecordBatch) {
+    let original = Original { key: message.key(), value: message.payload(), headers: &[] };
+    let timestamp = message.timestamp().to_millis().and_then(EventTime::from_millis);
+    batch.push_original(record(message.offset().cast_unsigned(), timestamp, original.value, record_bytes_max), original);
 }
 
 /// A record of Kafka, cut off where it is longer than the bound.

@@ -167,7 +167,7 @@ impl<'a> HandedEvent<'a> {
     }
 
     pub(super) fn original(&self) -> Original<'a> {
-        Original { key: self.key, value: Some(self.value) }
+        Original { key: self.key, value: Some(self.value), headers: &[] }
     }
 }
 

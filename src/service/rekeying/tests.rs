@@ -4,11 +4,11 @@ use super::*;
 fn what_was_handed_on_is_read_and_damage_is_recognised() {
     let time = EventTime::from_micros(-7);
     let record = Record { offset: 70_000, position: 1, next_position: 2, timestamp: Some(time), bytes: b"{}", full_bytes: 2 };
-    let event = encode_event("clicks", 3, &record, Original { key: Some(b""), value: Some(b"{}") });
+    let event = encode_event("clicks", 3, &record, Original { key: Some(b""), value: Some(b"{}"), headers: b"" });
     let read = HandedEvent { stream: "clicks", partition: 3, offset: 70_000, timestamp: Some(time), key: Some(b""), value: b"{}" };
     assert_eq!(Handed::decode(&event), Ok(Handed::Event(read)));
     let long = vec![0; KEY_BYTES_MAX + 1];
-    let without = encode_event("clicks", 3, &Record { timestamp: None, ..record }, Original { key: Some(&long), value: Some(b"{}") });
+    let without = encode_event("clicks", 3, &Record { timestamp: None, ..record }, Original { key: Some(&long), value: Some(b"{}"), headers: b"" });
     assert_eq!(Handed::decode(&without), Ok(Handed::Event(HandedEvent { timestamp: None, key: None, ..read })));
     assert!(without.len() < HEAD_BYTES_MAX);
     for (watermark, is_idle) in [(EventTime::BEGINNING, false), (EventTime::END, false), (time, true)] {

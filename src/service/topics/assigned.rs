@@ -395,9 +395,17 @@ impl InputProgress {
 
     /// The records that are read for the first time, up to the end of a bounded run.
     fn note(&mut self, batch: &RecordBatch, end: u64) {
-        for record in batch.iter().filter(|record| record.offset >= self.stored && record.offset < end) {
-            note_record(&mut self.digest, &record);
-            self.leader_epoch = batch.leader_epoch.or(self.leader_epoch);
+        let (mut last, mut noted) = (None, false);
+        for record in batch.iter() {
+            last = Some(record.offset);
+            if record.offset >= self.stored && record.offset < end {
+                note_record(&mut self.digest, &record);
+                noted = true;
+            }
+        }
+        if noted {
+            // The batch tells that of its last record, which a bounded run may not have come to.
+            self.leader_epoch = batch.leader_epoch.filter(|_| last.is_some_and(|last| last < end));
         }
     }
 

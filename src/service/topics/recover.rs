@@ -9,16 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::Positions;
-use crate::ports::{Failure, InputPartition, ObjectError, StateStore, TransportError};
+use crate::ports::{Failure, InputPartition, ObjectError, RecordBatch, StateStore, TransportError};
 use crate::service::state::{FORMAT, Meta};
-use crate::service::topics::assigned::{Assigned, Parts, TaskInput};
+use crate::service::topics::assigned::{Assigned, Parts, TaskInput, note_record};
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
 use crate::service::topics::deployment::{Deployment, Recoveries};
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord};
 use crate::service::topics::pattern_set::Evaluation;
-use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, Refusal, Start, decide, reset_offsets};
+use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, LastRead, Refusal, Start, decide, reset_offsets};
 use crate::service::topics::replay::Replay;
 
 /// Brokers that are away for longer end the worker. Checkpoints may be away for as long as they like: the worker's other tasks do without.
@@ -144,8 +145,15 @@ impl Recovery<'_> {
         let ended = last.is_some_and(|last| last.ended);
         let tail = tail(&found);
         let (sets, unknown_sets) = self.sets_of(tail)?;
+        let mut inputs = self.input_facts(&committed, ended)?;
+        if let Some(last) = last.filter(|last| found.base.as_ref().is_some_and(|base| base.epoch == last.epoch)) {
+            // A replay compares everything that it reads.
+            for (input, &source) in inputs.iter_mut().zip(&self.inputs) {
+                input.last_read = self.last_read(input, source, last)?;
+            }
+        }
         let facts = Facts {
-            inputs: self.input_facts(&committed, ended)?,
+            inputs,
             last: last.cloned(),
             tail: tail.iter().map(|(_, record)| record.clone()).collect(),
             base: found.base.as_ref().map(|meta| BaseFacts { epoch: meta.epoch, needed: self.needed(&meta.positions) }),
@@ -340,9 +348,41 @@ impl Recovery<'_> {
                 None if ended => survey.end(input)?,
                 None => kept.end,
             };
-            Ok(InputFacts { topic: self.deployment.inputs[&input.stream].clone(), partition: input.partition, committed, kept, end })
+            let topic = self.deployment.inputs[&input.stream].clone();
+            Ok(InputFacts { topic, partition: input.partition, committed, kept, end, last_read: LastRead::Unknown })
         });
         facts.collect()
+    }
+
+    /// Reads once more what the last epoch has read of an input, or where that was nothing, the last record before.
+    fn last_read(&self, facts: &InputFacts, input: InputPartition, last: &EpochRecord) -> anyhow::Result<LastRead> {
+        let evaluation = &self.deployment.evaluation;
+        let Some(range) = last.inputs.iter().find(|range| range.topic == facts.topic && range.partition == facts.partition) else {
+            return Ok(LastRead::Unknown);
+        };
+        // The digest is over what was decoded, up to a bound that is among the settings.
+        let compares_records = range.base < range.next && last.pattern_set.hash == evaluation.hash;
+        let from = if compares_records { range.base } else { range.next.saturating_sub(1) };
+        if !facts.kept.contains(&from) || facts.kept.end < range.next {
+            return Ok(LastRead::Unknown);
+        }
+        let mut batch = RecordBatch::new(input.stream, input.partition);
+        self.deployment.survey.reader(input, from, evaluation.record_bytes_max())?.read_until(range.next, &mut batch)?;
+        if compares_records {
+            let mut digest = Xxh3::new();
+            batch.iter().for_each(|record| note_record(&mut digest, &record));
+            let is_whole = batch.len() as u64 == range.next - range.base;
+            if digest.digest() == range.digest || is_whole {
+                return Ok(if digest.digest() == range.digest { LastRead::Same } else { LastRead::OtherRecords });
+            }
+            // What is missing may have been compacted since.
+        }
+        let is_there = batch.iter().last().is_some_and(|record| record.offset + 1 == range.next);
+        Ok(match (range.leader_epoch, batch.leader_epoch.filter(|_| is_there)) {
+            (Some(then), Some(now)) if then != now => LastRead::OtherLeader { then, now },
+            (Some(_), Some(_)) => LastRead::Same,
+            _ => LastRead::Unknown,
+        })
     }
 
     /// The pattern sets that records name, and those that cannot be had.

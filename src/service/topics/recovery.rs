@@ -9,6 +9,7 @@
 //! | no journal, but offsets or state | refused: the journal was deleted, or the group's name was used before |
 //! | offsets that are not those of the journal | refused: they were moved from outside, both are printed |
 //! | an input that ends before the journal's offsets | refused: the topic was made anew or has lost records |
+//! | the records before these offsets are others than were read | refused: the same |
 //! | a bounded run has closed all windows | nothing to do where nothing was added; else refused |
 //! | the base is at the journal's last epoch, what is held back can be read again | resumed |
 //! | no base, and the journal does not begin at the first epoch or a reset | refused: the state is lost |
@@ -53,6 +54,23 @@ pub(super) struct InputFacts {
     pub kept: Range<u64>,
     /// After the last record.
     pub end: u64,
+    pub last_read: LastRead,
+}
+
+/// What the topic holds now where the journal's last epoch has read it. A new leader that the brokers have elected as they should has the same records; the epoch of
+/// the leader that wrote a record stays with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LastRead {
+    /// Not looked at, or not there any more: nothing was read, it is not retained, or it will be read again anyway.
+    Unknown,
+    Same,
+    /// Other bytes, or not as many records.
+    OtherRecords,
+    /// It cannot be told whether its bytes are the same, but another leader has written the last record.
+    OtherLeader {
+        then: u32,
+        now: u32,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +121,10 @@ pub(super) enum Refusal {
         "the records of {topic}/{partition} from {base} to {next} are not those that epoch {epoch} was evaluated from: the topic was made anew, or has lost records (unclean leader election); accept with --accept-reset that the state before is lost"
     )]
     RecordsChanged { topic: String, partition: u32, base: u64, next: u64, epoch: u64 },
+    #[error(
+        "the record of {topic}/{partition} before offset {next} was written under leader epoch {then} when it was read, the one that is there now under {now}: the topic was made anew, or has lost records (unclean leader election); accept with --accept-reset that the state before is lost"
+    )]
+    LeaderChanged { topic: String, partition: u32, next: u64, then: u32, now: u32 },
     #[error(
         "a run with --until-end has closed all windows at offset {journal} of {topic}/{partition}; what was added since ({journal} to {end}) cannot join them: use another group and state folder to evaluate everything again"
     )]
@@ -189,7 +211,11 @@ fn check_offsets<'a>(input: &InputFacts, last: &'a EpochRecord) -> Result<Option
         },
         Some(range) if committed != Some(range.next) => Err(Refusal::OffsetsMoved { topic, partition, committed, journal: range.next }),
         Some(range) if input.kept.end < range.next => Err(Refusal::LogChanged { topic, partition, journal: range.next, end: input.kept.end }),
-        range => Ok(range),
+        Some(range) => match input.last_read {
+            LastRead::OtherRecords => Err(Refusal::RecordsChanged { topic, partition, base: range.base, next: range.next, epoch: last.epoch }),
+            LastRead::OtherLeader { then, now } => Err(Refusal::LeaderChanged { topic, partition, next: range.next, then, now }),
+            LastRead::Unknown | LastRead::Same => Ok(Some(range)),
+        },
     }
 }
 

@@ -434,6 +434,21 @@ fn failures_at_every_step_neither_lose_nor_double_a_match() {
     simulate(Scenario::Steady, SEEDS, |seed, outcome, _| assert_eq!(outcome, undisturbed, "MOTIF_TEST_SEED={seed}"));
 }
 
+#[test]
+fn a_log_that_holds_other_records_than_were_read_is_refused() {
+    let mut sentences = Vec::new();
+    for input in Simulation::new(Scenario::Steady, 0, NO_FAULTS, 1).cluster.inputs() {
+        let (_, mut simulation) = Simulation::new(Scenario::Steady, 0, NO_FAULTS, 1).run();
+        simulation.cluster.elect_uncleanly(input);
+        let (mut worker, _) = simulation.start(0);
+        let refusal = (0..5).find_map(|_| worker.turn().err()).unwrap_or_else(|| panic!("{input:?} is not what was read"));
+        sentences.push(format!("{refusal:#}"));
+    }
+    for found in ["are not those that epoch", "was written under leader epoch 0 when it was read, the one that is there now under 1"] {
+        assert!(sentences.iter().any(|sentence| sentence.contains(found)), "{sentences:?}");
+    }
+}
+
 /// Where one is only not read, because a task recovers or is somewhere else, it is not taken for silent.
 #[test]
 fn failures_beside_a_silent_input_neither_lose_nor_double_a_match() {

@@ -10,7 +10,7 @@ const OURS: u32 = 1;
 const KNOWN: u128 = 7;
 
 fn input(number: usize, committed: Option<u64>, kept: Range<u64>) -> InputFacts {
-    InputFacts { topic: format!("t{number}"), partition: 3, committed, end: kept.end, kept }
+    InputFacts { topic: format!("t{number}"), partition: 3, committed, end: kept.end, kept, last_read: LastRead::Unknown }
 }
 
 fn record(epoch: u64, ranges: &[(u64, u64)]) -> EpochRecord {
@@ -120,6 +120,14 @@ fn refused() -> Vec<(Facts, &'static [&'static str])> {
         (changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].committed = Some(49)), &["offset of t0/3 is 49", "journal's is 50"]),
         (changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].committed = None), &["offset of t0/3 is none", "journal's is 50", "Set it back"]),
         (facts(1..6, Some(5), 0..49), &["t0/3 ends at offset 49", "before 50"]),
+        (
+            changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].last_read = LastRead::OtherRecords),
+            &["t0/3 from 40 to 50", "not those that epoch 5", "unclean leader election", "--accept-reset"],
+        ),
+        (
+            changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].last_read = LastRead::OtherLeader { then: 3, now: 4 }),
+            &["t0/3 before offset 50", "leader epoch 3", "now under 4", "unclean leader election", "--accept-reset"],
+        ),
         (changed(facts(1..6, Some(5), 0..51), ended), &["--until-end", "50 to 51"]),
         (facts(1..6, Some(5), 51..70), &["needed again from offset 50", "holds 51"]),
         (changed(facts(1..6, Some(5), 34..70), |facts| facts.base.as_mut().expect("one").needed = vec![Some(33)]), &["from offset 33", "holds 34"]),

@@ -123,6 +123,17 @@ impl Shared {
         self.lock().now_us += micros;
     }
 
+    pub(super) fn inputs(&self) -> Vec<InputPartition> {
+        self.lock().inputs.keys().copied().collect()
+    }
+
+    /// A leader that lacked the last record was elected, and took another.
+    pub(super) fn elect_uncleanly(&self, input: InputPartition) {
+        let mut cluster = self.lock();
+        let last = cluster.inputs.get_mut(&input).and_then(|records| records.last_mut()).expect("every input has records");
+        (last.value, last.leader_epoch) = (last.value.replace("\"k\":", "\"K\":"), 1);
+    }
+
     /// By task and epoch: number and digest of the outputs that are committed; epochs without any are left out.
     pub(super) fn accounts(&self) -> BTreeMap<(u32, u64), (u64, u64)> {
         self.lock().accounts.iter().map(|(epoch, digest)| (*epoch, (digest.count(), digest.value()))).collect()
@@ -276,6 +287,7 @@ impl InputReader for Reader {
         for (offset, arriving) in (0..).zip(&cluster.inputs[&self.partition]).filter(|(offset, _)| (self.at..next).contains(offset)) {
             let (record, original) = record(offset, &arriving.value);
             batch.push_original(record, original);
+            batch.leader_epoch = Some(arriving.leader_epoch);
         }
         self.at = self.at.max(next);
         Ok(())
@@ -384,7 +396,7 @@ impl Transport for Simulated {
             let end = cluster.end(input);
             for (offset, arriving) in (0..).zip(&cluster.inputs[&input][..end]).skip(usize::try_from(*next).expect("small")).take(take) {
                 let (record, original) = record(offset, &arriving.value);
-                fetched.push(input, record, original, None);
+                fetched.push(input, record, original, Some(arriving.leader_epoch));
                 *next = offset + 1;
             }
         }

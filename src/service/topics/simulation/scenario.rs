@@ -54,6 +54,7 @@ pub(super) enum Scenario {
 pub(super) struct Arriving {
     pub at_us: i64,
     pub value: String,
+    pub leader_epoch: u32,
 }
 
 impl Scenario {
@@ -115,7 +116,7 @@ impl Scenario {
                 Self::Sporadic => random.random_range(0..100_000),
                 _ => 0,
             };
-            records.push(Arriving { at_us: before_us + pause_us, value: format!("{{\"k\":\"{key}\",\"at\":{at}}}") });
+            records.push(Arriving { at_us: before_us + pause_us, value: format!("{{\"k\":\"{key}\",\"at\":{at}}}"), leader_epoch: 0 });
         }
         inputs
     }
