@@ -210,7 +210,7 @@ impl OutputTopic {
     }
 }
 
-fn objects(place: &CheckpointPlace) -> Result<StoredObjects, ObjectError> {
+pub(super) fn objects(place: &CheckpointPlace) -> Result<StoredObjects, ObjectError> {
     match place {
         CheckpointPlace::Folder(folder) => StoredObjects::in_folder(folder),
         CheckpointPlace::Bucket(bucket) => {

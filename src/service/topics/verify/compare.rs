@@ -34,6 +34,8 @@ pub enum DifferenceKind {
     Digest,
     /// Recomputed, the watermark is another.
     Watermark,
+    /// The same of what has changed in the task's state.
+    State,
 }
 
 impl DifferenceKind {
@@ -49,6 +51,7 @@ impl DifferenceKind {
             Self::OutOfOrder => "out_of_order",
             Self::Digest => "digest",
             Self::Watermark => "watermark",
+            Self::State => "state",
         }
     }
 }

@@ -3,12 +3,13 @@
 //! ```text
 //! journal/t ──▶ epoch by epoch: dense? joins the one before? ──▶ input range: the digest it had?
 //!                                     │                               │
-//! outputs of t ──▶ count, digest, indices as the journal says?    engine, from nothing
+//! outputs of t ──▶ count, digest, indices as the journal says?    engine, from nothing, with the pattern set of the epoch
 //!                                     └──────── the same bytes ◀──────┘
 //! ```
 //!
-//! Neither the state nor the checkpoints of the service are looked at: a task is evaluated again from its first epoch on. Nothing is written, and the service may
-//! run meanwhile: what it adds after the beginning is not looked at.
+//! A task is evaluated again from its first epoch on, and nothing of what the service stores is looked at but the pattern sets that were in force. Where the beginning of
+//! the journal or of the input is not retained any more, it is evaluated from the oldest checkpoint on from which that can be done, and the report says so. Nothing is
+//! written, and the service may run meanwhile: what it adds after the beginning is not looked at.
 //!
 //! | file | holds |
 //! |---|---|
@@ -16,16 +17,17 @@
 //! | `task` | a task from its first epoch to its last |
 //! | `outputs` | its outputs, epoch by epoch |
 //! | `recompute` | its matches, from its input |
+//! | `sets` | the pattern sets that were in force |
 
 mod compare;
 mod outputs;
 mod recompute;
+mod sets;
 mod task;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 
@@ -34,12 +36,14 @@ use crate::kafka::{Survey, Topics};
 use crate::language::Source;
 use crate::pattern::Program;
 use crate::ports::{InputPartition, TopicSurvey};
-use crate::service::topics::deployment::input_topics;
+use crate::service::topics::checkpoints::Checkpoints;
+use crate::service::topics::deployment::{input_topics, objects};
 use crate::service::topics::journal::OutputKind;
 use crate::service::topics::stages::{Plan, Stage, plan};
 use crate::service::upkeep;
 
 use outputs::OutputTopic;
+use sets::Sets;
 use task::{Deployed, verify_task};
 
 pub use compare::{Difference, DifferenceKind};
@@ -105,22 +109,24 @@ pub fn verify(program: Program, sources: &[Source], config: &Config) -> anyhow::
     upkeep::refuse_missing(&survey, &program, config, kafka)?;
     let mut total = Report::default();
     for plan in plan(program.into(), sources, config, kafka, survey.tasks()?) {
-        total.add(verify_stage(plan, kafka)?);
+        total.add(verify_stage(plan, config, kafka)?);
     }
     Ok(total)
 }
 
-fn verify_stage(plan: Plan, kafka: &KafkaConfig) -> anyhow::Result<Report> {
+fn verify_stage(plan: Plan, config: &Config, kafka: &KafkaConfig) -> anyhow::Result<Report> {
     let survey = Survey::open(&plan.link, Topics::new(plan.inputs.clone()))?;
+    let checkpoints = config.checkpoints.as_ref().map(|checkpoints| objects(&checkpoints.place)).transpose()?;
     let deployed = Deployed {
         stage: plan.stage,
         journal: plan.journal,
         tasks: plan.tasks,
         outputs: output_topics(&survey, kafka, plan.handed_on)?,
         inputs: plan.inputs.into_iter().collect(),
-        record_bytes_max: plan.evaluation.record_bytes_max(),
+        checkpoints: checkpoints.map(|objects| Checkpoints::new(Arc::new(objects), &plan.link.group, "verify".to_owned())),
         link: plan.link,
-        evaluation: plan.evaluation,
+        schema: plan.evaluation.program.schema.clone(),
+        sets: Sets::new(plan.evaluation, config.state.clone()),
     };
     let mut report = Report { tasks: deployed.tasks, ..Report::default() };
     for of_task in verify_tasks(&deployed, &survey)?.into_values() {

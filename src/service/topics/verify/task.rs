@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::event::StreamId;
+use crate::event::{Schema, StreamId};
 use crate::kafka::{Link, TopicReader, oldest};
+use crate::service::topics::checkpoints::{Checkpoints, Manifest};
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, OutputKind};
-use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::stages::Stage;
 use crate::service::topics::verify::compare::{Difference, DifferenceKind, Epoch, Out};
 use crate::service::topics::verify::outputs::{OutputTopic, Outputs, Stray};
-use crate::service::topics::verify::recompute::{Input, Recomputation};
+use crate::service::topics::verify::recompute::Recomputation;
+use crate::service::topics::verify::sets::Sets;
 use crate::service::topics::verify::{Counts, TaskReport};
 
 /// What all tasks are verified with.
@@ -23,8 +24,15 @@ pub(super) struct Deployed {
     pub inputs: Vec<(StreamId, String)>,
     pub outputs: Vec<OutputTopic>,
     pub tasks: u32,
-    pub evaluation: Arc<Evaluation>,
-    pub record_bytes_max: usize,
+    pub schema: Arc<Schema>,
+    pub sets: Sets,
+    pub checkpoints: Option<Checkpoints>,
+}
+
+impl Deployed {
+    pub(super) fn stream_name(&self, stream: StreamId) -> &str {
+        &self.schema.stream(stream).name
+    }
 }
 
 /// As far as one task was verified.
@@ -33,7 +41,9 @@ struct Verification<'a> {
     task: u32,
     report: TaskReport,
     /// `None`: it cannot be recomputed (any more), which was noted.
-    recomputation: Option<(Recomputation, Vec<Input>)>,
+    recomputation: Option<Recomputation<'a>>,
+    /// Of the task; `None`: nobody has asked yet.
+    checkpoints: Option<Vec<Manifest>>,
     before: Option<EpochRecord>,
     /// The journal's next offset.
     journal_next: u64,
@@ -49,8 +59,9 @@ pub(super) fn verify_task(deployed: &Deployed, task: u32, committed: Vec<Option<
     let mut outputs = Outputs::open(&deployed.link, &deployed.outputs, deployed.stage, task, deployed.tasks)?;
     let is_at_committed = committed.iter().all(Option::is_none);
     let report = TaskReport::default();
+    let (recomputation, checkpoints) = (None, None);
     let mut verification =
-        Verification { deployed, task, report, recomputation: None, before: None, journal_next: 0, ids: BTreeSet::new(), committed, is_at_committed };
+        Verification { deployed, task, report, recomputation, checkpoints, before: None, journal_next: 0, ids: BTreeSet::new(), committed, is_at_committed };
     while let Some(found) = journal.take()? {
         let decoded = EpochRecord::decode(found.value.as_deref().unwrap_or_default());
         let record = decoded.with_context(|| format!("topic {}, partition {task}, offset {}", deployed.journal, found.offset))?;
@@ -68,11 +79,18 @@ impl Verification<'_> {
         let mut epoch = Epoch { stage: self.deployed.stage, record, differences: &mut self.report.differences };
         epoch.follows(self.before.as_ref());
         epoch.accounts_for(&mut found);
-        if let Some((recomputation, inputs)) = &mut self.recomputation {
-            let (recomputed, records) = recomputation.epoch(inputs, &mut epoch)?;
-            epoch.equals(&found, &recomputed);
-            self.report.counts.recomputed += 1;
-            self.report.counts.events += records;
+        if let Some(recomputation) = &mut self.recomputation {
+            match recomputation.epoch(&mut epoch)? {
+                Some((recomputed, records)) => {
+                    epoch.equals(&found, &recomputed);
+                    self.report.counts.recomputed += 1;
+                    self.report.counts.events += records;
+                }
+                None => {
+                    self.recomputation = None;
+                    self.report.notes.push(format!("task {}, from epoch {} on: nothing is recomputed: input is gone", self.deployed.stage.task(self.task), record.epoch));
+                }
+            }
         }
         for out in &found {
             self.count(record, out);
@@ -85,45 +103,71 @@ impl Verification<'_> {
     /// Begins to recompute where that is possible, and ends it where it is not any more.
     fn prepare(&mut self, record: &EpochRecord) -> anyhow::Result<()> {
         let begins = record.reset || self.before.is_none();
-        if !begins && self.recomputation.is_none() {
-            return Ok(());
-        }
-        if let Some(obstacle) = self.obstacle(record, begins)? {
+        let was_recomputed = self.recomputation.is_some();
+        if begins {
             self.recomputation = None;
-            self.report.notes.push(format!("task {}, from epoch {} on: nothing is recomputed: {obstacle}", self.deployed.stage.task(self.task), record.epoch));
-        } else if begins {
-            let open = |(stream, topic): &(StreamId, String)| {
-                let base = record.inputs.iter().find(|range| range.topic == *topic).map_or(0, |range| range.base);
-                Input::open(&self.deployed.link, *stream, topic, self.task, base)
-            };
-            let inputs = self.deployed.inputs.iter().map(open).collect::<anyhow::Result<_>>()?;
-            self.recomputation = Some((Recomputation::new(self.deployed.evaluation.clone(), self.deployed.record_bytes_max), inputs));
+        }
+        let obstacle = match self.obstacle(record) {
+            None if begins => self.obstacle_to_begin(record)?,
+            obstacle => obstacle,
+        };
+        match obstacle {
+            Some(obstacle) => {
+                self.recomputation = None;
+                if begins || was_recomputed {
+                    self.report.notes.push(format!("task {}, from epoch {} on: nothing is recomputed: {obstacle}", self.deployed.stage.task(self.task), record.epoch));
+                }
+            }
+            None if begins => self.recomputation = Some(Recomputation::from_nothing(self.deployed, self.task)),
+            None if self.recomputation.is_none() => self.begin_from_checkpoint(record)?,
+            None => {}
         }
         Ok(())
     }
 
-    fn obstacle(&self, record: &EpochRecord, begins: bool) -> anyhow::Result<Option<String>> {
-        if begins && record.epoch != 1 && !record.reset {
+    fn begin_from_checkpoint(&mut self, record: &EpochRecord) -> anyhow::Result<()> {
+        let (Some(checkpoints), Some(before)) = (&self.deployed.checkpoints, &self.before) else { return Ok(()) };
+        let manifests = match &mut self.checkpoints {
+            Some(manifests) => manifests,
+            unknown => unknown.insert(checkpoints.list(self.task)?),
+        };
+        let fits = |manifest: &&Manifest| manifest.epoch + 1 == record.epoch && manifest.record_digest == before.digest();
+        let Some(manifest) = manifests.iter().find(fits) else { return Ok(()) };
+        self.recomputation = Recomputation::from_checkpoint(self.deployed, manifest, |topic| Ok(oldest(&self.deployed.link, topic, self.task)?))?;
+        if self.recomputation.is_some() {
+            let note = format!("task {}, from epoch {} on: recomputed from the checkpoint of epoch {}", self.deployed.stage.task(self.task), record.epoch, manifest.epoch);
+            self.report.notes.push(note);
+        }
+        Ok(())
+    }
+
+    /// Why an epoch cannot be evaluated.
+    fn obstacle(&self, record: &EpochRecord) -> Option<String> {
+        if let Some(range) = record.inputs.iter().find(|range| self.deployed.inputs.iter().all(|(_, topic)| *topic != range.topic)) {
+            return Some(format!("topic {} was read, which the configuration does not name now", range.topic));
+        }
+        let hash = record.pattern_set.hash;
+        if let Err(reason) = self.deployed.sets.find(hash, self.deployed.checkpoints.as_ref()) {
+            return Some(format!(
+                "other patterns or settings were in force than the configuration says now, and pattern set {hash:032x} is not to be had: {reason}"
+            ));
+        }
+        let theirs = record.determinism;
+        (theirs != DETERMINISM_VERSION).then(|| format!("another version of motif has evaluated it (determinism {theirs}, this is {DETERMINISM_VERSION})"))
+    }
+
+    /// Why a task cannot be evaluated from nothing.
+    fn obstacle_to_begin(&self, record: &EpochRecord) -> anyhow::Result<Option<String>> {
+        if record.epoch != 1 && !record.reset {
             return Ok(Some(format!(
                 "the journal begins there, and what the state was by then is not known: epochs before are not kept (retention of {})",
                 self.deployed.journal
             )));
         }
-        if let Some(range) = record.inputs.iter().find(|range| self.deployed.inputs.iter().all(|(_, topic)| *topic != range.topic)) {
-            return Ok(Some(format!("topic {} was read, which the configuration does not name now", range.topic)));
-        }
-        if record.pattern_set.hash != self.deployed.evaluation.hash {
-            return Ok(Some("other patterns or settings were in force than the configuration says now; give those".to_owned()));
-        }
-        if record.determinism != DETERMINISM_VERSION {
-            return Ok(Some(format!("another version of motif has evaluated it (determinism {}, this is {DETERMINISM_VERSION})", record.determinism)));
-        }
-        if begins {
-            for range in &record.inputs {
-                let oldest = oldest(&self.deployed.link, &range.topic, range.partition)?;
-                if oldest > range.base {
-                    return Ok(Some(format!("{}/{} holds offset {oldest} and later only, and {} was read first", range.topic, range.partition, range.base)));
-                }
+        for range in &record.inputs {
+            let oldest = oldest(&self.deployed.link, &range.topic, range.partition)?;
+            if oldest > range.base {
+                return Ok(Some(format!("{}/{} holds offset {oldest} and later only, and {} was read first", range.topic, range.partition, range.base)));
             }
         }
         Ok(None)
