@@ -207,6 +207,17 @@ impl Broker {
         producer.flush(LIMIT).expect("delivered");
     }
 
+    /// The topic holds only what comes from this offset on.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().expect("a client");
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        let deleted = runtime.block_on(admin.delete_records(&offsets, &options)).expect("the broker answers");
+        deleted.elements().iter().for_each(|element| element.error().expect("deleted"));
+    }
+
     /// A new topic with the records of another, changed. Key, value and headers are kept, offsets begin anew.
     pub fn copy(&self, from: &str, change: impl FnOnce(&mut Vec<Read>)) -> String {
         let to = unique(from);

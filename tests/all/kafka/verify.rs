@@ -12,6 +12,8 @@ const PATTERNS: &str = "
 stream clicks { user: string n: int at: timestamp time at, late after 5s }
 pattern pairs { from clicks by user match a: clicks then b: clicks within 1m emit user, a.n as first, b.n as second }
 ";
+/// Beside them, from some time on.
+const STAYS: &str = "pattern threes { from clicks by user match a: clicks then b: clicks then c: clicks within 1h emit user, a.n as first, c.n as last }\n";
 const PARTITIONS: i32 = 3;
 const BEGIN_MS: i64 = 1_735_689_600_000;
 
@@ -31,17 +33,18 @@ impl Deployment {
         deployment.work.write("p.motif", PATTERNS);
         deployment.configure("motif.toml", &deployment.topics);
         deployment.work.must(&format!("topics --config motif.toml --create --partitions {PARTITIONS}"));
-        deployment.read_in_parts();
+        deployment.read_in_parts(0);
         Some(deployment)
     }
 
-    /// So that there are several epochs.
-    fn read_in_parts(&self) {
+    /// 600 events from this one on. So that there are several epochs.
+    fn read_in_parts(&self, first: i64) {
         let mut running = start(&mut self.work.motif("run --config motif.toml"));
-        let events: Vec<Produced> = (0..600).map(|place| self.event(place)).collect();
+        let events: Vec<Produced> = (first..first + 600).map(|place| self.event(place)).collect();
+        let before = |partition| (0..first).filter(|place| self.event(*place).partition == partition).count();
         for part in 1..=6 {
             self.broker.produce(&events[100 * (part - 1)..100 * part]);
-            let sent = |partition| events[..100 * part].iter().filter(|event| event.partition == partition).count();
+            let sent = |partition| before(partition) + events[..100 * part].iter().filter(|event| event.partition == partition).count();
             let ends = (0..PARTITIONS).map(|partition| (self.topics["clicks"].clone(), partition, i64::try_from(sent(partition)).expect("small")));
             let ends: Vec<_> = ends.collect();
             let is_read = || self.broker.committed(&self.topics["journal"], &ends).iter().zip(&ends).all(|(committed, (_, _, end))| committed == end);
@@ -160,12 +163,43 @@ fn kept_promises_are_recognised_and_broken_ones_named() {
     assert!(last.0 == 1 && last.1.contains_key("offsets_differ"), "{last:?}");
 }
 
+/// A changed pattern loses its partial matches with the deploy, one that stays keeps them: so it must be when it is recomputed.
 #[test]
-fn what_cannot_be_decided_is_said() {
+fn epochs_are_recomputed_with_the_patterns_that_were_in_force() {
     let Some(deployment) = Deployment::run() else { return };
-    deployment.work.write("p.motif", PATTERNS.replace("within 1m", "within 2m"));
+    deployment.work.write("p.motif", format!("{}{STAYS}", PATTERNS.replace("within 1m", "within 2m")));
+    let (code, differences, counts) = deployment.verify("motif.toml");
+    assert_eq!((code, differences, &counts["recomputed"]), (0, BTreeMap::new(), &counts["epochs"]), "{counts}");
+    let before = counts["epochs"].as_u64();
+    deployment.read_in_parts(600);
+    deployment.work.write("p.motif", format!("{PATTERNS}{STAYS}"));
+    deployment.read_in_parts(1_200);
+    let (code, differences, counts) = deployment.verify("motif.toml");
+    assert_eq!((code, differences, &counts["recomputed"]), (0, BTreeMap::new(), &counts["epochs"]), "{counts}");
+    assert!(counts["epochs"].as_u64() > before && counts["records"] == 1_800, "{counts}");
+
+    // Nobody has them any more.
+    std::fs::remove_dir_all(deployment.work.path("state")).expect("removed");
     let (code, differences, counts) = deployment.verify("motif.toml");
     assert_eq!((code, differences), (2, BTreeMap::new()), "{counts}");
     let notes = counts["notes"].as_array().expect("a list");
     assert!(notes.len() == 3 && notes[0].as_str().expect("text").contains("other patterns or settings"), "{counts}");
+}
+
+/// The oldest records are not retained any more, as after a while in any deployment.
+#[test]
+fn where_the_beginning_is_gone_a_checkpoint_is_begun_from() {
+    let Some(deployment) = Deployment::run() else { return };
+    deployment.work.write("motif.toml", deployment.work.text("motif.toml") + "[checkpoints]\nurl = \"checkpoints\"\n");
+    deployment.read_in_parts(600);
+    deployment.read_in_parts(1_200);
+    for partition in 0..PARTITIONS {
+        deployment.broker.delete_records(&deployment.topics["clicks"], partition, 10);
+    }
+    let (code, differences, counts) = deployment.verify("motif.toml");
+    assert_eq!((code, differences), (0, BTreeMap::new()), "{counts}");
+    let notes: Vec<&str> = counts["notes"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let begun = notes.iter().filter(|note| note.contains("recomputed from the checkpoint of epoch")).count();
+    assert!(begun == 3 && notes.len() == 6, "{notes:?}");
+    assert!(counts["recomputed"].as_u64() > Some(10) && counts["recomputed"].as_u64() < counts["epochs"].as_u64(), "{counts}");
 }
