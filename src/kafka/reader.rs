@@ -1,5 +1,6 @@
 //! One partition read forward from an offset to an end that is known, by a client of its own.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -41,25 +42,25 @@ impl PartitionReader {
         Ok(Self { consumer, topic: topic.to_owned(), record_bytes_max, ahead: None, ended: false })
     }
 
-    /// Shows each record before this offset that was not shown yet.
-    pub(super) fn visit_until(&mut self, next: u64, visit: &mut dyn FnMut(u64, &dyn AnyMessage)) -> Result<(), TransportError> {
+    /// Shows each record before this offset that was not shown yet, as long as more are wanted.
+    pub(super) fn visit_until(&mut self, next: u64, visit: &mut dyn FnMut(u64, &dyn AnyMessage) -> ControlFlow<()>) -> Result<(), TransportError> {
         let mut deadline = Instant::now() + PROGRESS_MAX;
         if let Some(ahead) = self.ahead.take_if(|ahead| ahead.offset().cast_unsigned() < next) {
-            visit(ahead.offset().cast_unsigned(), &ahead);
+            if visit(ahead.offset().cast_unsigned(), &ahead).is_break() {
+                return Ok(());
+            }
         }
         while self.ahead.is_none() && !self.ended {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
-                    deadline = Instant::now() + PROGRESS_MAX;
                     let offset = message.offset().cast_unsigned();
                     if offset >= next {
                         self.ahead = Some(message.detach());
-                    } else {
-                        visit(offset, &message);
-                        if offset + 1 >= next {
-                            return Ok(());
-                        }
+                    } else if visit(offset, &message).is_break() || offset + 1 >= next {
+                        return Ok(());
                     }
+                    // Whoever looks at a record may take long over it.
+                    deadline = Instant::now() + PROGRESS_MAX;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
                 Some(Err(error)) if is_lost(&error) => return Err(failure::of_poll(&error).unwrap_or_else(|| failure::of_call("reading again", &error))),
@@ -82,7 +83,10 @@ fn is_lost(error: &KafkaError) -> bool {
 impl InputReader for PartitionReader {
     fn read_until(&mut self, next: u64, batch: &mut RecordBatch) -> Result<(), TransportError> {
         let record_bytes_max = self.record_bytes_max;
-        self.visit_until(next, &mut |_, message| message.push(record_bytes_max, batch))
+        self.visit_until(next, &mut |_, message| {
+            message.push(record_bytes_max, batch);
+            ControlFlow::Continue(())
+        })
     }
 }
 

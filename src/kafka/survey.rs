@@ -1,7 +1,7 @@
 //! Questions about topics and the group, asked by a client that never joins it.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -214,17 +214,14 @@ impl TopicSurvey for Survey {
         }
     }
 
-    fn journal(&self, task: u32, from: u64) -> Result<Vec<JournalEntry>, TransportError> {
+    fn journal(&self, task: u32, from: u64, visit: &mut dyn FnMut(JournalEntry) -> ControlFlow<()>) -> Result<(), TransportError> {
         let retained = self.await_stable(&self.journal, task)?;
         let from = from.max(retained.start);
-        let mut entries = Vec::new();
         if from < retained.end {
             let mut reader = PartitionReader::open(&self.link, &self.journal, task, from, usize::MAX)?;
-            reader.visit_until(retained.end, &mut |offset, message| {
-                entries.push(JournalEntry { offset, value: message.value().unwrap_or_default().to_vec() });
-            })?;
+            reader.visit_until(retained.end, &mut |offset, message| visit(JournalEntry { offset, value: message.value().unwrap_or_default().to_vec() }))?;
         }
-        Ok(entries)
+        Ok(())
     }
 
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {

@@ -3,7 +3,7 @@
 //! Two traits, so that a simulated transport can fail at every step of a commit. [`Transport`] is one worker's own: a consumer that takes part in the
 //! group, and a transactional producer. [`TopicSurvey`] only asks, takes part in nothing, and may be used from any thread.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use crate::event::StreamId;
@@ -100,8 +100,8 @@ pub trait TopicSurvey: Send + Sync {
     fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError>;
 
     /// What the journal holds for a task from this offset on (or from the oldest that is kept), to its end, in order. Waits while a transaction that may add to it
-    /// is open: what it does not tell has not happened, and will not by any producer that was replaced before.
-    fn journal(&self, task: u32, from: u64) -> Result<Vec<JournalEntry>, TransportError>;
+    /// is open: what it does not tell has not happened, and will not by any producer that was replaced before. Shown one by one, as long as more are wanted.
+    fn journal(&self, task: u32, from: u64, visit: &mut dyn FnMut(JournalEntry) -> ControlFlow<()>) -> Result<(), TransportError>;
 
     /// The last committed record of the journal for a task, without waiting for open transactions.
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError>;

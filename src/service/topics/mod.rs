@@ -17,7 +17,7 @@
 //! | `copies` | states on their way to the checkpoints |
 //! | `metrics` | what happens here, in numbers |
 //! | `outgoing` | an epoch to records |
-//! | `journal/` | what each epoch read and put out, as a record of its own |
+//! | `journal/`, `journal_end` | what each epoch read and put out, as a record of its own; the last of them |
 //! | `pattern_set` | what was evaluated, under a name |
 //! | `verify/` | whether the promises were kept, from the topics alone |
 //! | `balance`, `silence` | inputs of a task kept together; which of them have nothing to say |
@@ -40,6 +40,7 @@ mod commit;
 mod copies;
 mod deployment;
 pub mod journal;
+mod journal_end;
 pub mod metrics;
 pub(in crate::service) mod outgoing;
 mod pattern_set;

@@ -18,8 +18,9 @@ use crate::service::topics::assigned::{Assigned, Parts, TaskInput, note_record};
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
 use crate::service::topics::deployment::{Deployment, Recoveries};
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord};
+use crate::service::topics::journal_end::JournalEnd;
 use crate::service::topics::pattern_set::Evaluation;
-use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, LastRead, Refusal, Start, decide, reset_offsets};
+use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, LastRead, Refusal, Start, Stretch, condense, decide, reset_offsets};
 use crate::service::topics::replay::Replay;
 
 /// Brokers that are away for longer end the worker. Checkpoints may be away for as long as they like: the worker's other tasks do without.
@@ -86,9 +87,6 @@ struct Recovery<'a> {
     inputs: Vec<InputPartition>,
 }
 
-/// Records of the journal with their offsets.
-type Records = Vec<(u64, EpochRecord)>;
-
 /// Pattern sets by their hashes.
 pub(super) type Sets = BTreeMap<u128, Arc<Evaluation>>;
 
@@ -113,14 +111,14 @@ impl Candidate {
 }
 
 /// What was found to begin from.
-struct Found {
+struct Found<'a> {
     store: Arc<dyn StateStore>,
     /// Of the base, where there is one that fits the journal.
     base: Option<Meta>,
     /// There is something on this machine or among the checkpoints.
     has_state: bool,
     /// From the base's record on, or all that is kept.
-    records: Records,
+    journal: JournalEnd<'a>,
     /// Why there may be a better one among the checkpoints.
     unseen: Option<anyhow::Error>,
 }
@@ -141,10 +139,14 @@ impl Recovery<'_> {
     fn attempt(&self) -> anyhow::Result<Option<Recovered>> {
         let committed = self.deployment.survey.committed(&self.inputs)?;
         let found = self.find_base()?;
-        let last = found.records.last().map(|(_, record)| record);
+        let last = found.journal.last.as_ref();
         let ended = last.is_some_and(|last| last.ended);
-        let tail = tail(&found);
-        let (sets, unknown_sets) = self.sets_of(tail)?;
+        let mut tail = Vec::new();
+        found.journal.visit_after(after(&found), &mut |_, record| {
+            condense(&mut tail, record);
+            Ok(())
+        })?;
+        let (sets, unknown_sets) = self.sets_of(&tail)?;
         let mut inputs = self.input_facts(&committed, ended)?;
         if let Some(last) = last.filter(|last| found.base.as_ref().is_some_and(|base| base.epoch == last.epoch)) {
             // A replay compares everything that it reads.
@@ -155,7 +157,7 @@ impl Recovery<'_> {
         let facts = Facts {
             inputs,
             last: last.cloned(),
-            tail: tail.iter().map(|(_, record)| record.clone()).collect(),
+            tail,
             base: found.base.as_ref().map(|meta| BaseFacts { epoch: meta.epoch, needed: self.needed(&meta.positions) }),
             has_state: found.has_state,
             determinism: DETERMINISM_VERSION,
@@ -169,7 +171,7 @@ impl Recovery<'_> {
             Start::Refuse(_) if self.deployment.survey.committed(&self.inputs)? != committed => return Ok(None),
             Start::Refuse(_) if let Some(unseen) = found.unseen => Err(unseen),
             Start::Refuse(refusal) => Err(refusal).with_context(|| format!("task {} cannot start", self.number)),
-            Start::Fresh(from) => self.begin(self.empty(found)?, new_meta(0, self.reference_us(), 0), &from, false),
+            Start::Fresh(from) => self.begin(self.empty(found.store)?, new_meta(0, self.reference_us(), 0), &from, false),
             Start::Resume(from) => {
                 let meta = found.base.expect("only a base is resumed");
                 self.begin(found.store, meta, &from, false)
@@ -215,15 +217,17 @@ impl Recovery<'_> {
         Ok(Recovered::Ready(Box::new(assigned), places))
     }
 
-    fn replay(&self, found: Found, sets: &Sets) -> anyhow::Result<Recovered> {
+    fn replay(&self, found: Found<'_>, sets: &Sets) -> anyhow::Result<Recovered> {
         let began = Instant::now();
-        let tail = tail(&found).to_vec();
-        let store = if found.base.is_some() { found.store } else { self.empty(found)? };
+        let after = after(&found);
+        let Found { store, base, journal, .. } = found;
+        let store = if base.is_some() { store } else { self.empty(store)? };
         let replay = Replay {
             deployment: self.deployment,
             number: self.number,
             store: store.clone(),
-            tail: &tail,
+            journal: &journal,
+            after,
             sets,
             inputs: self.task_inputs(&vec![0; self.inputs.len()]),
             cancelled: self.cancelled,
@@ -241,15 +245,14 @@ impl Recovery<'_> {
     }
 
     /// The highest base that fits the journal; the state on this machine where it is as good as a checkpoint.
-    fn find_base(&self) -> anyhow::Result<Found> {
+    fn find_base(&self) -> anyhow::Result<Found<'_>> {
         let bases = &self.deployment.bases;
         let mut store = bases.open(self.number)?;
         let local = Meta::read(&*store)?;
-        let mut records = Read { recovery: self, from: u64::MAX, records: Vec::new() };
         if let Some(meta) = &local {
-            records.reach_back_to(meta.journal_offset)?;
-            if records.last_epoch() == Some(meta.epoch) && records.fits(meta.epoch, meta.record_digest) {
-                return Ok(Found { store, base: local, has_state: true, records: records.records, unseen: None });
+            let journal = self.journal_from(meta.journal_offset, &[meta.epoch])?;
+            if journal.last_epoch() == Some(meta.epoch) && journal.fits(meta.epoch, meta.record_digest) {
+                return Ok(Found { store, base: local, has_state: true, journal, unseen: None });
             }
         }
         let (checkpoints, mut unseen) = match bases.checkpoints(self.number) {
@@ -260,11 +263,17 @@ impl Recovery<'_> {
         let mut candidates: Vec<_> = local.into_iter().map(Candidate::Local).chain(checkpoints.into_iter().map(Candidate::Checkpoint)).collect();
         // Stable: of one epoch, the state on this machine comes first.
         candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.epoch()));
+        let epochs: Vec<u64> = candidates.iter().map(Candidate::epoch).collect();
+        let mut read: Option<JournalEnd<'_>> = None;
         for candidate in candidates {
             let (epoch, digest, journal_offset) = candidate.facts();
-            records.reach_back_to(journal_offset)?;
-            if !records.fits(epoch, digest) {
+            let journal = match read.take() {
+                Some(journal) if journal.from <= journal_offset => journal,
+                _ => self.journal_from(journal_offset, &epochs)?,
+            };
+            if !journal.fits(epoch, digest) {
                 tracing::warn!(task = self.number, epoch, "a state does not fit the journal; it is passed over");
+                read = Some(journal);
                 continue;
             }
             match candidate {
@@ -279,10 +288,10 @@ impl Recovery<'_> {
                             "the checkpoints cannot be had; the state on this machine is taken"
                         );
                     }
-                    return Ok(Found { store, base: Some(meta), has_state, records: records.records, unseen });
+                    return Ok(Found { store, base: Some(meta), has_state, journal, unseen });
                 }
                 Candidate::Checkpoint(manifest) => match self.load(store, &manifest) {
-                    Ok(Some((store, meta))) => return Ok(Found { store, base: Some(meta), has_state, records: records.records, unseen }),
+                    Ok(Some((store, meta))) => return Ok(Found { store, base: Some(meta), has_state, journal, unseen }),
                     Ok(None) => store = bases.open(self.number)?,
                     Err(error) if is_of_checkpoints(&error) => {
                         unseen = Some(error);
@@ -291,12 +300,16 @@ impl Recovery<'_> {
                     Err(error) => return Err(error),
                 },
             }
+            read = Some(journal);
         }
         if let Some(unseen) = unseen {
             return Err(unseen);
         }
-        records.reach_back_to(0)?;
-        Ok(Found { store, base: None, has_state, records: records.records, unseen: None })
+        Ok(Found { store, base: None, has_state, journal: self.journal_from(0, &[])?, unseen: None })
+    }
+
+    fn journal_from(&self, offset: u64, epochs: &[u64]) -> anyhow::Result<JournalEnd<'_>> {
+        JournalEnd::read(self.deployment, self.number, offset, epochs)
     }
 
     /// In the place of the state on this machine.
@@ -314,10 +327,10 @@ impl Recovery<'_> {
         }
     }
 
-    fn empty(&self, found: Found) -> anyhow::Result<Arc<dyn StateStore>> {
-        match Meta::read(&*found.store)? {
-            None => Ok(found.store),
-            Some(_) => self.deployment.bases.begin_anew_after(found.store, self.number),
+    fn empty(&self, store: Arc<dyn StateStore>) -> anyhow::Result<Arc<dyn StateStore>> {
+        match Meta::read(&*store)? {
+            None => Ok(store),
+            Some(_) => self.deployment.bases.begin_anew_after(store, self.number),
         }
     }
 
@@ -386,11 +399,11 @@ impl Recovery<'_> {
     }
 
     /// The pattern sets that records name, and those that cannot be had.
-    fn sets_of(&self, records: &[(u64, EpochRecord)]) -> anyhow::Result<(Sets, Vec<(u128, String)>)> {
+    fn sets_of(&self, stretches: &[Stretch]) -> anyhow::Result<(Sets, Vec<(u128, String)>)> {
         let current = &self.deployment.evaluation;
         let (mut sets, mut unknown) = (Sets::from([(current.hash, current.clone())]), Vec::new());
-        for (_, record) in records {
-            let hash = record.pattern_set.hash;
+        for stretch in stretches {
+            let hash = stretch.first.pattern_set.hash;
             if sets.contains_key(&hash) || unknown.iter().any(|(known, _)| *known == hash) {
                 continue;
             }
@@ -412,56 +425,7 @@ impl Recovery<'_> {
     }
 }
 
-/// The records to be repeated.
-fn tail(found: &Found) -> &[(u64, EpochRecord)] {
-    let records = &found.records;
-    let from = match &found.base {
-        Some(base) => records.iter().position(|(_, record)| record.epoch > base.epoch).unwrap_or(records.len()),
-        None => records.iter().rposition(|(_, record)| record.reset).unwrap_or(0),
-    };
-    &records[from..]
-}
-
-/// The end of the journal, as far back as was needed until now.
-struct Read<'a> {
-    recovery: &'a Recovery<'a>,
-    from: u64,
-    records: Records,
-}
-
-impl Read<'_> {
-    fn reach_back_to(&mut self, from: u64) -> anyhow::Result<()> {
-        if from >= self.from {
-            return Ok(());
-        }
-        self.records = read_journal(self.recovery.deployment, self.recovery.number, from)?;
-        self.from = from;
-        Ok(())
-    }
-
-    fn last_epoch(&self) -> Option<u64> {
-        self.records.last().map(|(_, record)| record.epoch)
-    }
-
-    /// A base of this epoch and record belongs to this journal: nothing before it is missing, and nothing after it makes it void.
-    fn fits(&self, epoch: u64, digest: u64) -> bool {
-        let Some(last) = self.last_epoch() else { return false };
-        let is_there = match self.records.iter().find(|(_, record)| record.epoch == epoch) {
-            Some((_, record)) => record.digest() == digest,
-            // Its record is gone already, but the next one is there.
-            None => self.records.first().is_some_and(|(_, record)| record.epoch == epoch + 1),
-        };
-        is_there && epoch <= last && self.records.iter().all(|(_, record)| record.epoch <= epoch || !record.reset)
-    }
-}
-
-/// Everything from an offset on. A record that cannot be read is an error: nothing can be said without it.
-pub(super) fn read_journal(deployment: &Deployment, number: u32, from: u64) -> anyhow::Result<Records> {
-    let entries = deployment.survey.journal(number, from)?;
-    let decode = |entry: crate::ports::JournalEntry| {
-        let topic = &deployment.outputs.journal;
-        let record = EpochRecord::decode(&entry.value).with_context(|| format!("the record at offset {} of {topic}/{number} cannot be read", entry.offset))?;
-        Ok((entry.offset, record))
-    };
-    entries.into_iter().map(decode).collect()
+/// The epochs to be repeated are those after this one.
+fn after(found: &Found<'_>) -> u64 {
+    found.base.as_ref().map_or_else(|| found.journal.before_all(), |base| base.epoch)
 }

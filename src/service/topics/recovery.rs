@@ -32,7 +32,7 @@ pub(super) struct Facts {
     /// The last record of the journal.
     pub last: Option<EpochRecord>,
     /// The records after the base; without a base, from the last reset on or as far back as they are kept.
-    pub tail: Vec<EpochRecord>,
+    pub tail: Vec<Stretch>,
     /// The best base that fits the journal.
     pub base: Option<BaseFacts>,
     /// Some base was found, whether it fits or not.
@@ -42,6 +42,38 @@ pub(super) struct Facts {
     /// Pattern sets of the tail that cannot be had, each with the reason.
     pub unknown_sets: Vec<(u128, String)>,
     pub accept_reset: bool,
+}
+
+/// Epochs of one pattern set and engine without a gap.
+#[derive(Clone, Debug)]
+pub(super) struct Stretch {
+    pub first: EpochRecord,
+    pub last_epoch: u64,
+    /// Where the last one has left each input.
+    pub last_inputs: Vec<InputRange>,
+}
+
+impl From<EpochRecord> for Stretch {
+    fn from(first: EpochRecord) -> Self {
+        Self { last_epoch: first.epoch, last_inputs: first.inputs.clone(), first }
+    }
+}
+
+/// Adds the next record of a journal, of which there may be more than can be kept: what follows as it should says nothing new.
+pub(super) fn condense(stretches: &mut Vec<Stretch>, record: &EpochRecord) {
+    let topics = |inputs: &[InputRange]| inputs.iter().map(|range| range.topic.clone()).collect::<Vec<_>>();
+    let goes_on = |stretch: &&mut Stretch| {
+        let first = &stretch.first;
+        record.epoch == stretch.last_epoch + 1
+            && !record.reset
+            && (record.pattern_set.hash, record.determinism) == (first.pattern_set.hash, first.determinism)
+            && topics(&record.inputs) == topics(&stretch.last_inputs)
+            && joins(&stretch.last_inputs, record)
+    };
+    match stretches.last_mut().filter(goes_on) {
+        Some(stretch) => (stretch.last_epoch, stretch.last_inputs) = (record.epoch, record.inputs.clone()),
+        None => stretches.push(record.clone().into()),
+    }
 }
 
 /// The same of one input partition.
@@ -233,17 +265,17 @@ fn replay(facts: &Facts, last: &EpochRecord) -> Result<Start, Refusal> {
         None => first_epoch(facts, last)? - 1,
     };
     let mut ranges: &[InputRange] = &[];
-    for record in &facts.tail {
-        if record.epoch != before + 1 || !joins(ranges, record) {
-            return Err(Refusal::JournalGap { after: before, found: record.epoch });
+    for Stretch { first, last_epoch, last_inputs } in &facts.tail {
+        if first.epoch != before + 1 || !joins(ranges, first) {
+            return Err(Refusal::JournalGap { after: before, found: first.epoch });
         }
-        check_replayable(facts, record)?;
-        (before, ranges) = (record.epoch, &record.inputs);
+        check_replayable(facts, first)?;
+        (before, ranges) = (*last_epoch, last_inputs);
     }
     if before != last.epoch {
         return Err(Refusal::JournalGap { after: before, found: last.epoch });
     }
-    let first = facts.tail.first().expect("the last record is after the base, or the base would be at it");
+    let first = &facts.tail.first().expect("the last record is after the base, or the base would be at it").first;
     let of_record =
         |input: &InputFacts| first.inputs.iter().find(|range| range.topic == input.topic && range.partition == input.partition).map(|range| range.base);
     let wanted: Vec<_> = match &facts.base {
@@ -255,7 +287,7 @@ fn replay(facts: &Facts, last: &EpochRecord) -> Result<Start, Refusal> {
 
 /// Of a replay from nothing.
 fn first_epoch(facts: &Facts, last: &EpochRecord) -> Result<u64, Refusal> {
-    match facts.tail.first() {
+    match facts.tail.first().map(|stretch| &stretch.first) {
         Some(first) if first.epoch == 1 || first.reset => Ok(first.epoch),
         first => Err(Refusal::StateLost { epoch: last.epoch, first: first.map_or(last.epoch, |first| first.epoch) }),
     }

@@ -14,6 +14,7 @@ use crate::service::state::Meta;
 use crate::service::topics::assigned::{Assigned, Part, Parts, Quiet, TaskInput};
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{EpochRecord, OutputDigest};
+use crate::service::topics::journal_end::JournalEnd;
 use crate::service::topics::outgoing::{digest, encode};
 use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::recover::{Cancelled, Sets, new_meta};
@@ -24,8 +25,9 @@ pub(super) struct Replay<'a> {
     pub deployment: &'a Deployment,
     pub number: u32,
     pub store: Arc<dyn StateStore>,
-    /// Records with their offsets in the journal: those after the store's epoch, dense.
-    pub tail: &'a [(u64, EpochRecord)],
+    /// Its records after this epoch are repeated, which is the store's; they are dense.
+    pub journal: &'a JournalEnd<'a>,
+    pub after: u64,
     /// Every set that they name.
     pub sets: &'a Sets,
     /// The task's inputs, begun where the first record begins.
@@ -38,7 +40,8 @@ impl Replay<'_> {
     pub(super) fn run(mut self) -> anyhow::Result<Assigned> {
         let mut task = None;
         let (mut epochs, mut records) = (0, 0);
-        for (offset, record) in self.tail {
+        let (journal, after) = (self.journal, self.after);
+        journal.visit_after(after, &mut |offset, record| {
             let mut playing: Playing = match task.take() {
                 Some(playing) if !changes(&playing, record) => playing,
                 _ => self.begin(record)?,
@@ -46,10 +49,11 @@ impl Replay<'_> {
             if self.cancelled.load(Ordering::Relaxed) {
                 return Err(Cancelled.into());
             }
-            records += playing.repeat(self.deployment, record, *offset)?;
+            records += playing.repeat(self.deployment, record, offset)?;
             epochs += 1;
             task = Some(playing);
-        }
+            Ok(())
+        })?;
         self.deployment.metrics.replayed(epochs, records);
         Ok(task.expect("a replay repeats at least one epoch").assigned)
     }

@@ -24,13 +24,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::engine::Decided;
-use crate::ports::{ObjectError, ObjectFault, StateStore, TopicSurvey, WriteBatch};
+use crate::ports::{ObjectError, ObjectFault, StateStore, WriteBatch};
 use crate::service::StopSignal;
 use crate::service::state::Meta;
 use crate::service::topics::bases::Bases;
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
 use crate::service::topics::deployment::{Deployment, OutputTopic, Outputs, Recoveries};
-use crate::service::topics::journal::EpochRecord;
 use crate::service::topics::metrics::{Metrics, MetricsSnapshot};
 use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::slot::Slot;
@@ -311,7 +310,7 @@ impl Simulation {
         last.turn().expect("no faults").expect("stopped");
         drop(last);
         self.cluster.gone(worker);
-        let journal = |task| self.cluster.journal(task, 0).expect("no faults").len() as u64;
+        let journal = |task| self.cluster.records(task).len() as u64;
         let copied = |of_task: &Vec<Checkpoint>| of_task.iter().map(|checkpoint| checkpoint.manifest.epoch).max().unwrap_or(0);
         let copies: Vec<_> = self.checkpoints.lock().expect("one thread").iter().map(|(task, of_task)| (*task, copied(of_task))).collect();
         assert_eq!(copies, (0..TASKS).map(|task| (task, journal(task))).collect::<Vec<_>>(), "every state is at the journal's end");
@@ -333,8 +332,7 @@ impl Simulation {
 
     /// By task and epoch: what the journal says of outputs; epochs without any are left out.
     fn journal_accounts(&self) -> BTreeMap<(u32, u64), (u64, u64)> {
-        let records = (0..TASKS).flat_map(|task| self.cluster.journal(task, 0).expect("no faults"));
-        let records = records.map(|entry| EpochRecord::decode(&entry.value).expect("written by us"));
+        let records = (0..TASKS).flat_map(|task| self.cluster.records(task));
         records.filter(|record| record.out_count > 0).map(|record| ((record.task, record.epoch), (record.out_count, record.out_digest))).collect()
     }
 
@@ -360,8 +358,7 @@ impl Simulation {
 
     /// How many epochs have decided so of an input.
     fn decided(&self, is_so: impl Fn(&Decided) -> bool) -> u64 {
-        let records = (0..TASKS).flat_map(|task| self.cluster.journal(task, 0).expect("no faults"));
-        let records = records.map(|entry| EpochRecord::decode(&entry.value).expect("written by us"));
+        let records = (0..TASKS).flat_map(|task| self.cluster.records(task));
         records.flat_map(|record| record.inputs).filter_map(|input| input.decided).filter(is_so).count() as u64
     }
 

@@ -23,9 +23,10 @@ use crate::service::topics::balance::Balance;
 use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
 use crate::service::topics::deployment::{Deployment, Recoveries};
 use crate::service::topics::journal::EpochRecord;
+use crate::service::topics::journal_end::visit_journal;
 use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
 use crate::service::topics::outgoing::delivery;
-use crate::service::topics::recover::{Cancelled, Recovered, read_journal, recover};
+use crate::service::topics::recover::{Cancelled, Recovered, recover};
 use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
 
@@ -421,7 +422,11 @@ impl Worker {
                 Some(Held::Running(assigned)) => assigned.journal_offset(),
                 _ => 0,
             };
-            let last = read_journal(&self.deployment, part.record.task, from)?.pop();
+            let mut last = None;
+            visit_journal(&self.deployment, part.record.task, from, &mut |offset, record| {
+                last = Some((offset, record));
+                Ok(())
+            })?;
             ours.push((part.record.epoch, part.record.digest()));
             found.push(last.as_ref().map(|(_, record)| (record.epoch, record.digest())));
             offsets.push(last.map(|(offset, _)| offset));

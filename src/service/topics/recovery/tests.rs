@@ -53,7 +53,7 @@ fn facts(journal: Range<u64>, base: Option<u64>, kept: Range<u64>) -> Facts {
     let next = last.as_ref().map(|last| last.inputs[0].next);
     Facts {
         inputs: vec![input(0, next, kept)],
-        tail: records.into_iter().filter(|record| base.is_none_or(|base| record.epoch > base)).collect(),
+        tail: records.into_iter().filter(|record| base.is_none_or(|base| record.epoch > base)).map(Stretch::from).collect(),
         last,
         base: base.map(|epoch| BaseFacts { epoch, needed: vec![Some(10 * epoch)] }),
         has_state: base.is_some(),
@@ -87,7 +87,7 @@ fn begins_where_journal_offsets_and_base_agree() {
         (facts(3..6, Some(2), 0..70), Start::Replay { from: vec![20], to: 5 }),
         (changed(facts(1..6, Some(2), 0..70), |facts| facts.base.as_mut().expect("one").needed = vec![Some(13)]), Start::Replay { from: vec![13], to: 5 }),
         (facts(1..6, None, 0..50), Start::Replay { from: vec![0], to: 5 }),
-        (changed(facts(3..6, None, 0..50), |facts| facts.tail[0].reset = true), Start::Replay { from: vec![20], to: 5 }),
+        (changed(facts(3..6, None, 0..50), |facts| facts.tail[0].first.reset = true), Start::Replay { from: vec![20], to: 5 }),
         // An input that was added since begins at its beginning.
         (changed(facts(1..6, Some(5), 0..70), |facts| add_input(facts, None, 4..9)), Start::Resume(vec![50, 4])),
         (changed(facts(1..6, Some(5), 0..50), |facts| facts.last.as_mut().expect("one").ended = true), Start::AlreadyEnded),
@@ -135,8 +135,8 @@ fn refused() -> Vec<(Facts, &'static [&'static str])> {
         (changed(facts(2..6, None, 0..70), |facts| facts.tail.clear()), &["state up to epoch 5"]),
         (facts(4..6, Some(2), 0..70), &["after epoch 2 with epoch 4"]),
         (changed(facts(1..6, Some(2), 0..70), |facts| drop(facts.tail.remove(1))), &["after epoch 3 with epoch 5"]),
-        (changed(facts(1..6, Some(2), 0..70), |facts| facts.tail[1].inputs[0].base += 1), &["after epoch 3 with epoch 4"]),
-        (changed(facts(1..6, Some(2), 0..70), |facts| facts.tail[1].determinism = 9), &["epoch 4", "version 9", "stop it cleanly"]),
+        (changed(facts(1..6, Some(2), 0..70), |facts| facts.tail[1].first.inputs[0].base += 1), &["after epoch 3 with epoch 4"]),
+        (changed(facts(1..6, Some(2), 0..70), |facts| facts.tail[1].first.determinism = 9), &["epoch 4", "version 9", "stop it cleanly"]),
         (changed(facts(1..6, Some(2), 0..70), set), &["epoch 3", "no file of it", "stop cleanly"]),
         (changed(facts(1..6, Some(2), 0..70), |facts| facts.inputs[0].topic = "u".to_owned()), &["topic t0", "not configured any more"]),
         (facts(1..6, Some(2), 21..70), &["needed again from offset 20", "holds 21"]),
@@ -189,6 +189,21 @@ fn nothing_is_begun_against_the_facts() {
     assert!(begun > 500 && refused > 500, "{begun} begun, {refused} refused, MOTIF_TEST_SEED={seed}");
 }
 
+/// However long a journal is, only where something changes is there more to know.
+#[test]
+fn a_condensed_journal_leads_to_the_same() {
+    let mut random = StdRng::seed_from_u64(7);
+    let mut shorter = 0;
+    for _ in 0..20_000 {
+        let facts = random_facts(&mut random);
+        let mut condensed = Facts { tail: Vec::new(), ..facts.clone() };
+        facts.tail.iter().for_each(|stretch| condense(&mut condensed.tail, &stretch.first));
+        assert_eq!(decide(&condensed), decide(&facts), "{facts:?}");
+        shorter += usize::from(condensed.tail.len() < facts.tail.len());
+    }
+    assert!(shorter > 1_000, "{shorter}");
+}
+
 fn random_facts(random: &mut StdRng) -> Facts {
     let first = random.random_range(1..4);
     let journal = first..first + random.random_range(0..5);
@@ -203,9 +218,9 @@ fn random_facts(random: &mut StdRng) -> Facts {
         let place = random.random_range(0..facts.tail.len());
         match random.random_range(0..4) {
             0 => drop(facts.tail.remove(place)),
-            1 => facts.tail[place].determinism = 2,
-            2 => facts.tail[place].pattern_set.hash = 8,
-            _ => facts.tail[place].inputs[0].base += 1,
+            1 => facts.tail[place].first.determinism = 2,
+            2 => facts.tail[place].first.pattern_set.hash = 8,
+            _ => facts.tail[place].first.inputs[0].base += 1,
         }
     }
     if one(random) {
@@ -225,9 +240,9 @@ fn assert_nothing_against(facts: &Facts, start: &Start) {
         (Start::Replay { from, to }, Some(last)) => {
             assert!(*to == last.epoch && input.committed == Some(last.inputs[0].next) && from[0] >= input.kept.start, "{facts:?}");
             let begin = facts.base.as_ref().map_or(1, |base| base.epoch + 1);
-            assert!(facts.tail.iter().map(|record| record.epoch).eq(begin..=last.epoch), "{facts:?}");
+            assert!(facts.tail.iter().map(|stretch| stretch.first.epoch).eq(begin..=last.epoch), "{facts:?}");
             let known = |record: &EpochRecord| facts.unknown_sets.iter().all(|(hash, _)| *hash != record.pattern_set.hash);
-            assert!(facts.tail.iter().all(|record| record.determinism == OURS && known(record)), "{facts:?}");
+            assert!(facts.tail.iter().all(|stretch| stretch.first.determinism == OURS && known(&stretch.first)), "{facts:?}");
         }
         _ => panic!("{facts:?} leads to {start:?}"),
     }

@@ -1,7 +1,7 @@
 //! What the brokers hold and decide, and one life of a worker's clients.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::ports::{
 };
 use crate::service::StopSignal;
 use crate::service::topics::commit::Step;
-use crate::service::topics::journal::{OutputDigest, OutputKind};
+use crate::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
 
 struct Cluster {
     random: StdRng,
@@ -132,6 +132,11 @@ impl Shared {
         let mut cluster = self.lock();
         let last = cluster.inputs.get_mut(&input).and_then(|records| records.last_mut()).expect("every input has records");
         (last.value, last.leader_epoch) = (last.value.replace("\"k\":", "\"K\":"), 1);
+    }
+
+    pub(super) fn records(&self, task: u32) -> Vec<EpochRecord> {
+        let values = self.lock().journal.get(&task).cloned().unwrap_or_default();
+        values.iter().map(|value| EpochRecord::decode(value).expect("written by us")).collect()
     }
 
     /// By task and epoch: number and digest of the outputs that are committed; epochs without any are left out.
@@ -255,15 +260,27 @@ impl TopicSurvey for Shared {
         Ok(0..self.end(partition)?)
     }
 
-    fn journal(&self, task: u32, from: u64) -> Result<Vec<JournalEntry>, TransportError> {
+    fn journal(&self, task: u32, from: u64, visit: &mut dyn FnMut(JournalEntry) -> ControlFlow<()>) -> Result<(), TransportError> {
         let mut cluster = self.lock();
         cluster.await_stable(task);
-        let records = cluster.journal.get(&task).into_iter().flatten();
-        Ok((0..).zip(records).filter(|(offset, _)| *offset >= from).map(|(offset, value)| JournalEntry { offset, value: value.clone() }).collect())
+        let values = cluster.journal.get(&task).cloned().unwrap_or_default();
+        // It may be asked for more meanwhile.
+        drop(cluster);
+        for (offset, value) in (0..).zip(values).filter(|(offset, _)| *offset >= from) {
+            if visit(JournalEntry { offset, value }).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {
-        Ok(self.journal(task, 0)?.pop())
+        let mut last = None;
+        self.journal(task, 0, &mut |entry| {
+            last = Some(entry);
+            ControlFlow::Continue(())
+        })?;
+        Ok(last)
     }
 
     fn reader(&self, partition: InputPartition, from: u64, _: usize) -> Result<Box<dyn InputReader>, TransportError> {
