@@ -109,7 +109,11 @@ impl Shared {
         self.lock().crashed.contains(&worker)
     }
 
-    pub(super) fn is_finished(&self) -> bool {
+    pub(super) fn is_finished(&self, scenario: Scenario) -> bool {
+        let is_ended = |task| self.records(task).last().is_some_and(|last| last.ended);
+        if scenario == Scenario::Bounded {
+            return (0..TASKS).all(is_ended);
+        }
         let cluster = self.lock();
         cluster.inputs.iter().all(|(input, records)| cluster.offsets.get(input) == Some(&(records.len() as u64)))
     }
@@ -123,8 +127,9 @@ impl Shared {
         self.lock().now_us += micros;
     }
 
-    pub(super) fn inputs(&self) -> Vec<InputPartition> {
-        self.lock().inputs.keys().copied().collect()
+    /// Each with the number of its records.
+    pub(super) fn inputs(&self) -> BTreeMap<InputPartition, u64> {
+        self.lock().inputs.iter().map(|(input, records)| (*input, records.len() as u64)).collect()
     }
 
     /// A leader that lacked the last record was elected, and took another.

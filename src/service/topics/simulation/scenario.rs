@@ -47,6 +47,8 @@ pub(super) enum Scenario {
     Sporadic,
     /// Few events may wait for the watermark.
     Crowded,
+    /// The same, and what is there is all there is: an input at its end holds the others back no more.
+    Bounded,
 }
 
 /// A record of an input, and when it comes.
@@ -60,7 +62,7 @@ pub(super) struct Arriving {
 impl Scenario {
     /// By chance the same is asked of all its runs.
     pub(super) fn evaluation(self) -> Arc<Evaluation> {
-        static EVALUATIONS: [OnceLock<Arc<Evaluation>>; 4] = [const { OnceLock::new() }; 4];
+        static EVALUATIONS: [OnceLock<Arc<Evaluation>>; 5] = [const { OnceLock::new() }; 5];
         let make = || {
             let sources = [Source { path: "p.motif".to_owned(), text: PATTERNS.to_owned() }];
             let compiled = compile(&sources);
@@ -79,17 +81,17 @@ impl Scenario {
             config.streams.insert(name.to_owned(), stream);
         };
         let (clicks, orders) = match self {
-            Self::Steady | Self::Crowded => ((None, None), (None, None)),
+            Self::Steady | Self::Crowded | Self::Bounded => ((None, None), (None, None)),
             Self::Silent => ((None, None), (Some(300), None)),
             Self::Sporadic => ((Some(400), None), (Some(200), Some(1_500))),
         };
         stream("clicks", clicks.0, clicks.1);
         stream("orders", orders.0, orders.1);
-        if self == Self::Crowded {
+        if matches!(self, Self::Crowded | Self::Bounded) {
             config.limits.held_events_max = 5;
         }
         let (brokers, group, output_topic, journal_topic) = (String::new(), String::new(), OUTPUT.to_owned(), JOURNAL.to_owned());
-        let sets_aside = matches!(self, Self::Sporadic | Self::Crowded);
+        let sets_aside = matches!(self, Self::Sporadic | Self::Crowded | Self::Bounded);
         let [late_topic, rejected_topic] = [LATE, REJECTED].map(|name| sets_aside.then(|| name.to_owned()));
         // An epoch with each turn.
         config.kafka = Some(KafkaConfig { brokers, group, output_topic, late_topic, rejected_topic, journal_topic, epoch_ms: 0, properties: BTreeMap::new() });

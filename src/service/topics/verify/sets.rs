@@ -33,7 +33,9 @@ impl Sets {
 
     fn look_for(&self, hash: u128, checkpoints: Option<&Checkpoints>) -> Found {
         let slots = self.state.as_ref().and_then(|state| std::fs::read_dir(state).ok()).into_iter().flatten().flatten();
-        let here = slots.map(|slot| slot.path().join("sets").join(format!("{hash:032x}.json"))).find_map(|path| std::fs::read(path).ok());
+        // Each stage has a folder of its own.
+        let folders = slots.flat_map(|slot| [slot.path(), slot.path().join("rekeyed")]);
+        let here = folders.map(|folder| folder.join("sets").join(format!("{hash:032x}.json"))).find_map(|path| std::fs::read(path).ok());
         let json = match (here, checkpoints) {
             (None, Some(checkpoints)) => checkpoints.get_set(hash).map_err(|error| error.to_string())?,
             (here, _) => here,
