@@ -14,10 +14,14 @@ use crate::service::topics::deployment::Deployment;
 /// An input that stands still before its end for so long may have only markers left, which nobody reads: then that is found out.
 const ASKED_AFTER: TimeSpan = TimeSpan::from_secs(1);
 
+/// Between two such questions, of whatever input.
+const ASK_INTERVAL: TimeSpan = TimeSpan::from_millis(250);
+
 pub(super) struct Silences {
     /// Streams whose silence matters.
     heeded: Vec<StreamId>,
     inputs: BTreeMap<InputPartition, Standstill>,
+    asked: ProcessingTime,
 }
 
 /// An input that stands before its end.
@@ -35,7 +39,7 @@ impl Silences {
             let settings = deployment.config.streams.get(deployment.stream_name(*stream));
             settings.is_some_and(|settings| settings.idle_timeout.is_some() || settings.idle_after.is_some())
         };
-        Self { heeded: deployment.inputs.keys().copied().filter(heeds).collect(), inputs: BTreeMap::new() }
+        Self { heeded: deployment.inputs.keys().copied().filter(heeds).collect(), inputs: BTreeMap::new(), asked: ProcessingTime::from_micros(0) }
     }
 
     /// Before a tick: tells a task which of its inputs are only not read.
@@ -47,10 +51,17 @@ impl Silences {
                 None => true,
                 Some(end) if read >= end => false,
                 Some(_) if balance.holds_back(input) => true,
-                Some(end) => !self.inputs.entry(input).or_insert(Standstill { read, since: now, empty_to: None }).is_empty_to(end, read, now, || {
-                    let end = deployment.survey.end(input);
-                    end.inspect_err(|error| tracing::warn!(?input, %error, "whether there is more to read cannot be told")).ok()
-                }),
+                Some(end) => {
+                    let standstill = self.inputs.entry(input).or_insert(Standstill { read, since: now, empty_to: None });
+                    // One at a time: each takes a few round trips.
+                    if standstill.is_in_doubt(end, read, now) && now.since(self.asked) >= ASK_INTERVAL {
+                        self.asked = now;
+                        let last =
+                            deployment.survey.end(input).inspect_err(|error| tracing::warn!(?input, %error, "whether there is more to read cannot be told"));
+                        standstill.learn(end, last.ok(), now);
+                    }
+                    standstill.empty_to != Some(end)
+                }
             };
             if is_awaited {
                 assigned.task.await_more(stream, assigned.number);
@@ -60,16 +71,18 @@ impl Silences {
 }
 
 impl Standstill {
-    /// Whether what lies between the place that was `read` to and this end are markers only. `last`: where the last record ends, if that can be told.
-    fn is_empty_to(&mut self, end: u64, read: u64, now: ProcessingTime, last: impl FnOnce() -> Option<u64>) -> bool {
+    /// Nobody knows whether there is anything between the place that was `read` and this end but markers, and it has been so for long.
+    fn is_in_doubt(&mut self, end: u64, read: u64, now: ProcessingTime) -> bool {
         if read != self.read {
             *self = Self { read, since: now, empty_to: None };
         }
-        if self.empty_to != Some(end) && now.since(self.since) >= ASKED_AFTER {
-            self.since = now;
-            self.empty_to = last().is_some_and(|last| last <= read).then_some(end);
-        }
-        self.empty_to == Some(end)
+        self.empty_to != Some(end) && now.since(self.since) >= ASKED_AFTER
+    }
+
+    /// `last`: where the last record ends, if that can be told.
+    fn learn(&mut self, end: u64, last: Option<u64>, now: ProcessingTime) {
+        self.since = now;
+        self.empty_to = last.is_some_and(|last| last <= self.read).then_some(end);
     }
 }
 
@@ -81,14 +94,17 @@ mod tests {
     fn only_markers_before_the_end_are_silence_and_rarely_asked_about() {
         let at = ProcessingTime::from_micros;
         let mut standstill = Standstill { read: 7, since: at(0), empty_to: None };
-        let never = || panic!("not asked");
-        assert!(!standstill.is_empty_to(9, 7, at(999_999), never), "not yet for long");
-        assert!(!standstill.is_empty_to(9, 7, at(1_000_000), || Some(9)), "a record is left");
-        assert!(!standstill.is_empty_to(9, 7, at(1_500_000), never));
-        assert!(!standstill.is_empty_to(9, 7, at(2_000_000), || None), "nobody can tell");
-        assert!(standstill.is_empty_to(9, 7, at(3_000_000), || Some(7)), "a marker");
-        assert!(standstill.is_empty_to(9, 7, at(9_000_000), never), "known");
-        assert!(!standstill.is_empty_to(10, 7, at(9_000_000), || Some(10)), "the end has moved");
-        assert!(!standstill.is_empty_to(10, 8, at(9_500_000), never), "it was read on");
+        assert!(!standstill.is_in_doubt(9, 7, at(999_999)), "not yet for long");
+        for (now, last) in [(1_000_000, Some(9)), (2_000_000, None)] {
+            assert!(standstill.is_in_doubt(9, 7, at(now)));
+            standstill.learn(9, last, at(now));
+            assert_eq!(standstill.empty_to, None, "a record is left, or nobody can tell");
+            assert!(!standstill.is_in_doubt(9, 7, at(now + 500_000)));
+        }
+        standstill.learn(9, Some(7), at(3_000_000));
+        assert_eq!(standstill.empty_to, Some(9), "a marker");
+        assert!(!standstill.is_in_doubt(9, 7, at(9_000_000)), "known");
+        assert!(standstill.is_in_doubt(10, 7, at(9_000_000)), "the end has moved");
+        assert!(!standstill.is_in_doubt(10, 8, at(9_500_000)) && standstill.empty_to.is_none(), "it was read on");
     }
 }
