@@ -45,10 +45,10 @@ impl PartitionReader {
     /// Shows each record before this offset that was not shown yet, as long as more are wanted.
     pub(super) fn visit_until(&mut self, next: u64, visit: &mut dyn FnMut(u64, &dyn AnyMessage) -> ControlFlow<()>) -> Result<(), TransportError> {
         let mut deadline = Instant::now() + PROGRESS_MAX;
-        if let Some(ahead) = self.ahead.take_if(|ahead| ahead.offset().cast_unsigned() < next) {
-            if visit(ahead.offset().cast_unsigned(), &ahead).is_break() {
-                return Ok(());
-            }
+        if let Some(ahead) = self.ahead.take_if(|ahead| ahead.offset().cast_unsigned() < next)
+            && visit(ahead.offset().cast_unsigned(), &ahead).is_break()
+        {
+            return Ok(());
         }
         while self.ahead.is_none() && !self.ended {
             match self.consumer.poll(Duration::from_millis(100)) {
