@@ -88,7 +88,11 @@ impl Verification<'_> {
                 }
                 None => {
                     self.recomputation = None;
-                    self.report.notes.push(format!("task {}, from epoch {} on: nothing is recomputed: input is gone", self.deployed.stage.task(self.task), record.epoch));
+                    self.report.notes.push(format!(
+                        "task {}, from epoch {} on: nothing is recomputed: input is gone",
+                        self.deployed.stage.task(self.task),
+                        record.epoch
+                    ));
                 }
             }
         }
@@ -115,7 +119,11 @@ impl Verification<'_> {
             Some(obstacle) => {
                 self.recomputation = None;
                 if begins || was_recomputed {
-                    self.report.notes.push(format!("task {}, from epoch {} on: nothing is recomputed: {obstacle}", self.deployed.stage.task(self.task), record.epoch));
+                    self.report.notes.push(format!(
+                        "task {}, from epoch {} on: nothing is recomputed: {obstacle}",
+                        self.deployed.stage.task(self.task),
+                        record.epoch
+                    ));
                 }
             }
             None if begins => self.recomputation = Some(Recomputation::from_nothing(self.deployed, self.task)),
@@ -135,7 +143,12 @@ impl Verification<'_> {
         let Some(manifest) = manifests.iter().find(fits) else { return Ok(()) };
         self.recomputation = Recomputation::from_checkpoint(self.deployed, manifest, |topic| Ok(oldest(&self.deployed.link, topic, self.task)?))?;
         if self.recomputation.is_some() {
-            let note = format!("task {}, from epoch {} on: recomputed from the checkpoint of epoch {}", self.deployed.stage.task(self.task), record.epoch, manifest.epoch);
+            let note = format!(
+                "task {}, from epoch {} on: recomputed from the checkpoint of epoch {}",
+                self.deployed.stage.task(self.task),
+                record.epoch,
+                manifest.epoch
+            );
             self.report.notes.push(note);
         }
         Ok(())
