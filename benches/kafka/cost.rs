@@ -135,7 +135,7 @@ impl Transport for Watched {
 
     fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError> {
         let Some(producer) = &self.producer else { return self.member.send(record) };
-        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }));
+        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: *value }));
         let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).partition(record.partition.cast_signed()).headers(headers);
         (outgoing.key, outgoing.payload) = (record.key, record.value);
         producer.send(outgoing).map_err(|(error, _)| TransportError::fatal(error.to_string()))
@@ -173,6 +173,10 @@ impl Transport for Watched {
 
     fn abort(&mut self, wait: Duration) -> Result<(), TransportError> {
         self.member.abort(wait)
+    }
+
+    fn rejoin(&mut self, member: &str) -> Result<bool, TransportError> {
+        self.member.rejoin(member)
     }
 
     fn renew(&mut self) -> Result<(), TransportError> {

@@ -20,7 +20,7 @@ pub(super) fn of_transaction(call: &str, error: &KafkaError) -> TransportError {
 /// Any other call: it can be repeated, or nothing can be done.
 pub(super) fn of_call(call: &str, error: &KafkaError) -> TransportError {
     let failure = match error.rdkafka_error_code() {
-        Some(code) if is_connection(code) => Failure::Retriable,
+        Some(code) if is_connection(code) || is_changing(code) => Failure::Retriable,
         _ => Failure::Fatal,
     };
     TransportError { failure, reason: format!("Kafka: {call}: {}", sentence(error)) }
@@ -77,6 +77,24 @@ fn is_connection(code: Code) -> bool {
     )
 }
 
+/// Another broker is about to answer for it, or the same one, once it has read its logs.
+fn is_changing(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotLeaderForPartition
+            | Code::LeaderNotAvailable
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::OffsetNotAvailable
+            | Code::KafkaStorageError
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::UnknownPartition
+            | Code::BrokerDestroy
+    )
+}
+
 /// Without the binding's own words around the reason.
 fn sentence(error: &KafkaError) -> String {
     match error {
@@ -106,6 +124,20 @@ mod tests {
         ];
         for (code, [fatal, requires_abort, retriable], failure) in table {
             assert_eq!(classify(&Flags { code, fatal, requires_abort, retriable }), failure, "{code:?} {fatal} {requires_abort} {retriable}");
+        }
+    }
+
+    #[test]
+    fn what_a_change_of_brokers_brings_is_asked_again() {
+        let table = [
+            (Code::BrokerTransportFailure, Failure::Retriable),
+            (Code::NotLeaderForPartition, Failure::Retriable),
+            (Code::CoordinatorLoadInProgress, Failure::Retriable),
+            (Code::UnknownPartition, Failure::Retriable),
+            (Code::TopicAuthorizationFailed, Failure::Fatal),
+        ];
+        for (code, failure) in table {
+            assert_eq!(of_call("a call", &KafkaError::MetadataFetch(code)).failure, failure, "{code:?}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `group` | the rebalance callback: one topic leads, the others follow it partition by partition |
 //! | `transport` | [`Member`]: a worker's part in the group and its transactions |
 //! | `bystander` | consumers that take part in no group |
+//! | `hanging` | transactions that no broker will end any more, ended |
 //! | `admin` | [`Admin`]: topics described and made |
 //! | `reader` | one partition read forward to a known end |
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
@@ -24,6 +25,7 @@ mod bystander;
 mod failure;
 mod ffi;
 mod group;
+mod hanging;
 mod produce;
 mod reader;
 mod records;
@@ -35,6 +37,7 @@ mod writer;
 
 pub use admin::Admin;
 pub use ffi::exit_at_once;
+pub use hanging::Written;
 pub use records::{TopicReader, TopicRecord, oldest};
 pub use settings::{Identity, Link};
 pub use survey::{Survey, Topics};

@@ -80,7 +80,7 @@ const MESSAGE_BYTES_MIN: usize = 1_000_000;
 const MESSAGE_BYTES_MAX: usize = 1_000_000_000;
 
 impl Identity {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{}-{}-{}", self.instance, self.slot, self.worker)
     }
 }

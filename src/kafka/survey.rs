@@ -16,7 +16,7 @@ use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
 use crate::kafka::reader::PartitionReader;
 use crate::kafka::{Link, failure};
-use crate::ports::{InputPartition, InputReader, JournalEntry, TopicSurvey, TransportError};
+use crate::ports::{Failure, InputPartition, InputReader, JournalEntry, TopicSurvey, TransportError};
 
 /// A cluster that does not answer for this long at the start is given up.
 const START_TIMEOUT: Duration = Duration::from_secs(8);
@@ -24,6 +24,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Committed offsets are not told while a transaction that changes them is open; after a hard crash that lasts until its time-out.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How often it is said that they are waited for.
+const COMMITTED_WARNING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The same for the records of a topic: what is open for longer than any transaction may take hangs.
 const STABLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -90,9 +93,7 @@ impl Survey {
 
     /// Waits until everything that the log holds now is decided, and gives the range that is kept.
     fn await_stable(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
-        let failed = |error: KafkaError| failure::of_call("the end of a topic", &error);
-        let (_, end) = self.uncommitted.fetch_watermarks(topic, partition(task), CALL_TIMEOUT).map_err(failed)?;
-        let end = end.max(0).cast_unsigned();
+        let end = ends(&self.uncommitted, topic, task)?.end;
         let deadline = Instant::now() + STABLE_TIMEOUT;
         loop {
             let retained = self.retained_of_topic(topic, task)?;
@@ -100,9 +101,10 @@ impl Survey {
                 return Ok(retained);
             }
             if Instant::now() > deadline {
-                let seconds = STABLE_TIMEOUT.as_secs();
+                let (seconds, brokers, from) = (STABLE_TIMEOUT.as_secs(), &self.link.brokers, retained.end);
                 return Err(TransportError::fatal(format!(
-                    "topic {topic}/{task}: a transaction has been open for more than {seconds} s; look for a producer that hangs (kafka-transactions.sh --find-hanging)"
+                    "topic {topic}/{task}: a transaction has been open for more than {seconds} s, and nothing after it is committed; if nobody works on it any more, end it with \
+                     `kafka-transactions.sh --bootstrap-server {brokers} abort --topic {topic} --partition {task} --start-offset {from}`"
                 )));
             }
             std::thread::sleep(STABLE_INTERVAL);
@@ -140,9 +142,7 @@ impl Survey {
     }
 
     fn retained_of_topic(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
-        let watermarks = self.client.fetch_watermarks(topic, partition(task), CALL_TIMEOUT);
-        let (low, high) = watermarks.map_err(|error| failure::of_call("the ends of a topic", &error))?;
-        Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned())
+        ends(&self.client, topic, task)
     }
 
     /// After the last committed record; the oldest kept offset where there is none.
@@ -194,6 +194,23 @@ impl Survey {
     }
 }
 
+/// The offsets that a partition keeps, as the client may see them. Asked again while its leader changes.
+fn ends(client: &BystanderConsumer, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
+    let deadline = Instant::now() + CALL_TIMEOUT;
+    loop {
+        match client.fetch_watermarks(topic, partition(task), CALL_TIMEOUT) {
+            Ok((low, high)) => return Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned()),
+            Err(error) => {
+                let error = failure::of_call(&format!("the ends of topic {topic}"), &error);
+                if error.failure != Failure::Retriable || Instant::now() > deadline {
+                    return Err(error);
+                }
+                std::thread::sleep(STABLE_INTERVAL);
+            }
+        }
+    }
+}
+
 /// All topics and brokers. An error where no broker answers.
 pub(super) fn metadata(client: &BystanderConsumer, link: &Link) -> Result<Metadata, TransportError> {
     client.fetch_metadata(None, START_TIMEOUT).map_err(|_| {
@@ -205,10 +222,22 @@ pub(super) fn metadata(client: &BystanderConsumer, link: &Link) -> Result<Metada
 impl TopicSurvey for Survey {
     fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Option<u64>>, TransportError> {
         let deadline = Instant::now() + COMMITTED_TIMEOUT;
+        let mut warned = Instant::now() + COMMITTED_WARNING_INTERVAL;
         loop {
             match self.ask_committed(partitions) {
                 Ok(offsets) => return Ok(offsets),
-                Err(error) if Instant::now() > deadline => return Err(failure::of_call("the group's offsets", &error)),
+                Err(error) if Instant::now() > deadline => {
+                    let (seconds, brokers) = (COMMITTED_TIMEOUT.as_secs(), &self.link.brokers);
+                    let call = format!(
+                        "the group's offsets were not told for {seconds} s (a transaction that nobody ends? \
+                         `kafka-transactions.sh --bootstrap-server {brokers} find-hanging --topic __consumer_offsets`)"
+                    );
+                    return Err(failure::of_call(&call, &error));
+                }
+                Err(error) if Instant::now() > warned => {
+                    warned += COMMITTED_WARNING_INTERVAL;
+                    tracing::warn!(%error, "the group's offsets are not told: a transaction that changes them is open, or the group's coordinator is away");
+                }
                 Err(error) => tracing::debug!(%error, "the group's offsets are not told yet"),
             }
         }
@@ -222,6 +251,17 @@ impl TopicSurvey for Survey {
             reader.visit_until(retained.end, &mut |offset, message| visit(JournalEntry { offset, value: message.value().unwrap_or_default().to_vec() }))?;
         }
         Ok(())
+    }
+
+    fn await_decided(&self, topic: &str, partition: u32) -> Result<(), TransportError> {
+        self.await_stable(topic, partition).map(drop)
+    }
+
+    fn shares(&self) -> Result<Option<BTreeMap<String, Vec<u32>>>, TransportError> {
+        let groups = self.client.fetch_group_list(Some(&self.link.group), CALL_TIMEOUT).map_err(|error| failure::of_call("the group's members", &error))?;
+        let group = groups.groups().iter().find(|group| group.name() == self.link.group && group.state() == "Stable");
+        let share = |assignment: Option<&[u8]>| assigned_partitions(assignment.unwrap_or_default(), self.topics.leading());
+        Ok(group.map(|group| group.members().iter().map(|member| (member.id().to_owned(), share(member.assignment()))).collect()))
     }
 
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {
@@ -240,6 +280,31 @@ impl TopicSurvey for Survey {
     fn end(&self, input: InputPartition) -> Result<u64, TransportError> {
         self.end_of_topic(self.topics.name(input.stream), input.partition)
     }
+}
+
+/// The partitions of a topic in a member's assignment: version (2 bytes), topics (4), then for each its name (2 and as many) and its partitions (4, and 4 each).
+fn assigned_partitions(assignment: &[u8], topic: &str) -> Vec<u32> {
+    fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = bytes.split_at_checked(length)?;
+        *bytes = rest;
+        Some(taken)
+    }
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    let mut rest = assignment;
+    let mut read = || {
+        take(&mut rest, 2)?;
+        let mut partitions = Vec::new();
+        for _ in 0..number(take(&mut rest, 4)?) {
+            let length = number(take(&mut rest, 2)?) as usize;
+            let is_wanted = take(&mut rest, length)? == topic.as_bytes();
+            for _ in 0..number(take(&mut rest, 4)?) {
+                let partition = number(take(&mut rest, 4)?);
+                partitions.extend(is_wanted.then_some(partition));
+            }
+        }
+        Some(partitions)
+    };
+    read().unwrap_or_default()
 }
 
 /// The last committed record among these offsets, found by reading them.

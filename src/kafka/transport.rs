@@ -12,10 +12,11 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::{Group, GroupConsumer, partition};
+use crate::kafka::hanging::{Written, end_hanging};
 use crate::kafka::produce::produce;
 use crate::kafka::survey::Topics;
 use crate::kafka::{Identity, Link, failure, ffi, reader};
-use crate::ports::{Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
+use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
 
 /// Records and bytes that one call of `poll` takes, about, so that the group is heard often enough; and records that are taken at once.
 const POLL_RECORDS_MAX: usize = 5_000;
@@ -29,6 +30,9 @@ const DRAIN_INTERVAL: Duration = Duration::from_micros(500);
 /// How long the start of the producer may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How soon a producer that could not be made is tried again.
+const MAKE_INTERVAL: Duration = Duration::from_millis(250);
+
 /// How long a seek may take: where the partition is not ours any more, it never succeeds.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,6 +41,7 @@ pub struct Member {
     link: Link,
     identity: Identity,
     topics: Topics,
+    written: Written,
     consumer: BatchConsumer<Group>,
     producer: BaseProducer<Deliveries>,
     /// Counts transactions, so that late answers to an earlier one are told apart.
@@ -94,8 +99,8 @@ impl ProducerContext for Deliveries {
 
 impl Member {
     /// Fences whatever an earlier process of this identity left behind, then joins the group.
-    pub fn join(link: &Link, identity: Identity, topics: &Topics) -> Result<Self, TransportError> {
-        let producer = make_producer(link, &identity)?;
+    pub fn join(link: &Link, identity: Identity, topics: &Topics, written: &Written) -> Result<Self, TransportError> {
+        let producer = make_producer(link, &identity, topics, written)?;
         let group = Group::new(topics.names().map(str::to_owned).collect());
         let consumer: GroupConsumer = link.member(&identity).create_with_context(group).map_err(|error| failure::of_call("settings", &error))?;
         consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
@@ -103,6 +108,7 @@ impl Member {
             link: link.clone(),
             identity,
             topics: topics.clone(),
+            written: written.clone(),
             consumer: BatchConsumer::new(consumer),
             producer,
             transaction: 0,
@@ -314,8 +320,18 @@ impl Transport for Member {
         self.producer.abort_transaction(wait).map_err(|error| failure::of_transaction("cannot abort", &error))
     }
 
+    fn rejoin(&mut self, member: &str) -> Result<bool, TransportError> {
+        // The coordinator makes a member's name of the one that stays and something random.
+        if !member.starts_with(&format!("{}-", self.identity.name())) {
+            return Ok(false);
+        }
+        self.consumer.unsubscribe();
+        self.consumer.subscribe(&[self.topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
+        Ok(true)
+    }
+
     fn renew(&mut self) -> Result<(), TransportError> {
-        let old = std::mem::replace(&mut self.producer, make_producer(&self.link, &self.identity)?);
+        let old = std::mem::replace(&mut self.producer, make_producer(&self.link, &self.identity, &self.topics, &self.written)?);
         // Dropping a client can take long where brokers are gone.
         std::thread::spawn(move || drop(old));
         Ok(())
@@ -336,11 +352,26 @@ impl Drop for Member {
     }
 }
 
-/// With its name taken from whoever had it before, and that one's open transaction aborted.
-fn make_producer(link: &Link, identity: &Identity) -> Result<BaseProducer<Deliveries>, TransportError> {
+/// Tried again while the brokers come and go.
+fn make_producer(link: &Link, identity: &Identity, topics: &Topics, written: &Written) -> Result<BaseProducer<Deliveries>, TransportError> {
+    let deadline = Instant::now() + CALL_TIMEOUT;
+    loop {
+        match try_make_producer(link, identity, topics, written) {
+            Err(error) if matches!(error.failure, Failure::Retriable | Failure::Unknown) && Instant::now() < deadline => {
+                tracing::warn!(%error, "a producer cannot be made yet");
+                std::thread::sleep(MAKE_INTERVAL);
+            }
+            made => return made,
+        }
+    }
+}
+
+/// With its name taken from whoever had it before, and that one's open transaction aborted, also where the brokers have lost sight of it.
+fn try_make_producer(link: &Link, identity: &Identity, topics: &Topics, written: &Written) -> Result<BaseProducer<Deliveries>, TransportError> {
     let producer: BaseProducer<Deliveries> =
         link.producer(identity).create_with_context(Deliveries::default()).map_err(|error| failure::of_call("settings", &error))?;
     producer.init_transactions(CALL_TIMEOUT).map_err(|error| failure::of_transaction("cannot begin to produce", &error))?;
+    end_hanging(&producer, link, topics, written)?;
     Ok(producer)
 }
 

@@ -3,6 +3,7 @@
 //! Two traits, so that a simulated transport can fail at every step of a commit. [`Transport`] is one worker's own: a consumer that takes part in the
 //! group, and a transactional producer. [`TopicSurvey`] only asks, takes part in nothing, and may be used from any thread.
 
+use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
@@ -87,6 +88,9 @@ pub trait Transport {
 
     fn abort(&mut self, wait: Duration) -> Result<(), TransportError>;
 
+    /// Where this is the member: leaves the group and joins it anew, so that it shares the tasks out again; those that are here are revoked first. Says whether it does.
+    fn rejoin(&mut self, member: &str) -> Result<bool, TransportError>;
+
     /// Throws the producer away and makes another of the same name: whatever the old one still had under way can do nothing from then on.
     fn renew(&mut self) -> Result<(), TransportError>;
 }
@@ -102,6 +106,12 @@ pub trait TopicSurvey: Send + Sync {
     /// What the journal holds for a task from this offset on (or from the oldest that is kept), to its end, in order. Waits while a transaction that may add to it
     /// is open: what it does not tell has not happened, and will not by any producer that was replaced before. Shown one by one, as long as more are wanted.
     fn journal(&self, task: u32, from: u64, visit: &mut dyn FnMut(JournalEntry) -> ControlFlow<()>) -> Result<(), TransportError>;
+
+    /// Waits until everything that a partition of an output holds now is decided.
+    fn await_decided(&self, topic: &str, partition: u32) -> Result<(), TransportError>;
+
+    /// The members of the group, each with the tasks that it was given; `None` while the group is sharing them out.
+    fn shares(&self) -> Result<Option<BTreeMap<String, Vec<u32>>>, TransportError>;
 
     /// The last committed record of the journal for a task, without waiting for open transactions.
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError>;

@@ -5,8 +5,9 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,10 +35,15 @@ pub struct Broker {
     _guard: Child,
 }
 
+/// Of a broker that is killed and comes back: soon, which a busy machine pays for with brokers that are given up although they are there.
+fn quick_session() -> (&'static str, String) {
+    ("KAFKA_SESSION", "2000".to_owned())
+}
+
 /// The broker of this test process. `None`, loudly, where there is no Java; under CI that is a failure.
 pub fn broker() -> Option<&'static Broker> {
     static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
-    let broker = BROKER.get_or_init(|| has_java().then(Broker::start)).as_ref();
+    let broker = BROKER.get_or_init(|| has_java().then(|| Broker::start(Vec::new()))).as_ref();
     if broker.is_none() {
         assert!(std::env::var("CI").is_err(), "no Java: the tests on a real Kafka cannot run");
         let test = std::thread::current();
@@ -53,8 +59,8 @@ fn has_java() -> bool {
 }
 
 impl Broker {
-    fn start() -> Self {
-        let broker = Self::prepare(free_port(), Vec::new());
+    fn start(environment: Vec<(&'static str, String)>) -> Self {
+        let broker = Self::prepare(free_port(), environment);
         broker.launch();
         broker.await_metadata();
         broker
@@ -62,7 +68,7 @@ impl Broker {
 
     /// One that nobody else uses, to be harmed. `None` as with [`broker`].
     pub fn own() -> Option<Self> {
-        broker().map(|_| Self::start())
+        broker().map(|_| Self::start(vec![quick_session()]))
     }
 
     /// One that clients reach through something else only: `in_front` is told where the broker itself listens, and says where clients are to go.
@@ -82,8 +88,9 @@ impl Broker {
         broker()?;
         let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
         let voters: Vec<String> = ports.iter().zip(1..).map(|(port, node)| format!("{node}@127.0.0.1:{}", port + 1)).collect();
-        let environment =
-            |node: i32| vec![("KAFKA_NODE", node.to_string()), ("KAFKA_QUORUM", voters.join(",")), ("KAFKA_CLUSTER", "bW90aWYtdGVzdC1jbHVzdA".to_owned())];
+        let environment = |node: i32| {
+            vec![("KAFKA_NODE", node.to_string()), ("KAFKA_QUORUM", voters.join(",")), ("KAFKA_CLUSTER", "bW90aWYtdGVzdC1jbHVzdA".to_owned()), quick_session()]
+        };
         let brokers: Vec<Self> = ports.iter().zip(1..).map(|(&port, node)| Self::prepare(port, environment(node))).collect();
         std::thread::scope(|scope| brokers.iter().for_each(|broker| drop(scope.spawn(|| broker.launch()))));
         brokers.iter().for_each(Self::await_metadata);
@@ -134,6 +141,26 @@ impl Broker {
         }
     }
 
+    /// Nobody leads the topic's only partition.
+    pub fn await_leaderless(&self, topic: &str) {
+        let consumer: BaseConsumer = self.config().create().expect("a client");
+        let deadline = Instant::now() + LIMIT;
+        let is_led = || consumer.fetch_metadata(Some(topic), LIMIT).map_or(true, |metadata| metadata.topics()[0].partitions()[0].leader() >= 0);
+        while is_led() {
+            assert!(Instant::now() < deadline, "topic {topic} is still led");
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    /// No transaction is open on the topic's only partition.
+    pub fn is_decided(&self, topic: &str) -> bool {
+        let end = |isolation: &str| {
+            let consumer: BaseConsumer = self.config().set("isolation.level", isolation).create().expect("a client");
+            consumer.fetch_watermarks(topic, 0, LIMIT).expect("the ends").1
+        };
+        end("read_committed") == end("read_uncommitted")
+    }
+
     /// After [`Self::kill`]: with what it had written.
     pub fn restart(&self) {
         self.launch();
@@ -159,19 +186,27 @@ impl Broker {
     }
 
     pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        self.create(&settings.iter().fold(NewTopic::new(name, partitions, TopicReplication::Fixed(-1)), |topic, (name, value)| topic.set(name, value)));
+    }
+
+    /// One partition, which only this one of several brokers has.
+    pub fn create_topic_on(&self, name: &str, node: i32) {
+        self.create(&NewTopic::new(name, 1, TopicReplication::Variable(&[&[node]])).set("min.insync.replicas", "1"));
+    }
+
+    fn create(&self, topic: &NewTopic<'_>) {
+        let (name, partitions) = (topic.name, usize::try_from(topic.num_partitions).expect("few"));
         let admin: AdminClient<DefaultClientContext> = self.config().create().expect("a client");
-        let topic = settings.iter().fold(NewTopic::new(name, partitions, TopicReplication::Fixed(-1)), |topic, (name, value)| topic.set(name, value));
         let options = AdminOptions::new().operation_timeout(Some(LIMIT));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let created = runtime.block_on(admin.create_topics(&[topic], &options)).expect("the broker answers");
+        let created = runtime.block_on(admin.create_topics([topic], &options)).expect("the broker answers");
         assert!(created.iter().all(Result::is_ok), "{created:?}");
         // Until every client can see it.
         let deadline = Instant::now() + LIMIT;
         let consumer: BaseConsumer = self.config().create().expect("a client");
         let is_there = || {
             let metadata = consumer.fetch_metadata(Some(name), LIMIT).expect("metadata");
-            metadata.topics()[0].partitions().len() == usize::try_from(partitions).expect("few")
-                && metadata.topics()[0].partitions().iter().all(|p| p.leader() >= 0)
+            metadata.topics()[0].partitions().len() == partitions && metadata.topics()[0].partitions().iter().all(|p| p.leader() >= 0)
         };
         while !is_there() {
             assert!(Instant::now() < deadline, "topic {name} does not appear");
@@ -355,18 +390,41 @@ impl Read {
     }
 }
 
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(folder) = kept_failures() {
+            copy(&self.folder, &folder.join(self.folder.file_name().expect("a name")));
+        }
+    }
+}
+
+/// Where what a failed test leaves is kept: the folder in `MOTIF_TEST_KEEP`. `None` too where the test does not fail.
+pub fn kept_failures() -> Option<PathBuf> {
+    std::thread::panicking().then(|| std::env::var_os("MOTIF_TEST_KEEP")).flatten().map(PathBuf::from)
+}
+
+/// A folder, as far as it can be copied.
+pub fn copy(from: impl AsRef<Path>, to: &Path) {
+    drop(std::fs::create_dir_all(to));
+    drop(Command::new("cp").args(["-r", "-T"]).arg(from.as_ref()).arg(to).status());
+}
+
 /// A name that no other test uses.
 pub fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Two neighbouring ports that nobody uses now.
+/// Two neighbouring ports that nobody uses now. Below those that systems give to outgoing connections: one of these could take the place of a broker that is being restarted.
 fn free_port() -> u16 {
+    const PAIRS: Range<u32> = 10_000..16_000;
+    static NEXT: OnceLock<AtomicU32> = OnceLock::new();
+    let next = NEXT.get_or_init(|| AtomicU32::new(rand::random_range(PAIRS)));
     loop {
-        let first = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = first.local_addr().expect("bound").port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+        let pair = PAIRS.start + next.fetch_add(1, Ordering::Relaxed) % (PAIRS.end - PAIRS.start);
+        let port = u16::try_from(2 * pair).expect("small");
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free(port) && is_free(port + 1) {
             return port;
         }
     }

@@ -61,6 +61,8 @@ pub(super) enum Step {
 pub(super) enum Decision {
     Repeat,
     Abort,
+    /// Records may still be on their way, and would belong to whatever transaction is open when they arrive: only another producer keeps them out.
+    Discard,
     /// Abort, and give up all tasks: they may be someone else's already.
     AbortAndLeave,
     /// Whether it happened is only known once the producer was replaced and the journal was read.
@@ -74,6 +76,8 @@ pub(super) enum Delivered {
     Committed,
     /// Nothing of it counts; the epoch can be run again.
     Aborted(TransportError),
+    /// The same once the producer is replaced.
+    Discarded(TransportError),
     /// Nothing of it counts, and the group has gone on without us.
     Expelled(TransportError),
     Unknown(TransportError),
@@ -84,11 +88,12 @@ pub(super) enum Delivered {
 pub(super) fn decide(step: Step, failure: Failure, in_time: bool) -> Decision {
     match (step, failure) {
         (_, Failure::Retriable) if in_time => Decision::Repeat,
-        (Step::Offsets | Step::Commit | Step::Abort, Failure::Unknown) if in_time => Decision::Repeat,
+        (Step::Offsets | Step::Commit, Failure::Unknown) if in_time => Decision::Repeat,
         (Step::Offsets | Step::Commit, Failure::Unknown | Failure::Retriable) => Decision::Resolve,
         (Step::Abort, _) => Decision::Stop,
         (Step::Begin, _) => Decision::Stop,
         (_, Failure::Expelled) => Decision::AbortAndLeave,
+        (Step::Send | Step::Drain, Failure::Abortable | Failure::Unknown | Failure::Retriable) => Decision::Discard,
         (_, Failure::Abortable | Failure::Unknown | Failure::Retriable) => Decision::Abort,
         (_, Failure::Fatal) => Decision::Stop,
     }
@@ -112,6 +117,7 @@ pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchd
                 _ if in_doubt.is_some() => return Delivered::Unknown(error),
                 Decision::Resolve => return Delivered::Unknown(error),
                 Decision::Stop => return Delivered::Failed(error),
+                Decision::Discard => return Delivered::Discarded(error),
                 Decision::Abort => return abort(transport, deadline, Delivered::Aborted(error)),
                 Decision::AbortAndLeave => return abort(transport, deadline, Delivered::Expelled(error)),
             }
@@ -199,12 +205,12 @@ mod tests {
         let failures = [Retriable, Failure::Unknown, Abortable, Expelled, Fatal];
         let table = [
             (Step::Begin, [Repeat, Stop, Stop, Stop, Stop], [Stop; 5]),
-            (Step::Send, [Repeat, Abort, Abort, AbortAndLeave, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop]),
-            (Step::Drain, [Repeat, Abort, Abort, AbortAndLeave, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop]),
+            (Step::Send, [Repeat, Discard, Discard, AbortAndLeave, Stop], [Discard, Discard, Discard, AbortAndLeave, Stop]),
+            (Step::Drain, [Repeat, Discard, Discard, AbortAndLeave, Stop], [Discard, Discard, Discard, AbortAndLeave, Stop]),
             (Step::Guard, [Repeat, Abort, Abort, AbortAndLeave, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop]),
             (Step::Offsets, [Repeat, Repeat, Abort, AbortAndLeave, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop]),
             (Step::Commit, [Repeat, Repeat, Abort, AbortAndLeave, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop]),
-            (Step::Abort, [Repeat, Repeat, Stop, Stop, Stop], [Stop; 5]),
+            (Step::Abort, [Repeat, Stop, Stop, Stop, Stop], [Stop; 5]),
         ];
         for (step, in_time, too_late) in table {
             for (place, failure) in failures.into_iter().enumerate() {
@@ -295,6 +301,9 @@ mod tests {
         fn abort(&mut self, _: Duration) -> Result<(), TransportError> {
             self.call("abort")
         }
+        fn rejoin(&mut self, _: &str) -> Result<bool, TransportError> {
+            self.call("rejoin").map(|()| true)
+        }
         fn renew(&mut self) -> Result<(), TransportError> {
             self.call("renew")
         }
@@ -307,7 +316,7 @@ mod tests {
         let table: &[Row<'_>] = &[
             (&[], 1, all, "Committed"),
             (&[("begin", Failure::Fatal)], 1, "begin", "Failed"),
-            (&[("drain", Failure::Abortable)], 1, "begin send drain abort", "Aborted"),
+            (&[("drain", Failure::Abortable)], 1, "begin send drain", "Discarded"),
             (&[], -1, "begin send drain guard abort", "Expelled"),
             (&[("offsets", Failure::Retriable)], 1, "begin send drain guard offsets offsets commit", "Committed"),
             (&[("offsets", Failure::Expelled)], 1, "begin send drain guard offsets abort", "Expelled"),

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::config::{BucketConfig, CheckpointPlace, Config, KafkaConfig, Origin};
 use crate::event::{ProcessingTime, StreamId};
-use crate::kafka::{Link, Survey, Topics};
+use crate::kafka::{Link, Survey, Topics, Written};
 use crate::language::Source;
 use crate::objects::{AccessKey, Bucket, Patience, StoredObjects};
 use crate::pattern::Program;
@@ -22,7 +22,11 @@ use crate::service::topics::metrics::Metrics;
 use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::slot::Slot;
 use crate::service::topics::stages::{self, Plan, Stage};
+use crate::service::topics::unowned::Rejoin;
 use crate::service::{StopSignal, upkeep};
+
+/// How long a revoked task waits for its checkpoint.
+pub(super) const HAND_OVER_MAX: Duration = Duration::from_secs(3);
 
 /// How many partitions' ends are asked for at a time.
 const SURVEY_THREADS: usize = 16;
@@ -49,6 +53,8 @@ pub(super) struct Deployment {
     pub outputs: Outputs,
     /// Where there are two stages: between them, in this process.
     pub alignment: Option<Arc<Alignment>>,
+    pub written: Written,
+    pub rejoin: Rejoin,
     /// With `--until-end`: after the last record that each input held at the start. Of what is handed on, that is not known: a task is told.
     pub ends: Option<BTreeMap<InputPartition, u64>>,
     pub stop: StopSignal,
@@ -151,6 +157,8 @@ impl Deployment {
             metrics,
             survey: survey.clone(),
             inputs,
+            written: Written { tasks, outputs: outputs.topics(tasks), journal: outputs.journal.clone(), stage: stage.header() },
+            rejoin: Rejoin::default(),
             sources,
             tasks,
             outputs,
@@ -179,6 +187,11 @@ impl Deployment {
         self.ends.as_ref().and_then(|ends| ends.get(&input).copied())
     }
 
+    /// How long a revoked task may belong to nobody.
+    pub(super) fn hand_over_max(&self) -> Duration {
+        self.revoke_max + HAND_OVER_MAX
+    }
+
     pub(super) fn stream_name(&self, stream: StreamId) -> &str {
         &self.evaluation.program.schema.stream(stream).name
     }
@@ -200,6 +213,21 @@ impl Outputs {
             late: kafka.late_topic.as_ref().map(find).transpose()?,
             rejected: kafka.rejected_topic.as_ref().map(find).transpose()?,
         })
+    }
+
+    fn events(&self) -> impl Iterator<Item = &OutputTopic> {
+        [Some(&self.matches), self.late.as_ref(), self.rejected.as_ref()].into_iter().flatten()
+    }
+
+    /// All topics with the numbers of partitions that are written.
+    fn topics(&self, tasks: u32) -> Vec<(String, u32)> {
+        let events = self.events().chain(&self.handed_on).map(|topic| (topic.name.clone(), topic.partitions));
+        events.chain([(self.journal.clone(), tasks)]).collect()
+    }
+
+    /// Where the events of a task go, all but its records of the journal and what it hands on.
+    pub(super) fn of_task(&self, task: u32) -> impl Iterator<Item = (&str, u32)> {
+        self.events().map(move |topic| (topic.name.as_str(), topic.partition_of(task)))
     }
 }
 

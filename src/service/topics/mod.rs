@@ -23,6 +23,7 @@
 //! | `balance`, `silence` | inputs of a task kept together; which of them have nothing to say |
 //! | `alignment` | tasks whose events meet again kept together |
 //! | `stages` | patterns keyed by something else than what the topics are partitioned by |
+//! | `unowned` | tasks that belong to nobody, noticed |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //!
 //! More workers, or more processes with the same configuration, share the partitions among them: it makes no difference. A task that moves goes on from the state
@@ -52,6 +53,7 @@ mod silence;
 mod simulation;
 mod slot;
 pub mod stages;
+mod unowned;
 pub mod verify;
 mod worker;
 
@@ -128,6 +130,11 @@ fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>) -> anyhow::Result<Summary> {
     let stages: Vec<StageShared> = stages.into_iter().map(share).collect();
     let workers = |stage: &StageShared| (0..stage.deployment.config.workers.max(1)).map(|worker| (stage.clone(), worker)).collect::<Vec<_>>();
     let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let (_ends, ended) = crossbeam_channel::bounded(0);
+        for stage in &stages {
+            let ended = ended.clone();
+            scope.spawn(move || unowned::watch(&stage.deployment, &ended));
+        }
         let threads: Vec<_> = stages
             .iter()
             .flat_map(workers)
@@ -167,7 +174,7 @@ fn run_worker(stage: &StageShared, worker: usize, wrap: Wrap<'_>) -> anyhow::Res
     let _span = deployment.stage.header().map(|stage| tracing::info_span!("stage", name = stage).entered());
     let mut stop_others = StopOthers { signal: &deployment.stop, armed: true };
     let identity = Identity { instance: deployment.slot.instance.clone(), slot: deployment.slot.number, worker };
-    let member = Member::join(&stage.link, identity, &stage.topics)?;
+    let member = Member::join(&stage.link, identity, &stage.topics, &deployment.written)?;
     let mut worker = Worker::new(deployment.clone(), wrap(Box::new(member)));
     let outcome = worker.work();
     let closed = close(worker.into_transport());

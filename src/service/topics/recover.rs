@@ -138,6 +138,10 @@ impl Recovery<'_> {
     /// `None`: what was found is not of one moment. A worker that the group has gone on without does not know that yet, and the task's new owner is at work.
     fn attempt(&self) -> anyhow::Result<Option<Recovered>> {
         let committed = self.deployment.survey.committed(&self.inputs)?;
+        // What an earlier worker has left open here must not be there any more when we commit.
+        for (topic, partition) in self.deployment.outputs.of_task(self.number) {
+            self.deployment.survey.await_decided(topic, partition)?;
+        }
         let found = self.find_base()?;
         let last = found.journal.last.as_ref();
         let ended = last.is_some_and(|last| last.ended);

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Two workers with a machine each share the tasks. At random, calls fail in every way that they can; a commit whose answer is lost has happened, has not, or arrives
-//! later, also into the transaction after it; tasks move; members are expelled without a word; processes are killed, and start again with the state that they had, an
-//! older one, or none; checkpoints are damaged, or away. Everything happens in one thread, so a seed tells everything.
+//! later, also into the transaction after it, as do records whose delivery was given up; tasks move; members are expelled without a word; processes are killed, and
+//! start again with the state that they had, an older one, or none; checkpoints are damaged, or away. Everything happens in one thread, so a seed tells everything.
 //!
 //! `MOTIF_TEST_SEED` names the first seed, `MOTIF_SIMULATION_SEEDS` how many.
 
@@ -24,6 +24,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::engine::Decided;
+use crate::kafka::Written;
 use crate::ports::{ObjectError, ObjectFault, StateStore, WriteBatch};
 use crate::service::StopSignal;
 use crate::service::state::Meta;
@@ -34,6 +35,7 @@ use crate::service::topics::metrics::{Metrics, MetricsSnapshot};
 use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::slot::Slot;
 use crate::service::topics::stages::Stage;
+use crate::service::topics::unowned::Rejoin;
 use crate::service::topics::worker::Worker;
 use crate::store::Memory;
 
@@ -246,6 +248,8 @@ impl Simulation {
             survey: Arc::new(self.cluster.clone()),
             outputs: Outputs { matches: topic(OUTPUT), late: Some(topic(LATE)), rejected: Some(topic(REJECTED)), handed_on: None, journal: JOURNAL.to_owned() },
             alignment: None,
+            written: Written::default(),
+            rejoin: Rejoin::default(),
             ends: (self.scenario == Scenario::Bounded).then(|| self.cluster.inputs()),
             stop: stop.clone(),
             clock: Arc::new(move || clock.now()),

@@ -16,12 +16,12 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::event::ProcessingTime;
-use crate::ports::{Fetched, GroupChange, InputPartition, Transport, TransportError};
+use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Transport, TransportError};
 use crate::service::Summary;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
 use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
-use crate::service::topics::deployment::{Deployment, Recoveries};
+use crate::service::topics::deployment::{Deployment, HAND_OVER_MAX, Recoveries};
 use crate::service::topics::journal::EpochRecord;
 use crate::service::topics::journal_end::visit_journal;
 use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
@@ -47,8 +47,7 @@ const FAILURES_MAX: u32 = 10;
 const OUTAGE_MAX: Duration = Duration::from_secs(300);
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long a revoked task waits for its checkpoint, and a stopping worker for all of its.
-const HAND_OVER_MAX: Duration = Duration::from_secs(3);
+/// How long a stopping worker waits for its checkpoints.
 const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
 
 /// A last checkpoint that is older than so many intervals is worth a word.
@@ -182,6 +181,7 @@ impl Worker {
         self.copy_states();
         self.hold_leaders_back()?;
         self.align()?;
+        self.rejoin_if_asked()?;
         self.log_now_and_then();
         Ok(None)
     }
@@ -382,6 +382,15 @@ impl Worker {
                 self.run_again(&parts);
                 Ok(())
             }
+            Delivered::Discarded(error) => {
+                metrics.aborted();
+                tracing::warn!(%error, "records may still be on their way: another producer takes over, and the epoch is run again");
+                self.aborts_in_a_row += 1;
+                if self.aborts_in_a_row >= ABORTS_MAX {
+                    return self.replace_producer(error);
+                }
+                self.give_up(parts.iter().map(|part| part.record.task).collect())
+            }
             Delivered::Expelled(error) => {
                 metrics.expelled();
                 tracing::warn!(%error, "the group has gone on without this worker: its tasks begin anew");
@@ -390,6 +399,11 @@ impl Worker {
             }
             Delivered::Unknown(error) => {
                 metrics.outcome_unknown();
+                // Somebody else has the tasks by now, or the transaction took too long: there is nothing to hold on to until the journal was read.
+                if error.failure == Failure::Fatal {
+                    metrics.fenced();
+                    return self.replace_producer(error);
+                }
                 tracing::warn!(%error, "the end of a transaction is not known; the journal will tell");
                 self.resolve(parts)
             }
@@ -453,8 +467,18 @@ impl Worker {
             return Err(error).context(format!("{FAILURES_MAX} producers in a row could not commit a transaction"));
         }
         tracing::warn!(%error, "a transaction cannot be ended; another producer takes over, and the tasks begin anew");
+        self.give_up(self.running().map(|assigned| assigned.number).collect())
+    }
+
+    /// What these tasks hold is void, whoever has them now. Those that are still ours begin anew once there is another producer.
+    fn give_up(&mut self, tasks: Vec<u32>) -> anyhow::Result<()> {
+        for &task in &tasks {
+            self.pause(task);
+            self.drop_task(task);
+        }
+        tracing::info!(?tasks, "tasks are given up");
         self.renew()?;
-        self.run_all_again();
+        tasks.into_iter().for_each(|task| self.begin_recovery(task));
         Ok(())
     }
 
@@ -484,11 +508,24 @@ impl Worker {
     }
 
     fn begin_again(&mut self, task: u32) {
-        // Records that still come are passed over as long as it recovers.
+        self.pause(task);
+        self.begin_recovery(task);
+    }
+
+    /// Records that still come are passed over as long as it recovers.
+    fn pause(&mut self, task: u32) {
         if let Err(error) = self.transport.pause(&self.deployment.inputs_of(task)) {
             tracing::debug!(task, %error, "not paused");
         }
-        self.begin_recovery(task);
+    }
+
+    fn rejoin_if_asked(&mut self) -> anyhow::Result<()> {
+        if let Some(member) = self.deployment.rejoin.member()
+            && self.transport.rejoin(&member)?
+        {
+            self.deployment.rejoin.set(None);
+        }
+        Ok(())
     }
 
     /// A bounded run ends together: a partition may still come to us as long as anyone has not finished.

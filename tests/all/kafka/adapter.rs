@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use motif::event::{EventTime, StreamId};
-use motif::kafka::{Identity, Link, Member, Survey, TopicLog, Topics};
+use motif::kafka::{Identity, Link, Member, Survey, TopicLog, Topics, Written};
 use motif::ports::{Failure, Fetched, GroupChange, InputPartition, MatchLog, OutputRecord, TopicSurvey, Transport};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -77,7 +77,7 @@ fn tasks_stay_whole_and_offsets_go_with_what_is_sent() {
     let (link, topics) = (link(broker, &group), topics(&[&lead, &follower]));
     let survey = Survey::open(&link, topics.clone()).expect("opens");
     assert_eq!(survey.tasks(), Ok(3));
-    let mut member = Member::join(&link, identity(0), &topics).expect("joins");
+    let mut member = Member::join(&link, identity(0), &topics, &Written::default()).expect("joins");
     assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0, 1, 2]);
     let inputs: Vec<_> = (0..3).flat_map(|task| [input(0, task), input(1, task)]).collect();
     member.start(&inputs.iter().map(|&input| (input, 4)).collect::<Vec<_>>()).expect("starts");
@@ -128,9 +128,9 @@ fn a_second_member_gets_its_share_only_once_it_is_released() {
     let [input_topic, group] = ["input", "group"].map(unique);
     broker.create_topic(&input_topic, 4);
     let (link, topics) = (link(broker, &group), topics(&[&input_topic]));
-    let mut first = Member::join(&link, identity(0), &topics).expect("joins");
+    let mut first = Member::join(&link, identity(0), &topics, &Written::default()).expect("joins");
     assert_eq!(await_assignment(&mut first, &mut Fetched::default()).len(), 4);
-    let mut second = Member::join(&link, identity(1), &topics).expect("joins");
+    let mut second = Member::join(&link, identity(1), &topics, &Written::default()).expect("joins");
     let deadline = Instant::now() + LIMIT;
     let mut given: Vec<u32> = Vec::new();
     let mut revoked = Vec::new();
@@ -163,11 +163,11 @@ fn a_newer_process_of_the_same_slot_fences_the_older() {
     }
     let (link, topics) = (link(broker, &group), topics(&[&input_topic]));
     let identity = identity(0);
-    let mut older = Member::join(&link, identity.clone(), &topics).expect("joins");
+    let mut older = Member::join(&link, identity.clone(), &topics, &Written::default()).expect("joins");
     older.begin().expect("begins");
     send(&mut older, &output, "of the older");
     older.drain(LIMIT).expect("drains");
-    let mut newer = Member::join(&link, identity, &topics).expect("joins");
+    let mut newer = Member::join(&link, identity, &topics, &Written::default()).expect("joins");
     newer.begin().expect("begins");
     send(&mut newer, &output, "of the newer");
     newer.drain(LIMIT).expect("drains");

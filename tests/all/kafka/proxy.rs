@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use crate::broker::Broker;
 
+pub const JOIN_GROUP: i16 = 11;
 pub const END_TXN: i16 = 26;
 pub const TXN_OFFSET_COMMIT: i16 = 28;
 

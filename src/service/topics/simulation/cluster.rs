@@ -46,6 +46,8 @@ struct Producer {
     open: Option<Transaction>,
     /// A commit of this epoch is on its way, and arrives in whatever transaction is open by then.
     delayed: Option<u32>,
+    /// Records of this epoch that have not arrived yet: they belong to whatever transaction is open when they do.
+    late: Option<(u32, Vec<Delivered>)>,
 }
 
 #[derive(Default)]
@@ -177,6 +179,12 @@ impl Cluster {
     fn arrive(&mut self) {
         for worker in self.producers.keys().copied().collect::<Vec<_>>() {
             let producer = self.producers.get_mut(&worker).expect("just seen");
+            if let Some((epoch, records)) = producer.late.take_if(|_| self.random.random_range(0..4) == 0)
+                && epoch == producer.epoch
+                && let Some(open) = &mut producer.open
+            {
+                open.records.extend(records);
+            }
             let Some(epoch) = producer.delayed else { continue };
             if self.random.random_range(0..4) == 0 {
                 producer.delayed = None;
@@ -279,6 +287,15 @@ impl TopicSurvey for Shared {
         Ok(())
     }
 
+    fn await_decided(&self, _: &str, task: u32) -> Result<(), TransportError> {
+        self.lock().await_stable(task);
+        Ok(())
+    }
+
+    fn shares(&self) -> Result<Option<BTreeMap<String, Vec<u32>>>, TransportError> {
+        Ok(None)
+    }
+
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {
         let mut last = None;
         self.journal(task, 0, &mut |entry| {
@@ -372,6 +389,11 @@ impl Simulated {
             Step::Commit => &[Failure::Retriable, Failure::Unknown, Failure::Unknown, Failure::Abortable, Failure::Fatal],
         };
         let failure = possible[cluster.random.random_range(0..possible.len())];
+        if step == Step::Drain && cluster.random.random_bool(0.5) {
+            let epoch = self.producer_epoch;
+            let producer = cluster.producers.get_mut(&self.worker).expect("joined");
+            producer.late = producer.open.as_mut().map(|open| (epoch, std::mem::take(&mut open.records)));
+        }
         if step == Step::Commit && failure == Failure::Unknown {
             match cluster.random.random_range(0..3) {
                 0 => cluster.commit(self.worker),
@@ -524,6 +546,10 @@ impl Transport for Simulated {
         let worker = self.worker;
         self.call(Step::Abort)?.producers.get_mut(&worker).expect("joined").open = None;
         Ok(())
+    }
+
+    fn rejoin(&mut self, _: &str) -> Result<bool, TransportError> {
+        Ok(false)
     }
 
     fn renew(&mut self) -> Result<(), TransportError> {

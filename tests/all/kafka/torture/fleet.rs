@@ -4,7 +4,7 @@ use std::fs::File;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use crate::broker::{LIMIT, unique};
+use crate::broker::{LIMIT, copy, kept_failures, unique};
 use crate::kafka::torture::workload::{Made, PARTITIONS, STREAMS, patterns};
 use crate::workplace::Workplace;
 
@@ -110,7 +110,7 @@ impl Fleet {
                 self.processes[slot].child = None;
                 return status;
             }
-            assert!(Instant::now() < deadline, "slot {slot} does not end:\n{}", self.log_end(slot));
+            assert!(Instant::now() < deadline, "slot {slot} does not end:\n{}", self.log_ends());
             std::thread::park_timeout(std::time::Duration::from_millis(5));
         }
     }
@@ -169,6 +169,9 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         (0..self.processes.len()).for_each(|slot| self.kill(slot));
+        if let Some(folder) = kept_failures() {
+            copy(self.work.path(""), &folder.join(&self.group));
+        }
     }
 }
 
