@@ -169,18 +169,26 @@ impl Keys {
         self.arm_cell(number);
     }
 
-    /// The group has lost all of its runs. `None` if the slot is gone with it.
+    /// An event has come to the pattern's runs. That counts as a change, whatever it did: what is told to the store must not depend on where the runs lie and what is known
+    /// of them, for that may be otherwise after a restart.
+    pub(super) fn note_step(&mut self, id: SlotId, pattern: u32) {
+        let slot = self.slots.at_mut(id.0);
+        if let (Ok(place), _) = slot.group(pattern) {
+            slot.groups[place].stored.is_changed = true;
+            self.note_change(Place::Slot(id));
+        }
+    }
+
+    /// The group was stepped. `None` if the slot is gone with it.
     fn settle_group(&mut self, id: SlotId, pattern: u32, before: Before, counters: &mut Counters) -> Option<SlotId> {
         let slot = self.slots.at_mut(id.0);
-        if let (Ok(place), runs) = slot.group(pattern)
-            && runs.is_empty()
-        {
-            counters.live_keys -= u64::from(before.runs > 0);
-            if slot.groups[place].stored.is_there {
+        if let (Ok(place), runs) = slot.group(pattern) {
+            counters.live_keys -= u64::from(before.runs > 0 && runs.is_empty());
+            if runs.is_empty() && !slot.groups[place].stored.is_there {
+                slot.groups.remove(place);
+            } else {
                 slot.groups[place].stored.is_changed = true;
                 self.note_change(Place::Slot(id));
-            } else {
-                slot.groups.remove(place);
             }
         }
         if self.slot(id).is_vacant() {

@@ -122,7 +122,7 @@ impl Lines {
         let runs = address.slot.map_or(&[][..], |slot| self.keys[compiled.table].slot(slot).runs_of(pattern));
         let is_concerned = !runs.is_empty() && self.concerns(runs, compiled, class, standing);
         if !is_concerned && !acts {
-            return address.slot;
+            return address.slot.inspect(|slot| self.keys[compiled.table].note_step(*slot, pattern));
         }
         let runs_max = lie_in_slots(compiled, &self.limits);
         // What begins goes beside the others, unless it may do something to them.
