@@ -119,6 +119,39 @@ fn what_a_jump_of_time_leaves_over_is_over() {
     assert_eq!(apply(&over.collect::<Vec<_>>()), 1, "only x");
 }
 
+/// The journal of a deployment holds a digest of what changed: it must not show where the runs of a key lie, which is otherwise after a restart.
+#[test]
+fn what_is_told_to_the_store_is_the_same_after_a_restart() {
+    let pattern =
+        |v: i64| format!("pattern p{v} {{ from sent by from_account  match a: sent where v == {v} then b: sent where v == 9 and v < a.v within 1h }}\n");
+    let program = program(&(1..=4).map(pattern).collect::<String>());
+    let stream = program.schema.find("sent").expect("declared");
+    let told = |engine: &mut Engine, transfers: &[(i64, i64)]| {
+        let mut effects = Vec::new();
+        for &(v, seconds) in transfers {
+            let offset = u64::try_from(seconds).expect("counted from 0");
+            let event = event(&program, offset, ("x", "", v, seconds));
+            engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
+            engine.apply(Input::Watermark { stream, partition: 0, watermark: EventTime::from_micros(seconds * 1_000_000) }, &mut effects);
+        }
+        assert!(effects.is_empty());
+        let mut changes = Vec::new();
+        engine.take_changes(&mut changes);
+        changes
+    };
+    for starts in [[1, 2, 3, 4], [4, 3, 2, 1], [2, 4, 1, 3]] {
+        let mut engine = Engine::new(&program, EngineOptions::default());
+        let stored = told(&mut engine, &starts.iter().copied().zip(0..).collect::<Vec<_>>());
+        let mut restarted = Engine::new(&program, EngineOptions::default());
+        restarted.apply(Input::Open { stream, partition: 0 }, &mut Vec::new());
+        let entries = stored.iter().map(|change| (change.key.as_slice(), change.value.as_deref().expect("all live")));
+        assert_eq!(restarted.restore(&engine.positions(), entries), Ok(vec![]));
+        // It fits none of them.
+        let after = told(&mut engine, &[(9, 10)]);
+        assert_eq!((stored.len(), &after), (4, &told(&mut restarted, &[(9, 10)])), "{starts:?}");
+    }
+}
+
 #[test]
 fn matches_stand_in_the_order_of_the_output() {
     let program = program(
