@@ -164,7 +164,7 @@ fn patterns_with_other_keys_find_what_one_task_finds_that_reads_everything() {
     deployment.broker.produce(&events);
     let said = deployment.work.must("run --config 0.toml --until-end");
     deployment.assert_all_there_once(&events);
-    assert!(said.contains("6000 events") && said.contains("written once more") && said.contains("has no key: one task evaluates all"), "{said}");
+    assert!(said.contains("written once more") && said.contains("has no key: one task evaluates all"), "{said}");
     // The same as files: in order of time and, at one instant, of partitions, as topics are read. The same matches at the same times, from other places.
     let at = |event: &Produced| serde_json::from_str::<Value>(&event.value).expect("JSON")["at"].as_i64().expect("a number");
     for name in ["clicks", "orders"] {
