@@ -11,8 +11,9 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::{Automaton, Pending, Run};
+use crate::engine::blocks::Blocks;
 use crate::engine::counters::Counters;
-use crate::engine::slot::{Before, Cell, CellId, Cells, Group, Slot, SlotId, Slots, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Group, Slot, SlotId, Stored};
 use crate::engine::timers::Timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::{Directory, EventTime};
@@ -20,8 +21,8 @@ use crate::event::{Directory, EventTime};
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     found: Directory,
-    slots: Slots,
-    cells: Cells,
+    slots: Blocks<Slot>,
+    cells: Blocks<Cell>,
     timers: Timers<Place>,
     /// What changed; some of it may be gone.
     changed: Vec<Place>,
@@ -47,6 +48,13 @@ pub(super) struct Address<'a> {
     pub slot: Option<SlotId>,
     pub hash: u64,
     pub key: &'a [u8],
+}
+
+impl<'a> Address<'a> {
+    /// Where the slot is known nobody asks for the hash.
+    pub(super) fn known(slot: SlotId, key: &'a [u8]) -> Self {
+        Self { slot: Some(slot), hash: 0, key }
+    }
 }
 
 /// So many changes are noted without asking which of them are of places that are gone.
@@ -79,8 +87,8 @@ impl Keys {
         &self.slot(slot).key
     }
 
-    /// Whether deadlines of the slot's runs are at or before the instant. If so, they are to be decided, and then the slot is to be [armed](Keys::arm_slot).
-    pub(super) fn is_slot_due(&mut self, id: SlotId, instant: EventTime) -> bool {
+    /// Takes the slot's timer, if it is due: then deadlines of its runs are to be decided, and the slot is to be [armed](Keys::arm_slot) again.
+    pub(super) fn take_due_timer(&mut self, id: SlotId, instant: EventTime) -> bool {
         let timer = &mut self.slots.at_mut(id.0).timer;
         let is_due = *timer <= instant && *timer < EventTime::END;
         if is_due {
@@ -110,8 +118,7 @@ impl Keys {
         before: Before,
         counters: &mut Counters,
     ) -> Option<SlotId> {
-        counters.live_runs = counters.live_runs + held.pending.len() as u64 - before.runs as u64;
-        counters.runs_dropped += held.pending.runs_dropped().saturating_sub(before.dropped);
+        before.count_step(&held.pending, counters);
         if held.is_empty() {
             held.clear();
             return address.slot.and_then(|id| self.settle_group(id, pattern, before, counters));
@@ -187,8 +194,7 @@ impl Keys {
             if runs.is_empty() && !slot.groups[place].stored.is_there {
                 slot.groups.remove(place);
             } else {
-                slot.groups[place].stored.is_changed = true;
-                self.note_change(Place::Slot(id));
+                self.note_step(id, pattern);
             }
         }
         if self.slot(id).is_vacant() {
@@ -239,8 +245,7 @@ impl Keys {
     /// A cell was stepped: notes the change and the next deadline, and lets go of what holds nothing. False if the slot is gone.
     pub(super) fn settle_cell(&mut self, id: CellId, before: Before, counters: &mut Counters) -> bool {
         let cell = self.cell(id);
-        counters.live_runs = counters.live_runs + cell.pending.len() as u64 - before.runs as u64;
-        counters.runs_dropped += cell.pending.runs_dropped().saturating_sub(before.dropped);
+        before.count_step(&cell.pending, counters);
         if cell.is_empty() {
             // Also where the store still has the key, which must not show.
             cell.clear();

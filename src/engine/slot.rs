@@ -11,7 +11,6 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::automaton::{Pending, Run};
-use crate::engine::blocks::Blocks;
 use crate::engine::counters::Counters;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::EventTime;
@@ -80,6 +79,14 @@ pub(super) struct Cell {
 pub(super) struct Before {
     pub(super) runs: usize,
     pub(super) dropped: u64,
+}
+
+impl Before {
+    /// It was stepped, and holds `now`.
+    pub(super) fn count_step(self, now: &Pending, counters: &mut Counters) {
+        counters.live_runs = counters.live_runs + now.len() as u64 - self.runs as u64;
+        counters.runs_dropped += now.runs_dropped().saturating_sub(self.dropped);
+    }
 }
 
 /// Vacant.
@@ -168,10 +175,6 @@ impl Slot {
 }
 
 impl Cell {
-    pub(super) fn pattern(&self) -> u32 {
-        self.pattern
-    }
-
     pub(super) fn is_vacant(&self) -> bool {
         self.slot == SlotId(u32::MAX)
     }
@@ -210,7 +213,3 @@ impl Cell {
         self.windowed = None;
     }
 }
-
-/// The slots by number, and the cells.
-pub(super) type Slots = Blocks<Slot>;
-pub(super) type Cells = Blocks<Cell>;

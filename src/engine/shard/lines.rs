@@ -65,7 +65,7 @@ impl Lines {
         let table = compiled.table;
         let now = standing.event.time;
         let mut known = hand.slot(table, keying, &self.keys[table]);
-        if let Some(slot) = known.filter(|slot| self.keys[table].is_slot_due(*slot, now)) {
+        if let Some(slot) = known.filter(|slot| self.keys[table].take_due_timer(*slot, now)) {
             known = self.expire_slot(table, slot, all, now, matches);
         }
         let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
@@ -162,7 +162,6 @@ impl Lines {
 
     /// Decides the deadlines at or before the instant. `events`: how many have been stepped since the last time.
     pub(super) fn expire(&mut self, table: usize, compiled: &Compiled, instant: EventTime, events: usize, matches: &mut Vec<Match>) {
-        let mut key = std::mem::take(&mut self.key);
         let is_bounded = compiled.tables[table].ends_silently && self.watch.is_none() && instant < EventTime::END;
         // Each event begins few: what was left is caught up with.
         let mut left = if is_bounded { EXPIRED_MAX.max(2 * events) } else { usize::MAX };
@@ -174,19 +173,28 @@ impl Lines {
                 Place::Slot(slot) => {
                     self.expire_slot(table, slot, compiled, instant, matches);
                 }
-                Place::Cell(id) => {
-                    key.clear();
-                    key.extend_from_slice(self.keys[table].key_of(place));
-                    let pattern = self.keys[table].cell(id).pattern();
-                    let (keys, _, mut step) = self.stepping(&compiled.patterns[pattern as usize], pattern, false, matches);
-                    let cell = keys.cell(id);
-                    let before = cell.before();
-                    step.expire(cell, &key, instant);
-                    keys.settle_cell(id, before, step.counters);
-                }
+                Place::Cell(id) => self.expire_cell(table, id, compiled, instant, matches),
             }
         }
+    }
+
+    fn expire_cell(&mut self, table: usize, id: CellId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {
+        let key = self.take_key(table, Place::Cell(id));
+        let pattern = self.keys[table].cell(id).pattern;
+        let (keys, _, mut step) = self.stepping(&compiled.patterns[pattern as usize], pattern, false, matches);
+        let cell = keys.cell(id);
+        let before = cell.before();
+        step.expire(cell, &key, instant);
+        keys.settle_cell(id, before, step.counters);
         self.key = key;
+    }
+
+    /// The key of a place, in memory that is to be put back.
+    fn take_key(&mut self, table: usize, place: Place) -> Vec<u8> {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.extend_from_slice(self.keys[table].key_of(place));
+        key
     }
 
     /// Decides those of the runs that lie in a slot, pattern by pattern. `None` if the slot is gone.
@@ -207,15 +215,12 @@ impl Lines {
 
     fn expire_group(&mut self, id: SlotId, pattern: u32, compiled: &CompiledPattern, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
         let runs_max = lie_in_slots(compiled, &self.limits);
-        let mut key = std::mem::take(&mut self.key);
-        key.clear();
-        key.extend_from_slice(self.keys[compiled.table].key_of(Place::Slot(id)));
+        let key = self.take_key(compiled.table, Place::Slot(id));
         let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
         keys.lift(id, pattern, &compiled.automaton, &mut held.pending);
         let before = held.before();
         step.expire(held, &key, instant);
-        let address = Address { slot: Some(id), hash: 0, key: &key };
-        let slot = keys.lay_down(address, pattern, (&compiled.automaton, runs_max), held, before, step.counters);
+        let slot = keys.lay_down(Address::known(id, &key), pattern, (&compiled.automaton, runs_max), held, before, step.counters);
         self.key = key;
         slot
     }
