@@ -21,7 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
-use crate::kafka::produce::produce;
+use crate::kafka::produce::{drain, produce};
 use crate::kafka::survey::Topics;
 use crate::kafka::{Link, failure};
 use crate::ports::{OutputRecord, TransportError};
@@ -80,10 +80,8 @@ pub(super) fn end_hanging<C: ProducerContext<DeliveryOpaque = usize>>(
     for (topic, partition) in &open {
         produce(producer, &OutputRecord { topic, partition: *partition, key: None, value: None, headers: &[] }, None, 0)?;
     }
-    let deadline = Instant::now() + CALL_TIMEOUT;
-    while producer.in_flight_count() > 0 && Instant::now() < deadline {
-        producer.poll(Duration::from_millis(1));
-    }
+    // What is still on its way by then is aborted as well.
+    drain(producer, Instant::now() + CALL_TIMEOUT);
     if let (Some(offsets), Some(metadata)) = (offsets, committed.group_metadata()) {
         producer.send_offsets_to_transaction(&offsets, &metadata, CALL_TIMEOUT).map_err(failed)?;
     }

@@ -1,10 +1,10 @@
-//! A record handed to a producer's client, which sends it when it sees fit.
+//! A record handed to a producer's client, which sends it when it sees fit; and waiting until it has.
 
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::event::EventTime;
@@ -14,6 +14,10 @@ use crate::ports::{OutputRecord, TransportError};
 
 /// How long to wait while the client's queue is full.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// While records go out, how long to wait before the answers are looked at again. The client's own wait is no use: it looks without pause through its last millisecond,
+/// and goes on waiting after an answer has come.
+const DRAIN_INTERVAL: Duration = Duration::from_micros(500);
 
 /// A record with a time keeps it, another has that of its writing. The producer is given back `mark` when the record is delivered, or is not.
 pub(super) fn produce<C: ProducerContext>(
@@ -41,4 +45,18 @@ pub(super) fn produce<C: ProducerContext>(
             Err((error, _)) => return Err(failure::of_send(record.topic, &error)),
         }
     }
+}
+
+/// Waits until nothing is on its way to the brokers any more; `false`: some is still at the deadline.
+pub(super) fn drain<C: ProducerContext>(producer: &BaseProducer<C>, deadline: Instant) -> bool {
+    while producer.in_flight_count() > 0 {
+        if Instant::now() > deadline {
+            return false;
+        }
+        producer.poll(Duration::ZERO);
+        if producer.in_flight_count() > 0 {
+            std::thread::sleep(DRAIN_INTERVAL);
+        }
+    }
+    true
 }

@@ -13,7 +13,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::hanging::{Written, end_hanging};
-use crate::kafka::produce::produce;
+use crate::kafka::produce::{drain, produce};
 use crate::kafka::survey::Topics;
 use crate::kafka::{Identity, Link, failure, ffi, reader};
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
@@ -22,10 +22,6 @@ use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Membership, Ou
 const POLL_RECORDS_MAX: usize = 5_000;
 const POLL_BYTES_MAX: usize = 8 << 20;
 const TAKEN_RECORDS_MAX: usize = 500;
-
-/// While records go out, how long to wait before the answers are looked at again. The client's own wait is no use: it looks without pause through its last millisecond,
-/// and goes on waiting after an answer has come.
-const DRAIN_INTERVAL: Duration = Duration::from_micros(500);
 
 /// How long the start of the producer may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -206,19 +202,6 @@ impl Member {
         let refused = self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take();
         refused.filter(|(transaction, _)| *transaction == self.transaction).map(|(_, reason)| reason)
     }
-
-    fn drain_until(&self, deadline: Instant) -> bool {
-        while self.producer.in_flight_count() > 0 {
-            if Instant::now() > deadline {
-                return false;
-            }
-            self.producer.poll(Duration::ZERO);
-            if self.producer.in_flight_count() > 0 {
-                std::thread::sleep(DRAIN_INTERVAL);
-            }
-        }
-        true
-    }
 }
 
 impl Transport for Member {
@@ -281,7 +264,7 @@ impl Transport for Member {
     }
 
     fn drain(&mut self, wait: Duration) -> Result<(), TransportError> {
-        let drained = self.drain_until(Instant::now() + wait);
+        let drained = drain(&self.producer, Instant::now() + wait);
         match self.refused() {
             Some(reason) => Err(failure::of_delivery(reason)),
             None if drained => Ok(()),
@@ -313,9 +296,9 @@ impl Transport for Member {
         // The library waits for the answers to be fetched, which only this thread does. What is on its way is waited for first: where it is purged, the producer
         // must take a new epoch, and that was seen to purge the first record of the next transaction as well.
         self.producer.purge(PurgeConfig::default().queue());
-        if !self.drain_until(Instant::now() + wait) {
+        if !drain(&self.producer, Instant::now() + wait) {
             self.producer.purge(PurgeConfig::default().queue().inflight());
-            self.drain_until(Instant::now() + wait);
+            drain(&self.producer, Instant::now() + wait);
         }
         self.producer.abort_transaction(wait).map_err(|error| failure::of_transaction("cannot abort", &error))
     }
