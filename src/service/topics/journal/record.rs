@@ -279,6 +279,40 @@ fn narrow(number: u64, reader: &Reader<'_>, what: &'static str) -> Result<u32, M
 }
 
 #[cfg(test)]
+impl InputRange {
+    /// Of which nothing but the offsets matters.
+    pub fn of_offsets(topic: &str, partition: u32, base: u64, next: u64) -> Self {
+        let (topic, decided) = (topic.to_owned(), None);
+        Self { topic, partition, leader_epoch: None, base, next, rewind: None, newest_us: 0, idle: false, digest: 0, decided }
+    }
+}
+
+#[cfg(test)]
+impl EpochRecord {
+    /// Without outputs and times.
+    pub fn of_inputs(task: u32, epoch: u64, inputs: Vec<InputRange>) -> Self {
+        Self {
+            task,
+            epoch,
+            inputs,
+            watermark_in_us: 0,
+            watermark_out_us: 0,
+            opened_us: 0,
+            closed_us: 0,
+            reference_us: 0,
+            pattern_set: PatternSetId::default(),
+            determinism: 1,
+            out_count: 0,
+            out_digest: 0,
+            out_from: None,
+            state_digest: None,
+            ended: false,
+            reset: false,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -14,36 +14,9 @@ fn input(number: usize, committed: Option<u64>, kept: Range<u64>) -> InputFacts 
 }
 
 fn record(epoch: u64, ranges: &[(u64, u64)]) -> EpochRecord {
-    let range = |(number, &(base, next)): (usize, &(u64, u64))| InputRange {
-        topic: format!("t{number}"),
-        partition: 3,
-        leader_epoch: None,
-        base,
-        next,
-        rewind: None,
-        newest_us: 0,
-        idle: false,
-        digest: 0,
-        decided: None,
-    };
-    EpochRecord {
-        task: 3,
-        epoch,
-        inputs: ranges.iter().enumerate().map(range).collect(),
-        watermark_in_us: 0,
-        watermark_out_us: 0,
-        opened_us: 0,
-        closed_us: 0,
-        reference_us: 0,
-        pattern_set: PatternSetId { number: 1, hash: KNOWN },
-        determinism: OURS,
-        out_count: 0,
-        out_digest: 0,
-        out_from: None,
-        state_digest: None,
-        ended: false,
-        reset: false,
-    }
+    let range = |(number, &(base, next)): (usize, &(u64, u64))| InputRange::of_offsets(&format!("t{number}"), 3, base, next);
+    let inputs = ranges.iter().enumerate().map(range).collect();
+    EpochRecord { pattern_set: PatternSetId { number: 1, hash: KNOWN }, determinism: OURS, ..EpochRecord::of_inputs(3, epoch, inputs) }
 }
 
 /// One input, read by tens: epoch e reads from 10 (e - 1) to 10 e; the journal holds `journal`; the base, if any, is at an epoch.

@@ -156,7 +156,7 @@ fn shown(out: &Out) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::topics::journal::{InputRange, PatternSetId};
+    use crate::service::topics::journal::InputRange;
 
     fn out(index: u64, value: &str) -> Out {
         Out { kind: OutputKind::Match, index, key: Some(b"k".to_vec()), value: Some(value.as_bytes().to_vec()), place: format!("m/0, offset {index}") }
@@ -165,36 +165,8 @@ mod tests {
     fn record(epoch: u64, base: u64, next: u64, outputs: &[Out]) -> EpochRecord {
         let mut digest = OutputDigest::default();
         outputs.iter().for_each(|out| digest.push(out.kind, out.key.as_deref(), out.value.as_deref()));
-        let input = InputRange {
-            topic: "t".to_owned(),
-            partition: 0,
-            leader_epoch: None,
-            base,
-            next,
-            rewind: None,
-            newest_us: 0,
-            idle: false,
-            digest: 0,
-            decided: None,
-        };
-        EpochRecord {
-            task: 0,
-            epoch,
-            inputs: vec![input],
-            watermark_in_us: 0,
-            watermark_out_us: 0,
-            opened_us: 0,
-            closed_us: 0,
-            reference_us: 0,
-            pattern_set: PatternSetId::default(),
-            determinism: 1,
-            out_count: digest.count(),
-            out_digest: digest.value(),
-            out_from: None,
-            state_digest: None,
-            ended: false,
-            reset: false,
-        }
+        let inputs = vec![InputRange::of_offsets("t", 0, base, next)];
+        EpochRecord { out_count: digest.count(), out_digest: digest.value(), ..EpochRecord::of_inputs(0, epoch, inputs) }
     }
 
     fn kinds(record: &EpochRecord, check: impl FnOnce(&mut Epoch<'_>)) -> Vec<&'static str> {
