@@ -14,6 +14,8 @@ mod bench;
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../tests/all/broker.rs"]
 mod broker;
+#[path = "../tests/all/guarded.rs"]
+mod guarded;
 
 use bench::Plan;
 use bench::peers::Peers;

@@ -61,5 +61,8 @@ pub mod service;
 
 // Beside the tests from outside, which use it too.
 #[cfg(test)]
+#[path = "../tests/all/guarded.rs"]
+mod guarded;
+#[cfg(test)]
 #[path = "../tests/all/object_server.rs"]
 mod object_server;

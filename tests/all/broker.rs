@@ -1,9 +1,5 @@
 //! An Apache Kafka for the tests of this binary: started with the first test that asks, gone with the process however that ends.
-//!
-//! A guard process waits for the end of its standard input, which the test process holds open; then it kills the broker and removes its folder. So neither a failed
-//! test, nor a panic, nor a kill of the tests leaves a broker behind.
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::ops::Range;
 use std::os::unix::process::CommandExt;
@@ -20,6 +16,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::guarded::{guard, skipped};
 
 /// How long anything on the broker may take.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -45,11 +43,7 @@ pub fn broker() -> Option<&'static Broker> {
     static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
     let broker = BROKER.get_or_init(|| has_java().then(|| Broker::start(Vec::new()))).as_ref();
     if broker.is_none() {
-        assert!(std::env::var("CI").is_err(), "no Java: the tests on a real Kafka cannot run");
-        let test = std::thread::current();
-        let line = format!("SKIPPED, NO JAVA: {} needs a real Apache Kafka\n", test.name().unwrap_or("a test"));
-        // Not captured, unlike what the printing macros write.
-        std::io::stderr().write_all(line.as_bytes()).expect("standard error");
+        skipped("Java", "a real Apache Kafka");
     }
     broker
 }
@@ -99,15 +93,7 @@ impl Broker {
 
     fn prepare(port: u16, environment: Vec<(&'static str, String)>) -> Self {
         let folder = std::env::temp_dir().join(unique(&format!("motif-broker-{}", std::process::id())));
-        let guard = Command::new("bash")
-            .args(["-c", "cat >/dev/null; kill -9 \"$(cat \"$1/pid\")\"; sleep 0.2; rm -rf \"$1\"", "guard"])
-            .arg(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .expect("bash runs");
+        let guard = guard(&folder, "", &[]);
         Self { address: format!("127.0.0.1:{port}"), port, folder, environment, _guard: guard }
     }
 

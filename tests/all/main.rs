@@ -13,6 +13,7 @@ mod diagnostics;
 mod file_run;
 mod grammar;
 mod grpc;
+mod guarded;
 mod kafka;
 mod laws;
 mod layers;

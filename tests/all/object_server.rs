@@ -1,16 +1,16 @@
 //! An object store that speaks S3, for the tests: started with the first test that asks, gone with the process however that ends.
 //!
-//! The same guard as a broker has: a process that waits for the end of its standard input, which the test process holds open, and then kills the store and removes its
-//! folder. It is a store as people run it (SeaweedFS): it checks signatures, and knows conditional creation. The tests inside the crate use this file too.
+//! It is a store as people run it (SeaweedFS): it checks signatures, and knows conditional creation. The tests inside the crate use this file too.
 #![allow(dead_code, unreachable_pub, reason = "more than one binary includes it, and none uses all of it")]
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::guarded::{guard, skipped};
 
 /// What the script says where the store cannot be had.
 const NOT_TO_BE_HAD: i32 = 3;
@@ -35,11 +35,7 @@ pub fn object_server() -> Option<&'static ObjectServer> {
     static SERVER: OnceLock<Option<ObjectServer>> = OnceLock::new();
     let server = SERVER.get_or_init(ObjectServer::start).as_ref();
     if server.is_none() {
-        assert!(std::env::var("CI").is_err(), "no Python with pip: the tests on an object store cannot run");
-        let test = std::thread::current();
-        let line = format!("SKIPPED, NO PYTHON WITH PIP: {} needs an object store\n", test.name().unwrap_or("a test"));
-        // Not captured, unlike what the printing macros write.
-        std::io::stderr().write_all(line.as_bytes()).expect("standard error");
+        skipped("Python with pip", "an object store");
     }
     server
 }
@@ -59,16 +55,7 @@ impl ObjectServer {
     fn start() -> Option<Self> {
         let ports = free_ports();
         let folder = std::env::temp_dir().join(format!("motif-objects-{}-{}", std::process::id(), ports[0]));
-        let guard = Command::new("bash")
-            .args(["-c", "cat >/dev/null; kill -9 \"$(cat \"$0/pid\")\"; sleep 0.2; rm -rf \"$0\"; for port; do rm -f /tmp/seaweedfs-*-grpc-$port.sock; done"])
-            .arg(&folder)
-            .args(&ports)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .expect("bash runs");
+        let guard = guard(&folder, "for port; do rm -f /tmp/seaweedfs-*-grpc-$port.sock; done", &ports);
         let server = Self { endpoint: format!("http://127.0.0.1:{}", ports[0]), folder, ports, _guard: guard };
         server.launch().then_some(server)
     }
