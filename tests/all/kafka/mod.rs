@@ -1,6 +1,7 @@
 //! Kafka to Kafka, on a real Apache Kafka.
 
 mod adapter;
+mod direct;
 mod dlq;
 mod proxy;
 mod real_logs;

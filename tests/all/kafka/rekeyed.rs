@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use motif::codec::write_match;
 use motif::config::{Config, Origin, StreamConfig};
-use motif::event::{EventTime, ProcessingTime};
+use motif::event::EventTime;
 use motif::language::{Source, compile};
-use motif::ports::{Record, RecordBatch};
 use motif::service::task::{Task, TaskOptions};
 use serde_json::Value;
 
 use crate::broker::{Broker, Produced, Read, broker, unique};
+use crate::kafka::direct;
 use crate::workplace::{Running, Workplace, start};
 
 const PATTERNS: &str = "
@@ -102,20 +101,11 @@ impl Deployment {
         let mut task = Task::new(&program, &TaskOptions::new(&config, EventTime::from_millis(BEGIN_MS).expect("fits")), &inputs);
         for (stream, partition) in inputs {
             let topic = self.topic(&program.schema.stream(stream).name);
-            let mut batch = RecordBatch::new(stream, partition);
-            for (event, offset) in events.iter().filter(|event| event.topic == topic && event.partition == partition.cast_signed()).zip(0..) {
-                let bytes = event.value.as_bytes();
-                batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes, full_bytes: bytes.len() as u64 });
-            }
-            task.apply(&batch, ProcessingTime::from_micros(0)).expect("not strict");
+            let records = events.iter().filter(|event| event.topic == topic && event.partition == partition.cast_signed());
+            direct::apply(&mut task, stream, partition, records.map(|event| (event.value.as_str(), None)));
         }
         task.end();
-        let text = |found| {
-            let mut line = Vec::new();
-            write_match(found, &program.schema, &mut line);
-            String::from_utf8(line).expect("text")
-        };
-        task.take_epoch().matches.iter().map(text).collect()
+        direct::lines(&program, &task.take_epoch().matches)
     }
 
     /// Each match once, with the places of its events in the input topics, and in order of its pattern and key.

@@ -8,12 +8,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use motif::codec::write_match;
 use motif::config::{Config, StreamConfig};
-use motif::event::{EventTime, ProcessingTime};
+use motif::event::EventTime;
 use motif::language::{Source, compile};
 use motif::pattern::Program;
-use motif::ports::{Record, RecordBatch};
 use motif::service::task::{Task, TaskOptions};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -23,6 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use motif::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
 
 use crate::broker::{Broker, LIMIT, Produced, Read, broker, unique};
+use crate::kafka::direct;
 
 /// The event time of `clicks` is a field, that of `orders` the record's own.
 const PATTERNS: &str = "
@@ -185,21 +184,11 @@ impl Service {
         let streams = [(&self.clicks, "clicks"), (&self.orders, "orders")].map(|(topic, name)| (topic, program.schema.find(name).expect("declared")));
         let mut task = Task::new(program, options, &streams.map(|(_, stream)| (stream, number)));
         for (topic, stream) in streams {
-            let mut batch = RecordBatch::new(stream, number);
-            for (event, offset) in events.iter().filter(|event| event.topic == *topic && event.partition == partition).zip(0..) {
-                let bytes = event.value.as_bytes();
-                let timestamp = event.timestamp.and_then(EventTime::from_millis);
-                batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes: bytes.len() as u64 });
-            }
-            task.apply(&batch, ProcessingTime::from_micros(0)).expect("not strict");
+            let records = events.iter().filter(|event| event.topic == *topic && event.partition == partition);
+            direct::apply(&mut task, stream, number, records.map(|event| (event.value.as_str(), event.timestamp.and_then(EventTime::from_millis))));
         }
         task.end();
-        let text = |found| {
-            let mut line = Vec::new();
-            write_match(found, &program.schema, &mut line);
-            String::from_utf8(line).expect("text")
-        };
-        task.take_epoch().matches.iter().map(text).collect()
+        direct::lines(program, &task.take_epoch().matches)
     }
 
     /// Out of order by less than the lateness, with equal times; some users in both streams at once.

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use motif::codec::write_match;
 use motif::config::Config;
-use motif::event::{EventTime, ProcessingTime};
+use motif::event::EventTime;
 use motif::language::{Source, compile};
 use motif::pattern::Program;
-use motif::ports::{Record, RecordBatch};
 use motif::service::task::{SetAsideForm, Task, TaskOptions};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::file_run::made_up::{CLICKS, ORDERS};
+use crate::kafka::direct;
 use crate::workplace::Workplace;
 
 pub const PARTITIONS: u32 = 8;
@@ -81,17 +80,12 @@ pub fn expected(events: &[Made], ended: bool) -> Expected {
     let options = TaskOptions { shards: 1, set_aside: SetAsideForm::Originals, ..TaskOptions::new(&config, EventTime::from_millis(BEGIN_MS).expect("fits")) };
     let mut expected = Expected::default();
     for partition in 0..PARTITIONS {
-        let mut task = direct(&program, &options, events, partition);
+        let mut task = task_of(&program, &options, events, partition);
         if ended {
             task.end();
         }
         let epoch = task.take_epoch();
-        let text = |found| {
-            let mut line = Vec::new();
-            write_match(found, &program.schema, &mut line);
-            String::from_utf8(line).expect("text")
-        };
-        expected.matches.push(epoch.matches.iter().map(text).collect());
+        expected.matches.push(direct::lines(&program, &epoch.matches));
         for aside in epoch.set_aside {
             let list = if aside.code.text() == "late" { &mut expected.late } else { &mut expected.rejected };
             list.push((program.schema.stream(aside.stream).name.clone(), aside.partition, aside.offset));
@@ -102,16 +96,12 @@ pub fn expected(events: &[Made], ended: bool) -> Expected {
     expected
 }
 
-fn direct(program: &Arc<Program>, options: &TaskOptions, events: &[Made], partition: u32) -> Task {
+fn task_of(program: &Arc<Program>, options: &TaskOptions, events: &[Made], partition: u32) -> Task {
     let streams = STREAMS.map(|name| program.schema.find(name).expect("declared"));
     let mut task = Task::new(program, options, &streams.map(|stream| (stream, partition)));
     for (place, stream) in streams.into_iter().enumerate() {
-        let mut batch = RecordBatch::new(stream, partition);
-        for (event, offset) in events.iter().filter(|event| event.stream == place && event.partition == partition).zip(0..) {
-            let bytes = event.value.as_bytes();
-            batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes, full_bytes: bytes.len() as u64 });
-        }
-        task.apply(&batch, ProcessingTime::from_micros(0)).expect("not strict");
+        let records = events.iter().filter(|event| event.stream == place && event.partition == partition);
+        direct::apply(&mut task, stream, partition, records.map(|event| (event.value.as_str(), None)));
     }
     task
 }
