@@ -203,8 +203,11 @@ impl Assigned {
         }
     }
 
-    /// Repeats the epoch of this record: what is applied from now on comes to the same as it did then.
-    pub(super) fn follow(&mut self, record: &EpochRecord) {
+    /// Begins to repeat the epoch of this record: what is applied from now on comes to the same as it did then, as far as the record tells what was decided.
+    pub(super) fn begin_repeating(&mut self, record: &EpochRecord) {
+        if !record.tells_decisions() {
+            return;
+        }
         let decisions = self.inputs.iter().filter_map(|(&stream, progress)| {
             let range = record.inputs.iter().find(|range| range.topic == progress.input.topic)?;
             Some((stream, self.number, range.decided.clone()?))
@@ -212,12 +215,20 @@ impl Assigned {
         self.task.follow(decisions.collect());
     }
 
-    /// Ends the epoch of this record as it was ended then.
-    pub(super) fn settle(&mut self, record: &EpochRecord) {
+    /// Ends the epoch of this record as it was ended then, and gives what came out of it. `None`: what is held back is not there again.
+    pub(super) fn take_repeated(&mut self, record: &EpochRecord) -> Option<Part> {
+        let (opened, closed) = (ProcessingTime::from_micros(record.opened_us), ProcessingTime::from_micros(record.closed_us));
+        let tells = record.tells_decisions();
+        if !tells {
+            self.tick(closed);
+        }
         if record.ended {
             self.end();
         }
-        self.task.settle(EventTime::from_micros(record.watermark_out_us), ProcessingTime::from_micros(record.closed_us));
+        if tells {
+            self.task.settle(EventTime::from_micros(record.watermark_out_us), closed);
+        }
+        self.take_part(opened, closed, Quiet::Counts)
     }
 
     pub(super) fn tick(&mut self, now: ProcessingTime) {
@@ -243,7 +254,7 @@ impl Assigned {
     }
 
     /// Closes all windows: nothing more will come.
-    pub(super) fn end(&mut self) {
+    fn end(&mut self) {
         self.task.end();
         self.progress = Progress::Ending;
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use crate::event::{EventTime, ProcessingTime};
 use crate::ports::{InputReader, RecordBatch, StateStore};
 use crate::service::state::Meta;
-use crate::service::topics::assigned::{Assigned, Part, Parts, Quiet, TaskInput};
+use crate::service::topics::assigned::{Assigned, Part, Parts, TaskInput};
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{EpochRecord, OutputDigest};
 use crate::service::topics::journal_end::JournalEnd;
@@ -110,10 +110,8 @@ struct Source {
 impl Playing {
     /// Says how many records were read.
     fn repeat(&mut self, deployment: &Deployment, record: &EpochRecord, offset: u64) -> anyhow::Result<u64> {
-        let (opened, closed) = (ProcessingTime::from_micros(record.opened_us), ProcessingTime::from_micros(record.closed_us));
-        if record.tells_decisions() {
-            self.assigned.follow(record);
-        }
+        let opened = ProcessingTime::from_micros(record.opened_us);
+        self.assigned.begin_repeating(record);
         let mut records = 0;
         for source in &mut self.readers {
             let Some(range) = record.inputs.iter().find(|range| range.topic == source.topic) else { continue };
@@ -122,15 +120,7 @@ impl Playing {
             records += source.batch.len() as u64;
             self.assigned.apply(&source.batch, None, opened)?;
         }
-        if record.tells_decisions() {
-            self.assigned.settle(record);
-        } else {
-            self.assigned.tick(closed);
-            if record.ended {
-                self.assigned.end();
-            }
-        }
-        let Some(mut part) = self.assigned.take_part(opened, closed, Quiet::Counts) else {
+        let Some(mut part) = self.assigned.take_repeated(record) else {
             bail!("epoch {} cannot be repeated: what is held back is not there again when it ends", record.epoch)
         };
         refuse_other_records(&part, record)?;

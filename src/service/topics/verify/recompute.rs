@@ -13,7 +13,7 @@ use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::kafka::TopicReader;
 use crate::ports::{InputPartition, Original, Record, RecordBatch, StateStore};
 use crate::service::state::Meta;
-use crate::service::topics::assigned::{Assigned, Part, Parts, Quiet, TaskInput};
+use crate::service::topics::assigned::{Assigned, Part, Parts, TaskInput};
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
 use crate::service::topics::journal::{EpochRecord, InputRange};
 use crate::service::topics::outgoing::{Encoded, encode};
@@ -113,25 +113,15 @@ impl<'a> Recomputation<'a> {
             Some(running) if running.evaluation.hash == record.pattern_set.hash && !record.reset => running,
             _ => self.begin(record)?,
         };
-        let (opened, closed) = (ProcessingTime::from_micros(record.opened_us), ProcessingTime::from_micros(record.closed_us));
-        if record.tells_decisions() {
-            running.assigned.follow(record);
-        }
+        let opened = ProcessingTime::from_micros(record.opened_us);
+        running.assigned.begin_repeating(record);
         let mut counts = Vec::new();
         for input in &mut running.inputs {
             let Some(range) = record.inputs.iter().find(|range| (&range.topic, range.partition) == (&input.topic, input.partition)) else { continue };
             let records = apply(&mut running.assigned, input, range, opened, running.evaluation.record_bytes_max())?;
             counts.push((range, records));
         }
-        if record.tells_decisions() {
-            running.assigned.settle(record);
-        } else {
-            running.assigned.tick(closed);
-            if record.ended {
-                running.assigned.end();
-            }
-        }
-        let Some(mut part) = running.assigned.take_part(opened, closed, Quiet::Counts) else {
+        let Some(mut part) = running.assigned.take_repeated(record) else {
             epoch.differs(DifferenceKind::InputChanged, "what had been held back is not there any more".to_owned());
             return Ok(None);
         };
