@@ -169,6 +169,11 @@ impl Fit {
         class.meets(self.bit) && self.rest.as_ref().is_none_or(remains)
     }
 
+    /// Whether the class says all.
+    pub(super) fn is_of_class(&self) -> bool {
+        self.rest.is_none()
+    }
+
     pub(super) fn compares_with_chosen(&self) -> bool {
         self.compared.is_some()
     }

@@ -55,6 +55,7 @@ impl Automaton {
         let counted = fits[pattern.conditions.len()..].iter().map(|fit| fit.bit).reduce(Class::with).unwrap_or(Class::EMPTY);
         let mut automaton = Self {
             start,
+            plain_start: None,
             fits,
             counted,
             beginning: Class::EMPTY,
@@ -76,7 +77,16 @@ impl Automaton {
         }
         let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
         automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);
+        automaton.plain_start = automaton.find_plain_start();
         automaton
+    }
+
+    fn find_plain_start(&self) -> Option<NodeId> {
+        let way = self.way(self.start.clone().next().filter(|_| self.start.len() == 1)?);
+        let id = way.to.filter(|_| *self.demand(way.demand) == Demand::NOTHING)?;
+        let node = self.node(id);
+        let is_plain = self.fit(node.condition).is_of_class() && node.until.is_none() && !node.completes && !node.after.is_empty();
+        (is_plain && self.opens[usize::from(node.step.0)] == 0).then_some(id)
     }
 }
 

@@ -71,6 +71,11 @@ impl Run {
         self.deadline
     }
 
+    /// Whether the first field of its last event is null.
+    pub fn first_is_null(&self) -> bool {
+        self.chain.event().fields.first().is_none_or(Value::is_null)
+    }
+
     pub(super) fn ways<'a>(&'a self, automaton: &'a Automaton) -> &'a WaySet {
         self.own.as_ref().map_or(&automaton.node(self.node).after, |own| &own.ways)
     }
@@ -104,6 +109,17 @@ impl Run {
             let node = automaton.node(self.node);
             Box::new(Own { ways: node.after.clone(), awaited: node.awaited, compares: node.register, marks: Marks::default() })
         })
+    }
+}
+
+impl Automaton {
+    /// As a run is when the node has taken its first event.
+    pub(super) fn begun_at(&self, id: NodeId, event: &Arc<Event>, moment: Moment<'_>) -> Run {
+        let node = self.node(id);
+        let chain = Chain::First(node.step, event.clone());
+        let deadline = self.deadline(&node.after, event.time, event.time);
+        let register = node.register.map_or(Value::Null, |condition| self.fit(condition).register(&chain, moment));
+        Run { chain, deadline, register, own: None, node: id, fresh: self.asks_fresh, matched: false, timed_out: false }
     }
 }
 

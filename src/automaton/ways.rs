@@ -7,8 +7,8 @@ use crate::automaton::class::{Class, Fit};
 use crate::automaton::moves::Hand;
 use crate::automaton::runs::{Arrival, Run};
 use crate::automaton::way_set::WaySet;
-use crate::event::{StreamId, TimeSpan};
-use crate::pattern::{ConditionId, Pattern, StepId};
+use crate::event::{Event, StreamId, TimeSpan};
+use crate::pattern::{ConditionId, Moment, Pattern, StepId};
 
 /// A place that takes one event; nodes are numbered in text order, from 0. (A dump counts from 1: its 0 is the start.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -114,6 +114,8 @@ pub struct Automaton {
     pub(super) demands: Vec<Demand>,
     /// The ways from the start.
     pub(super) start: Range<WayId>,
+    /// Where every event whose class says that it may begin a run begins one, of which nothing more is to be known.
+    pub(super) plain_start: Option<NodeId>,
     /// By condition, then by window.
     pub(super) fits: Vec<Fit>,
     /// The bits of the events that some window counts.
@@ -151,6 +153,11 @@ impl Automaton {
     /// Whether an event of this class can begin a run as far as the event alone decides. Where it cannot, and the key holds no runs, there is nothing to be done for it.
     pub fn may_begin(&self, class: Class) -> bool {
         class.meets(self.beginning)
+    }
+
+    /// The run that an event begins that [may](Automaton::may_begin), where there is nothing else to be asked, and nothing to be done but to keep it; `None`: there is.
+    pub fn begin_plainly(&self, event: &Arc<Event>, moment: Moment<'_>) -> Option<Run> {
+        self.plain_start.map(|node| self.begun_at(node, event, moment))
     }
 
     /// The most runs that one event begins, where they neither come out at once nor remove others; `None`: they do.

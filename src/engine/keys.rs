@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::Blocks;
 use crate::engine::counters::Counters;
-use crate::engine::slot::{Before, Cell, CellId, Group, Slot, SlotId, Stored};
+use crate::engine::slot::{Before, Cell, CellId, FoundGroup, Group, Slot, SlotId, Stored};
 use crate::engine::timers::Timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::{Directory, EventTime};
@@ -26,6 +26,8 @@ pub(super) struct Keys {
     timers: Timers<Place>,
     /// What changed; some of it may be gone.
     changed: Vec<Place>,
+    /// Runs whose time was up, until they are [let go](Keys::let_go).
+    dropped: Vec<Run>,
 }
 
 /// What timers and changes are noted for.
@@ -56,6 +58,9 @@ impl<'a> Address<'a> {
         Self { slot: Some(slot), hash: 0, key }
     }
 }
+
+/// So many places are looked at together when time goes on.
+const DUE_MAX: usize = 64;
 
 /// So many changes are noted without asking which of them are of places that are gone.
 const CHANGED_MIN: usize = 1024;
@@ -102,12 +107,13 @@ impl Keys {
         let slot = self.slots.at_mut(id.0);
         let (place, runs) = slot.group(pattern);
         if let Ok(place) = place {
-            slot.groups[place].runs = 0;
+            let group = &mut slot.groups[place];
+            (group.runs, group.deadline) = (0, EventTime::END);
             into.put_before(automaton, slot.runs.drain(runs));
         }
     }
 
-    /// Puts away what a pattern holds of the key beside the runs of its group: with them, if the pattern's runs may lie in slots (`runs_max` of them at most) and there is room, else
+    /// Puts away what a pattern holds of the key beside the runs of its group: with them, if so many of the pattern's runs may lie in a slot (`runs_max`), else
     /// in a cell. `held` is as new then. `before` is what was lifted. Returns the slot, if there is one now.
     pub(super) fn lay_down(
         &mut self,
@@ -124,35 +130,53 @@ impl Keys {
             return address.slot.and_then(|id| self.settle_group(id, pattern, before, counters));
         }
         let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
-        let slot = self.slots.at_mut(id.0);
-        let (place, runs) = slot.group(pattern);
-        let fits = |lean: usize| runs.len() + lean <= runs_max && slot.has_room(pattern);
+        let group = self.slot(id).group(pattern);
+        let there = group.1.len();
         if held.windowed.is_none()
-            && let Some(lean) = held.pending.lean_runs().filter(|lean| fits(lean.len()))
+            && let Some(lean) = held.pending.lean_runs().filter(|lean| there + lean.len() <= runs_max)
         {
-            let place = place.unwrap_or_else(|place| {
-                slot.groups.insert(place, Group { pattern, runs: 0, stored: Stored::default() });
-                place
-            });
-            let least = lean.iter().fold(EventTime::END, |least, run| least.min(run.deadline()));
-            let group = &mut slot.groups[place];
-            group.runs += u16::try_from(lean.len()).expect("few runs lie in a slot");
-            group.stored.is_changed = true;
-            match lean.len() {
-                1 => slot.runs.insert(runs.end, lean.remove(0)),
-                _ => slot.runs.insert_many(runs.end, lean.drain(..)),
-            }
-            held.clear();
-            if before.runs == 0 && runs.is_empty() {
+            if before.runs == 0 && there == 0 {
                 counters.keys_made += 1;
                 counters.live_keys += 1;
             }
-            self.set_timer(id, least);
-            self.note_change(Place::Slot(id));
+            match lean.len() {
+                1 => self.add_runs(id, pattern, group, lean.pop()),
+                _ => self.add_runs(id, pattern, group, lean.drain(..)),
+            };
+            held.clear();
             return Some(id);
         }
         self.move_to_cell(id, pattern, automaton, held, before, counters);
         Some(id)
+    }
+
+    /// Adds a run to those of the pattern that lie in the slot, which have room; `group`: as [`Slot::group`] has it. Returns the slot.
+    pub(super) fn add_run(&mut self, address: Address<'_>, pattern: u32, group: FoundGroup, run: Run, counters: &mut Counters) -> SlotId {
+        let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
+        counters.live_runs += 1;
+        if group.1.is_empty() {
+            counters.keys_made += 1;
+            counters.live_keys += 1;
+        }
+        self.add_runs(id, pattern, group, Some(run));
+        id
+    }
+
+    fn add_runs(&mut self, id: SlotId, pattern: u32, (place, runs): FoundGroup, new: impl IntoIterator<Item = Run>) {
+        let slot = self.slots.at_mut(id.0);
+        let place = place.unwrap_or_else(|place| {
+            slot.groups.insert(place, Group::of(pattern));
+            place
+        });
+        let before = slot.runs.len();
+        let mut least = EventTime::END;
+        slot.runs.insert_many(runs.end, new.into_iter().inspect(|run| least = least.min(run.deadline())));
+        let group = &mut slot.groups[place];
+        group.runs += u16::try_from(slot.runs.len() - before).expect("few runs of a pattern lie in a slot");
+        group.stored.is_changed = true;
+        group.deadline = group.deadline.min(least);
+        self.set_timer(id, least);
+        self.note_change(Place::Slot(id));
     }
 
     fn move_to_cell(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, held: &mut Cell, before: Before, counters: &mut Counters) {
@@ -176,14 +200,11 @@ impl Keys {
         self.arm_cell(number);
     }
 
-    /// An event has come to the pattern's runs. That counts as a change, whatever it did: what is told to the store must not depend on where the runs lie and what is known
+    /// An event has come to the runs of the group at that place. That counts as a change, whatever it did: what is told to the store must not depend on where the runs lie and what is known
     /// of them, for that may be otherwise after a restart.
-    pub(super) fn note_step(&mut self, id: SlotId, pattern: u32) {
-        let slot = self.slots.at_mut(id.0);
-        if let (Ok(place), _) = slot.group(pattern) {
-            slot.groups[place].stored.is_changed = true;
-            self.note_change(Place::Slot(id));
-        }
+    pub(super) fn note_step(&mut self, id: SlotId, group: usize) {
+        self.slots.at_mut(id.0).groups[group].stored.is_changed = true;
+        self.note_change(Place::Slot(id));
     }
 
     /// The group was stepped. `None` if the slot is gone with it.
@@ -194,7 +215,7 @@ impl Keys {
             if runs.is_empty() && !slot.groups[place].stored.is_there {
                 slot.groups.remove(place);
             } else {
-                self.note_step(id, pattern);
+                self.note_step(id, place);
             }
         }
         if self.slot(id).is_vacant() {
@@ -206,32 +227,38 @@ impl Keys {
 
     /// Lets go of the runs whose time is up, of the patterns that `end_silently`: nothing comes out for them. `None` if the slot is gone.
     pub(super) fn drop_due(&mut self, id: SlotId, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters) -> Option<SlotId> {
-        let slot = self.slots.at_mut(id.0);
-        let mut first = 0;
-        let mut has_changed = false;
+        let Self { slots, dropped, .. } = self;
+        let slot = slots.at_mut(id.0);
         let Slot { groups, runs, .. } = slot;
-        groups.retain(|group| {
-            let there = first..first + usize::from(group.runs);
-            let is_due = runs[there.clone()].iter().any(|run| run.deadline() <= instant);
-            if !is_due || !end_silently(group.pattern) {
-                first = there.end;
-                return true;
-            }
-            let before = group.runs;
-            for _ in there {
-                if runs[first].deadline() <= instant {
-                    runs.remove(first);
-                    group.runs -= 1;
-                } else {
-                    first += 1;
+        let mut has_changed = false;
+        let (mut place, mut first) = (0, 0);
+        while let Some(group) = groups.get_mut(place) {
+            let mut end = first + usize::from(group.runs);
+            if group.is_due(instant) && end_silently(group.pattern) {
+                group.deadline = EventTime::END;
+                let mut at = first;
+                while at < end {
+                    let deadline = runs[at].deadline();
+                    if deadline <= instant {
+                        dropped.push(runs.remove(at));
+                        end -= 1;
+                    } else {
+                        group.deadline = group.deadline.min(deadline);
+                        at += 1;
+                    }
+                }
+                counters.live_runs -= u64::from(group.runs) - (end - first) as u64;
+                group.runs = u16::try_from(end - first).expect("no more than there were");
+                group.stored.is_changed = true;
+                has_changed = true;
+                counters.live_keys -= u64::from(group.runs == 0);
+                if group.runs == 0 && !group.stored.is_there {
+                    groups.remove(place);
+                    continue;
                 }
             }
-            counters.live_runs -= u64::from(before - group.runs);
-            counters.live_keys -= u64::from(group.runs == 0);
-            group.stored.is_changed = true;
-            has_changed = true;
-            group.runs > 0 || group.stored.is_there
-        });
+            (place, first) = (place + 1, end);
+        }
         if slot.is_vacant() {
             self.remove_slot(id);
             return None;
@@ -258,27 +285,32 @@ impl Keys {
         true
     }
 
-    /// The next place with a deadline at or before `instant`; these are to be decided, and then it is to be settled.
-    pub(super) fn next_due(&mut self, instant: EventTime) -> Option<Place> {
-        while let Some((at, place)) = self.timers.next_due(instant) {
+    /// Takes out places whose timers are at or before `instant`, at most `most` and none if there are no more; what is due there is to be decided, and then they are to be armed again.
+    pub(super) fn take_due(&mut self, instant: EventTime, most: usize, due: &mut Vec<Place>) {
+        due.clear();
+        let Self { timers, slots, cells, .. } = self;
+        // Nothing in this loop waits for what the one before has read: so the processor fetches several places at a time.
+        while due.len() < most.min(DUE_MAX)
+            && let Some((at, place)) = timers.next_due(instant)
+        {
             let timer = match place {
-                Place::Slot(id) => &mut self.slots.at_mut(id.0).timer,
-                Place::Cell(id) => &mut self.cells.at_mut(id.0).timer,
+                Place::Slot(id) => &mut slots.at_mut(id.0).timer,
+                Place::Cell(id) => &mut cells.at_mut(id.0).timer,
             };
-            if *timer != at {
-                continue;
+            if *timer == at {
+                *timer = EventTime::END;
+                due.push(place);
             }
-            *timer = EventTime::END;
-            let is_due = match place {
-                Place::Slot(id) => self.slot(id).next_deadline() <= instant,
-                Place::Cell(id) => !self.cells.at(id.0).is_vacant() && self.cells.at(id.0).is_due(instant),
-            };
-            if is_due {
-                return Some(place);
-            }
-            self.arm(place);
         }
-        None
+        let groups_of = |place: &Place| if let Place::Slot(id) = place { &*slots.at(id.0).groups } else { &[] };
+        std::hint::black_box(due.iter().filter(|place| groups_of(place).first().is_some_and(|group| group.runs == 0)).count());
+    }
+
+    /// Lets go of the events of the runs that were dropped.
+    pub(super) fn let_go(&mut self) {
+        // Asks for all of them before it waits for the first: they were last seen long ago.
+        std::hint::black_box(self.dropped.iter().filter(|run| run.first_is_null()).count());
+        self.dropped.clear();
     }
 
     /// Forgets everything that is alive, at the end of time.
@@ -302,7 +334,8 @@ impl Keys {
                 let slot = self.slots.at_mut(id.0);
                 let Ok(place) = slot.group(pattern).0 else { unreachable!("a group goes when it is settled") };
                 let before = Before { runs: usize::from(slot.groups[place].runs), dropped: 0 };
-                slot.groups[place].runs = 0;
+                let group = &mut slot.groups[place];
+                (group.runs, group.deadline) = (0, EventTime::END);
                 self.settle_group(id, pattern, before, counters);
             }
         }
@@ -407,7 +440,7 @@ impl Keys {
         let before = Before { runs: runs.len(), dropped: 0 };
         counters.live_runs -= runs.len() as u64;
         slot.runs.drain(runs);
-        (slot.groups[place].runs, slot.groups[place].stored) = (0, Stored::default());
+        slot.groups[place] = Group::of(pattern);
         self.settle_group(id, pattern, before, counters)
     }
 
@@ -467,13 +500,6 @@ impl Keys {
         self.changed.push(place);
     }
 
-    fn arm(&mut self, place: Place) {
-        match place {
-            Place::Slot(id) => self.arm_slot(id),
-            Place::Cell(id) => self.arm_cell(id),
-        }
-    }
-
     /// The runs that were due have been decided. Until then the slot has no timer.
     pub(super) fn arm_slot(&mut self, id: SlotId) {
         let deadline = self.slot(id).next_deadline();
@@ -488,7 +514,7 @@ impl Keys {
         }
     }
 
-    fn arm_cell(&mut self, id: CellId) {
+    pub(super) fn arm_cell(&mut self, id: CellId) {
         let cell = self.cell(id);
         let deadline = cell.next_deadline();
         if deadline < cell.timer {

@@ -57,6 +57,7 @@ impl Shard {
                 counting: Vec::new(),
                 answers: RefCell::default(),
                 key: Vec::new(),
+                due: Vec::new(),
                 counters: Counters::default(),
                 faults: cell::Cell::new(0),
                 faults_elsewhere: cell::Cell::new(0),

@@ -1,7 +1,7 @@
 //! A key, and what the patterns that share it hold of it.
 //!
-//! Most keys have a few runs of one pattern. These lie in the slot itself, in groups by pattern: a start then makes nothing, and what an event must look at lies together.
-//! What needs more has a *cell* of its own: the runs of further patterns, very many runs, choices kept together, windows, what a limit has dropped.
+//! Most keys have a few runs of few patterns. These lie in the slot itself, in groups by pattern: a start then makes nothing, and what an event must look at lies together.
+//! What needs more has a *cell* of its own: very many runs, choices kept together, windows, what a limit has dropped.
 //!
 //! Invariants: a pattern has a group or a cell, never both; groups ascend by pattern, their runs stand in the order of the groups; a group without runs is one of which the store
 //! still has a value; a slot is only there while it has a group or a cell.
@@ -26,7 +26,7 @@ pub(super) struct CellId(pub u32);
 #[derive(Debug)]
 pub(super) struct Slot {
     pub key: SmallVec<[u8; 16]>,
-    pub groups: SmallVec<[Group; 2]>,
+    pub groups: SmallVec<[Group; 1]>,
     pub runs: SmallVec<[Run; 1]>,
     /// By pattern; `None`: there is none.
     #[expect(clippy::box_collection, reason = "most slots have none, and are smaller so")]
@@ -43,7 +43,24 @@ pub(super) struct Group {
     pub pattern: u32,
     pub runs: u16,
     pub stored: Stored,
+    /// The least of its runs, which lie elsewhere; the end of time: none.
+    pub deadline: EventTime,
 }
+
+impl Group {
+    /// Without runs so far.
+    pub(super) fn of(pattern: u32) -> Self {
+        Self { pattern, runs: 0, stored: Stored::default(), deadline: EventTime::END }
+    }
+
+    /// At the end of time all that has runs is.
+    pub(super) fn is_due(&self, instant: EventTime) -> bool {
+        self.runs > 0 && self.deadline <= instant
+    }
+}
+
+/// The place of a pattern's group, or where it would stand, and the places of its runs.
+pub(super) type FoundGroup = (Result<usize, usize>, Range<usize>);
 
 /// How it stands with the store.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,10 +73,6 @@ pub(super) struct Stored {
 
 /// So many runs of a pattern may lie in a slot.
 pub(super) const RUNS_MAX: usize = 64;
-
-/// Of so many patterns. With 1,000 patterns and ten runs a key, putting all of them into the slot cost 15 % more than a cell for each: every run that comes or goes moves
-/// others then, and a deadline looks at all of them.
-const GROUPS_MAX: usize = 2;
 
 /// What a pattern holds of a key that needs more than a group.
 #[derive(Debug)]
@@ -113,26 +126,17 @@ impl Slot {
         self.groups.is_empty() && self.cells.is_none()
     }
 
-    /// The place of the pattern's group, or where it would stand, and the places of its runs.
-    pub(super) fn group(&self, pattern: u32) -> (Result<usize, usize>, Range<usize>) {
+    /// Cost: a look at each group.
+    pub(super) fn group(&self, pattern: u32) -> FoundGroup {
         let mut first = 0;
         for (place, group) in self.groups.iter().enumerate() {
-            let runs = first..first + usize::from(group.runs);
+            let end = first + usize::from(group.runs);
             if group.pattern >= pattern {
-                return if group.pattern == pattern { (Ok(place), runs) } else { (Err(place), first..first) };
+                return if group.pattern == pattern { (Ok(place), first..end) } else { (Err(place), first..first) };
             }
-            first = runs.end;
+            first = end;
         }
         (Err(self.groups.len()), first..first)
-    }
-
-    pub(super) fn runs_of(&self, pattern: u32) -> &[Run] {
-        &self.runs[self.group(pattern).1]
-    }
-
-    /// Whether runs of the pattern may lie here.
-    pub(super) fn has_room(&self, pattern: u32) -> bool {
-        self.groups.len() < GROUPS_MAX || self.group(pattern).0.is_ok()
     }
 
     pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {
@@ -160,17 +164,12 @@ impl Slot {
 
     /// When time next decides or removes some of its runs.
     pub(super) fn next_deadline(&self) -> EventTime {
-        self.runs.iter().fold(EventTime::END, |next, run| next.min(run.deadline()))
+        self.groups.iter().fold(EventTime::END, |next, group| next.min(group.deadline))
     }
 
     /// The first pattern from `from` on with a run whose deadline is at or before the instant.
     pub(super) fn next_due(&self, instant: EventTime, from: u32) -> Option<u32> {
-        let mut first = 0;
-        self.groups.iter().find_map(|group| {
-            let runs = &self.runs[first..first + usize::from(group.runs)];
-            first += runs.len();
-            (group.pattern >= from && runs.iter().any(|run| run.deadline() <= instant)).then_some(group.pattern)
-        })
+        self.groups.iter().find(|group| group.pattern >= from && group.is_due(instant)).map(|group| group.pattern)
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) struct Lines {
     pub counting: Vec<usize>,
     pub answers: RefCell<Answers>,
     pub key: Vec<u8>,
+    pub due: Vec<Place>,
     pub counters: Counters,
     pub faults: cell::Cell<u64>,
     /// What every shard evaluates is counted by one; the others count it here.
@@ -119,14 +120,25 @@ impl Lines {
         let Candidate { pattern, class } = *candidate;
         let automaton = &compiled.automaton;
         let (counts, acts) = self.acts(candidate, compiled, standing);
-        let runs = address.slot.map_or(&[][..], |slot| self.keys[compiled.table].slot(slot).runs_of(pattern));
+        let slot = address.slot.map(|slot| self.keys[compiled.table].slot(slot));
+        let group = slot.map_or((Err(0), 0..0), |slot| slot.group(pattern));
+        let runs = slot.map_or(&[][..], |slot| &slot.runs[group.1.clone()]);
         let is_concerned = !runs.is_empty() && self.concerns(runs, compiled, class, standing);
         if !is_concerned && !acts {
-            return address.slot.inspect(|slot| self.keys[compiled.table].note_step(*slot, pattern));
+            if let (Some(slot), Ok(place)) = (address.slot, group.0) {
+                self.keys[compiled.table].note_step(slot, place);
+            }
+            return address.slot;
         }
         let runs_max = lie_in_slots(compiled, &self.limits);
         // What begins goes beside the others, unless it may do something to them.
         let apart = !is_concerned && automaton.begins_quietly().is_some_and(|begun| runs.len() + begun <= runs_max);
+        if apart && self.watch.is_none() {
+            let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+            if let Some(run) = automaton.begin_plainly(standing.event, moment) {
+                return Some(self.keys[compiled.table].add_run(address, pattern, group, run, &mut self.counters));
+            }
+        }
         let (keys, held, mut step) = self.stepping(compiled, pattern, counts, matches);
         if let Some(slot) = address.slot.filter(|_| !apart) {
             keys.lift(slot, pattern, automaton, &mut held.pending);
@@ -165,20 +177,32 @@ impl Lines {
         let is_bounded = compiled.tables[table].ends_silently && self.watch.is_none() && instant < EventTime::END;
         // Each event begins few: what was left is caught up with.
         let mut left = if is_bounded { EXPIRED_MAX.max(2 * events) } else { usize::MAX };
-        while left > 0
-            && let Some(place) = self.keys[table].next_due(instant)
-        {
-            left -= 1;
-            match place {
-                Place::Slot(slot) => {
-                    self.expire_slot(table, slot, compiled, instant, matches);
+        let mut due = std::mem::take(&mut self.due);
+        loop {
+            self.keys[table].take_due(instant, left, &mut due);
+            self.keys[table].let_go();
+            if due.is_empty() {
+                break;
+            }
+            left -= due.len();
+            for place in due.drain(..) {
+                match place {
+                    // It may have gone with its last cell.
+                    Place::Slot(slot) if self.keys[table].slot(slot).is_vacant() => {}
+                    Place::Slot(slot) => {
+                        self.expire_slot(table, slot, compiled, instant, matches);
+                    }
+                    Place::Cell(id) => self.expire_cell(table, id, compiled, instant, matches),
                 }
-                Place::Cell(id) => self.expire_cell(table, id, compiled, instant, matches),
             }
         }
+        self.due = due;
     }
 
     fn expire_cell(&mut self, table: usize, id: CellId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {
+        if !self.keys[table].cell(id).is_due(instant) {
+            return self.keys[table].arm_cell(id);
+        }
         let key = self.take_key(table, Place::Cell(id));
         let pattern = self.keys[table].cell(id).pattern;
         let (keys, _, mut step) = self.stepping(&compiled.patterns[pattern as usize], pattern, false, matches);
@@ -202,7 +226,7 @@ impl Lines {
         let Self { keys, watch, counters, .. } = self;
         let end_silently = |pattern: u32| watch.is_none() && compiled.patterns[pattern as usize].automaton.runs_end_silently();
         let mut slot = keys[table].drop_due(id, instant, end_silently, counters);
-        let mut from = 0;
+        let mut from = if compiled.tables[table].ends_silently && watch.is_none() { u32::MAX } else { 0 };
         while let Some(pattern) = slot.and_then(|slot| self.keys[table].slot(slot).next_due(instant, from)) {
             from = pattern + 1;
             slot = self.expire_group(id, pattern, &compiled.patterns[pattern as usize], instant, matches);
