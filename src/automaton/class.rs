@@ -32,6 +32,10 @@ impl Class {
         Self(self.0 | other.0)
     }
 
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0 | Self::NOTHING.0)
+    }
+
     pub(super) fn meets(self, awaited: Self) -> bool {
         self.0 & awaited.0 != 0
     }

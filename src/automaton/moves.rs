@@ -54,6 +54,8 @@ struct Taker<'a> {
     /// The time of its first event.
     start: EventTime,
     marks: Marks,
+    /// As its run has it.
+    patterns: u8,
 }
 
 /// What the event does to a way.
@@ -93,7 +95,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
                 out.taken.push(node);
             }
         }
-        self.take(&mut Taker { chain: None, start: self.event.time, marks: Marks::default() }, out);
+        self.take(&mut Taker { chain: None, start: self.event.time, marks: Marks::default(), patterns: 1 }, out);
     }
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
@@ -115,8 +117,8 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
             fate.stays
         });
         if !out.taken.is_empty() {
-            let (start, marks) = (run.chain.start_time(), run.marks());
-            self.take(&mut Taker { chain: Some(&mut run.chain), start, marks }, out);
+            let (start, marks, patterns) = (run.chain.start_time(), run.marks(), run.patterns);
+            self.take(&mut Taker { chain: Some(&mut run.chain), start, marks, patterns }, out);
         }
         if accepted && !run.matched && !run.timed_out {
             out.complete.push(Complete::of(run.chain.clone()));
@@ -207,7 +209,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         let deadline = self.automaton.deadline(ways, taker.start, self.event.time);
         let register = first.register.map_or(Value::Null, |condition| self.automaton.fit(condition).register(&chain, self.moment));
         let fresh = self.automaton.asks_fresh;
-        let mut run = Run { chain, deadline, register, own, node: nodes[0], fresh, matched: completes, timed_out: false };
+        let mut run = Run { chain, deadline, register, own, node: nodes[0], fresh, matched: completes, timed_out: false, patterns: taker.patterns };
         run.mark(self.automaton, Marks { inside: taker.marks.inside | self.automaton.opens[usize::from(step.0)], ..taker.marks });
         born.push(run);
     }

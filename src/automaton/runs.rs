@@ -45,6 +45,8 @@ pub struct Run {
     /// Came out as a timeout, or would have if the pattern asked for it: never again, nor as a match. (One way to the choice may run out of time
     /// while another still waits for an absence.)
     pub(super) timed_out: bool,
+    /// Of how many patterns it is a run that are kept together ([`Run::is_of`]): at least 1.
+    pub(super) patterns: u8,
 }
 
 /// What a run has for itself: several nodes took its last event, or some of its ways have gone since, or a `without` is open.
@@ -69,6 +71,22 @@ impl Run {
     /// When time next decides or removes something of it; the end of time: only events do.
     pub fn deadline(&self) -> EventTime {
         self.deadline
+    }
+
+    /// As a run of so many patterns that are kept together, 64 at most.
+    #[must_use]
+    pub fn of_first(self, patterns: u8) -> Self {
+        Self { patterns, ..self }
+    }
+
+    /// Whether it is a run of that one of them, counted from 0.
+    pub fn is_of(&self, pattern: usize) -> bool {
+        pattern < usize::from(self.patterns)
+    }
+
+    /// A bit for each of them.
+    pub fn patterns(&self) -> u64 {
+        u64::MAX >> (64 - u32::from(self.patterns))
     }
 
     /// Whether the first field of its last event is null.
@@ -119,7 +137,7 @@ impl Automaton {
         let chain = Chain::First(node.step, event.clone());
         let deadline = self.deadline(&node.after, event.time, event.time);
         let register = node.register.map_or(Value::Null, |condition| self.fit(condition).register(&chain, moment));
-        Run { chain, deadline, register, own: None, node: id, fresh: self.asks_fresh, matched: false, timed_out: false }
+        Run { chain, deadline, register, own: None, node: id, fresh: self.asks_fresh, matched: false, timed_out: false, patterns: 1 }
     }
 }
 

@@ -33,7 +33,7 @@ const TIMED_OUT: u64 = 4;
 impl Runs {
     /// Appends the runs as bytes that [`Runs::decode`] reads with an automaton of the same pattern version.
     pub fn encode(&self, automaton: &Automaton, out: &mut Vec<u8>) {
-        encode(&self.alive, self.dropped, automaton, out);
+        encode(self.alive.iter(), self.dropped, automaton, out);
     }
 
     /// Reads what [`Runs::encode`] wrote, to the last byte. What is refused was not written by it, or with another pattern.
@@ -60,20 +60,20 @@ impl Runs {
 
 impl Automaton {
     /// Appends runs that lie elsewhere as [`Runs::encode`] does.
-    pub fn encode_runs(&self, runs: &[Run], out: &mut Vec<u8>) {
+    pub fn encode_runs<'a>(&self, runs: impl Iterator<Item = &'a Run> + Clone, out: &mut Vec<u8>) {
         encode(runs, 0, self, out);
     }
 }
 
-fn encode(runs: &[Run], dropped: u64, automaton: &Automaton, out: &mut Vec<u8>) {
+fn encode<'a>(runs: impl Iterator<Item = &'a Run> + Clone, dropped: u64, automaton: &Automaton, out: &mut Vec<u8>) {
     let mut tables = Tables { automaton, events: Table::default(), links: Table::default() };
-    let tips: Vec<u64> = runs.iter().map(|run| tables.chain(&run.chain)).collect();
+    let tips: Vec<u64> = runs.clone().map(|run| tables.chain(&run.chain)).collect();
     write_unsigned(FORMAT, out);
     write_unsigned(dropped, out);
     tables.events.write(out);
     tables.links.write(out);
-    write_unsigned(runs.len() as u64, out);
-    for (run, tip) in runs.iter().zip(tips) {
+    write_unsigned(tips.len() as u64, out);
+    for (run, tip) in runs.zip(tips) {
         write_unsigned(tip, out);
         let flag = |set, flag| if set { flag } else { 0 };
         // Where no way that is left asks, it must not show whether somebody has noted it.
@@ -231,7 +231,7 @@ fn read_run(automaton: &Automaton, links: &[Arc<Link>], reader: &mut Reader<'_>)
     let compares = own.as_ref().map_or(automaton.node(node).register, |own| own.compares);
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
     let register = compares.map_or(Value::Null, |condition| automaton.fit(condition).register(&chain, Moment::plain(&Cell::new(0))));
-    let mut run = Run { chain, deadline, register, own, node, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT) };
+    let mut run = Run { chain, deadline, register, own, node, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT), patterns: 1 };
     run.mark(automaton, Marks { inside, broken });
     Ok(run)
 }

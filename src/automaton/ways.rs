@@ -160,6 +160,25 @@ impl Automaton {
         self.plain_start.map(|node| self.begun_at(node, event, moment))
     }
 
+    /// The condition of the first event, if the steps follow each other one by one, nothing else asks for it, and the class of every event alone decides whether it begins a run;
+    /// and nothing comes out when time runs out. Then a run has at most one successor, and is over when it has.
+    pub fn chain_of_steps(&self) -> Option<ConditionId> {
+        let first = self.plain_start?;
+        let condition = self.node(first).condition;
+        let goes_on = |node: &Node| node.after.len() == usize::from(!node.completes) && node.until.is_none();
+        let is_chain = self.nodes.iter().all(goes_on) && self.ways.iter().all(|way| matches!(self.demand(way.demand).how, How::Begin | How::Then));
+        let asks_again = |demand: &Demand| demand.no.iter().any(|none_of| none_of.condition == condition);
+        let is_plain = |demand: &Demand| demand.no_next.is_empty() && demand.greedy.is_empty() && demand.until.is_empty() && !asks_again(demand);
+        let is_first = |(place, node): (usize, &Node)| place == first.0 as usize || node.condition != condition;
+        let is_alone = self.nodes.iter().enumerate().all(is_first) && self.demands.iter().all(is_plain) && self.pattern.without.is_empty();
+        (is_chain && is_alone && self.runs_end_silently()).then_some(condition)
+    }
+
+    /// The class without what may begin a run.
+    pub fn passed_by(&self, class: Class) -> Class {
+        class.without(self.beginning)
+    }
+
     /// The most runs that one event begins, where they neither come out at once nor remove others; `None`: they do.
     pub fn begins_quietly(&self) -> Option<usize> {
         let begun = self.start.clone().filter_map(|way| self.way(way).to);

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::automaton::shared::Workspace;
 use crate::automaton::{Automaton, Evaluation, Limits, Stepping, Watch};
+use crate::engine::family::Family;
 use crate::engine::index::{Indexes, StreamIndex};
 use crate::engine::matched::Delivery;
 use crate::event::{Event, Key, Value};
@@ -42,6 +43,10 @@ pub(super) struct CompiledPattern {
     pub delivery: Delivery,
     /// Patterns of the same streams and keys have one table of keys together.
     pub table: usize,
+    /// It is stepped for the family.
+    pub family: Option<Family>,
+    /// It belongs to one.
+    pub has_family: bool,
 }
 
 /// Where the events of one stream go.
@@ -90,10 +95,17 @@ impl Compiled {
                 delivery: Delivery::new(pattern, &program.schema),
                 pattern: pattern.clone(),
                 table: *tables.entry(keyed_by(pattern)).or_insert(next),
+                family: None,
+                has_family: false,
             }
         };
         let mut patterns: Vec<CompiledPattern> = program.patterns.iter().map(&mut compile).collect();
         patterns.sort_by(|one, other| one.pattern.name.cmp(&other.pattern.name));
+        for family in Family::find(&patterns) {
+            family.patterns.iter().for_each(|member| patterns[*member as usize].has_family = true);
+            let first = family.patterns[0] as usize;
+            patterns[first].family = Some(family);
+        }
         let mut streams: Vec<StreamRoutes> = program.schema.streams.iter().map(|_| StreamRoutes::default()).collect();
         for (place, compiled) in patterns.iter().enumerate() {
             for (number, source) in (0..).zip(&compiled.pattern.sources) {
@@ -112,6 +124,14 @@ impl Compiled {
         let tables = (0..tables.len()).map(|table| Table { ends_silently: ends_silently(table) }).collect();
         let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
         Self { patterns, streams, tables, versions }
+    }
+
+    /// The patterns whose runs are kept together under this one, by their places among them; itself is the first.
+    pub(super) fn kept_under(&self, first: u32, place: usize) -> Option<u32> {
+        match &self.patterns[first as usize].family {
+            Some(family) => family.patterns.get(place).copied(),
+            None => (place == 0).then_some(first),
+        }
     }
 
     /// The place of the pattern with this version.

@@ -267,7 +267,11 @@ impl Indexes {
         indexes.streams
     }
 
+    /// A family is found as its first member is.
     fn add(&mut self, pattern: u32, compiled: &CompiledPattern) {
+        if compiled.has_family && compiled.family.is_none() {
+            return;
+        }
         if compiled.automaton.wants_every_event() {
             let mut streams: Vec<StreamId> = compiled.pattern.sources.iter().map(|source| source.stream).collect();
             streams.sort_unstable();

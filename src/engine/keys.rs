@@ -40,7 +40,8 @@ pub(super) enum Place {
 /// What a pattern holds of a key, as the store is told.
 pub(super) enum Held<'a> {
     Nothing,
-    Runs(&'a [Run]),
+    /// Those of that one of the patterns that are kept together.
+    Runs(&'a [Run], usize),
     Cell(&'a Cell),
 }
 
@@ -92,6 +93,11 @@ impl Keys {
         &self.slot(slot).key
     }
 
+    /// Patterns of families are apart there, whatever comes and goes.
+    pub(super) fn keep_apart(&mut self, id: SlotId) {
+        self.slots.at_mut(id.0).is_apart = true;
+    }
+
     /// Takes the slot's timer, if it is due: then deadlines of its runs are to be decided, and the slot is to be [armed](Keys::arm_slot) again.
     pub(super) fn take_due_timer(&mut self, id: SlotId, instant: EventTime) -> bool {
         let timer = &mut self.slots.at_mut(id.0).timer;
@@ -114,11 +120,11 @@ impl Keys {
     }
 
     /// Puts away what a pattern holds of the key beside the runs of its group: with them, if so many of the pattern's runs may lie in a slot (`runs_max`), else
-    /// in a cell. `held` is as new then. `before` is what was lifted. Returns the slot, if there is one now.
+    /// in a cell. `held` is as new then. `before` is what was lifted; `patterns`: whom that concerns, a bit each. Returns the slot, if there is one now.
     pub(super) fn lay_down(
         &mut self,
         address: Address<'_>,
-        pattern: u32,
+        (pattern, patterns): (u32, u64),
         (automaton, runs_max): (&Automaton, usize),
         held: &mut Cell,
         before: Before,
@@ -127,7 +133,7 @@ impl Keys {
         before.count_step(&held.pending, counters);
         if held.is_empty() {
             held.clear();
-            return address.slot.and_then(|id| self.settle_group(id, pattern, before, counters));
+            return address.slot.and_then(|id| self.settle_group(id, (pattern, patterns), before, counters));
         }
         let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
         let group = self.slot(id).group(pattern);
@@ -140,8 +146,8 @@ impl Keys {
                 counters.live_keys += 1;
             }
             match lean.len() {
-                1 => self.add_runs(id, pattern, group, lean.pop()),
-                _ => self.add_runs(id, pattern, group, lean.drain(..)),
+                1 => self.add_runs(id, (pattern, patterns), group, lean.pop()),
+                _ => self.add_runs(id, (pattern, patterns), group, lean.drain(..)),
             };
             held.clear();
             return Some(id);
@@ -158,11 +164,11 @@ impl Keys {
             counters.keys_made += 1;
             counters.live_keys += 1;
         }
-        self.add_runs(id, pattern, group, Some(run));
+        self.add_runs(id, (pattern, run.patterns()), group, Some(run));
         id
     }
 
-    fn add_runs(&mut self, id: SlotId, pattern: u32, (place, runs): FoundGroup, new: impl IntoIterator<Item = Run>) {
+    fn add_runs(&mut self, id: SlotId, (pattern, patterns): (u32, u64), (place, runs): FoundGroup, new: impl IntoIterator<Item = Run>) {
         let slot = self.slots.at_mut(id.0);
         let place = place.unwrap_or_else(|place| {
             slot.groups.insert(place, Group::of(pattern));
@@ -173,10 +179,43 @@ impl Keys {
         slot.runs.insert_many(runs.end, new.into_iter().inspect(|run| least = least.min(run.deadline())));
         let group = &mut slot.groups[place];
         group.runs += u16::try_from(slot.runs.len() - before).expect("few runs of a pattern lie in a slot");
-        group.stored.is_changed = true;
+        group.changed |= patterns;
         group.deadline = group.deadline.min(least);
         self.set_timer(id, least);
         self.note_change(Place::Slot(id));
+    }
+
+    /// The patterns of families have groups of their own in the slot from now on. `kept_under`: the patterns of a group, by their places.
+    pub(super) fn part(&mut self, id: SlotId, kept_under: impl Fn(u32, usize) -> Option<u32>, counters: &mut Counters) {
+        let slot = self.slots.at_mut(id.0);
+        if std::mem::replace(&mut slot.is_apart, true) {
+            return;
+        }
+        let mut all = std::mem::take(&mut slot.runs).into_iter();
+        let mut parted: Vec<(Group, Vec<Run>)> = Vec::new();
+        for group in std::mem::take(&mut slot.groups) {
+            let runs: Vec<Run> = all.by_ref().take(group.runs.into()).collect();
+            let (keys_before, runs_before) = (u64::from(group.runs > 0), runs.len() as u64);
+            for (place, pattern) in (0..).map_while(|place| Some((place, kept_under(group.pattern, place)?))) {
+                let own: Vec<Run> = runs.iter().filter(|run| run.is_of(place)).map(|run| run.clone().of_first(1)).collect();
+                let bit = |bits: u64| bits >> place & 1;
+                let (runs, deadline) = (own.len(), own.iter().fold(EventTime::END, |least, run| least.min(run.deadline())));
+                let group = Group { pattern, runs: u16::try_from(runs).expect("a part"), changed: bit(group.changed), there: bit(group.there), deadline };
+                counters.live_runs += runs as u64;
+                counters.live_keys += u64::from(runs > 0);
+                if runs > 0 || group.there > 0 {
+                    parted.push((group, own));
+                }
+            }
+            counters.live_runs -= runs_before;
+            counters.live_keys -= keys_before;
+        }
+        parted.sort_unstable_by_key(|(group, _)| group.pattern);
+        let slot = self.slots.at_mut(id.0);
+        for (group, runs) in parted {
+            slot.groups.push(group);
+            slot.runs.extend(runs);
+        }
     }
 
     fn move_to_cell(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, held: &mut Cell, before: Before, counters: &mut Counters) {
@@ -187,7 +226,7 @@ impl Keys {
         cell.pending.put_before(automaton, slot.runs.drain(runs));
         (cell.slot, cell.pattern) = (id, pattern);
         if let Ok(place) = place {
-            cell.stored = Stored { is_changed: false, ..slot.groups[place].stored };
+            cell.stored = Stored { is_changed: false, is_there: slot.groups[place].there != 0 };
             slot.groups.remove(place);
         }
         if !had_runs {
@@ -200,22 +239,22 @@ impl Keys {
         self.arm_cell(number);
     }
 
-    /// An event has come to the runs of the group at that place. That counts as a change, whatever it did: what is told to the store must not depend on where the runs lie and what is known
+    /// An event has come to the runs of the group at that place, and concerns so many of its patterns, a bit each. That counts as a change, whatever it did: what is told to the store must not depend on where the runs lie and what is known
     /// of them, for that may be otherwise after a restart.
-    pub(super) fn note_step(&mut self, id: SlotId, group: usize) {
-        self.slots.at_mut(id.0).groups[group].stored.is_changed = true;
+    pub(super) fn note_step(&mut self, id: SlotId, group: usize, patterns: u64) {
+        self.slots.at_mut(id.0).groups[group].changed |= patterns;
         self.note_change(Place::Slot(id));
     }
 
     /// The group was stepped. `None` if the slot is gone with it.
-    fn settle_group(&mut self, id: SlotId, pattern: u32, before: Before, counters: &mut Counters) -> Option<SlotId> {
+    fn settle_group(&mut self, id: SlotId, (pattern, patterns): (u32, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
         let slot = self.slots.at_mut(id.0);
         if let (Ok(place), runs) = slot.group(pattern) {
             counters.live_keys -= u64::from(before.runs > 0 && runs.is_empty());
-            if runs.is_empty() && !slot.groups[place].stored.is_there {
+            if runs.is_empty() && slot.groups[place].there == 0 {
                 slot.groups.remove(place);
             } else {
-                self.note_step(id, place);
+                self.note_step(id, place, patterns);
             }
         }
         if self.slot(id).is_vacant() {
@@ -240,7 +279,9 @@ impl Keys {
                 while at < end {
                     let deadline = runs[at].deadline();
                     if deadline <= instant {
-                        dropped.push(runs.remove(at));
+                        let run = runs.remove(at);
+                        group.changed |= run.patterns();
+                        dropped.push(run);
                         end -= 1;
                     } else {
                         group.deadline = group.deadline.min(deadline);
@@ -249,10 +290,9 @@ impl Keys {
                 }
                 counters.live_runs -= u64::from(group.runs) - (end - first) as u64;
                 group.runs = u16::try_from(end - first).expect("no more than there were");
-                group.stored.is_changed = true;
                 has_changed = true;
                 counters.live_keys -= u64::from(group.runs == 0);
-                if group.runs == 0 && !group.stored.is_there {
+                if group.runs == 0 && group.there == 0 {
                     groups.remove(place);
                     continue;
                 }
@@ -336,14 +376,14 @@ impl Keys {
                 let before = Before { runs: usize::from(slot.groups[place].runs), dropped: 0 };
                 let group = &mut slot.groups[place];
                 (group.runs, group.deadline) = (0, EventTime::END);
-                self.settle_group(id, pattern, before, counters);
+                self.settle_group(id, (pattern, u64::MAX), before, counters);
             }
         }
         self.timers.clear();
     }
 
-    /// Visits what has changed since the last time, with the pattern and the key; [`Held::Nothing`] where nothing is held any more and the store has something.
-    pub(super) fn take_changed(&mut self, counters: &mut Counters, mut visit: impl FnMut(u32, &[u8], Held<'_>)) {
+    /// Visits what has changed since the last time, with the pattern (a group's, and which of those that it is kept together with) and the key; [`Held::Nothing`] where nothing is held any more and the store has something.
+    pub(super) fn take_changed(&mut self, counters: &mut Counters, mut visit: impl FnMut((u32, usize), &[u8], Held<'_>)) {
         self.drain_changed(counters, |pattern, key, held| {
             visit(pattern, key, held);
             true
@@ -356,7 +396,7 @@ impl Keys {
     }
 
     /// `tell`: whether the store knows from now on.
-    fn drain_changed(&mut self, counters: &mut Counters, mut tell: impl FnMut(u32, &[u8], Held<'_>) -> bool) {
+    fn drain_changed(&mut self, counters: &mut Counters, mut tell: impl FnMut((u32, usize), &[u8], Held<'_>) -> bool) {
         let mut changed = std::mem::take(&mut self.changed);
         for place in changed.drain(..) {
             match place {
@@ -367,7 +407,7 @@ impl Keys {
                     let cell = self.cells.at(id.0);
                     let is_empty = cell.is_empty();
                     let held = if is_empty { Held::Nothing } else { Held::Cell(cell) };
-                    let is_told = tell(cell.pattern, self.key_of(place), held);
+                    let is_told = tell((cell.pattern, 0), self.key_of(place), held);
                     self.cell(id).stored.is_there = is_told && !is_empty;
                     if is_empty {
                         self.remove_cell(id, counters);
@@ -383,11 +423,20 @@ impl Keys {
                     groups.retain(|group| {
                         let runs = &runs[first..first + usize::from(group.runs)];
                         first += runs.len();
-                        if std::mem::take(&mut group.stored.is_changed) {
-                            let held = if runs.is_empty() { Held::Nothing } else { Held::Runs(runs) };
-                            group.stored.is_there = tell(group.pattern, key, held) && !runs.is_empty();
+                        let mut changed = std::mem::take(&mut group.changed);
+                        while changed != 0 {
+                            let pattern = changed.trailing_zeros();
+                            changed &= changed - 1;
+                            let (bit, of) = (1 << pattern, pattern as usize);
+                            let is_empty = !runs.iter().any(|run| run.is_of(of));
+                            if is_empty && group.there & bit == 0 {
+                                continue;
+                            }
+                            let held = if is_empty { Held::Nothing } else { Held::Runs(runs, of) };
+                            let is_told = tell((group.pattern, of), key, held);
+                            group.there = group.there & !bit | if is_told && !is_empty { bit } else { 0 };
                         }
-                        !runs.is_empty() || group.stored.is_there
+                        !runs.is_empty() || group.there != 0
                     });
                     if slot.is_vacant() {
                         self.remove_slot(id);
@@ -398,10 +447,10 @@ impl Keys {
         self.changed = changed;
     }
 
-    /// Takes up what the store has for a key. `runs_max`: as [`Keys::lay_down`] has it.
+    /// Takes up what the store has for a key, where patterns of families are [apart](Keys::part). `runs_max`: as [`Keys::lay_down`] has it.
     pub(super) fn restore(
         &mut self,
-        pattern: u32,
+        (pattern, has_family): (u32, bool),
         key: &[u8],
         of: (&Automaton, usize),
         pending: Pending,
@@ -415,14 +464,14 @@ impl Keys {
         }
         let mut held = Cell { pending, windowed, ..Cell::default() };
         let before = Before { runs: 0, dropped: held.pending.runs_dropped() };
-        let Some(id) = self.lay_down(Address { slot, hash, key }, pattern, of, &mut held, before, counters) else { return };
+        let Some(id) = self.lay_down(Address { slot, hash, key }, (pattern, 1), of, &mut held, before, counters) else { return };
         let slot = self.slots.at_mut(id.0);
-        let known = Stored { is_changed: false, is_there: true };
+        slot.is_apart |= has_family;
         match slot.group(pattern).0 {
-            Ok(place) => slot.groups[place].stored = known,
+            Ok(place) => (slot.groups[place].changed, slot.groups[place].there) = (0, 1),
             Err(_) => {
                 if let Some(cell) = slot.cell(pattern) {
-                    self.cell(cell).stored = known;
+                    self.cell(cell).stored = Stored { is_changed: false, is_there: true };
                 }
             }
         }
@@ -441,7 +490,7 @@ impl Keys {
         counters.live_runs -= runs.len() as u64;
         slot.runs.drain(runs);
         slot.groups[place] = Group::of(pattern);
-        self.settle_group(id, pattern, before, counters)
+        self.settle_group(id, (pattern, 1), before, counters)
     }
 
     #[cfg(test)]

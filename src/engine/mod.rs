@@ -14,6 +14,7 @@
 //! | `partition`, `watermark`, `reorder` | one partition; how time comes on; the events that wait |
 //! | `position` | how far it was read, from where to read again |
 //! | `decided` | what clock and chance have decided, to be said again |
+//! | `family` | patterns that are stepped as one |
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
 //! | `shard` | a part of the keys: the steps of events in their lines, deadlines, changes |
 //! | `timers` | when to look at keys again |
@@ -35,6 +36,7 @@ mod blocks;
 mod compiled;
 mod counters;
 mod decided;
+mod family;
 mod index;
 mod intake;
 mod keys;

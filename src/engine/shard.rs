@@ -104,8 +104,8 @@ impl Shard {
     pub fn take_changes(&mut self, out: &mut Vec<Change>) {
         let before = out.len();
         for keys in &mut self.lines.keys {
-            keys.take_changed(&mut self.lines.counters, |pattern, key, held| {
-                let compiled = &self.compiled.patterns[pattern as usize];
+            keys.take_changed(&mut self.lines.counters, |(first, of), key, held| {
+                let compiled = &self.compiled.patterns[self.compiled.kept_under(first, of).expect("a run is of patterns that there are") as usize];
                 let value = encode_state(compiled, held);
                 out.push(Change { key: entry_key(compiled.pattern.version, key), value });
             });
@@ -136,7 +136,12 @@ impl Shard {
         let stepping = compiled.stepping(limits, &mut workspaces[place], None);
         let (pending, windowed) = decode_state(compiled, stepping, value).map_err(damaged)?;
         let pattern = u32::try_from(place).expect("patterns are numbered by 32 bits");
-        self.lines.keys[compiled.table].restore(pattern, key, (&compiled.automaton, lie_in_slots), pending, windowed.map(Box::new), &mut self.lines.counters);
+        let Lines { keys, counters, .. } = &mut self.lines;
+        let keys = &mut keys[compiled.table];
+        if let Some(slot) = keys.find(key_hash(key), key).filter(|_| compiled.has_family) {
+            keys.part(slot, |first, place| self.compiled.kept_under(first, place), counters);
+        }
+        keys.restore((pattern, compiled.has_family), key, (&compiled.automaton, lie_in_slots), pending, windowed.map(Box::new), counters);
         Ok(Restored::Taken)
     }
 

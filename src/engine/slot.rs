@@ -3,6 +3,8 @@
 //! Most keys have a few runs of few patterns. These lie in the slot itself, in groups by pattern: a start then makes nothing, and what an event must look at lies together.
 //! What needs more has a *cell* of its own: very many runs, choices kept together, windows, what a limit has dropped.
 //!
+//! A [family](super::family) has one group, unless its patterns are apart here.
+//!
 //! Invariants: a pattern has a group or a cell, never both; groups ascend by pattern, their runs stand in the order of the groups; a group without runs is one of which the store
 //! still has a value; a slot is only there while it has a group or a cell.
 
@@ -35,14 +37,19 @@ pub(super) struct Slot {
     pub timer: EventTime,
     /// Among the changes: one of the groups is.
     pub is_changed: bool,
+    /// The patterns of a family have groups and cells of their own here.
+    pub is_apart: bool,
 }
 
-/// The runs of one pattern.
+/// The runs of one pattern, or of a family of them, under its first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group {
     pub pattern: u32,
     pub runs: u16,
-    pub stored: Stored,
+    /// The patterns, a bit each, of which something is not yet told to the store; of a family more than the first.
+    pub changed: u64,
+    /// Those of which the store has a value.
+    pub there: u64,
     /// The least of its runs, which lie elsewhere; the end of time: none.
     pub deadline: EventTime,
 }
@@ -50,7 +57,7 @@ pub(super) struct Group {
 impl Group {
     /// Without runs so far.
     pub(super) fn of(pattern: u32) -> Self {
-        Self { pattern, runs: 0, stored: Stored::default(), deadline: EventTime::END }
+        Self { pattern, runs: 0, changed: 0, there: 0, deadline: EventTime::END }
     }
 
     /// At the end of time all that has runs is.
@@ -62,7 +69,7 @@ impl Group {
 /// The place of a pattern's group, or where it would stand, and the places of its runs.
 pub(super) type FoundGroup = (Result<usize, usize>, Range<usize>);
 
-/// How it stands with the store.
+/// How a cell stands with the store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stored {
     /// Not yet told.
@@ -106,7 +113,7 @@ impl Before {
 impl Default for Slot {
     fn default() -> Self {
         let (key, groups, runs) = (SmallVec::new(), SmallVec::new(), SmallVec::new());
-        Self { key, groups, runs, cells: None, timer: EventTime::END, is_changed: false }
+        Self { key, groups, runs, cells: None, timer: EventTime::END, is_changed: false, is_apart: false }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::automaton::shared::Workspace;
 use crate::automaton::{Arrival, Class, Evaluation, Limits, Run, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern, RouteSource, of_event};
 use crate::engine::counters::Counters;
+use crate::engine::family::Family;
 use crate::engine::index::Candidate;
 use crate::engine::keys::{Address, Keys, Place};
 use crate::engine::matched::Match;
@@ -70,12 +71,103 @@ impl Lines {
             known = self.expire_slot(table, slot, all, now, matches);
         }
         let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
-        let cell = known.and_then(|slot| self.keys[table].slot(slot).cell(candidate.pattern));
-        known = match cell {
-            Some(cell) => self.step_cell(cell, candidate, compiled, key, standing, matches).then_some(known).flatten(),
-            None => self.step_slot(Address { slot: known, hash: *hash, key }, candidate, compiled, standing, matches),
+        let address = Address { slot: known, hash: *hash, key };
+        hand.slots[table].slot = match &compiled.family {
+            Some(family) if self.watch.is_none() => self.step_family(address, candidate, family, all, standing, matches),
+            Some(_) | None => self.step_pattern(address, candidate, compiled, standing, matches),
         };
-        hand.slots[table].slot = known;
+    }
+
+    /// Returns the slot, if there is one afterwards; so do the others.
+    fn step_pattern(
+        &mut self,
+        address: Address<'_>,
+        candidate: &Candidate,
+        compiled: &CompiledPattern,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> Option<SlotId> {
+        match address.slot.and_then(|slot| self.keys[compiled.table].slot(slot).cell(candidate.pattern)) {
+            Some(cell) => self.step_cell(cell, candidate, compiled, address.key, standing, matches).then_some(address.slot).flatten(),
+            None => self.step_slot(address, candidate, compiled, standing, matches),
+        }
+    }
+
+    /// The event comes to the patterns of a family: as long as their runs fit into one group, to all of them together.
+    fn step_family(
+        &mut self,
+        address: Address<'_>,
+        candidate: &Candidate,
+        family: &Family,
+        all: &Compiled,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> Option<SlotId> {
+        let first = &all.patterns[candidate.pattern as usize];
+        let begun = if first.automaton.may_begin(candidate.class) { family.begun_by(standing.event) } else { 0 };
+        let runs_max = lie_in_slots(first, &self.limits);
+        let (keys, counters) = (&mut self.keys[first.table], &mut self.counters);
+        if let Some(slot) = address.slot.filter(|slot| keys.slot(*slot).group(candidate.pattern).1.len() >= runs_max) {
+            keys.part(slot, |first, place| all.kept_under(first, place), counters);
+        }
+        // Together they would reach the limit on matches of one event before the first does alone.
+        let is_apart = runs_max == 0 || self.limits.matches_max < RUNS_MAX as u64 || address.slot.is_some_and(|slot| keys.slot(slot).is_apart);
+        if !is_apart {
+            return self.step_together(address, candidate, (family, begun), all, standing, matches);
+        }
+        let mut slot = address.slot;
+        for (place, &pattern) in family.patterns.iter().enumerate() {
+            let class = if place < usize::from(begun) { candidate.class } else { first.automaton.passed_by(candidate.class) };
+            if class != Class::NOTHING {
+                slot = self.step_pattern(Address { slot, ..address }, &Candidate { pattern, class }, &all.patterns[pattern as usize], standing, matches);
+            }
+        }
+        if let Some(slot) = slot {
+            self.keys[first.table].keep_apart(slot);
+        }
+        slot
+    }
+
+    /// What a family has of a key lies in one group, with room for one more. `begun`: of how many of its patterns the event begins a run.
+    fn step_together(
+        &mut self,
+        address: Address<'_>,
+        candidate: &Candidate,
+        (family, begun): (&Family, u8),
+        all: &Compiled,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> Option<SlotId> {
+        let pattern = candidate.pattern;
+        let compiled = &all.patterns[pattern as usize];
+        let automaton = &compiled.automaton;
+        let class = automaton.passed_by(candidate.class);
+        let group_of = |keys: &Keys, slot: Option<SlotId>| slot.map_or((Err(0), 0..0), |slot| keys.slot(slot).group(pattern));
+        let mut known = address.slot;
+        let mut group = group_of(&self.keys[compiled.table], known);
+        if let (Some(slot), Ok(place)) = (known, &group.0)
+            && class != Class::NOTHING
+        {
+            let runs = &self.keys[compiled.table].slot(slot).runs[group.1.clone()];
+            if self.concerns(runs, compiled, class, standing) {
+                let runs_max = lie_in_slots(compiled, &self.limits);
+                let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
+                step.family = Some((family, all));
+                keys.lift(slot, pattern, automaton, &mut held.pending);
+                let before = held.before();
+                step.take(held, address.key, class, standing);
+                known = keys.lay_down(address, (pattern, family.all()), (automaton, runs_max), held, before, step.counters);
+                group = group_of(keys, known);
+            } else {
+                self.keys[compiled.table].note_step(slot, *place, family.all());
+            }
+        }
+        if begun == 0 {
+            return known;
+        }
+        let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+        let run = automaton.begin_plainly(standing.event, moment).expect("the patterns of a family begin plainly").of_first(begun);
+        Some(self.keys[compiled.table].add_run(Address { slot: known, ..address }, pattern, group, run, &mut self.counters))
     }
 
     /// The windows that count the event, and whether it does anything where nothing is held.
@@ -126,7 +218,7 @@ impl Lines {
         let is_concerned = !runs.is_empty() && self.concerns(runs, compiled, class, standing);
         if !is_concerned && !acts {
             if let (Some(slot), Ok(place)) = (address.slot, group.0) {
-                self.keys[compiled.table].note_step(slot, place);
+                self.keys[compiled.table].note_step(slot, place, 1);
             }
             return address.slot;
         }
@@ -145,7 +237,7 @@ impl Lines {
         }
         let before = held.before();
         step.take(held, address.key, class, standing);
-        keys.lay_down(address, pattern, (automaton, runs_max), held, before, step.counters)
+        keys.lay_down(address, (pattern, 1), (automaton, runs_max), held, before, step.counters)
     }
 
     /// Whether the event can change anything about runs that lie in a slot. What cannot be calculated is counted here only if they are not stepped.
@@ -168,7 +260,7 @@ impl Lines {
     ) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
         let Self { keys, lifted, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
         let stepping = compiled.stepping(limits, &mut workspaces[pattern as usize], watch.as_deref());
-        let step = Step { compiled, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
+        let step = Step { compiled, family: None, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
         (&mut keys[compiled.table], lifted, step)
     }
 
@@ -244,7 +336,7 @@ impl Lines {
         keys.lift(id, pattern, &compiled.automaton, &mut held.pending);
         let before = held.before();
         step.expire(held, &key, instant);
-        let slot = keys.lay_down(Address::known(id, &key), pattern, (&compiled.automaton, runs_max), held, before, step.counters);
+        let slot = keys.lay_down(Address::known(id, &key), (pattern, 1), (&compiled.automaton, runs_max), held, before, step.counters);
         self.key = key;
         slot
     }

@@ -11,7 +11,7 @@ pub(super) fn encode_state(compiled: &CompiledPattern, held: Held<'_>) -> Option
     let mut value = Vec::new();
     match held {
         Held::Nothing => return None,
-        Held::Runs(runs) => compiled.automaton.encode_runs(runs, &mut value),
+        Held::Runs(runs, of) => compiled.automaton.encode_runs(runs.iter().filter(|run| run.is_of(of)), &mut value),
         Held::Cell(cell) => {
             let windows = &compiled.pattern.windows;
             if !windows.is_empty() {

@@ -3,9 +3,10 @@
 use std::cell::{self, RefCell};
 use std::sync::Arc;
 
-use crate::automaton::{Arrival, Class, DecidedKind, Stepped, Stepping};
-use crate::engine::compiled::CompiledPattern;
+use crate::automaton::{Arrival, Class, Decided, DecidedKind, Stepped, Stepping};
+use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
+use crate::engine::family::Family;
 use crate::engine::matched::Match;
 use crate::engine::slot::Cell;
 use crate::engine::windowed::{Answers, AsOf, WindowedEvents};
@@ -22,6 +23,8 @@ pub(super) struct Standing<'a> {
 /// What an event or time does to one cell.
 pub(super) struct Step<'a> {
     pub compiled: &'a CompiledPattern,
+    /// What comes out does so for as many of its patterns as its first event can begin a run of.
+    pub family: Option<(&'a Family, &'a Compiled)>,
     pub stepping: Stepping<'a>,
     pub stepped: &'a mut Stepped,
     /// The windows that count the event at hand.
@@ -63,13 +66,22 @@ impl Step<'_> {
         }
         let key: Arc<[u8]> = key.into();
         for decided in self.stepped.decided.drain(..) {
-            match decided.kind {
-                DecidedKind::Match => self.counters.matches += 1,
-                DecidedKind::Timeout => self.counters.timeouts += 1,
-            }
             let as_of = AsOf::new(&self.compiled.pattern.windows, cell.windowed.as_deref(), decided.at, self.answers);
             let moment = Moment { windows: &as_of, ..Moment::plain(self.faults) };
-            self.matches.push(self.compiled.delivery.deliver(&self.compiled.pattern, &key, decided, event, moment));
+            let mut deliver = |compiled: &CompiledPattern, decided: Decided| {
+                match decided.kind {
+                    DecidedKind::Match => self.counters.matches += 1,
+                    DecidedKind::Timeout => self.counters.timeouts += 1,
+                }
+                self.matches.push(compiled.delivery.deliver(&compiled.pattern, &key, decided, event, moment));
+            };
+            if let Some((family, all)) = self.family {
+                let (_, first) = decided.chosen.first().expect("a match of no events is none");
+                for pattern in &family.patterns[1..usize::from(family.begun_by(first))] {
+                    deliver(&all.patterns[*pattern as usize], decided.clone());
+                }
+            }
+            deliver(self.compiled, decided);
         }
     }
 }

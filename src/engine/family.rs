@@ -1,0 +1,110 @@
+//! Patterns that differ only in how much their first event must be of something are a *family*, stepped as one.
+//!
+//! `a: payment where amount >= 100 then …`, `a: payment where amount >= 200 then …`: whatever begins a run of one begins a run of all that ask for less. So the members stand in an order,
+//! those that ask for least first, and a run says of how many it is one; it is kept and stepped once, by the automaton of the first, and what it brings out comes out for each. Ten
+//! thousand such rules cost about as much as there are families of them.
+//!
+//! Only patterns of which nothing but their own runs decides what comes out are put together: those without skips and limits of their own, whose steps follow each other one by one and
+//! end in silence. Where a key's runs cannot be kept together (they are very many, or were read from the store, where each pattern has its own), the members are stepped apart: as any
+//! pattern is.
+//!
+//! The idea is our own reading of what multi-query optimisation calls shared sub-patterns.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use crate::engine::compiled::{CompiledPattern, of_event};
+use crate::event::{Event, Value};
+use crate::pattern::{Comparison, Expression, Pattern, Skip};
+
+/// As many as a run counts.
+pub(super) const MEMBERS_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Family {
+    /// Places in [`Compiled::patterns`](super::Compiled); those that ask for least first.
+    pub patterns: Vec<u32>,
+    /// What each of them asks of its first event.
+    asks: Vec<Expression>,
+}
+
+impl Family {
+    /// Of how many members the event can begin a run, if it can begin one of the first. Cost: a comparison for each doubling of the members.
+    pub(super) fn begun_by(&self, event: &Event) -> u8 {
+        // A field beside a constant: there is nothing to calculate.
+        let faults = Cell::new(0);
+        let scope = of_event(event, &faults);
+        let begun = self.asks.partition_point(|asks| asks.holds(&scope));
+        u8::try_from(begun).expect("families are small")
+    }
+
+    /// A bit for each.
+    pub(super) fn all(&self) -> u64 {
+        u64::MAX >> (MEMBERS_MAX - self.patterns.len())
+    }
+
+    /// All that there are among the patterns, each of at least two.
+    pub(super) fn find(patterns: &[CompiledPattern]) -> Vec<Self> {
+        let mut alike: BTreeMap<String, Vec<(Threshold, u32, Expression)>> = BTreeMap::new();
+        for (place, compiled) in (0..).zip(patterns) {
+            if let Some((rest, threshold, asks)) = first_asked(compiled) {
+                alike.entry(rest).or_default().push((threshold, place, asks));
+            }
+        }
+        let mut families = Vec::new();
+        for mut members in alike.into_values() {
+            members.sort_unstable_by(|(one, a, _), (other, b, _)| one.cmp(other).then(a.cmp(b)));
+            for members in members.chunks(MEMBERS_MAX).filter(|members| members.len() > 1) {
+                families.push(Self {
+                    patterns: members.iter().map(|(_, place, _)| *place).collect(),
+                    asks: members.iter().map(|(.., asks)| asks.clone()).collect(),
+                });
+            }
+        }
+        families
+    }
+}
+
+/// How much is asked for: least where it is easiest to have.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Threshold(rust_decimal::Decimal);
+
+/// What the pattern asks of its first event by comparing a field with a number, how much that is, and everything else about the pattern that must be equal in a family.
+fn first_asked(compiled: &CompiledPattern) -> Option<(String, Threshold, Expression)> {
+    let pattern = &compiled.pattern;
+    let first = compiled.automaton.chain_of_steps()?;
+    if pattern.skip != Skip::None || pattern.runs_max.is_some() || !pattern.windows.is_empty() {
+        return None;
+    }
+    let condition = &pattern.conditions[usize::from(first.0)];
+    let (mut conjuncts, rest) = condition.conjuncts();
+    let (place, threshold) = conjuncts.iter().enumerate().find_map(|(place, conjunct)| Some((place, threshold(conjunct)?)))?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let asks = conjuncts.remove(place).clone();
+    let mut others = Pattern { name: String::new(), version: 0, emit: None, suppress: None, meta: Vec::new(), ..(**pattern).clone() };
+    others.conditions[usize::from(first.0)].expression = Some(Expression::And(conjuncts.into_iter().cloned().collect()));
+    let Expression::Compare { comparison, left, right } = &asks else { unreachable!("a threshold is of a comparison") };
+    let (field, comparison) = if matches!(**left, Expression::Field(_)) { (left, *comparison) } else { (right, comparison.turned()) };
+    Some((format!("{comparison:?} {field:?} {others:?}"), threshold, asks))
+}
+
+fn threshold(conjunct: &Expression) -> Option<Threshold> {
+    let Expression::Compare { comparison, left, right } = conjunct else { return None };
+    let (comparison, value) = match (&**left, &**right) {
+        (Expression::Field(_), Expression::Constant(value)) => (*comparison, value),
+        (Expression::Constant(value), Expression::Field(_)) => (comparison.turned(), value),
+        _ => return None,
+    };
+    let number = match value {
+        Value::Int(number) => (*number).into(),
+        Value::Decimal(number) => *number,
+        _ => return None,
+    };
+    match comparison {
+        Comparison::Greater | Comparison::GreaterOrEqual => Some(Threshold(number)),
+        Comparison::Less | Comparison::LessOrEqual => Some(Threshold(-number)),
+        Comparison::Equal | Comparison::NotEqual => None,
+    }
+}
