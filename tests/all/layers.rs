@@ -65,6 +65,15 @@ fn every_path_to_another_module_begins_at_the_crate() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
+/// What decides what comes out is said in the configuration or on the command line, never by a variable that happens to be set.
+#[test]
+fn no_code_reads_the_environment() {
+    let files = layers().into_keys().flat_map(|module| files_of(&module));
+    let is_simulation = |file: &PathBuf| file.components().any(|part| part.as_os_str().to_string_lossy().starts_with("simulation"));
+    let wrong: Vec<PathBuf> = files.filter(|file| !is_simulation(file) && code_of(file).contains("env::var")).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
 /// The rows of the table in `src/lib.rs`.
 fn layers() -> BTreeMap<String, Layer> {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("src/lib.rs");

@@ -432,7 +432,7 @@ impl InputProgress {
             newest_us: position.newest_us,
             idle: position.idle,
             digest: std::mem::take(&mut self.digest).digest(),
-            decided: decided.filter(|_| std::env::var("NOTE").is_err()),
+            decided,
         }
     }
 }
