@@ -24,7 +24,7 @@ pub(super) struct PartitionReader {
     topic: String,
     record_bytes_max: usize,
     /// Read, but not asked for yet.
-    ahead: Option<OwnedMessage>,
+    ahead: Option<Ahead>,
     /// Nothing was left when last asked.
     ended: bool,
 }
@@ -45,8 +45,8 @@ impl PartitionReader {
     /// Shows each record before this offset that was not shown yet, as long as more are wanted.
     pub(super) fn visit_until(&mut self, next: u64, visit: &mut dyn FnMut(u64, &dyn AnyMessage) -> ControlFlow<()>) -> Result<(), TransportError> {
         let mut deadline = Instant::now() + PROGRESS_MAX;
-        if let Some(ahead) = self.ahead.take_if(|ahead| ahead.offset().cast_unsigned() < next)
-            && visit(ahead.offset().cast_unsigned(), &ahead).is_break()
+        if let Some(ahead) = self.ahead.take_if(|ahead| ahead.message.offset().cast_unsigned() < next)
+            && visit(ahead.message.offset().cast_unsigned(), &ahead).is_break()
         {
             return Ok(());
         }
@@ -55,7 +55,7 @@ impl PartitionReader {
                 Some(Ok(message)) => {
                     let offset = message.offset().cast_unsigned();
                     if offset >= next {
-                        self.ahead = Some(message.detach());
+                        self.ahead = Some(Ahead { headers: headers(&message), message: message.detach() });
                     } else if visit(offset, &message).is_break() || offset + 1 >= next {
                         return Ok(());
                     }
@@ -102,26 +102,37 @@ impl AnyMessage for BorrowedMessage<'_> {
     }
 
     fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch) {
-        push(self, record_bytes_max, batch);
+        push(self, &headers(self), record_bytes_max, batch);
         batch.leader_epoch = ffi::leader_epoch(self);
     }
 }
 
 /// Does not tell its leader epoch any more.
-impl AnyMessage for OwnedMessage {
+struct Ahead {
+    message: OwnedMessage,
+    headers: Vec<u8>,
+}
+
+impl AnyMessage for Ahead {
     fn value(&self) -> Option<&[u8]> {
-        self.payload()
+        self.message.payload()
     }
 
     fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch) {
-        push(self, record_bytes_max, batch);
+        push(&self.message, &self.headers, record_bytes_max, batch);
         batch.leader_epoch = None;
     }
 }
 
-/// Without the headers, which nobody asks for here.
-fn push<M: Message>(message: &M, record_bytes_max: usize, batch: &mut RecordBatch) {
-    let original = Original { key: message.key(), value: message.payload(), headers: &[] };
+/// What is handed on of a record has them in it, and is compared byte by byte.
+fn headers(message: &BorrowedMessage<'_>) -> Vec<u8> {
+    let mut headers = Vec::new();
+    ffi::write_headers(message, &mut headers);
+    headers
+}
+
+fn push<M: Message>(message: &M, headers: &[u8], record_bytes_max: usize, batch: &mut RecordBatch) {
+    let original = Original { key: message.key(), value: message.payload(), headers };
     let timestamp = message.timestamp().to_millis().and_then(EventTime::from_millis);
     batch.push_original(record(message.offset().cast_unsigned(), timestamp, original.value, record_bytes_max), original);
 }

@@ -22,11 +22,12 @@ const FORMAT: u8 = 1;
 const EVENT: u8 = 0;
 const ACTIVE: u8 = 1;
 const IDLE: u8 = 2;
+const EVENT_WITH_HEADERS: u8 = 3;
 
-/// A longer key is left out: it only matters where the event is set aside.
-const KEY_BYTES_MAX: usize = 64 << 10;
+/// A longer key is left out, as are headers that are longer together with it: both only matter where the event is set aside.
+const KEY_AND_HEADERS_BYTES_MAX: usize = 64 << 10;
 
-/// What an event's record takes at most, beside the value and the key of the original.
+/// What an event's record takes at most, beside value, key and headers of the original.
 const HEAD_BYTES_MAX: usize = 4 << 10;
 
 /// A task's part in it.
@@ -73,12 +74,14 @@ pub(super) struct HandedEvent<'a> {
     pub offset: u64,
     pub timestamp: Option<EventTime>,
     pub key: Option<&'a [u8]>,
+    /// As they were put together ([`crate::ports::read_headers`]).
+    pub headers: &'a [u8],
     pub value: &'a [u8],
 }
 
 /// How long a record may become, where values have at most so many bytes.
 pub fn handed_bytes_max(record_bytes_max: usize) -> usize {
-    record_bytes_max.saturating_add(KEY_BYTES_MAX + HEAD_BYTES_MAX)
+    record_bytes_max.saturating_add(KEY_AND_HEADERS_BYTES_MAX + HEAD_BYTES_MAX)
 }
 
 /// An upstream task's hand: which tasks an event goes to.
@@ -114,13 +117,18 @@ impl Announced {
 
 /// The bytes of a record that holds an event.
 pub(super) fn encode_event(stream: &str, partition: u32, record: &Record<'_>, original: Original<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(record.bytes.len() + 48);
-    out.extend([FORMAT, EVENT]);
+    let key = original.key.filter(|key| key.len() <= KEY_AND_HEADERS_BYTES_MAX);
+    let headers = Some(original.headers).filter(|headers| key.map_or(0, <[u8]>::len) + headers.len() <= KEY_AND_HEADERS_BYTES_MAX).unwrap_or_default();
+    let mut out = Vec::with_capacity(record.bytes.len() + headers.len() + 48);
+    out.extend([FORMAT, if headers.is_empty() { EVENT } else { EVENT_WITH_HEADERS }]);
     write_bytes(stream.as_bytes(), &mut out);
     write_unsigned(u64::from(partition), &mut out);
     write_unsigned(record.offset, &mut out);
     write_optional(record.timestamp, &mut out, |time, out| write_signed(time.micros(), out));
-    write_optional(original.key.filter(|key| key.len() <= KEY_BYTES_MAX), &mut out, write_bytes);
+    write_optional(key, &mut out, write_bytes);
+    if !headers.is_empty() {
+        write_bytes(headers, &mut out);
+    }
     out.extend_from_slice(original.value.unwrap_or_default());
     out
 }
@@ -139,8 +147,8 @@ impl<'a> Handed<'a> {
             return Err(reader.malformed("known format"));
         }
         let kind = reader.byte("kind")?;
-        if kind == EVENT {
-            return Ok(Self::Event(HandedEvent::decode(&mut reader)?));
+        if matches!(kind, EVENT | EVENT_WITH_HEADERS) {
+            return Ok(Self::Event(HandedEvent::decode(&mut reader, kind)?));
         }
         if !matches!(kind, ACTIVE | IDLE) {
             return Err(reader.malformed("known kind"));
@@ -152,12 +160,13 @@ impl<'a> Handed<'a> {
 }
 
 impl<'a> HandedEvent<'a> {
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+    fn decode(reader: &mut Reader<'a>, kind: u8) -> Result<Self, Malformed> {
         let stream = std::str::from_utf8(reader.bytes("stream")?).map_err(|_| reader.malformed("stream"))?;
         let (partition, offset) = (number(reader)?, reader.unsigned("offset")?);
         let timestamp = if reader.byte("timestamp")? == 1 { Some(EventTime::from_micros(reader.signed("timestamp")?)) } else { None };
         let key = if reader.byte("key")? == 1 { Some(reader.bytes("key")?) } else { None };
-        Ok(Self { stream, partition, offset, timestamp, key, value: reader.rest() })
+        let headers = if kind == EVENT_WITH_HEADERS { reader.bytes("headers")? } else { &[] };
+        Ok(Self { stream, partition, offset, timestamp, key, headers, value: reader.rest() })
     }
 
     /// As its first reader had it; `place` tells how far the topic in between is read.
@@ -167,7 +176,7 @@ impl<'a> HandedEvent<'a> {
     }
 
     pub(super) fn original(&self) -> Original<'a> {
-        Original { key: self.key, value: Some(self.value), headers: &[] }
+        Original { key: self.key, value: Some(self.value), headers: self.headers }
     }
 }
 

@@ -4,13 +4,23 @@ use super::*;
 fn what_was_handed_on_is_read_and_damage_is_recognised() {
     let time = EventTime::from_micros(-7);
     let record = Record { offset: 70_000, position: 1, next_position: 2, timestamp: Some(time), bytes: b"{}", full_bytes: 2 };
-    let event = encode_event("clicks", 3, &record, Original { key: Some(b""), value: Some(b"{}"), headers: b"" });
-    let read = HandedEvent { stream: "clicks", partition: 3, offset: 70_000, timestamp: Some(time), key: Some(b""), value: b"{}" };
-    assert_eq!(Handed::decode(&event), Ok(Handed::Event(read)));
-    let long = vec![0; KEY_BYTES_MAX + 1];
-    let without = encode_event("clicks", 3, &Record { timestamp: None, ..record }, Original { key: Some(&long), value: Some(b"{}"), headers: b"" });
-    assert_eq!(Handed::decode(&without), Ok(Handed::Event(HandedEvent { timestamp: None, key: None, ..read })));
-    assert!(without.len() < HEAD_BYTES_MAX);
+    let original = Original { key: Some(b""), value: Some(b"{}"), headers: b"" };
+    let read = HandedEvent { stream: "clicks", partition: 3, offset: 70_000, timestamp: Some(time), key: Some(b""), headers: b"", value: b"{}" };
+    let long = vec![7; KEY_AND_HEADERS_BYTES_MAX + 1];
+    for (original, expected) in [
+        (original, read),
+        (Original { key: Some(&long), ..original }, HandedEvent { key: None, ..read }),
+        (Original { headers: b"some", ..original }, HandedEvent { headers: b"some", ..read }),
+        (Original { headers: b"some", key: Some(&long), ..original }, HandedEvent { headers: b"some", key: None, ..read }),
+        (Original { headers: &long[1..], ..original }, HandedEvent { headers: &long[1..], ..read }),
+        (Original { headers: &long[1..], key: Some(b"k"), ..original }, HandedEvent { key: Some(b"k"), ..read }),
+    ] {
+        let event = encode_event("clicks", 3, &record, original);
+        assert_eq!(Handed::decode(&event), Ok(Handed::Event(expected)));
+        assert!(event.len() < handed_bytes_max(2), "as long as the topic must allow");
+    }
+    let without = encode_event("clicks", 3, &Record { timestamp: None, ..record }, original);
+    assert_eq!(Handed::decode(&without), Ok(Handed::Event(HandedEvent { timestamp: None, ..read })));
     for (watermark, is_idle) in [(EventTime::BEGINNING, false), (EventTime::END, false), (time, true)] {
         let announced = Announced { watermark, is_idle };
         let bytes = announced.encode(300);

@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use crate::config::Strictness;
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::kafka::TopicReader;
-use crate::ports::{InputPartition, Original, Record, RecordBatch, StateStore};
+use crate::ports::{InputPartition, Original, Record, RecordBatch, StateStore, write_header};
 use crate::service::state::Meta;
 use crate::service::topics::assigned::{Assigned, Part, Parts, TaskInput};
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
@@ -209,7 +209,9 @@ fn apply(assigned: &mut Assigned, input: &mut Input, range: &InputRange, now: Pr
         };
         // Those before it were held back, and are read again.
         records += u64::from(taken.offset >= range.base);
-        batch.push_original(record, Original { key: taken.key.as_deref(), value: taken.value.as_deref(), headers: &[] });
+        let mut headers = Vec::new();
+        taken.headers.iter().for_each(|(name, value)| write_header(name.as_bytes(), value.as_deref(), &mut headers));
+        batch.push_original(record, Original { key: taken.key.as_deref(), value: taken.value.as_deref(), headers: &headers });
         if batch.len() >= BATCH_RECORDS_MAX {
             assigned.apply(&batch, None, now)?;
             batch.clear();
