@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use crate::broker::{LIMIT, copy, kept_failures, unique};
-use crate::kafka::torture::workload::{Made, PARTITIONS, STREAMS, patterns};
+use crate::kafka::torture::workload::{Form, Made, PARTITIONS, STREAMS, patterns};
 use crate::workplace::Workplace;
 
 /// How many lines of its log are shown of a process that is in trouble.
@@ -19,6 +19,7 @@ pub struct Fleet {
     pub matches: String,
     pub late: String,
     pub rejected: String,
+    form: Form,
     processes: Vec<Process>,
     /// What processes said that ended by themselves.
     pub failures: Vec<String>,
@@ -32,7 +33,7 @@ struct Process {
 
 impl Fleet {
     /// Makes the topics, and starts nothing yet.
-    pub fn new(address: &str, processes: usize) -> Self {
+    pub fn new(address: &str, form: Form, processes: usize) -> Self {
         let group = unique("torture");
         let topic = |name: &str| format!("{group}.{name}");
         let fleet = Self {
@@ -42,10 +43,11 @@ impl Fleet {
             late: topic("late"),
             rejected: topic("rejected"),
             group,
+            form,
             processes: (0..processes).map(|_| Process { child: None, wanted: false }).collect(),
             failures: Vec::new(),
         };
-        fleet.work.write("patterns.motif", patterns());
+        fleet.work.write("patterns.motif", patterns(form));
         (0..processes).for_each(|slot| fleet.configure(slot, address));
         let made = fleet.work.run(&format!("topics --config {} --create --partitions {PARTITIONS}", config(0)));
         assert_eq!(made.code, Some(0), "{}", made.stderr);
@@ -53,10 +55,11 @@ impl Fleet {
     }
 
     fn configure(&self, slot: usize, address: &str) {
-        let Self { group, inputs: [clicks, orders], matches, late, rejected, .. } = self;
+        let Self { group, inputs: [clicks, orders], matches, late, rejected, form, .. } = self;
+        let key = if *form == Form::Rekeyed { "key = [\"user\"]\n" } else { "" };
         let text = format!(
             "[service]\nname = \"{group}\"\npatterns = [\"patterns.motif\"]\nstate = \"state-{slot}\"\nepoch_ms = 50\ndurability = \"process\"\n\
-             [streams.clicks]\ntopic = \"{clicks}\"\n[streams.orders]\ntopic = \"{orders}\"\n\
+             [streams.clicks]\ntopic = \"{clicks}\"\n{key}[streams.orders]\ntopic = \"{orders}\"\n{key}\
              [output]\ntopic = \"{matches}\"\nlate_topic = \"{late}\"\nrejected_topic = \"{rejected}\"\n\
              [checkpoints]\nurl = \"checkpoints\"\ninterval_ms = 3000\n\
              [kafka]\nbrokers = \"{address}\"\n\

@@ -6,6 +6,7 @@ use crate::broker::{Broker, broker};
 use crate::kafka::proxy::{END_TXN, JOIN_GROUP, Proxy, Trick};
 use crate::kafka::torture::faults::{Fault, Step, waves};
 use crate::kafka::torture::trial::Trial;
+use crate::kafka::torture::workload::Form;
 
 /// Sends the events over the time of the steps, and takes each step when its time has come.
 fn disturb(trial: &mut Trial<'_>, steps: &[Step]) {
@@ -32,8 +33,8 @@ fn disturb(trial: &mut Trial<'_>, steps: &[Step]) {
     }
 }
 
-fn transactions_matrix(broker: &Broker, name: &str, number: usize, waves_wanted: usize) {
-    let mut trial = Trial::new(broker, name, number, 3);
+fn transactions_matrix(form: Form, broker: &Broker, name: &str, number: usize, waves_wanted: usize) {
+    let mut trial = Trial::of(form, broker, name, number, 3);
     let steps = waves(&mut trial.random, waves_wanted);
     (0..3).for_each(|slot| trial.fleet.start(slot));
     disturb(&mut trial, &steps);
@@ -45,7 +46,7 @@ fn transactions_matrix(broker: &Broker, name: &str, number: usize, waves_wanted:
 #[test]
 fn three_processes_in_trouble_give_each_match_once() {
     let Some(broker) = broker() else { return };
-    transactions_matrix(broker, "transactions matrix", 20_000, 2);
+    transactions_matrix(Form::AsPartitioned, broker, "transactions matrix", 20_000, 2);
 }
 
 /// `make torture`.
@@ -53,7 +54,22 @@ fn three_processes_in_trouble_give_each_match_once() {
 #[ignore = "takes minutes"]
 fn three_processes_in_trouble_for_long() {
     let Some(broker) = broker() else { return };
-    transactions_matrix(broker, "transactions matrix, long", 200_000, 18);
+    transactions_matrix(Form::AsPartitioned, broker, "transactions matrix, long", 200_000, 18);
+}
+
+/// Both stages of each process meet each trouble.
+#[test]
+fn three_processes_with_two_stages_in_trouble_give_each_match_once() {
+    let Some(broker) = broker() else { return };
+    transactions_matrix(Form::Rekeyed, broker, "two stages", 12_000, 2);
+}
+
+/// `make torture`.
+#[test]
+#[ignore = "takes minutes"]
+fn three_processes_with_two_stages_in_trouble_for_long() {
+    let Some(broker) = broker() else { return };
+    transactions_matrix(Form::Rekeyed, broker, "two stages, long", 200_000, 18);
 }
 
 /// A process frozen in its commit, whose tasks are another's by the time it wakes up: its commit does not count, and it lets go of what is not its own any more.

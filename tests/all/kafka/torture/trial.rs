@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::broker::{Broker, LIMIT, Read};
 use crate::kafka::torture::fleet::Fleet;
-use crate::kafka::torture::workload::{Address, Expected, Made, PARTITIONS, STREAMS, assert_files_agree, events, expected};
+use crate::kafka::torture::workload::{Address, Expected, Form, Made, PARTITIONS, STREAMS, assert_files_agree, events, expected, of_line};
 
 /// How long a run that was disturbed may take to catch up.
 const CATCH_UP_MAX: Duration = Duration::from_secs(180);
@@ -31,14 +31,19 @@ pub struct Trial<'a> {
 impl<'a> Trial<'a> {
     /// Makes events and topics; no process runs yet.
     pub fn new(broker: &'a Broker, name: &'a str, events_wanted: usize, processes: usize) -> Self {
+        Self::of(Form::AsPartitioned, broker, name, events_wanted, processes)
+    }
+
+    /// The same with other patterns.
+    pub fn of(form: Form, broker: &'a Broker, name: &'a str, events_wanted: usize, processes: usize) -> Self {
         let seed = std::env::var("MOTIF_TEST_SEED").map_or_else(|_| rand::random(), |text| text.parse().expect("a number"));
         println!("{name}: MOTIF_TEST_SEED={seed}");
         let began = Instant::now();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let events = events(&mut random, events_wanted);
-        let expected = expected(&events, true);
+        let expected = expected(&events, form);
         assert_files_agree(&events, &expected);
-        let fleet = Fleet::new(&broker.address, processes);
+        let fleet = Fleet::new(&broker.address, form, processes);
         let producer = broker.config().set("enable.idempotence", "true").set("linger.ms", "2").create().expect("a client");
         Self { name, broker, random, fleet, events, expected, producer, sent: 0, began }
     }
@@ -130,14 +135,15 @@ impl<'a> Trial<'a> {
             let found = addresses(&self.broker.read(topic), &self.events);
             assert!(found == *expected, "{topic}: {} records, {} expected\n{}", found.len(), expected.len(), self.fleet.log_ends());
         }
-        let Expected { matches, late, rejected } = &self.expected;
-        let matches: usize = matches.iter().map(Vec::len).sum();
+        let Expected { matches, rekeyed, late, rejected } = &self.expected;
+        let matches = matches.iter().map(Vec::len).sum::<usize>() + rekeyed.len();
         self.fleet.assert_verified(&self.events, matches, late.len(), rejected.len());
         assert!(matches > self.events.len() / 20 && !late.is_empty() && !rejected.is_empty(), "the test asks for something");
         println!(
-            "{}: {done}; {} events, {matches} matches, {} late, {} rejected: each there once; {} processes ended by themselves {:?}; {:.0} s",
+            "{}: {done}; {} events, {matches} matches, {} of them of the second stage, {} late, {} rejected: each there once; {} processes ended by themselves {:?}; {:.0} s",
             self.name,
             self.events.len(),
+            rekeyed.len(),
             late.len(),
             rejected.len(),
             self.fleet.failures.len(),
@@ -149,25 +155,42 @@ impl<'a> Trial<'a> {
     /// The same bytes in the same order, task by task.
     fn assert_matches(&self) {
         let mut found: Vec<Vec<String>> = vec![Vec::new(); self.expected.matches.len()];
+        let mut rekeyed = found.clone();
         for read in self.broker.read(&self.fleet.matches) {
-            found[usize::try_from(read.partition).expect("small")].push(read.value);
+            let of_stage = if read.headers.iter().any(|(name, _)| name == "stage") { &mut rekeyed } else { &mut found };
+            of_stage[usize::try_from(read.partition).expect("small")].push(read.value);
         }
         for (task, (found, expected)) in found.iter().zip(&self.expected.matches).enumerate() {
-            if found == expected {
-                continue;
-            }
-            let [found_set, expected_set] = [found, expected].map(|lines| lines.iter().collect::<BTreeSet<_>>());
-            panic!(
-                "task {task}: {} matches, {} expected: {} missing, {} twice, {} wrong; unlike from number {:?} on\n{}",
-                found.len(),
-                expected.len(),
-                expected_set.difference(&found_set).count(),
-                found.len() - found_set.len(),
-                found_set.difference(&expected_set).count(),
-                found.iter().zip(expected).position(|(found, expected)| found != expected),
-                self.fleet.log_ends()
-            );
+            self.assert_same(&format!("task {task}"), found, expected);
         }
+        // Of each task of the second stage: what one task finds of the same keys. So no key is in two of them.
+        let key = |line: &String| (of_line(line, "pattern").to_string(), of_line(line, "key").to_string());
+        let keys_expected: BTreeSet<_> = self.expected.rekeyed.iter().map(key).collect();
+        let mut keys_met = 0;
+        for (task, found) in rekeyed.iter().enumerate() {
+            let keys: BTreeSet<_> = found.iter().map(key).collect();
+            let expected: Vec<String> = self.expected.rekeyed.iter().filter(|line| keys.contains(&key(line))).cloned().collect();
+            self.assert_same(&format!("task {task} (rekeyed)"), found, &expected);
+            keys_met += keys.len();
+        }
+        assert_eq!(keys_met, keys_expected.len(), "every key of the second stage is met once\n{}", self.fleet.log_ends());
+    }
+
+    fn assert_same(&self, task: &str, found: &[String], expected: &[String]) {
+        if found == expected {
+            return;
+        }
+        let [found_set, expected_set] = [found, expected].map(|lines| lines.iter().collect::<BTreeSet<_>>());
+        panic!(
+            "{task}: {} matches, {} expected: {} missing, {} twice, {} wrong; unlike from number {:?} on\n{}",
+            found.len(),
+            expected.len(),
+            expected_set.difference(&found_set).count(),
+            found.len() - found_set.len(),
+            found_set.difference(&expected_set).count(),
+            found.iter().zip(expected).position(|(found, expected)| found != expected),
+            self.fleet.log_ends()
+        );
     }
 }
 

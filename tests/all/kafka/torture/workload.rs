@@ -1,13 +1,14 @@
 //! Made-up events on two topics, and what must come of them: by the engine directly, and by `motif run` over the same events as files.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use motif::config::Config;
 use motif::event::EventTime;
 use motif::language::{Source, compile};
 use motif::pattern::Program;
-use motif::service::task::{SetAsideForm, Task, TaskOptions};
+use motif::service::task::{Epoch, SetAsideForm, Task, TaskOptions};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -22,6 +23,23 @@ const USERS: u32 = 240;
 const BEGIN_MS: i64 = 1_735_689_600_000;
 /// Of event time, between two events.
 const STEP_MS: i64 = 20;
+
+/// Patterns keyed by what the topics are not partitioned by, and by nothing.
+const REKEYED: &str = "
+pattern by_value { from orders, clicks by v match a: orders then b: clicks within 1s emit v, a.user as asked, b.user as answered }
+pattern quiet_value { from orders by v match a: orders then not more: orders for 2s emit v, a.user as last }
+pattern of_all { from clicks match a: clicks where v == 1 then b: clicks where v == 2 then c: clicks where v == 3 within 1s emit a.user as first, c.user as third }
+";
+const REKEYED_NAMES: [&str; 3] = ["by_value", "quiet_value", "of_all"];
+
+/// What is evaluated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// Patterns keyed by what the topics are partitioned by.
+    AsPartitioned,
+    /// Others beside them: their events go through the second stage.
+    Rekeyed,
+}
 
 /// An event, or something unreadable in its place.
 #[derive(Clone, Debug)]
@@ -38,6 +56,8 @@ pub struct Made {
 pub struct Expected {
     /// By task, in order.
     pub matches: Vec<Vec<String>>,
+    /// Of the second stage, in the order of one task that reads everything.
+    pub rekeyed: Vec<String>,
     /// Stream, partition and offset of each, in order.
     pub late: Vec<Address>,
     pub rejected: Vec<Address>,
@@ -45,8 +65,9 @@ pub struct Expected {
 
 pub type Address = (String, u32, u64);
 
-pub fn patterns() -> String {
-    format!("{CLICKS}{ORDERS}")
+pub fn patterns(form: Form) -> String {
+    let more = if form == Form::Rekeyed { REKEYED } else { "" };
+    format!("{CLICKS}{ORDERS}{more}")
 }
 
 /// Each unlike every other; out of order, some late, some unreadable.
@@ -72,19 +93,12 @@ fn event(random: &mut ChaCha8Rng, place: usize) -> Made {
     Made { stream, partition: user % PARTITIONS, key: format!("u{user}"), value }
 }
 
-/// What the engine makes of each task's events; with `ended`, all windows are closed at the end.
-pub fn expected(events: &[Made], ended: bool) -> Expected {
-    let program = program();
-    let mut config = Config::one_shot(Vec::new());
-    config.streams.clear();
-    let options = TaskOptions { shards: 1, set_aside: SetAsideForm::Originals, ..TaskOptions::new(&config, EventTime::from_millis(BEGIN_MS).expect("fits")) };
+/// What the engine makes of each task's events, and of those of all partitions together; all windows are closed at the end.
+pub fn expected(events: &[Made], form: Form) -> Expected {
     let mut expected = Expected::default();
+    let program = program(Form::AsPartitioned);
     for partition in 0..PARTITIONS {
-        let mut task = task_of(&program, &options, events, partition);
-        if ended {
-            task.end();
-        }
-        let epoch = task.take_epoch();
+        let epoch = run(&program, events, partition..partition + 1);
         expected.matches.push(direct::lines(&program, &epoch.matches));
         for aside in epoch.set_aside {
             let list = if aside.code.text() == "late" { &mut expected.late } else { &mut expected.rejected };
@@ -93,21 +107,37 @@ pub fn expected(events: &[Made], ended: bool) -> Expected {
     }
     expected.late.sort();
     expected.rejected.sort();
+    if form == Form::Rekeyed {
+        let program = self::program(form);
+        expected.rekeyed = direct::lines(&program, &run(&program, events, 0..PARTITIONS).matches);
+        expected.rekeyed.retain(|line| REKEYED_NAMES.contains(&of_line(line, "pattern").as_str().expect("a name")));
+    }
     expected
 }
 
-fn task_of(program: &Arc<Program>, options: &TaskOptions, events: &[Made], partition: u32) -> Task {
-    let streams = STREAMS.map(|name| program.schema.find(name).expect("declared"));
-    let mut task = Task::new(program, options, &streams.map(|stream| (stream, partition)));
-    for (place, stream) in streams.into_iter().enumerate() {
-        let records = events.iter().filter(|event| event.stream == place && event.partition == partition);
-        direct::apply(&mut task, stream, partition, records.map(|event| (event.value.as_str(), None)));
-    }
-    task
+/// A member of a match.
+pub fn of_line(line: &str, name: &str) -> serde_json::Value {
+    serde_json::from_str::<serde_json::Value>(line).expect("JSON")[name].clone()
 }
 
-fn program() -> Arc<Program> {
-    let compiled = compile(&[Source { path: "patterns.motif".to_owned(), text: patterns() }]);
+/// One task that reads these partitions of both topics, to their ends.
+fn run(program: &Arc<Program>, events: &[Made], partitions: Range<u32>) -> Epoch {
+    let mut config = Config::one_shot(Vec::new());
+    config.streams.clear();
+    let options = TaskOptions { shards: 1, set_aside: SetAsideForm::Originals, ..TaskOptions::new(&config, EventTime::from_millis(BEGIN_MS).expect("fits")) };
+    let inputs: Vec<_> = partitions.flat_map(|partition| (0..STREAMS.len()).map(move |stream| (stream, partition))).collect();
+    let id = |stream: usize| program.schema.find(STREAMS[stream]).expect("declared");
+    let mut task = Task::new(program, &options, &inputs.iter().map(|&(stream, partition)| (id(stream), partition)).collect::<Vec<_>>());
+    for (stream, partition) in inputs {
+        let records = events.iter().filter(|event| event.stream == stream && event.partition == partition);
+        direct::apply(&mut task, id(stream), partition, records.map(|event| (event.value.as_str(), None)));
+    }
+    task.end();
+    task.take_epoch()
+}
+
+fn program(form: Form) -> Arc<Program> {
+    let compiled = compile(&[Source { path: "patterns.motif".to_owned(), text: patterns(form) }]);
     assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
     Arc::new(compiled.program)
 }
@@ -116,7 +146,7 @@ fn program() -> Arc<Program> {
 pub fn assert_files_agree(events: &[Made], expected: &Expected) {
     for partition in 0..PARTITIONS {
         let work = Workplace::new();
-        work.write("patterns.motif", patterns());
+        work.write("patterns.motif", patterns(Form::AsPartitioned));
         let mut files: BTreeMap<usize, String> = (0..STREAMS.len()).map(|stream| (stream, String::new())).collect();
         for event in events.iter().filter(|event| event.partition == partition) {
             let file = files.get_mut(&event.stream).expect("made above");
