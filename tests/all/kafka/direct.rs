@@ -9,8 +9,13 @@ use motif::service::task::Task;
 
 /// All records of one partition: their values and times.
 pub fn apply<'a>(task: &mut Task, stream: StreamId, partition: u32, records: impl Iterator<Item = (&'a str, Option<EventTime>)>) {
+    apply_from(task, stream, partition, 0, records);
+}
+
+/// Those from an offset on.
+pub fn apply_from<'a>(task: &mut Task, stream: StreamId, partition: u32, first: u64, records: impl Iterator<Item = (&'a str, Option<EventTime>)>) {
     let mut batch = RecordBatch::new(stream, partition);
-    for ((value, timestamp), offset) in records.zip(0..) {
+    for ((value, timestamp), offset) in records.zip(first..) {
         let bytes = value.as_bytes();
         batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp, bytes, full_bytes: bytes.len() as u64 });
     }

@@ -90,6 +90,11 @@ impl Deployment {
 
     /// What one task finds that reads all partitions of all topics. Its own order is that of the output.
     fn expected(&self, events: &[Produced]) -> Vec<String> {
+        self.expected_after(events, 0)
+    }
+
+    /// The same where it sees nothing of the first so many.
+    fn expected_after(&self, events: &[Produced], before: usize) -> Vec<String> {
         let compiled = compile(&[Source { path: "p.motif".to_owned(), text: PATTERNS.to_owned() }]);
         assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
         let program = std::sync::Arc::new(compiled.program);
@@ -101,8 +106,9 @@ impl Deployment {
         let mut task = Task::new(&program, &TaskOptions::new(&config, EventTime::from_millis(BEGIN_MS).expect("fits")), &inputs);
         for (stream, partition) in inputs {
             let topic = self.topic(&program.schema.stream(stream).name);
-            let records = events.iter().filter(|event| event.topic == topic && event.partition == partition.cast_signed());
-            direct::apply(&mut task, stream, partition, records.map(|event| (event.value.as_str(), None)));
+            let is_of = |event: &&Produced| event.topic == topic && event.partition == partition.cast_signed();
+            let first = events[..before].iter().filter(is_of).count() as u64;
+            direct::apply_from(&mut task, stream, partition, first, events[before..].iter().filter(is_of).map(|event| (event.value.as_str(), None)));
         }
         task.end();
         direct::lines(&program, &task.take_epoch().matches)
@@ -204,6 +210,66 @@ fn kills_in_the_middle_lose_and_double_nothing() {
     deployment.assert_all_there_once(&events);
 }
 
+/// Patterns of these names only.
+fn only(names: &[&str]) -> String {
+    let is_there = |line: &&str| line.strip_prefix("pattern ").is_none_or(|rest| names.iter().any(|name| rest.starts_with(&format!("{name} "))));
+    PATTERNS.lines().filter(is_there).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_second_stage_comes_with_a_deploy_spreads_over_processes_and_changes_with_another_deploy() {
+    let Some(deployment) = Deployment::new("") else { return };
+    deployment.configure(2);
+    let events = deployment.events(9_000);
+    let mut parts = events.chunks(1_500);
+    let mut go_on = |running: &mut [Running], pattern: &str| {
+        let of_pattern = || deployment.matches().iter().filter(|read| field(&read.value, "pattern") == pattern).count();
+        let before = of_pattern();
+        deployment.broker.produce(parts.next().expect("six parts"));
+        running[0].wait_until("more matches", || of_pattern() > before + 20);
+    };
+    let topics = ["clicks", "orders"].map(|name| deployment.topic(name));
+    let places: Vec<(String, i32, i64)> = topics.iter().flat_map(|topic| (0..4).map(|partition| (topic.clone(), partition, 0))).collect();
+    let read = || deployment.broker.committed(&deployment.group, &places).iter().sum::<i64>();
+    let stop = |running: Vec<Running>| {
+        for mut process in running {
+            process.signal("TERM");
+            let ended = process.end();
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        }
+    };
+    deployment.work.write("p.motif", only(&["as_partitioned", "silent"]));
+    let mut running = vec![deployment.start(0)];
+    go_on(&mut running, "as_partitioned");
+    // What is read before the deploy is nothing to the patterns that come with it.
+    running[0].wait_until("all is read", || read() == 1_500);
+    stop(running);
+    deployment.work.write("p.motif", PATTERNS);
+    let mut running = vec![deployment.start(0)];
+    go_on(&mut running, "joined");
+    running.extend([deployment.start(1), deployment.start(2)]);
+    go_on(&mut running, "joined");
+    go_on(&mut running, "by_user");
+    stop(running);
+    let changed = only(&["as_partitioned", "silent", "joined", "by_either", "by_user"]).replace("within 2m", "within 1m");
+    deployment.work.write("p.motif", &changed);
+    let mut running = vec![deployment.start(1)];
+    go_on(&mut running, "by_user");
+    stop(running);
+    deployment.broker.produce(parts.next().expect("the last"));
+    deployment.work.must("run --config 2.toml --until-end");
+    let found: Vec<String> = deployment.matches().into_iter().map(|read| read.value).collect();
+    let of =
+        |lines: &[String], names: &[&str]| by_key(&lines.iter().filter(|line| names.contains(&field(line, "pattern").as_str())).cloned().collect::<Vec<_>>());
+    for (before, names) in [(0, &["as_partitioned", "silent"][..]), (1_500, &["joined", "by_either"])] {
+        let (found, expected) = (of(&found, names), of(&deployment.expected_after(&events, before), names));
+        let differs = expected.iter().find(|(key, lines)| found.get(key) != Some(lines));
+        assert!(found.len() == expected.len() && differs.is_none(), "{} and {} keys: {differs:?}", found.len(), expected.len());
+    }
+    let verified = deployment.work.run("verify --config 2.toml");
+    assert_eq!(verified.code, Some(0), "{}\n{}", verified.out(), verified.stderr);
+}
+
 /// A partition without events is not waited for once it is idle; what it brings then may be late for patterns with other keys, and is set aside as its producer made it.
 #[test]
 fn an_idle_partition_holds_nothing_back_and_what_it_brings_too_late_is_set_aside() {
@@ -225,13 +291,14 @@ fn an_idle_partition_holds_nothing_back_and_what_it_brings_too_late_is_set_aside
         deployment.broker.produce(&[click(0, "u2", second)]);
         deployment.matches().iter().any(|read| field(&read.value, "pattern") == "by_user")
     });
-    deployment.broker.produce(&[click(1, "u1", 3)]);
+    deployment.broker.produce_with_headers(&click(1, "u1", 3), &[("trace", Some("t-1")), ("empty", None)]);
     let late = || deployment.broker.read(&deployment.topic("late"));
     running.wait_until("the late event is set aside", || !late().is_empty());
     let read = &late()[0];
     let header = |name: &str| read.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).unwrap_or_default();
     assert_eq!((read.key.as_str(), &read.value), ("k", &click(1, "u1", 3).value));
     assert_eq!(["stage", "stream", "topic", "partition", "offset", "code"].map(header), ["rekeyed", "clicks", &deployment.topic("clicks"), "1", "0", "late"]);
+    assert_eq!(["original.trace", "original.empty"].map(header), ["t-1", ""], "the record's own are kept: {read:?}");
     running.signal("TERM");
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
