@@ -2,7 +2,7 @@
 //!
 //! Fields may come in any order; those that the stream doesn't declare are passed over. Where a name comes twice, the last one counts, as readers of
 //! JSON commonly have it. A record that is not JSON is refused as that, whatever its fields hold; else the first field declared that is at
-//! fault is named. A byte order mark before the first record of a partition is passed over.
+//! fault is named. Where a caller says which fields it looks at, those of the others are null, and refused all the same. A byte order mark before the first record of a partition is passed over.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::codec::json::{self, Members, NotJson};
+use crate::codec::known::{Known, Reached};
 use crate::codec::scalar::{self, TimeUnit, Unfit};
 use crate::codec::scan::{Scanner, Token};
 use crate::codec::shape::{FieldPlace, Shape};
@@ -35,11 +36,26 @@ pub struct Decoder {
     options: DecodeOptions,
     /// Of the records so far.
     shape: Shape,
+    known: Known,
+    /// The fields that are looked at; of the others no values are kept.
+    kept: Box<[bool]>,
 }
 
 impl Decoder {
+    /// All fields are looked at.
     pub fn new(schema: &Arc<Schema>, stream: StreamId, options: DecodeOptions) -> Self {
-        Self { schema: schema.clone(), stream, options, shape: Shape::default() }
+        let fields = schema.stream(stream).fields.len();
+        Self::of_fields(schema, stream, options, &vec![true; fields])
+    }
+
+    /// Only these fields are looked at, in the order of the stream's; the others are checked, and then null.
+    pub fn of_fields(schema: &Arc<Schema>, stream: StreamId, options: DecodeOptions, looked_at: &[bool]) -> Self {
+        let declared = schema.stream(stream);
+        let mut kept: Box<[bool]> = looked_at.into();
+        // It tells the event's time.
+        declared.time_field.into_iter().for_each(|place| kept[place] = true);
+        let known = Known::new(&declared.fields, &kept, options.timestamp_unit);
+        Self { schema: schema.clone(), stream, options, shape: Shape::default(), known, kept }
     }
 
     /// # Errors
@@ -67,39 +83,37 @@ impl Decoder {
             Rejection { code: RejectionCode::InvalidUtf8, reason }
         })?;
         let text = if record.offset == 0 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
-        if !text.trim_ascii_start().starts_with('{') {
-            return Err(no_object(text));
-        }
-        let mut shape = std::mem::take(&mut self.shape);
-        shape.rewind();
         let declared = self.schema.stream(self.stream);
-        let read = self.fields(text, &declared.fields, Some(&mut shape), &mut event.fields);
-        self.shape = shape;
-        match read {
-            Ok(()) => {}
-            Err(Fault { code: RejectionCode::NotJson, .. }) => return Err(not_json(text)),
-            Err(fault) => return Err(fault.rejection()),
+        if event.stream != self.stream {
+            // What is not kept is null in what this decoder has filled, and may be anything elsewhere.
+            (event.stream, event.fields) = (self.stream, Box::default());
+        }
+        fit(&mut event.fields, declared.fields.len());
+        if let Reached::Member { at, seen } = self.known.read(text, &mut self.shape, &mut event.fields) {
+            let mut shape = std::mem::take(&mut self.shape);
+            let read = self.read_on(text, at, seen, &mut shape, &mut event.fields);
+            self.shape = shape;
+            read?;
         }
         let time = time(declared.time_field, &event.fields, record.timestamp).ok_or_else(|| {
             let reason = format!("the record has no timestamp of its own, and `{}` declares no field as its time", declared.name);
             Rejection { code: RejectionCode::BadTimestamp, reason }
         })?;
-        (event.stream, event.partition, event.offset, event.time) = (self.stream, partition, record.offset, time);
+        (event.partition, event.offset, event.time) = (partition, record.offset, time);
         Ok(())
     }
 
-    /// The members of an object, as declared.
-    fn fields(&self, text: &str, fields: &[Field], shape: Option<&mut Shape>, values: &mut Box<[Value]>) -> Result<(), Fault> {
-        if values.len() != fields.len() {
-            *values = std::iter::repeat_with(Value::default).take(fields.len()).collect();
+    /// The record from this byte on; a bit for each field that was read before it.
+    fn read_on(&self, text: &str, from: usize, seen: u64, shape: &mut Shape, values: &mut [Value]) -> Result<(), Rejection> {
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(no_object(text));
         }
-        let mut taken = Taken { decoder: self, fields, values, seen: SmallVec::from_elem(0, fields.len().div_ceil(64)), faults: Vec::new() };
-        json::for_each_member(text, shape, &mut taken).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
-        taken.complete();
-        match taken.faults.into_iter().min_by_key(|(place, _)| *place) {
-            Some((_, fault)) => Err(fault),
-            None => Ok(()),
-        }
+        let fields = &self.schema.stream(self.stream).fields;
+        let mut taken = Taken::new(self, fields, values);
+        taken.seen.iter_mut().take(1).for_each(|word| *word = seen);
+        let read = taken.read(text, from, Some(shape));
+        values.iter_mut().zip(&self.kept).filter(|(_, is_kept)| !**is_kept).for_each(|(value, _)| *value = Value::Null);
+        read.map_err(|fault| if fault.code == RejectionCode::NotJson { not_json(text) } else { fault.rejection() })
     }
 
     fn field(&self, token: Token<'_>, field: &Field) -> Result<Value, Fault> {
@@ -146,7 +160,8 @@ impl Decoder {
             Type::List(element) if text.starts_with('[') => self.list(text, element),
             Type::Record(fields) if text.starts_with('{') => {
                 let mut values = Box::default();
-                self.fields(text, fields, None, &mut values)?;
+                fit(&mut values, fields.len());
+                Taken::new(self, fields, &mut values).read(text, 0, None)?;
                 Ok(Value::Record(values.into()))
             }
             Type::List(_) | Type::Record(_) => Err(unfit(Unfit::Other)),
@@ -205,7 +220,18 @@ struct Taken<'a> {
     faults: Vec<(usize, Fault)>,
 }
 
-impl Taken<'_> {
+impl<'a> Taken<'a> {
+    fn new(decoder: &'a Decoder, fields: &'a [Field], values: &'a mut [Value]) -> Self {
+        Self { decoder, fields, values, seen: SmallVec::from_elem(0, fields.len().div_ceil(64)), faults: Vec::new() }
+    }
+
+    /// The members of an object from this byte on, as declared.
+    fn read(mut self, text: &str, from: usize, shape: Option<&mut Shape>) -> Result<(), Fault> {
+        json::for_each_member(text, from, shape, &mut self).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
+        self.complete();
+        self.faults.into_iter().min_by_key(|(place, _)| *place).map_or(Ok(()), |(_, fault)| Err(fault))
+    }
+
     /// The fields that were not seen are null, or missing.
     fn complete(&mut self) {
         for (word, seen) in self.seen.iter().enumerate() {
@@ -243,6 +269,13 @@ impl Members for Taken<'_> {
             Value::Null
         });
         Ok(())
+    }
+}
+
+/// As many values as there are fields.
+fn fit(values: &mut Box<[Value]>, fields: usize) {
+    if values.len() != fields {
+        *values = std::iter::repeat_with(Value::default).take(fields).collect();
     }
 }
 

@@ -20,13 +20,15 @@ pub(super) trait Members {
     fn take(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<(), NotJson>;
 }
 
-/// Gives each member that is wanted. Nothing but white space may follow the object. `shape`: what such objects have looked like before.
-pub(super) fn for_each_member(text: &str, mut shape: Option<&mut Shape>, members: &mut impl Members) -> Result<(), NotJson> {
+/// Gives each member that is wanted. Nothing but white space may follow the object. `shape`: what such objects have looked like before. `from`: the byte at which
+/// a member begins, those before it being read already; or 0.
+pub(super) fn for_each_member(text: &str, from: usize, mut shape: Option<&mut Shape>, members: &mut impl Members) -> Result<(), NotJson> {
     let mut scanner = Scanner::new(text);
-    if !scanner.take(b'{') {
+    scanner.pass(from);
+    if from == 0 && !scanner.take(b'{') {
         return Err(NotJson);
     }
-    if !scanner.take(b'}') {
+    if from > 0 || !scanner.take(b'}') {
         loop {
             let place = match &mut shape {
                 Some(shape) => shape.pass_label(&mut scanner, |name| members.find(name)),
@@ -134,7 +136,7 @@ mod tests {
 
     fn members(text: &str, shape: Option<&mut Shape>) -> Result<Vec<(usize, String)>, NotJson> {
         let mut seen = Seen::default();
-        for_each_member(text, shape, &mut seen).map(|()| seen.0)
+        for_each_member(text, 0, shape, &mut seen).map(|()| seen.0)
     }
 
     fn elements(text: &str) -> Result<Vec<String>, NotJson> {

@@ -5,6 +5,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `decode` | a record's fields, each as its stream declares it |
+//! | `known` | records that look like those before, in one go; no values of fields that nobody looks at |
 //! | `json` | walking over objects and arrays without building a tree; what is wrong with what is not JSON |
 //! | `shape` | what stands before values, as it came before: mostly nothing has to be looked up |
 //! | `scan` | what is JSON and what is not, value by value |
@@ -17,6 +18,7 @@
 mod decode;
 mod encode;
 mod json;
+mod known;
 mod quick;
 mod readable;
 mod scalar;

@@ -26,7 +26,7 @@ fn read_some(scanner: &mut Scanner<'_>, r#type: &Type, unit: TimeUnit, into: &mu
         }
         Type::Decimal => {
             let number = Digits::read(scanner.bytes())?;
-            *into = Value::Decimal(Decimal::new(number.signed(), number.places));
+            *into = Value::Decimal(number.decimal());
             scanner.pass(number.length);
         }
         Type::String => *into = Value::text(scanner.take_plain_string()?),
@@ -49,28 +49,35 @@ fn read_some(scanner: &mut Scanner<'_>, r#type: &Type, unit: TimeUnit, into: &mu
     Some(())
 }
 
+/// Passes over `true` or `false`, if it comes next.
+pub(super) fn take_bool(scanner: &mut Scanner<'_>) -> Option<bool> {
+    if scanner.take_word("true") { Some(true) } else { scanner.take_word("false").then_some(false) }
+}
+
 /// A number without an exponent, of as many digits as surely fit into 64 bits.
-struct Digits {
+pub(super) struct Digits {
     is_negative: bool,
     /// All digits, as if there were no point among them.
     mantissa: i64,
     /// Digits after the point.
     places: u32,
     /// Of the whole number, in bytes.
-    length: usize,
+    pub(super) length: usize,
 }
 
 impl Digits {
     const MAX: usize = 18;
 
     /// Passes over a number without a point.
-    fn whole(scanner: &mut Scanner<'_>) -> Option<i64> {
-        let number = Self::read(scanner.bytes()).filter(|number| number.places == 0)?;
+    pub(super) fn whole(scanner: &mut Scanner<'_>) -> Option<i64> {
+        let number = Self::read(scanner.bytes())?;
+        let value = number.int()?;
         scanner.pass(number.length);
-        Some(number.signed())
+        Some(value)
     }
 
-    fn read(text: &[u8]) -> Option<Self> {
+    #[inline]
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
         let is_negative = text.first() == Some(&b'-');
         let start = usize::from(is_negative);
         let (mut mantissa, mut at, mut places) = (0, start, 0);
@@ -94,8 +101,17 @@ impl Digits {
         if self.is_negative { -self.mantissa } else { self.mantissa }
     }
 
+    /// `None`: it is written with a point.
+    pub(super) fn int(&self) -> Option<i64> {
+        (self.places == 0).then(|| self.signed())
+    }
+
+    pub(super) fn decimal(&self) -> Decimal {
+        Decimal::new(self.signed(), self.places)
+    }
+
     /// The nearest float. Both numbers are floats exactly, so that their quotient is rounded once.
-    fn float(&self) -> Option<f64> {
+    pub(super) fn float(&self) -> Option<f64> {
         const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
         const EXACT_MAX: i64 = 1 << 53;
         let power = POWERS.get(self.places as usize)?;

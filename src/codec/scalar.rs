@@ -146,17 +146,29 @@ fn utc_micros(text: &[u8]) -> Option<i64> {
     };
     let (year, month, day) = (pair(0) * 100 + pair(2), pair(5), pair(8));
     let (hour, minute, second) = (pair(11), pair(14), pair(17));
-    let fraction = match tail {
-        b"Z" => 0,
-        [b'.', digits @ .., b'Z'] => fraction_micros(digits)?,
-        _ => return None,
-    };
+    let fraction = fraction_and_zone(tail)?;
     // Leap seconds are left to the calendar's own reader.
     if !all_digits || !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let seconds = ((days_from_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
     Some(seconds * 1_000_000 + fraction)
+}
+
+/// What follows the minute of such a time: `:09.119Z`.
+pub(super) fn micros_in_minute(text: &[u8]) -> Option<i64> {
+    let [b':', tens, ones, tail @ ..] = text else { return None };
+    let [tens, ones] = [tens, ones].map(|byte| byte.wrapping_sub(b'0'));
+    let fraction = fraction_and_zone(tail)?;
+    (tens < 6 && ones < 10).then(|| i64::from(tens * 10 + ones) * 1_000_000 + fraction)
+}
+
+fn fraction_and_zone(text: &[u8]) -> Option<i64> {
+    match text {
+        b"Z" => Some(0),
+        [b'.', digits @ .., b'Z'] => fraction_micros(digits),
+        _ => None,
+    }
 }
 
 fn fraction_micros(digits: &[u8]) -> Option<i64> {

@@ -31,6 +31,26 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    /// How many bytes were passed over.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Passes over the byte if it comes next, with no white space before it.
+    #[inline]
+    pub(super) fn take_next(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Passes over the word if it comes next.
+    pub(super) fn take_word(&mut self, word: &str) -> bool {
+        let found = self.bytes().starts_with(word.as_bytes());
+        self.at += if found { word.len() } else { 0 };
+        found
+    }
+
     /// All that was not passed over yet.
     pub(super) fn bytes(&self) -> &'a [u8] {
         &self.text.as_bytes()[self.at..]
@@ -73,6 +93,14 @@ impl<'a> Scanner<'a> {
     /// What stands between the quotes of a string without escapes, if one comes next.
     #[inline]
     pub(super) fn take_plain_string(&mut self) -> Option<&'a str> {
+        let start = self.at + 1;
+        self.pass_plain_string()?;
+        Some(&self.text[start..self.at - 1])
+    }
+
+    /// Passes over a string without escapes, if one comes next.
+    #[inline]
+    pub(super) fn pass_plain_string(&mut self) -> Option<()> {
         if self.peek() != Some(b'"') {
             return None;
         }
@@ -82,7 +110,7 @@ impl<'a> Scanner<'a> {
             return None;
         }
         self.at = end + 1;
-        Some(&self.text[start..end])
+        Some(())
     }
 
     /// The string that comes next, after white space.
@@ -250,11 +278,12 @@ fn plain_length(bytes: &[u8]) -> usize {
 
 /// The lowest bit that is set is the highest of the first byte, from the lowest, that is a quote, a backslash or below 0x20; none is where there is
 /// no such byte. Bits above the first may be set wrongly, by a carry.
+#[inline]
 fn special_in(eight: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
-    let zero_in = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
-    let quote = zero_in(eight ^ (ONES * b'"' as u64));
-    let backslash = zero_in(eight ^ (ONES * b'\\' as u64));
-    let control = eight.wrapping_sub(ONES * 0x20) & !eight;
-    (quote | backslash | control) & (ONES * 0x80)
+    let below = |bytes: u64, end: u8| bytes.wrapping_sub(ONES * u64::from(end)) & !bytes;
+    // A quote is 0x22: with this bit turned it comes right behind what is below 0x20, and so all are found at once.
+    let quote_or_control = below(eight ^ (ONES * 0x02), 0x21);
+    let backslash = below(eight ^ (ONES * b'\\' as u64), 1);
+    (quote_or_control | backslash) & (ONES * 0x80)
 }

@@ -13,6 +13,9 @@ use crate::codec::scan::Scanner;
 const LABELS_MAX: usize = 64;
 const LABEL_BYTES_MAX: usize = 64;
 
+/// So many members in a row may be left out of a record without being looked up.
+const LEFT_OUT_MAX: usize = 7;
+
 /// The place of a field; `None`: it is not declared.
 pub(super) type FieldPlace = Option<usize>;
 
@@ -38,6 +41,30 @@ impl Shape {
     /// A new record begins.
     pub(super) fn rewind(&mut self) {
         self.next = 0;
+    }
+
+    /// Passes over the label that comes next, if it is remembered as one that comes soon: others may be left out.
+    #[inline]
+    pub(super) fn pass_known(&mut self, scanner: &mut Scanner<'_>) -> Option<FieldPlace> {
+        let bytes = scanner.bytes();
+        let mut left_out = 0;
+        loop {
+            let label = self.labels.get(self.next + left_out)?;
+            if label.begins(bytes) {
+                self.next += left_out + 1;
+                scanner.pass(label.text.len());
+                return Some(label.place);
+            }
+            left_out += 1;
+            if left_out > LEFT_OUT_MAX {
+                return None;
+            }
+        }
+    }
+
+    /// The label that was passed last comes again.
+    pub(super) fn step_back(&mut self) {
+        self.next -= 1;
     }
 
     /// Passes over a member's name and its colon. `find` knows the places of the names that are declared.

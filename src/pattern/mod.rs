@@ -9,6 +9,7 @@
 //! | `expression` | the typed expression tree |
 //! | `window` | what a condition asks of the key's recent events |
 //! | `evaluate`, `functions`, `numbers` | what an expression is worth, given an event and what was chosen |
+//! | `used` | which fields patterns look at |
 //! | `display` | expressions as text again |
 //! | `words` | what a pattern does, in words |
 //! | `normal` | the pattern's normal form as text, whose hash is its version |
@@ -21,6 +22,7 @@ mod functions;
 mod normal;
 mod numbers;
 mod steps;
+mod used;
 mod window;
 mod words;
 
@@ -33,6 +35,7 @@ pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
 pub use normal::{normal_form, version};
 pub use steps::{Absence, Body, Connective, ContinuityInside, Element, Part, Quantifier, Sequence};
+pub use used::FieldsUsed;
 pub use window::{Measure, NoWindows, Window, WindowId, WindowSpan, Windows};
 
 /// Everything that runs together: the streams and the patterns over them. Immutable; a task swaps the whole of it.

@@ -14,7 +14,7 @@ use crate::engine::{
     Suppression, UpstreamPosition, Wanted,
 };
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
-use crate::pattern::Program;
+use crate::pattern::{FieldsUsed, Program};
 use crate::ports::{Original, Record, RecordBatch, StateStore, StoreError};
 use crate::service::crew::{Crew, RELEASES_MAX};
 use crate::service::rekeying::{Announced, Handed, HandedEvent, HandedOn, HandingOn, Rekeying, Upstreams, encode_event};
@@ -213,9 +213,10 @@ impl Task {
             intake.say_watermark(stream, partition, EventTime::BEGINNING);
             part = Some((partition as usize, tasks as usize));
         }
+        let used = fields_used(program, options);
         let decoders = schema.ids().map(|id| {
             let unit = of(id).map_or(TimestampUnit::Millis, |stream| stream.timestamp_unit);
-            Decoder::new(schema, id, DecodeOptions { timestamp_unit: time_unit(unit) })
+            Decoder::of_fields(schema, id, DecodeOptions { timestamp_unit: time_unit(unit) }, used.of(id))
         });
         let compiled = Arc::new(Compiled::new(program));
         let limits =
@@ -306,7 +307,9 @@ impl Task {
                 }
                 (arrival, event.time)
             });
-            self.conclude(&Subject::of_batch(batch, place), arrived)?;
+            if !matches!(arrived, Ok((Arrival::Held | Arrival::OfNoInterest | Arrival::Passed, _))) {
+                self.conclude(&Subject::of_batch(batch, place), arrived)?;
+            }
             if (place + 1) % RELEASED_AFTER_RECORDS == 0 {
                 self.release();
             }
@@ -668,6 +671,16 @@ fn is_again(applied_before: &BTreeMap<(StreamId, u32), u64>, stream: StreamId, p
 
 fn arrive(intake: &mut Intake, record: &Record<'_>, event: &mut Event, interest: &mut Interest) -> Arrival {
     intake.arrive(event, interest, record.position, record.next_position)
+}
+
+/// The fields that the patterns look at; those of tasks that events are handed on to choose them as well.
+fn fields_used(program: &Program, options: &TaskOptions) -> FieldsUsed {
+    let mut used = FieldsUsed::none(&program.schema);
+    program.patterns.iter().for_each(|pattern| used.add(pattern));
+    if let Some(Rekeying::Upstream { program, .. }) = &options.rekeying {
+        program.patterns.iter().for_each(|pattern| used.add(pattern));
+    }
+    used
 }
 
 fn time_unit(unit: TimestampUnit) -> TimeUnit {

@@ -169,6 +169,20 @@ fn bad_records_are_counted_by_reason() {
     assert_eq!((piped.stderr, piped.stdout), (plain.stderr, plain.stdout));
 }
 
+/// Of fields that no pattern looks at no values are made; what is wrong with them is told all the same.
+#[test]
+fn what_is_set_aside_does_not_depend_on_what_patterns_look_at() {
+    let lines: Vec<Vec<u8>> = bad_records().into_iter().flat_map(|(_, record, ..)| [good("a", 1).into_bytes(), record]).collect();
+    let work = place(&lines);
+    work.must(COMMAND);
+    let first = work.read("rejected.jsonl");
+    for seen in ["", "  emit p.count as count", "  emit p.shop.name as name, p.rate as rate"] {
+        work.write("each.motif", PATTERN.replace("  emit card, p.amount as amount", seen));
+        work.must(&format!("{COMMAND} --overwrite"));
+        assert!(work.read("rejected.jsonl") == first, "{seen}");
+    }
+}
+
 /// Offsets are lines of the file: an editor shows them one higher.
 #[test]
 fn blank_lines_and_other_line_ends_and_a_mark_at_the_beginning_are_no_records() {

@@ -412,6 +412,34 @@ fn records_read_as_serde_json_has_them() {
     assert!(events > cases.count / 10, "{events} of {} records held an event", cases.count);
 }
 
+/// Records that are refused are refused alike, whoever looks at the field at fault; so what is set aside of them is the same.
+#[test]
+fn of_fields_that_nobody_looks_at_only_the_values_are_missing() {
+    let cases = RandomCases::asked_for(CASES);
+    let random = &mut cases.random();
+    let schema = payments();
+    for looked_at in [vec![false; 9], (0..9).map(|place| place % 2 == 0).collect(), (0..9).map(|place| place % 3 == 2).collect::<Vec<bool>>()] {
+        let mut whole = decoder();
+        let mut part = Decoder::of_fields(&schema, StreamId(0), DecodeOptions::default(), &looked_at);
+        // Its memory is used again, whatever it holds.
+        let mut event = Event { fields: vec![Value::Bool(true); 9].into(), stream: StreamId(1), ..Event::empty() };
+        for _ in 0..cases.count / 3 {
+            let bytes = random_record(random);
+            let mut expected = whole.decode(&record(&bytes), 3);
+            if let Ok(event) = &mut expected {
+                // The first is the time.
+                let passed = event.fields.iter_mut().zip(&looked_at).skip(1).filter(|(_, is_looked_at)| !**is_looked_at);
+                passed.for_each(|(value, _)| *value = Value::Null);
+            }
+            let found = part.decode_into(&record(&bytes), 3, &mut event).map(|()| event.clone());
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{}", String::from_utf8_lossy(&bytes));
+            if random.random_ratio(1, 10) {
+                event = Event::empty();
+            }
+        }
+    }
+}
+
 /// Two streams; `step` of the first, then some of the second.
 fn program() -> Program {
     let streams = vec![

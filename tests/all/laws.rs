@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use motif::engine::{Change, Effect, Engine, EngineOptions, Input, Match, PartitionPosition, Positions};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Source, compile};
-use motif::pattern::Program;
+use motif::pattern::{FieldsUsed, Program};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -505,4 +505,28 @@ fn what_is_kept_out_stays_out_when_it_is_read_again() {
         assert_eq!(run_with_crashes(random, &logs, &arrivals, held_events_max), expected);
     });
     assert!(kept_out.get() > 100, "the bound is reached");
+}
+
+/// Pattern by pattern, so that there is much that nobody looks at.
+#[test]
+fn fields_that_no_pattern_looks_at_do_not_show() {
+    let all = program();
+    let mut unused = 0;
+    for pattern in &all.patterns {
+        let program = Program { schema: all.schema.clone(), patterns: vec![pattern.clone()] };
+        let mut used = FieldsUsed::none(&program.schema);
+        used.add(pattern);
+        unused += program.schema.ids().flat_map(|stream| used.of(stream)).filter(|is_used| !**is_used).count();
+        for_each_case(|random| {
+            let logs = logs(random, Disorder::SomeLate);
+            let whole = interleaved(random, &logs);
+            let mut bare = whole.clone();
+            for event in &mut bare {
+                let fields = event.fields.iter_mut().zip(used.of(event.stream));
+                fields.filter(|(_, is_used)| !**is_used).for_each(|(value, _)| *value = Value::Null);
+            }
+            assert_eq!(plain(&program, &bare, usize::MAX), plain(&program, &whole, usize::MAX), "{}", pattern.name);
+        });
+    }
+    assert!(unused > all.patterns.len(), "much is not looked at: {unused} fields");
 }

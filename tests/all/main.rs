@@ -10,6 +10,7 @@ mod cli;
 mod codec;
 mod conformance;
 mod diagnostics;
+mod fields_used;
 mod file_run;
 mod grammar;
 mod grpc;
