@@ -22,7 +22,7 @@ use crate::pattern::{Comparison, Expression, FieldPath, Moment, NothingChosen, S
 
 /// The patterns that an event matters to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Interest(SmallVec<[Candidate; 2]>);
+pub struct Interest(SmallVec<[Candidate; 4]>);
 
 /// One of them, and the event's class there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -161,6 +161,16 @@ struct Posting {
     atoms: Box<[u32]>,
 }
 
+impl Posting {
+    /// Bits of a pattern for which the same must hold are one posting; they come one after the other.
+    fn file(self, postings: &mut Vec<Self>) {
+        match postings.iter_mut().rev().take_while(|known| known.pattern == self.pattern).find(|known| known.atoms == self.atoms) {
+            Some(known) => known.class = known.class.with(self.class),
+            None => postings.push(self),
+        }
+    }
+}
+
 /// What is filed under the values of one field.
 #[derive(Debug)]
 struct Equality {
@@ -198,7 +208,7 @@ impl Equality {
                     None => push(&mut self.whole_numbers, number, posting),
                     Some(place) => {
                         self.small.resize(self.small.len().max(place + 1), Vec::new());
-                        self.small[place].push(posting);
+                        posting.file(&mut self.small[place]);
                     }
                 }
             }
@@ -208,7 +218,7 @@ impl Equality {
 
 fn push<K: Eq + std::hash::Hash>(postings: &mut Lookup<K, Vec<Posting>>, key: K, posting: Posting) {
     match postings.get_mut(&key) {
-        Some(known) => known.push(posting),
+        Some(known) => posting.file(known),
         None => {
             postings.insert(key, vec![posting]);
         }
@@ -286,7 +296,7 @@ impl Indexes {
             let posting = Posting { pattern, class: bit.class, atoms };
             let index = &mut self.streams[usize::from(bit.stream.0)];
             match filed {
-                None => index.others.push(posting),
+                None => posting.file(&mut index.others),
                 Some((_, (path, values))) => {
                     let equality = index.equality(path);
                     values.iter().for_each(|value| equality.file(value, posting.clone()));

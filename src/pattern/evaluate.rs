@@ -100,12 +100,18 @@ impl Expression {
             Self::And(all) => all.iter().all(|one| one.holds(scope)),
             Self::Or(any) => any.iter().any(|one| one.holds(scope)),
             Self::Not(operand) => !operand.holds(scope),
-            Self::Compare { comparison, left, right } => comparison.holds(&left.reference(scope), &right.reference(scope)),
+            Self::Compare { comparison, left, right } => match (left.at_hand(scope), right.at_hand(scope)) {
+                (Some(left), Some(right)) => comparison.holds(left, right),
+                _ => comparison.holds(&left.reference(scope), &right.reference(scope)),
+            },
             Self::In { item, list } => {
                 let (item, list) = (item.reference(scope), list.reference(scope));
                 matches!(&*list, Value::List(values) if values.iter().any(|value| numbers::equal(&item, value)))
             }
-            Self::IsNull(operand) => operand.reference(scope).is_null(),
+            Self::IsNull(operand) => match operand.at_hand(scope) {
+                Some(value) => value.is_null(),
+                None => operand.reference(scope).is_null(),
+            },
             Self::Matches { text, regex } => matches!(&*text.reference(scope), Value::Text(text) if regex.is_match(text)),
             Self::InNetwork { address, network } => {
                 matches!(&*address.reference(scope), Value::Text(text) if functions::in_network(text, network))
@@ -190,6 +196,16 @@ impl Expression {
         }
     }
 
+    /// What it is worth where nothing has to be done for it, as with most that conditions compare.
+    #[inline]
+    fn at_hand<'a>(&'a self, scope: &Scope<'a>) -> Option<&'a Value> {
+        match self {
+            Self::Constant(value) => Some(value),
+            Self::Field(path) => Some(scope.event.map_or(NULL, |event| at_path(event, path))),
+            _ => None,
+        }
+    }
+
     /// What it is worth; copied only where it is calculated.
     #[inline]
     pub fn reference<'a>(&'a self, scope: &Scope<'a>) -> Cow<'a, Value> {
@@ -253,6 +269,7 @@ impl Expression {
 }
 
 /// A field of an event, through records. Null where a record on the way is.
+#[inline]
 pub fn at_path<'a>(event: &'a Event, path: &[u16]) -> &'a Value {
     let (first, rest) = path.split_first().expect("a field path is never empty");
     let mut value = &event.fields[usize::from(*first)];

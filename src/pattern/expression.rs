@@ -152,6 +152,7 @@ impl Comparison {
                 Self::Greater => left > right,
                 Self::GreaterOrEqual => left >= right,
             },
+            (Value::Text(left), Value::Text(right)) if self == Self::Equal => left.as_str() == right.as_str(),
             _ => numbers::compare(self, left, right),
         }
     }

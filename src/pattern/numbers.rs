@@ -35,6 +35,7 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Null, _) | (_, Value::Null) => false,
         (Value::Bool(left), Value::Bool(right)) => left == right,
+        (Value::Text(left), Value::Text(right)) => left.as_str() == right.as_str(),
         (Value::List(left), Value::List(right)) | (Value::Record(left), Value::Record(right)) => {
             left.len() == right.len() && left.iter().zip(right.iter()).all(|(left, right)| (left.is_null() && right.is_null()) || equal(left, right))
         }
