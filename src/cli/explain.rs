@@ -7,6 +7,7 @@ use crate::automaton::{Automaton, DiagramFormat, Evaluation};
 use crate::cli::args::{ExplainArguments, View};
 use crate::cli::exit::{Outcome, UserFault};
 use crate::cli::text::{print, say_diagnostics};
+use crate::engine::Compiled;
 use crate::event::Schema;
 use crate::language::{Code, nearest, page};
 use crate::pattern::Pattern;
@@ -29,24 +30,40 @@ pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Outcome> {
         let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         return Err(UserFault(format!("no pattern `{wanted}` in these files{hint}")).into());
     }
+    let compiled = Compiled::new(program);
     for pattern in &program.patterns {
         if arguments.pattern.as_ref().is_none_or(|wanted| *wanted == pattern.name) {
-            print(&shown(pattern, &program.schema, arguments.view))?;
+            print(&shown(pattern, &compiled, &program.schema, arguments.view))?;
         }
     }
     Ok(Outcome::Fine)
 }
 
-fn shown(pattern: &Arc<Pattern>, schema: &Schema, view: View) -> String {
+fn shown(pattern: &Arc<Pattern>, compiled: &Compiled, schema: &Schema, view: View) -> String {
     let automaton = || Automaton::compile(pattern.clone());
     match view {
         View::Words => {
             let automaton = automaton();
-            format!("{}  Evaluated  {}\n\n", pattern.words(schema), Evaluation::of(&automaton).words(&automaton, schema))
+            let evaluated = Evaluation::of(&automaton).words(&automaton, schema);
+            format!("{}  Evaluated  {evaluated}{}\n\n", pattern.words(schema), family(&compiled.stepped_with(pattern.version)))
         }
         View::Dump => format!("pattern {}\n{}\n", pattern.name, automaton().dump(schema)),
         View::Graphviz => automaton().diagram(schema, DiagramFormat::Graphviz),
         View::Mermaid => automaton().diagram(schema, DiagramFormat::Mermaid),
+    }
+}
+
+/// Whom it is evaluated with.
+fn family(others: &[&str]) -> String {
+    const NAMED_MAX: usize = 3;
+    let named: Vec<String> = others.iter().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+    match others.len() {
+        0 => String::new(),
+        count => {
+            let more = if count > NAMED_MAX { ", …" } else { "" };
+            let with = if count == 1 { "one other pattern" } else { &format!("{count} other patterns") };
+            format!("; at once with {with} ({}{more}): they differ only in how much is asked of the first event", named.join(", "))
+        }
     }
 }
 

@@ -126,6 +126,14 @@ impl Compiled {
         Self { patterns, streams, tables, versions }
     }
 
+    /// The other patterns that the pattern with this version is stepped with as one (a [family](super::family)): their names.
+    pub fn stepped_with(&self, version: u128) -> Vec<&str> {
+        let Some(place) = self.find(version).and_then(|place| u32::try_from(place).ok()) else { return Vec::new() };
+        let family = self.patterns.iter().filter_map(|compiled| compiled.family.as_ref()).find(|family| family.patterns.contains(&place));
+        let others = family.into_iter().flat_map(|family| &family.patterns).filter(|other| **other != place);
+        others.map(|other| self.patterns[*other as usize].pattern.name.as_str()).collect()
+    }
+
     /// The patterns whose runs are kept together under this one, by their places among them; itself is the first.
     pub(super) fn kept_under(&self, first: u32, place: usize) -> Option<u32> {
         match &self.patterns[first as usize].family {

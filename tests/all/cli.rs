@@ -347,6 +347,26 @@ fn explain_shows_the_automaton() {
     hold("explain", &session(&work, &["explain good.motif", "explain good.motif --pattern card_testing"]));
 }
 
+/// Rules that differ only in how much is asked of their first event.
+#[test]
+fn explain_tells_which_patterns_are_evaluated_at_once() {
+    let work = place();
+    let rule = |most: u32| {
+        format!(
+            "pattern over_{most} {{ from payments by card  match big: payments where amount >= {most} then more: payments where amount > big.amount within 1h skip none }}\n"
+        )
+    };
+    work.write(
+        "rules.motif",
+        "stream payments { card: string  amount: decimal  at: timestamp  time at }\n".to_owned() + &[100, 200, 300, 400, 500].map(rule).concat(),
+    );
+    let out = work.run("explain rules.motif").out();
+    let evaluated: Vec<&str> = out.lines().filter(|line| line.starts_with("  Evaluated")).collect();
+    let first = "  Evaluated  each partial match by itself: [payments where (amount > big.amount)] looks at what was chosen before; at once with 4 other patterns \
+                 (`over_200`, `over_300`, `over_400`, …): they differ only in how much is asked of the first event";
+    assert_eq!((evaluated.len(), evaluated[0]), (5, first), "{out}");
+}
+
 #[test]
 fn explain_tells_what_a_code_means() {
     let work = place();
