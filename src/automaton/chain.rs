@@ -41,6 +41,14 @@ impl Chain {
         }
     }
 
+    /// The first event chosen. Cost: the number of events.
+    pub(super) fn first(&self) -> &Event {
+        match self {
+            Self::First(_, event) => event,
+            Self::More(link) => link.links().last().map_or(&link.event, |first| &first.event),
+        }
+    }
+
     /// The time of the first event chosen.
     pub(super) fn start_time(&self) -> EventTime {
         match self {

@@ -89,6 +89,16 @@ impl Run {
         u64::MAX >> (64 - u32::from(self.patterns))
     }
 
+    pub fn first_event(&self) -> &Event {
+        self.chain.first()
+    }
+
+    /// Whether both stand at the same place after the same events.
+    pub fn chose_the_same(&self, other: &Self) -> bool {
+        let places = |run: &Self| run.chain.chosen(0).into_iter().map(|(step, event)| (step, event.place())).collect::<Vec<_>>();
+        self.node == other.node && places(self) == places(other)
+    }
+
     /// Whether the first field of its last event is null.
     pub fn first_is_null(&self) -> bool {
         self.chain.event().fields.first().is_none_or(Value::is_null)

@@ -45,8 +45,8 @@ pub(super) struct CompiledPattern {
     pub table: usize,
     /// It is stepped for the family.
     pub family: Option<Family>,
-    /// It belongs to one.
-    pub has_family: bool,
+    /// The first of its family, if it has one.
+    pub first: Option<u32>,
 }
 
 /// Where the events of one stream go.
@@ -96,15 +96,15 @@ impl Compiled {
                 pattern: pattern.clone(),
                 table: *tables.entry(keyed_by(pattern)).or_insert(next),
                 family: None,
-                has_family: false,
+                first: None,
             }
         };
         let mut patterns: Vec<CompiledPattern> = program.patterns.iter().map(&mut compile).collect();
         patterns.sort_by(|one, other| one.pattern.name.cmp(&other.pattern.name));
         for family in Family::find(&patterns) {
-            family.patterns.iter().for_each(|member| patterns[*member as usize].has_family = true);
-            let first = family.patterns[0] as usize;
-            patterns[first].family = Some(family);
+            let first = family.patterns[0];
+            family.patterns.iter().for_each(|member| patterns[*member as usize].first = Some(first));
+            patterns[first as usize].family = Some(family);
         }
         let mut streams: Vec<StreamRoutes> = program.schema.streams.iter().map(|_| StreamRoutes::default()).collect();
         for (place, compiled) in patterns.iter().enumerate() {
@@ -129,9 +129,13 @@ impl Compiled {
     /// The other patterns that the pattern with this version is stepped with as one (a [family](super::family)): their names.
     pub fn stepped_with(&self, version: u128) -> Vec<&str> {
         let Some(place) = self.find(version).and_then(|place| u32::try_from(place).ok()) else { return Vec::new() };
-        let family = self.patterns.iter().filter_map(|compiled| compiled.family.as_ref()).find(|family| family.patterns.contains(&place));
-        let others = family.into_iter().flat_map(|family| &family.patterns).filter(|other| **other != place);
-        others.map(|other| self.patterns[*other as usize].pattern.name.as_str()).collect()
+        let all = self.family_of(place).into_iter().flat_map(|family| &family.patterns);
+        all.filter(|other| **other != place).map(|other| self.patterns[*other as usize].pattern.name.as_str()).collect()
+    }
+
+    pub(super) fn family_of(&self, pattern: u32) -> Option<&Family> {
+        let first = self.patterns[pattern as usize].first?;
+        self.patterns[first as usize].family.as_ref()
     }
 
     /// The patterns whose runs are kept together under this one, by their places among them; itself is the first.

@@ -13,6 +13,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use crate::automaton::Run;
 use crate::engine::compiled::{CompiledPattern, of_event};
 use crate::event::{Event, Value};
 use crate::pattern::{Comparison, Expression, Pattern, Skip};
@@ -36,6 +37,12 @@ impl Family {
         let scope = of_event(event, &faults);
         let begun = self.asks.partition_point(|asks| asks.holds(&scope));
         u8::try_from(begun).expect("families are small")
+    }
+
+    /// The run, as one of as many members as its first event can begin one of.
+    pub(super) fn count(&self, run: Run) -> Run {
+        let begun = self.begun_by(run.first_event());
+        run.of_first(begun)
     }
 
     /// A bit for each.

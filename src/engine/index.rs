@@ -279,7 +279,7 @@ impl Indexes {
 
     /// A family is found as its first member is.
     fn add(&mut self, pattern: u32, compiled: &CompiledPattern) {
-        if compiled.has_family && compiled.family.is_none() {
+        if compiled.first.is_some_and(|first| first != pattern) {
             return;
         }
         if compiled.automaton.wants_every_event() {

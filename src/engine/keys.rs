@@ -7,13 +7,15 @@
 //! Timers: each slot and each cell knows the least that is set for it; others are stale, and a timer that comes too early is looked at and set again. A timer whose
 //! place is vacant finds nothing to do, also where the place is another key's by now.
 
+mod families;
+
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::Blocks;
 use crate::engine::counters::Counters;
-use crate::engine::slot::{Before, Cell, CellId, FoundGroup, Group, Slot, SlotId, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Families, FoundGroup, Group, Slot, SlotId, Stored};
 use crate::engine::timers::Timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::{Directory, EventTime};
@@ -91,11 +93,6 @@ impl Keys {
             Place::Cell(id) => self.cells.at(id.0).slot,
         };
         &self.slot(slot).key
-    }
-
-    /// Patterns of families are apart there, whatever comes and goes.
-    pub(super) fn keep_apart(&mut self, id: SlotId) {
-        self.slots.at_mut(id.0).is_apart = true;
     }
 
     /// Takes the slot's timer, if it is due: then deadlines of its runs are to be decided, and the slot is to be [armed](Keys::arm_slot) again.
@@ -183,39 +180,6 @@ impl Keys {
         group.deadline = group.deadline.min(least);
         self.set_timer(id, least);
         self.note_change(Place::Slot(id));
-    }
-
-    /// The patterns of families have groups of their own in the slot from now on. `kept_under`: the patterns of a group, by their places.
-    pub(super) fn part(&mut self, id: SlotId, kept_under: impl Fn(u32, usize) -> Option<u32>, counters: &mut Counters) {
-        let slot = self.slots.at_mut(id.0);
-        if std::mem::replace(&mut slot.is_apart, true) {
-            return;
-        }
-        let mut all = std::mem::take(&mut slot.runs).into_iter();
-        let mut parted: Vec<(Group, Vec<Run>)> = Vec::new();
-        for group in std::mem::take(&mut slot.groups) {
-            let runs: Vec<Run> = all.by_ref().take(group.runs.into()).collect();
-            let (keys_before, runs_before) = (u64::from(group.runs > 0), runs.len() as u64);
-            for (place, pattern) in (0..).map_while(|place| Some((place, kept_under(group.pattern, place)?))) {
-                let own: Vec<Run> = runs.iter().filter(|run| run.is_of(place)).map(|run| run.clone().of_first(1)).collect();
-                let bit = |bits: u64| bits >> place & 1;
-                let (runs, deadline) = (own.len(), own.iter().fold(EventTime::END, |least, run| least.min(run.deadline())));
-                let group = Group { pattern, runs: u16::try_from(runs).expect("a part"), changed: bit(group.changed), there: bit(group.there), deadline };
-                counters.live_runs += runs as u64;
-                counters.live_keys += u64::from(runs > 0);
-                if runs > 0 || group.there > 0 {
-                    parted.push((group, own));
-                }
-            }
-            counters.live_runs -= runs_before;
-            counters.live_keys -= keys_before;
-        }
-        parted.sort_unstable_by_key(|(group, _)| group.pattern);
-        let slot = self.slots.at_mut(id.0);
-        for (group, runs) in parted {
-            slot.groups.push(group);
-            slot.runs.extend(runs);
-        }
     }
 
     fn move_to_cell(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, held: &mut Cell, before: Before, counters: &mut Counters) {
@@ -466,7 +430,9 @@ impl Keys {
         let before = Before { runs: 0, dropped: held.pending.runs_dropped() };
         let Some(id) = self.lay_down(Address { slot, hash, key }, (pattern, 1), of, &mut held, before, counters) else { return };
         let slot = self.slots.at_mut(id.0);
-        slot.is_apart |= has_family;
+        if has_family && slot.families == Families::Together {
+            slot.families = Families::AsStored;
+        }
         match slot.group(pattern).0 {
             Ok(place) => (slot.groups[place].changed, slot.groups[place].there) = (0, 1),
             Err(_) => {

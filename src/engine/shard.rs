@@ -4,6 +4,7 @@
 //! shards. Shards share nothing but the program, and may be stepped side by side. Each keeps its matches in the order of the output; so all together are merged by a stable sort
 //! on [`crate::engine::Match::order`].
 
+mod families;
 mod hand;
 mod lines;
 mod state;
@@ -138,10 +139,11 @@ impl Shard {
         let pattern = u32::try_from(place).expect("patterns are numbered by 32 bits");
         let Lines { keys, counters, .. } = &mut self.lines;
         let keys = &mut keys[compiled.table];
-        if let Some(slot) = keys.find(key_hash(key), key).filter(|_| compiled.has_family) {
-            keys.part(slot, |first, place| self.compiled.kept_under(first, place), counters);
+        let has_family = compiled.first.is_some();
+        if let Some(slot) = keys.find(key_hash(key), key).filter(|_| has_family) {
+            keys.part_if_together(slot, &self.compiled, counters);
         }
-        keys.restore((pattern, compiled.has_family), key, (&compiled.automaton, lie_in_slots), pending, windowed.map(Box::new), counters);
+        keys.restore((pattern, has_family), key, (&compiled.automaton, lie_in_slots), pending, windowed.map(Box::new), counters);
         Ok(Restored::Taken)
     }
 

@@ -37,8 +37,19 @@ pub(super) struct Slot {
     pub timer: EventTime,
     /// Among the changes: one of the groups is.
     pub is_changed: bool,
-    /// The patterns of a family have groups and cells of their own here.
-    pub is_apart: bool,
+    pub families: Families,
+}
+
+/// Where a slot keeps what the patterns of families have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Families {
+    /// In one group for each family.
+    #[default]
+    Together,
+    /// Each pattern has its own group or cell, as it was read from the store: they may be put together.
+    AsStored,
+    /// Each pattern has its own group or cell.
+    Apart,
 }
 
 /// The runs of one pattern, or of a family of them, under its first.
@@ -113,7 +124,7 @@ impl Before {
 impl Default for Slot {
     fn default() -> Self {
         let (key, groups, runs) = (SmallVec::new(), SmallVec::new(), SmallVec::new());
-        Self { key, groups, runs, cells: None, timer: EventTime::END, is_changed: false, is_apart: false }
+        Self { key, groups, runs, cells: None, timer: EventTime::END, is_changed: false, families: Families::Together }
     }
 }
 
@@ -144,6 +155,10 @@ impl Slot {
             first = end;
         }
         (Err(self.groups.len()), first..first)
+    }
+
+    pub(super) fn patterns_with_cells(&self) -> impl Iterator<Item = u32> {
+        self.cells.iter().flat_map(|cells| cells.iter()).map(|(pattern, _)| *pattern)
     }
 
     pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {

@@ -7,7 +7,6 @@ use crate::automaton::shared::Workspace;
 use crate::automaton::{Arrival, Class, Evaluation, Limits, Run, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern, RouteSource, of_event};
 use crate::engine::counters::Counters;
-use crate::engine::family::Family;
 use crate::engine::index::Candidate;
 use crate::engine::keys::{Address, Keys, Place};
 use crate::engine::matched::Match;
@@ -79,7 +78,7 @@ impl Lines {
     }
 
     /// Returns the slot, if there is one afterwards; so do the others.
-    fn step_pattern(
+    pub(super) fn step_pattern(
         &mut self,
         address: Address<'_>,
         candidate: &Candidate,
@@ -91,83 +90,6 @@ impl Lines {
             Some(cell) => self.step_cell(cell, candidate, compiled, address.key, standing, matches).then_some(address.slot).flatten(),
             None => self.step_slot(address, candidate, compiled, standing, matches),
         }
-    }
-
-    /// The event comes to the patterns of a family: as long as their runs fit into one group, to all of them together.
-    fn step_family(
-        &mut self,
-        address: Address<'_>,
-        candidate: &Candidate,
-        family: &Family,
-        all: &Compiled,
-        standing: Standing<'_>,
-        matches: &mut Vec<Match>,
-    ) -> Option<SlotId> {
-        let first = &all.patterns[candidate.pattern as usize];
-        let begun = if first.automaton.may_begin(candidate.class) { family.begun_by(standing.event) } else { 0 };
-        let runs_max = lie_in_slots(first, &self.limits);
-        let (keys, counters) = (&mut self.keys[first.table], &mut self.counters);
-        if let Some(slot) = address.slot.filter(|slot| keys.slot(*slot).group(candidate.pattern).1.len() >= runs_max) {
-            keys.part(slot, |first, place| all.kept_under(first, place), counters);
-        }
-        // Together they would reach the limit on matches of one event before the first does alone.
-        let is_apart = runs_max == 0 || self.limits.matches_max < RUNS_MAX as u64 || address.slot.is_some_and(|slot| keys.slot(slot).is_apart);
-        if !is_apart {
-            return self.step_together(address, candidate, (family, begun), all, standing, matches);
-        }
-        let mut slot = address.slot;
-        for (place, &pattern) in family.patterns.iter().enumerate() {
-            let class = if place < usize::from(begun) { candidate.class } else { first.automaton.passed_by(candidate.class) };
-            if class != Class::NOTHING {
-                slot = self.step_pattern(Address { slot, ..address }, &Candidate { pattern, class }, &all.patterns[pattern as usize], standing, matches);
-            }
-        }
-        if let Some(slot) = slot {
-            self.keys[first.table].keep_apart(slot);
-        }
-        slot
-    }
-
-    /// What a family has of a key lies in one group, with room for one more. `begun`: of how many of its patterns the event begins a run.
-    fn step_together(
-        &mut self,
-        address: Address<'_>,
-        candidate: &Candidate,
-        (family, begun): (&Family, u8),
-        all: &Compiled,
-        standing: Standing<'_>,
-        matches: &mut Vec<Match>,
-    ) -> Option<SlotId> {
-        let pattern = candidate.pattern;
-        let compiled = &all.patterns[pattern as usize];
-        let automaton = &compiled.automaton;
-        let class = automaton.passed_by(candidate.class);
-        let group_of = |keys: &Keys, slot: Option<SlotId>| slot.map_or((Err(0), 0..0), |slot| keys.slot(slot).group(pattern));
-        let mut known = address.slot;
-        let mut group = group_of(&self.keys[compiled.table], known);
-        if let (Some(slot), Ok(place)) = (known, &group.0)
-            && class != Class::NOTHING
-        {
-            let runs = &self.keys[compiled.table].slot(slot).runs[group.1.clone()];
-            if self.concerns(runs, compiled, class, standing) {
-                let runs_max = lie_in_slots(compiled, &self.limits);
-                let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
-                step.family = Some((family, all));
-                keys.lift(slot, pattern, automaton, &mut held.pending);
-                let before = held.before();
-                step.take(held, address.key, class, standing);
-                known = keys.lay_down(address, (pattern, family.all()), (automaton, runs_max), held, before, step.counters);
-                group = group_of(keys, known);
-            } else {
-                self.keys[compiled.table].note_step(slot, *place, family.all());
-            }
-        }
-        if begun == 0 {
-            return known;
-        }
-        let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-        let run = automaton.begin_plainly(standing.event, moment).expect("the patterns of a family begin plainly").of_first(begun);
-        Some(self.keys[compiled.table].add_run(Address { slot: known, ..address }, pattern, group, run, &mut self.counters))
     }
 
     /// The windows that count the event, and whether it does anything where nothing is held.
@@ -241,7 +163,7 @@ impl Lines {
     }
 
     /// Whether the event can change anything about runs that lie in a slot. What cannot be calculated is counted here only if they are not stepped.
-    fn concerns(&self, runs: &[Run], compiled: &CompiledPattern, class: Class, standing: Standing<'_>) -> bool {
+    pub(super) fn concerns(&self, runs: &[Run], compiled: &CompiledPattern, class: Class, standing: Standing<'_>) -> bool {
         let faults = cell::Cell::new(0);
         let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&faults) };
         let concerns = self.watch.is_some() || compiled.automaton.concerns(runs, Arrival { event: standing.event, class, moment });
@@ -251,7 +173,7 @@ impl Lines {
         concerns
     }
 
-    fn stepping<'a>(
+    pub(super) fn stepping<'a>(
         &'a mut self,
         compiled: &'a CompiledPattern,
         pattern: u32,

@@ -1,0 +1,96 @@
+//! Events in the lines of [families](crate::engine::family): stepped once for all patterns, or for each where they are apart.
+
+use crate::automaton::Class;
+use crate::engine::compiled::Compiled;
+use crate::engine::family::Family;
+use crate::engine::index::Candidate;
+use crate::engine::keys::{Address, Keys};
+use crate::engine::matched::Match;
+use crate::engine::shard::lines::{Lines, lie_in_slots};
+use crate::engine::shard::step::Standing;
+use crate::engine::slot::{Families, RUNS_MAX, SlotId};
+use crate::pattern::Moment;
+
+impl Lines {
+    /// The event comes to the patterns of a family: as long as their runs fit into one group, to all of them together.
+    pub(super) fn step_family(
+        &mut self,
+        address: Address<'_>,
+        candidate: &Candidate,
+        family: &Family,
+        all: &Compiled,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> Option<SlotId> {
+        let first = &all.patterns[candidate.pattern as usize];
+        let begun = if first.automaton.may_begin(candidate.class) { family.begun_by(standing.event) } else { 0 };
+        let runs_max = lie_in_slots(first, &self.limits);
+        let (keys, counters) = (&mut self.keys[first.table], &mut self.counters);
+        // Together they would reach the limit on matches of one event before the first does alone.
+        let is_limited = runs_max == 0 || self.limits.matches_max < RUNS_MAX as u64;
+        if let Some(slot) = address.slot.filter(|_| !is_limited) {
+            keys.join(slot, all, counters);
+            if keys.slot(slot).group(candidate.pattern).1.len() >= runs_max {
+                keys.part(slot, all, counters);
+            }
+        }
+        let is_apart = is_limited || address.slot.is_some_and(|slot| keys.slot(slot).families == Families::Apart);
+        if !is_apart {
+            return self.step_together(address, candidate, (family, begun), all, standing, matches);
+        }
+        let mut slot = address.slot;
+        for (place, &pattern) in family.patterns.iter().enumerate() {
+            let class = if place < usize::from(begun) { candidate.class } else { first.automaton.passed_by(candidate.class) };
+            if class != Class::NOTHING {
+                slot = self.step_pattern(Address { slot, ..address }, &Candidate { pattern, class }, &all.patterns[pattern as usize], standing, matches);
+            }
+        }
+        if let Some(slot) = slot {
+            // Also where it was left and made again in between.
+            self.keys[first.table].part(slot, all, &mut self.counters);
+        }
+        slot
+    }
+
+    /// What a family has of a key lies in one group, with room for one more. `begun`: of how many of its patterns the event begins a run.
+    fn step_together(
+        &mut self,
+        address: Address<'_>,
+        candidate: &Candidate,
+        (family, begun): (&Family, u8),
+        all: &Compiled,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> Option<SlotId> {
+        let pattern = candidate.pattern;
+        let compiled = &all.patterns[pattern as usize];
+        let automaton = &compiled.automaton;
+        let class = automaton.passed_by(candidate.class);
+        let group_of = |keys: &Keys, slot: Option<SlotId>| slot.map_or((Err(0), 0..0), |slot| keys.slot(slot).group(pattern));
+        let mut known = address.slot;
+        let mut group = group_of(&self.keys[compiled.table], known);
+        if let (Some(slot), Ok(place)) = (known, &group.0)
+            && class != Class::NOTHING
+        {
+            let runs = &self.keys[compiled.table].slot(slot).runs[group.1.clone()];
+            if self.concerns(runs, compiled, class, standing) {
+                let runs_max = lie_in_slots(compiled, &self.limits);
+                let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
+                step.family = Some((family, all));
+                keys.lift(slot, pattern, automaton, &mut held.pending);
+                let before = held.before();
+                step.take(held, address.key, class, standing);
+                known = keys.lay_down(address, (pattern, family.all()), (automaton, runs_max), held, before, step.counters);
+                group = group_of(keys, known);
+            } else {
+                self.keys[compiled.table].note_step(slot, *place, family.all());
+            }
+        }
+        if begun == 0 {
+            return known;
+        }
+        let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+        let run = automaton.begin_plainly(standing.event, moment).expect("the patterns of a family begin plainly").of_first(begun);
+        Some(self.keys[compiled.table].add_run(Address { slot: known, ..address }, pattern, group, run, &mut self.counters))
+    }
+}
