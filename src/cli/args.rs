@@ -196,11 +196,15 @@ pub struct FmtArguments {
 #[command(after_long_help = "Examples:
   motif explain patterns/fraud --pattern card_testing
   motif explain rule.motif --as graphviz | dot -Tsvg > rule.svg
+  motif explain --config motif.toml
   motif explain E0101")]
 pub struct ExplainArguments {
     /// Pattern files or folders; or the code of an error or warning, such as E0101
-    #[arg(required = true)]
+    #[arg(required_unless_present = "config")]
     pub patterns: Vec<PathBuf>,
+    /// A configuration file: its patterns where none are named, and what they cost on its topics
+    #[arg(long, value_name = "FILE", env = "MOTIF_CONFIG")]
+    pub config: Option<PathBuf>,
     /// Only this pattern
     #[arg(long, value_name = "NAME", env = "MOTIF_PATTERN")]
     pub pattern: Option<String>,

@@ -7,17 +7,22 @@ use crate::automaton::{Automaton, DiagramFormat, Evaluation};
 use crate::cli::args::{ExplainArguments, View};
 use crate::cli::exit::{Outcome, UserFault};
 use crate::cli::text::{print, say_diagnostics};
+use crate::config;
 use crate::engine::Compiled;
 use crate::event::Schema;
 use crate::language::{Code, nearest, page};
 use crate::pattern::Pattern;
 use crate::service::program;
+use crate::service::upkeep::costs_of_partitioning;
 
 pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Outcome> {
-    if let Some(codes) = arguments.patterns.iter().map(|path| code_like(path)).collect::<Option<Vec<&str>>>() {
+    let codes: Option<Vec<&str>> = arguments.patterns.iter().map(|path| code_like(path)).collect();
+    if let Some(codes) = codes.filter(|codes| !codes.is_empty()) {
         return explain_codes(&codes, arguments);
     }
-    let loaded = program::load(&arguments.patterns)?;
+    let config = arguments.config.as_deref().map(config::load).transpose()?;
+    let named = Some(&arguments.patterns).filter(|patterns| !patterns.is_empty());
+    let loaded = program::load(named.or(config.as_ref().map(|config| &config.patterns)).expect("one of both is there"))?;
     say_diagnostics(&loaded.compiled.diagnostics, &loaded.sources);
     if loaded.compiled.has_errors() {
         return Ok(Outcome::Wrong);
@@ -31,21 +36,32 @@ pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Outcome> {
         return Err(UserFault(format!("no pattern `{wanted}` in these files{hint}")).into());
     }
     let compiled = Compiled::new(program);
+    let config = config.filter(|config| config.kafka.is_some());
+    let costs = config.map(|config| costs_of_partitioning(program, &config));
     for pattern in &program.patterns {
         if arguments.pattern.as_ref().is_none_or(|wanted| *wanted == pattern.name) {
-            print(&shown(pattern, &compiled, &program.schema, arguments.view))?;
+            let on_kafka = costs.as_ref().map(|costs| on_kafka(costs.get(&pattern.name)));
+            print(&shown(pattern, &compiled, &program.schema, arguments.view, on_kafka.as_deref()))?;
         }
     }
     Ok(Outcome::Fine)
 }
 
-fn shown(pattern: &Arc<Pattern>, compiled: &Compiled, schema: &Schema, view: View) -> String {
+fn on_kafka(cost: Option<&String>) -> String {
+    match cost {
+        None => "where its events are read: each task has all events of its keys".to_owned(),
+        Some(cost) => format!("where the topics have several partitions: {cost}"),
+    }
+}
+
+fn shown(pattern: &Arc<Pattern>, compiled: &Compiled, schema: &Schema, view: View, on_kafka: Option<&str>) -> String {
     let automaton = || Automaton::compile(pattern.clone());
     match view {
         View::Words => {
             let automaton = automaton();
             let evaluated = Evaluation::of(&automaton).words(&automaton, schema);
-            format!("{}  Evaluated  {evaluated}{}\n\n", pattern.words(schema), family(&compiled.stepped_with(pattern.version)))
+            let on_kafka = on_kafka.map(|text| format!("  On Kafka   {text}\n")).unwrap_or_default();
+            format!("{}  Evaluated  {evaluated}{}\n{on_kafka}\n", pattern.words(schema), family(&compiled.stepped_with(pattern.version)))
         }
         View::Dump => format!("pattern {}\n{}\n", pattern.name, automaton().dump(schema)),
         View::Graphviz => automaton().diagram(schema, DiagramFormat::Graphviz),

@@ -368,6 +368,24 @@ fn explain_tells_which_patterns_are_evaluated_at_once() {
 }
 
 #[test]
+fn explain_tells_what_a_pattern_costs_on_the_topics_of_a_configuration() {
+    let work = Workplace::new();
+    work.write(
+        "keys.motif",
+        "stream clicks { user: string country: string at: timestamp time at }\n\
+         pattern here { from clicks by country match a: clicks then b: clicks within 1m }\n\
+         pattern elsewhere { from clicks by user match a: clicks then b: clicks within 1m }\n\
+         pattern keyless { from clicks match a: clicks then b: clicks within 1m }\n",
+    );
+    work.write(
+        "motif.toml",
+        "[service]\nname = \"demo\"\npatterns = [\"keys.motif\"]\nstate = \"state\"\n[streams.clicks]\ntopic = \"clicks\"\nkey = [\"country\"]\n\
+         [output]\ntopic = \"matches\"\n[kafka]\nbrokers = \"127.0.0.1:9\"\n",
+    );
+    hold("explain_costs", &session(&work, &["explain --config motif.toml", "explain keys.motif --config motif.toml --pattern here"]));
+}
+
+#[test]
 fn explain_tells_what_a_code_means() {
     let work = place();
     let commands = ["explain e0101", "explain W0013 E0317", "explain E0199", "explain E99999", "explain E0101 --as dump", "explain E0101 good.motif"];

@@ -17,6 +17,7 @@ mod topics;
 pub use dead_letters::{DeadLetter, LetterPlace, MARK_HEADER, Replayed, Selection, replay_letters, visit_letters};
 pub use findings::{Finding, Severity};
 pub use needs::{Need, Purpose};
+pub use partitioning::costs_of_partitioning;
 pub use topics::{CannotCreate, CreateOptions, TopicReport, TopicState, create, inspect};
 
 pub(super) use partitioning::rekeyed_patterns;

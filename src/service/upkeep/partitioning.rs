@@ -4,6 +4,8 @@
 //! partitioned by (`streams.NAME.key`). What a topic is partitioned by cannot be seen from outside; where it is not declared, it is taken for the pattern's key.
 //! Events of other patterns go to tasks of their own ([`crate::service::topics::stages`]), which is said, and what it costs.
 
+use std::collections::BTreeMap;
+
 use crate::config::{Config, KafkaConfig, Origin};
 use crate::pattern::{Expression, Pattern, Program, Source};
 use crate::service::upkeep::findings::{Finding, Severity};
@@ -24,6 +26,11 @@ pub(super) fn partitioning(program: &Program, config: &Config, tasks: u32) -> Ve
 /// The names of the patterns whose events have to go to other tasks than those of their topics.
 pub(in crate::service) fn rekeyed_patterns(program: &Program, config: &Config, tasks: u32) -> Vec<String> {
     scattered(program, config, tasks).filter(|scattered| scattered.is_rekeyed).map(|scattered| scattered.pattern).collect()
+}
+
+/// By pattern: what it costs on topics with several partitions that its events do not meet in their tasks. Nothing is asked of Kafka.
+pub fn costs_of_partitioning(program: &Program, config: &Config) -> BTreeMap<String, String> {
+    scattered(program, config, 2).map(|scattered| (scattered.pattern, scattered.what)).collect()
 }
 
 fn scattered(program: &Program, config: &Config, tasks: u32) -> impl Iterator<Item = Scattered> {
