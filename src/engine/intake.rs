@@ -236,6 +236,18 @@ impl Intake {
         self.watermark
     }
 
+    /// The watermark is where it is because of this partition, perhaps among others.
+    pub fn holds_back(&self, stream: StreamId, partition: u32) -> bool {
+        let bound = |place: usize| self.clocks[usize::from(stream.0)].bound(&self.partitions[place]);
+        self.find(stream, partition).and_then(bound).is_some_and(|bound| bound <= self.watermark)
+    }
+
+    /// How far a partition is by itself.
+    pub fn own_watermark(&self, stream: StreamId, partition: u32) -> EventTime {
+        let own = |place: usize| self.clocks[usize::from(stream.0)].own(&self.partitions[place]);
+        self.find(stream, partition).map_or(EventTime::BEGINNING, own)
+    }
+
     /// Nothing tells how far time is: no partition is live, or each of them is idle.
     pub fn is_idle(&self) -> bool {
         let tells =

@@ -172,6 +172,13 @@ impl RecordBatch {
         }
     }
 
+    /// Some of the records, with all that their producers gave. The last one's leader epoch is not known.
+    pub fn part(&self, places: Range<usize>) -> Self {
+        let mut part = Self::new(self.stream, self.partition);
+        places.for_each(|place| part.push_original(self.get(place), self.original(place)));
+        part
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.len()).map(|place| self.get(place))
     }

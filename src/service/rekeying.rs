@@ -10,6 +10,7 @@
 //! leave in the one order that they have, however those of different upstream tasks are interleaved in the topic. An upstream task that is idle is not waited for; what it hands on
 //! then may be late here as well.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::{Compiled, Spread, UpstreamPosition};
@@ -88,16 +89,28 @@ pub fn handed_bytes_max(record_bytes_max: usize) -> usize {
 #[derive(Debug)]
 pub(super) struct HandingOn {
     spread: Spread,
+    tasks: u32,
+    /// By stream and task: how many of its events that has got.
+    handed_on: BTreeMap<StreamId, Vec<u64>>,
 }
 
 impl HandingOn {
     pub(super) fn new(program: &Program, tasks: u32) -> Self {
-        Self { spread: Spread::new(Arc::new(Compiled::new(program)), tasks) }
+        Self { spread: Spread::new(Arc::new(Compiled::new(program)), tasks), tasks, handed_on: BTreeMap::new() }
     }
 
     /// The tasks that keep a key of the event.
     pub(super) fn tasks_of(&mut self, event: &Event) -> &[u32] {
         self.spread.parts_of(event)
+    }
+
+    pub(super) fn count(&mut self, stream: StreamId, task: u32) {
+        let tasks = place(self.tasks);
+        self.handed_on.entry(stream).or_insert_with(|| vec![0; tasks])[place(task)] += 1;
+    }
+
+    pub(super) fn handed_on(&self, stream: StreamId) -> &[u64] {
+        self.handed_on.get(&stream).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn null_keys(&self) -> u64 {

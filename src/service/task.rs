@@ -130,7 +130,7 @@ pub struct Task {
 #[derive(Debug)]
 enum Hand {
     Keeps,
-    HandsOn(HandingOn),
+    HandsOn(Box<HandingOn>),
     Takes(Upstreams),
 }
 
@@ -303,7 +303,11 @@ impl Task {
                 {
                     let bytes = encode_event(&self.program.schema.stream(batch.stream).name, batch.partition, &record, batch.original(place));
                     let handed_on = |&task| HandedOn { stream: batch.stream, offset: record.offset, task, bytes: bytes.clone() };
+                    let before = self.epoch.handed_on.len();
                     self.epoch.handed_on.extend(tasks.iter().map(handed_on));
+                    if let Hand::HandsOn(hand) = &mut self.rekeying {
+                        self.epoch.handed_on[before..].iter().for_each(|handed| hand.count(handed.stream, handed.task));
+                    }
                 }
                 (arrival, event.time)
             });
@@ -470,6 +474,11 @@ impl Task {
         self.intake.held_events()
     }
 
+    /// The watermark is where it is because of this partition, perhaps among others.
+    pub fn holds_back(&self, stream: StreamId, partition: u32) -> bool {
+        self.intake.holds_back(stream, partition)
+    }
+
     /// The newest event time that a partition has shown.
     pub fn newest(&self, stream: StreamId, partition: u32) -> EventTime {
         self.intake.newest(stream, partition)
@@ -486,6 +495,16 @@ impl Task {
     /// Of a task that goes on with the events of others: how far those have said that they are.
     pub fn upstreams(&self) -> Vec<UpstreamPosition> {
         if let Hand::Takes(upstreams) = &self.rekeying { upstreams.positions() } else { Vec::new() }
+    }
+
+    /// How many events of a stream it has handed on to each of the tasks after it since it began; nothing where it has not yet.
+    pub fn handed_on(&self, stream: StreamId) -> &[u64] {
+        if let Hand::HandsOn(hand) = &self.rekeying { hand.handed_on(stream) } else { &[] }
+    }
+
+    /// How far a partition is by itself.
+    pub fn own_watermark(&self, stream: StreamId, partition: u32) -> EventTime {
+        self.intake.own_watermark(stream, partition)
     }
 
     /// Of the intake and all shards together; of what has come out, as far as it was taken.
@@ -650,7 +669,7 @@ impl Hand {
     fn new(rekeying: Option<&Rekeying>) -> Self {
         match rekeying {
             None => Self::Keeps,
-            Some(Rekeying::Upstream { program, tasks }) => Self::HandsOn(HandingOn::new(program, *tasks)),
+            Some(Rekeying::Upstream { program, tasks }) => Self::HandsOn(Box::new(HandingOn::new(program, *tasks))),
             Some(Rekeying::Downstream { upstreams, .. }) => Self::Takes(Upstreams::new(*upstreams)),
         }
     }

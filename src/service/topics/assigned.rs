@@ -273,6 +273,19 @@ impl Assigned {
         self.inputs.values().any(|input| input.read < input.stored)
     }
 
+    /// How many of these records, from a place on, were read before the task began here.
+    pub(super) fn again(&self, batch: &RecordBatch, from: usize) -> usize {
+        let stored = self.inputs.get(&batch.stream).map_or(0, |input| input.stored);
+        (from..batch.len()).take_while(|place| batch.get(*place).offset < stored).count()
+    }
+
+    /// It is held back by inputs of which, as far as the brokers have told, there is nothing more to read.
+    pub(super) fn is_held_back_by_silence(&self, known_end: &dyn Fn(InputPartition) -> Option<u64>) -> bool {
+        let has_more =
+            |(input, read): (InputPartition, u64)| self.task.holds_back(input.stream, input.partition) && known_end(input).is_none_or(|end| read < end);
+        !self.places().into_iter().any(has_more)
+    }
+
     /// What came out since the last call; `None`: nothing, and nothing was read. `opened`: the wall clock under which it was read; `closed`: the one at its end.
     pub(super) fn take_part(&mut self, opened: ProcessingTime, closed: ProcessingTime, quiet: Quiet) -> Option<Part> {
         if self.progress == Progress::Ended || self.is_catching_up() {

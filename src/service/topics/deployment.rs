@@ -12,7 +12,7 @@ use crate::kafka::{Link, Survey, Topics, Written};
 use crate::language::Source;
 use crate::objects::{AccessKey, Bucket, Patience, StoredObjects};
 use crate::pattern::Program;
-use crate::ports::{InputPartition, ObjectError, TopicSurvey, TransportError};
+use crate::ports::{InputPartition, ObjectError, TopicSurvey, Transport, TransportError};
 use crate::service::embedded::wall_clock;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::alignment::Alignment;
@@ -114,7 +114,7 @@ pub(super) fn open(program: &Arc<Program>, sources: &[Source], config: &Config, 
     let tasks = survey.tasks()?;
     upkeep::warn_of_partitioning(program, config, tasks);
     let plans = stages::plan(program.clone(), sources, config, kafka, tasks);
-    let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::default()));
+    let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::new()));
     let open = |plan| {
         let mut opened = Deployment::open(plan, &slot, config, kafka, until_end, stop)?;
         opened.deployment.alignment = alignment.clone();
@@ -185,6 +185,12 @@ impl Deployment {
     /// After the last record of a bounded run.
     pub(super) fn end_of(&self, input: InputPartition) -> Option<u64> {
         self.ends.as_ref().and_then(|ends| ends.get(&input).copied())
+    }
+
+    /// After the last record that is there to be read, as far as it is known without asking.
+    pub(super) fn known_end(&self, transport: &dyn Transport, input: InputPartition) -> Option<u64> {
+        let known = transport.known_end(input);
+        self.end_of(input).map_or(known, |end| Some(known.map_or(end, |known| known.min(end))))
     }
 
     /// How long a revoked task may belong to nobody.

@@ -7,6 +7,7 @@
 //! Tasks recover on threads of their own while this one goes on polling, as a group's member must. A task whose epoch was aborted is recovered: the engine has no way
 //! back. A task that is revoked finishes its epoch, and is given back once its state is among the checkpoints, or after [`HAND_OVER_MAX`]; the others go on meanwhile.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use crate::event::ProcessingTime;
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Transport, TransportError};
 use crate::service::Summary;
+use crate::service::topics::alignment::{Allowed, Pace, Reading};
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
 use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
@@ -53,9 +55,6 @@ const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
 /// A last checkpoint that is older than so many intervals is worth a word.
 const CHECKPOINT_INTERVALS_MAX: u32 = 3;
 
-/// How often it is seen to that tasks that wait for others do so.
-const ALIGN_INTERVAL: Duration = Duration::from_millis(500);
-
 /// How often the numbers are told in the log.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -73,8 +72,8 @@ pub(super) struct Worker {
     fetched: Fetched,
     balance: Balance,
     silences: Silences,
-    /// Tasks that wait for others of their stage, and when that was last thought over.
-    aligned: (Vec<u32>, Instant),
+    /// Tasks that wait for others of their stage.
+    pace: Pace,
     epoch: EpochSoFar,
     aborts_in_a_row: u32,
     failures_in_a_row: u32,
@@ -138,7 +137,7 @@ impl Worker {
             tickets: 0,
             releasing: None,
             fetched: Fetched::default(),
-            aligned: (Vec::new(), Instant::now()),
+            pace: Pace::default(),
             epoch: EpochSoFar::begin(deployment.now()),
             deployment,
             aborts_in_a_row: 0,
@@ -204,18 +203,51 @@ impl Worker {
 
     fn apply_fetched(&mut self) -> anyhow::Result<()> {
         let now = self.epoch.now;
+        let (allowed, mut full) = (self.allowed(), Vec::new());
         for batch in self.fetched.batches() {
             let Some(Held::Running(assigned)) = self.tasks.get_mut(&batch.partition) else { continue };
-            let end = self.deployment.end_of(InputPartition { stream: batch.stream, partition: batch.partition });
+            let input = InputPartition { stream: batch.stream, partition: batch.partition };
+            if self.pace.is_paused(input) {
+                continue;
+            }
+            let end = self.deployment.end_of(input);
             let topic = &self.deployment.inputs[&batch.stream];
-            assigned.apply(batch, end, now).with_context(|| format!("{topic}/{} cannot be read", batch.partition))?;
+            let mut from = 0;
+            while from < batch.len() {
+                let again = assigned.again(batch, from);
+                let reading = reading(&self.deployment, assigned, input, allowed, &*self.transport);
+                let room = self.pace.room(reading, allowed).saturating_add(again);
+                if room == 0 {
+                    full.push(input);
+                    break;
+                }
+                let to = from.saturating_add(room).min(batch.len());
+                let part = if to - from == batch.len() { Cow::Borrowed(batch) } else { Cow::Owned(batch.part(from..to)) };
+                assigned.apply(&part, end, now).with_context(|| format!("{topic}/{} cannot be read", batch.partition))?;
+                from = to;
+            }
             self.epoch.due |= assigned.end_if_reached(&self.deployment);
-            self.epoch.records += batch.len();
+            self.epoch.records += from;
             self.epoch.bytes += batch.bytes();
-            self.summary.records_read += batch.len() as u64;
+            self.summary.records_read += from as u64;
         }
         self.fetched.clear();
+        if !full.is_empty() {
+            self.transport.pause(&full)?;
+            full.into_iter().for_each(|input| self.pace.pause(input));
+        }
         Ok(())
+    }
+
+    /// How far each task of the first stage may run ahead, where there is a second.
+    fn allowed(&self) -> Allowed {
+        match &self.deployment.alignment {
+            Some(alignment) if self.deployment.stage == Stage::First => {
+                let Deployment { tasks, inputs, config, .. } = &*self.deployment;
+                alignment.allowed(*tasks, inputs.len(), config.limits.held_events_max)
+            }
+            _ => Allowed::Everything,
+        }
     }
 
     fn is_due(&self) -> bool {
@@ -278,6 +310,7 @@ impl Worker {
     /// Its store is closed with what is given back.
     fn drop_task(&mut self, task: u32) -> Option<Assigned> {
         self.balance.forget(&[task]);
+        self.pace.forget(task);
         self.deployment.metrics.forget_task(task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
             alignment.forget(task);
@@ -297,6 +330,9 @@ impl Worker {
 
     fn begin_recovery(&mut self, task: u32) {
         self.drop_task(task);
+        if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
+            alignment.tell(task, Vec::new());
+        }
         self.tickets += 1;
         let (ticket, cancelled) = (self.tickets, Arc::new(AtomicBool::new(false)));
         self.tasks.insert(task, Held::Recovering { ticket, cancelled: cancelled.clone() });
@@ -354,7 +390,13 @@ impl Worker {
             if let Held::Running(assigned) = held {
                 self.silences.check(&self.deployment, assigned, &*self.transport, &self.balance, closed);
                 assigned.tick(closed);
-                parts.extend(assigned.take_part(opened, closed, Quiet::PassedOver));
+                let part = assigned.take_part(opened, closed, Quiet::PassedOver);
+                if part.as_ref().is_some_and(|part| part.epoch.announced.is_some()) {
+                    for input in self.deployment.inputs_of(assigned.number) {
+                        self.pace.note(reading(&self.deployment, assigned, input, Allowed::Everything, &*self.transport));
+                    }
+                }
+                parts.extend(part);
             }
         }
         self.epoch = EpochSoFar::begin(closed);
@@ -564,29 +606,28 @@ impl Worker {
         Ok(())
     }
 
-    /// Between the stages: the second tells what it waits for, and of the first those wait that lead.
+    /// Between the stages: the second tells how far all are, and of the first those go on that have waited for that.
     fn align(&mut self) -> anyhow::Result<()> {
         let Some(alignment) = self.deployment.alignment.clone() else { return Ok(()) };
         if self.deployment.stage == Stage::Rekeyed {
-            let held_max = self.deployment.config.limits.held_events_max;
-            for assigned in self.running() {
-                alignment.tell(assigned.number, assigned.task.held_events(), held_max, self.deployment.tasks, || assigned.task.upstreams());
+            self.running().for_each(|assigned| alignment.tell(assigned.number, assigned.task.upstreams()));
+            return Ok(());
+        }
+        let allowed = self.allowed();
+        let mut go_on: BTreeMap<u32, Vec<InputPartition>> = BTreeMap::new();
+        for input in self.pace.paused() {
+            let Some(Held::Running(assigned)) = self.tasks.get(&input.partition) else { continue };
+            if self.pace.goes_on(reading(&self.deployment, assigned, input, allowed, &*self.transport), allowed) {
+                go_on.entry(input.partition).or_default().push(input);
+            } else if let Allowed::Beyond(reached, _) = allowed {
+                alignment.wait(reached);
             }
-            return Ok(());
         }
-        let leaders = alignment.leaders(self.running().map(|assigned| assigned.number));
-        let (before, thought_over) = &self.aligned;
-        // A task that begins anew is read again at once.
-        if *before == leaders && (leaders.is_empty() || thought_over.elapsed() < ALIGN_INTERVAL) {
-            return Ok(());
+        for (task, inputs) in go_on {
+            let Some(Held::Running(assigned)) = self.tasks.get(&task) else { continue };
+            let places: Vec<_> = assigned.places().into_iter().filter(|(input, _)| inputs.contains(input)).collect();
+            self.start(task, &places)?;
         }
-        for task in before.iter().filter(|task| !leaders.contains(task) && matches!(self.tasks.get(task), Some(Held::Running(_)))) {
-            self.transport.resume(&self.deployment.inputs_of(*task))?;
-        }
-        for task in &leaders {
-            self.transport.pause(&self.deployment.inputs_of(*task))?;
-        }
-        self.aligned = (leaders, Instant::now());
         Ok(())
     }
 
@@ -645,6 +686,17 @@ impl Worker {
             Some(of_worker) => *of_worker += keys,
             None => self.summary.keys_by_worker.push(keys),
         }
+    }
+}
+
+/// Where an input of a task is, as the alignment asks.
+fn reading<'a>(deployment: &Deployment, assigned: &'a Assigned, input: InputPartition, allowed: Allowed, transport: &dyn Transport) -> Reading<'a> {
+    let is_behind = matches!(allowed, Allowed::Beyond(reached, _) if assigned.task.watermark() <= reached);
+    Reading {
+        input,
+        watermark: assigned.task.own_watermark(input.stream, input.partition),
+        handed_on: assigned.task.handed_on(input.stream),
+        is_stuck: is_behind && assigned.is_held_back_by_silence(&|input| deployment.known_end(transport, input)),
     }
 }
 

@@ -210,6 +210,35 @@ fn kills_in_the_middle_lose_and_double_nothing() {
     deployment.assert_all_there_once(&events);
 }
 
+/// A partition that lags behind does not have what the others bring set aside, however little may be held: they wait for it.
+#[test]
+fn what_is_ahead_of_a_partition_that_lags_waits_for_it() {
+    let Some(deployment) = Deployment::new("") else { return };
+    let text = deployment.work.text("0.toml") + "[limits]\nheld_events_max = 3000\n";
+    deployment.work.write("0.toml", text);
+    let mut events = deployment.events(9_000);
+    // Almost all clicks are of one user: one task of the second stage gets them all.
+    for (_, event) in events.iter_mut().enumerate().filter(|(place, event)| place % 10 > 0 && event.topic == deployment.topic("clicks")) {
+        let user = event.value.find(',').expect("a member");
+        event.value.replace_range(..user, "{\"user\":\"hot\"");
+    }
+    let (lags, leads): (Vec<Produced>, Vec<Produced>) = events.iter().cloned().partition(|event| event.partition == 0);
+    let mut running = deployment.start(0);
+    deployment.broker.produce(&leads);
+    running.wait_until("the others go ahead", || deployment.broker.read(&deployment.topic("rekeyed")).len() > 300);
+    for part in lags.chunks(lags.len() / 4 + 1) {
+        let before = deployment.matches().len();
+        deployment.broker.produce(part);
+        running.wait_until("all go on together", || deployment.matches().len() > before + 100);
+    }
+    running.signal("TERM");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    deployment.work.must("run --config 0.toml --until-end");
+    assert_eq!(deployment.broker.read(&deployment.topic("rejected")), [], "nothing was too much");
+    deployment.assert_all_there_once(&events);
+}
+
 /// Patterns of these names only.
 fn only(names: &[&str]) -> String {
     let is_there = |line: &&str| line.strip_prefix("pattern ").is_none_or(|rest| names.iter().any(|name| rest.starts_with(&format!("{name} "))));
