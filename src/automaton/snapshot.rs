@@ -181,29 +181,33 @@ fn write_ways(ways: &WaySet, out: &mut Vec<u8>) {
     });
 }
 
-fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<Vec<Arc<Event>>, Malformed> {
+fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<SmallVec<[Arc<Event>; 1]>, Malformed> {
     let stream_of = |number: u64| automaton.streams.get(usize::try_from(number).ok()?).copied();
     let count = reader.count("events")?;
     (0..count).map(|_| Ok(Arc::new(reader.event(stream_of)?))).collect()
 }
 
-fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<Vec<Arc<Link>>, Malformed> {
+/// Chains up to each link. Where nothing goes on from a first one, it needs no link.
+fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<SmallVec<[Chain; 1]>, Malformed> {
     let count = reader.count("links")?;
-    let mut links: Vec<Arc<Link>> = Vec::new();
+    let mut links: SmallVec<[Chain; 1]> = SmallVec::new();
     for _ in 0..count {
-        let parent = reader.index(links.len() + 1, "link before")?.checked_sub(1).map(|parent| links[parent].clone());
+        let parent = reader.index(links.len() + 1, "link before")?.checked_sub(1).map(|parent| links[parent].link().clone());
         let step = reader.index(automaton.pattern.steps.len(), "step")?;
         let event = &events[reader.index(events.len(), "event of a link")?];
         if event.stream != automaton.pattern.steps[step].stream {
             return Err(reader.malformed("event of the step's stream"));
         }
         let step = StepId(u16::try_from(step).expect("steps are numbered by 16 bits"));
-        links.push(Link::new(step, event.clone(), parent));
+        links.push(match parent {
+            None => Chain::First(step, event.clone()),
+            parent => Chain::More(Link::new(step, event.clone(), parent)),
+        });
     }
     Ok(links)
 }
 
-fn read_run(automaton: &Automaton, links: &[Arc<Link>], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
+fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
     let chain = links[reader.index(links.len(), "link of a run")?].clone();
     let flags = reader.unsigned("flags")?;
     let inside = reader.unsigned("bits")?;
@@ -219,7 +223,6 @@ fn read_run(automaton: &Automaton, links: &[Arc<Link>], reader: &mut Reader<'_>)
     if ways.is_empty() {
         return Err(reader.malformed("way on"));
     }
-    let chain = Chain::More(chain);
     let (start, last) = (chain.start_time(), chain.event().time);
     let deadline = automaton.deadline(&ways, start, last);
     let set = |flag| flags & flag != 0;

@@ -234,7 +234,12 @@ impl<'a> Reader<'a> {
 
     fn values(&mut self, depth: u32) -> Result<Vec<Value>, Malformed> {
         let count = self.count("values")?;
-        (0..count).map(|_| self.value_within(depth)).collect()
+        // What is not there is found out before much memory is taken for it.
+        let mut values = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            values.push(self.value_within(depth)?);
+        }
+        Ok(values)
     }
 
     fn decimal(&mut self) -> Result<Decimal, Malformed> {

@@ -1,71 +1,115 @@
 //! One partition read forward from an offset to an end that is known, by a client of its own.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message, OwnedMessage};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::event::EventTime;
-use crate::kafka::bystander::BystanderConsumer;
+use crate::kafka::bystander::Bystander;
+use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::partition;
-use crate::kafka::{Link, failure, ffi};
+use crate::kafka::{Link, failure};
 use crate::ports::{InputReader, Original, Record, RecordBatch, TransportError};
 
 /// Without a record, or the end, for this long, reading is given up.
 const PROGRESS_MAX: Duration = Duration::from_secs(60);
 
+/// How long one call of the library waits, and how many records it gives.
+const WAIT: Duration = Duration::from_millis(100);
+const TAKEN_RECORDS_MAX: u64 = 2_000;
+
 /// Committed records only, in order.
 pub(super) struct PartitionReader {
-    consumer: BystanderConsumer,
+    consumer: BatchConsumer<Bystander>,
     topic: String,
     record_bytes_max: usize,
-    /// Read, but not asked for yet.
-    ahead: Option<Ahead>,
+    /// The first offset that was not read yet.
+    at: u64,
+    /// Read, but not asked for yet: there are some only where offsets are missing, as where a transaction's marker stands.
+    ahead: VecDeque<Ahead>,
     /// Nothing was left when last asked.
     ended: bool,
+}
+
+/// A record that was copied out of the library's memory.
+struct Ahead {
+    offset: u64,
+    timestamp: Option<EventTime>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<u8>,
+}
+
+/// A record that is read.
+pub(super) struct Seen<'a> {
+    pub offset: u64,
+    timestamp: Option<EventTime>,
+    key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    /// What is handed on of a record has them in it, and is compared byte by byte.
+    headers: &'a [u8],
+    /// Not told any more of one that was read ahead.
+    leader_epoch: Option<u32>,
 }
 
 impl PartitionReader {
     pub(super) fn open(link: &Link, topic: &str, task: u32, from: u64, record_bytes_max: usize) -> Result<Self, TransportError> {
         let open = || {
-            let consumer = link.consumer()?;
+            let consumer = BatchConsumer::new(link.consumer()?);
+            // Before anything is fetched: all records come one way then.
+            consumer.collect(topic, partition(task))?;
             let mut list = TopicPartitionList::new();
             list.add_partition_offset(topic, partition(task), Offset::Offset(from.cast_signed()))?;
             consumer.assign(&list)?;
             Ok(consumer)
         };
         let consumer = open().map_err(|error| failure::of_call("cannot read a topic again", &error))?;
-        Ok(Self { consumer, topic: topic.to_owned(), record_bytes_max, ahead: None, ended: false })
+        Ok(Self { consumer, topic: topic.to_owned(), record_bytes_max, at: from, ahead: VecDeque::new(), ended: false })
     }
 
     /// Shows each record before this offset that was not shown yet, as long as more are wanted.
-    pub(super) fn visit_until(&mut self, next: u64, visit: &mut dyn FnMut(u64, &dyn AnyMessage) -> ControlFlow<()>) -> Result<(), TransportError> {
-        let mut deadline = Instant::now() + PROGRESS_MAX;
-        if let Some(ahead) = self.ahead.take_if(|ahead| ahead.message.offset().cast_unsigned() < next)
-            && visit(ahead.message.offset().cast_unsigned(), &ahead).is_break()
-        {
-            return Ok(());
+    pub(super) fn visit_until(&mut self, next: u64, visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>) -> Result<(), TransportError> {
+        while let Some(ahead) = self.ahead.pop_front_if(|ahead| ahead.offset < next) {
+            if visit(&ahead.seen()).is_break() {
+                return Ok(());
+            }
         }
-        while self.ahead.is_none() && !self.ended {
-            match self.consumer.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => {
-                    let offset = message.offset().cast_unsigned();
-                    if offset >= next {
-                        self.ahead = Some(Ahead { headers: headers(&message), message: message.detach() });
-                    } else if visit(offset, &message).is_break() || offset + 1 >= next {
-                        return Ok(());
+        let mut headers = Vec::new();
+        let mut deadline = Instant::now() + PROGRESS_MAX;
+        while self.ahead.is_empty() && self.at < next && !self.ended {
+            let records_max = usize::try_from((next - self.at).min(TAKEN_RECORDS_MAX)).expect("few");
+            let taken = self.consumer.take(WAIT, records_max);
+            if taken.is_empty() {
+                judge_news(&self.consumer, &self.topic)?;
+            } else {
+                // Whoever looks at a record may take long over it.
+                deadline = Instant::now() + PROGRESS_MAX;
+            }
+            let mut wanted = true;
+            for taken in &taken {
+                match taken.error() {
+                    None => {
+                        headers.clear();
+                        taken.write_headers(&mut headers);
+                        let seen = Seen::of(taken, &headers);
+                        self.at = seen.offset + 1;
+                        if seen.offset >= next || !wanted {
+                            self.ahead.push_back(seen.into());
+                        } else {
+                            wanted = visit(&seen).is_continue();
+                        }
                     }
-                    // Whoever looks at a record may take long over it.
-                    deadline = Instant::now() + PROGRESS_MAX;
+                    Some(KafkaError::MessageConsumption(RDKafkaErrorCode::PartitionEOF)) => self.ended = true,
+                    Some(error) => judge(&error, &self.topic)?,
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
-                Some(Err(error)) if is_lost(&error) => return Err(failure::of_poll(&error).unwrap_or_else(|| failure::of_call("reading again", &error))),
-                Some(Err(error)) => tracing::debug!(%error, topic = self.topic, "reading again"),
-                None => {}
+            }
+            if !wanted {
+                return Ok(());
             }
             if Instant::now() > deadline {
                 let seconds = PROGRESS_MAX.as_secs();
@@ -76,6 +120,23 @@ impl PartitionReader {
     }
 }
 
+/// What concerns the whole client comes another way than records.
+fn judge_news(consumer: &BatchConsumer<Bystander>, topic: &str) -> Result<(), TransportError> {
+    match consumer.poll(Duration::ZERO) {
+        Some(Err(error)) => judge(&error, topic),
+        // All records lead elsewhere.
+        Some(Ok(_)) | None => Ok(()),
+    }
+}
+
+fn judge(error: &KafkaError, topic: &str) -> Result<(), TransportError> {
+    if is_lost(error) {
+        return Err(failure::of_poll(error).unwrap_or_else(|| failure::of_call("reading again", error)));
+    }
+    tracing::debug!(%error, topic, "reading again");
+    Ok(())
+}
+
 fn is_lost(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) || failure::of_poll(error).is_some()
 }
@@ -83,58 +144,34 @@ fn is_lost(error: &KafkaError) -> bool {
 impl InputReader for PartitionReader {
     fn read_until(&mut self, next: u64, batch: &mut RecordBatch) -> Result<(), TransportError> {
         let record_bytes_max = self.record_bytes_max;
-        self.visit_until(next, &mut |_, message| {
-            message.push(record_bytes_max, batch);
+        self.visit_until(next, &mut |seen| {
+            let original = Original { key: seen.key, value: seen.value, headers: seen.headers };
+            batch.push_original(record(seen.offset, seen.timestamp, seen.value, record_bytes_max), original);
+            batch.leader_epoch = seen.leader_epoch;
             ControlFlow::Continue(())
         })
     }
 }
 
-/// A message, borrowed or not.
-pub(super) trait AnyMessage {
-    fn value(&self) -> Option<&[u8]>;
-    fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch);
-}
-
-impl AnyMessage for BorrowedMessage<'_> {
-    fn value(&self) -> Option<&[u8]> {
-        self.payload()
-    }
-
-    fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch) {
-        push(self, &headers(self), record_bytes_max, batch);
-        batch.leader_epoch = ffi::leader_epoch(self);
+impl<'a> Seen<'a> {
+    fn of(taken: &'a Taken<'_>, headers: &'a [u8]) -> Self {
+        let Original { key, value, .. } = taken.original(headers);
+        Self { offset: taken.offset(), timestamp: taken.timestamp(), key, value, headers, leader_epoch: taken.leader_epoch() }
     }
 }
 
-/// Does not tell its leader epoch any more.
-struct Ahead {
-    message: OwnedMessage,
-    headers: Vec<u8>,
-}
-
-impl AnyMessage for Ahead {
-    fn value(&self) -> Option<&[u8]> {
-        self.message.payload()
-    }
-
-    fn push(&self, record_bytes_max: usize, batch: &mut RecordBatch) {
-        push(&self.message, &self.headers, record_bytes_max, batch);
-        batch.leader_epoch = None;
+impl From<Seen<'_>> for Ahead {
+    fn from(seen: Seen<'_>) -> Self {
+        let (key, value) = (seen.key.map(<[u8]>::to_vec), seen.value.map(<[u8]>::to_vec));
+        Self { offset: seen.offset, timestamp: seen.timestamp, key, value, headers: seen.headers.to_vec() }
     }
 }
 
-/// What is handed on of a record has them in it, and is compared byte by byte.
-fn headers(message: &BorrowedMessage<'_>) -> Vec<u8> {
-    let mut headers = Vec::new();
-    ffi::write_headers(message, &mut headers);
-    headers
-}
-
-fn push<M: Message>(message: &M, headers: &[u8], record_bytes_max: usize, batch: &mut RecordBatch) {
-    let original = Original { key: message.key(), value: message.payload(), headers };
-    let timestamp = message.timestamp().to_millis().and_then(EventTime::from_millis);
-    batch.push_original(record(message.offset().cast_unsigned(), timestamp, original.value, record_bytes_max), original);
+impl Ahead {
+    fn seen(&self) -> Seen<'_> {
+        let Self { offset, timestamp, key, value, headers } = self;
+        Seen { offset: *offset, timestamp: *timestamp, key: key.as_deref(), value: value.as_deref(), headers, leader_epoch: None }
+    }
 }
 
 /// A record of Kafka, cut off where it is longer than the bound.

@@ -248,7 +248,7 @@ impl TopicSurvey for Survey {
         let from = from.max(retained.start);
         if from < retained.end {
             let mut reader = PartitionReader::open(&self.link, &self.journal, task, from, usize::MAX)?;
-            reader.visit_until(retained.end, &mut |offset, message| visit(JournalEntry { offset, value: message.value().unwrap_or_default().to_vec() }))?;
+            reader.visit_until(retained.end, &mut |seen| visit(JournalEntry { offset: seen.offset, value: seen.value.unwrap_or_default().to_vec() }))?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Change, Positions};
@@ -23,6 +24,10 @@ use crate::ports::{StateStore, StoreError, WriteBatch};
 pub const FORMAT: u32 = 2;
 
 const RUNS: u8 = b's';
+
+/// How much is read ahead of who takes it up.
+const CHUNK_BYTES: usize = 256 << 10;
+const CHUNKS_AHEAD_MAX: usize = 4;
 
 /// Everything of a task that is one per task.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -101,12 +106,59 @@ fn runs_key(change_key: &[u8]) -> Vec<u8> {
     key
 }
 
-/// Visits the partial matches of all keys: `(pattern version and key, value)`.
+/// Visits the partial matches of all keys: `(pattern version and key, value)`. They are read by a thread of its own meanwhile: to take them up is about as much work.
 pub fn scan_runs(store: &dyn StateStore, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
-    store.scan(&[RUNS], &[RUNS + 1], &mut |key, value| {
-        visit(&key[1..], value);
-        ControlFlow::Continue(())
+    let (sender, receiver) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
+    std::thread::scope(|scope| {
+        let scanning = scope.spawn(move || scan_chunks(store, &sender));
+        for chunk in receiver {
+            chunk.entries().for_each(|(key, value)| visit(key, value));
+        }
+        scanning.join().expect("a scan does not panic")
     })
+}
+
+fn scan_chunks(store: &dyn StateStore, sender: &Sender<Chunk>) -> Result<(), StoreError> {
+    let mut chunk = Chunk::default();
+    store.scan(&[RUNS], &[RUNS + 1], &mut |key, value| {
+        chunk.push(&key[1..], value);
+        if chunk.bytes.len() < CHUNK_BYTES {
+            return ControlFlow::Continue(());
+        }
+        match sender.send(std::mem::take(&mut chunk)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    })?;
+    // Nobody is there any more where a visit has panicked.
+    drop(sender.send(chunk));
+    Ok(())
+}
+
+/// Entries that were read ahead, one behind the other.
+#[derive(Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// Where each key ends, and its value.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Chunk {
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push((key_end, self.bytes.len()));
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |&(key_end, end)| {
+            let entry = (&self.bytes[start..key_end], &self.bytes[key_end..end]);
+            start = end;
+            entry
+        })
+    }
 }
 
 /// The range of keys that hold the state of a pattern version.

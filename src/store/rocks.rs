@@ -21,6 +21,7 @@ const FORMAT: &str = "1";
 /// Memory: two write buffers and the cache, for each open store.
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 const CACHE_BYTES: usize = 8 << 20;
+const READAHEAD_BYTES: usize = 1 << 20;
 const OPEN_FILES_MAX: i32 = 256;
 const FILE_BYTES: u64 = 16 << 20;
 const LEVEL_0_FILES: i32 = 8;
@@ -178,6 +179,9 @@ impl StateStore for Rocks {
         }
         let mut read = ReadOptions::default();
         read.set_iterate_upper_bound(end);
+        // Nobody comes back for what is gone through from one end to the other.
+        read.fill_cache(false);
+        read.set_readahead_size(READAHEAD_BYTES);
         // The raw one copies nothing.
         let mut entries = self.database.raw_iterator_opt(read);
         entries.seek(start);

@@ -35,12 +35,6 @@ pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 
     }
 }
 
-/// Which leader of its partition has written a record; `None` where the broker does not tell.
-pub(super) fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<u32> {
-    // SAFETY: the message's pointer is valid as long as the message is borrowed, and the call only reads.
-    u32::try_from(unsafe { bindings::rd_kafka_message_leader_epoch(message.ptr()) }).ok()
-}
-
 /// Adds the record's headers. (The binding panics where a name is not UTF-8, which any producer may send.)
 pub(super) fn write_headers(message: &BorrowedMessage<'_>, out: &mut Vec<u8>) {
     // SAFETY: the message's pointer is valid as long as the message is borrowed.

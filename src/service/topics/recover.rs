@@ -215,9 +215,10 @@ impl Recovery<'_> {
             strictness: self.deployment.config.strictness,
             reset,
         };
+        let began = Instant::now();
         let assigned = Assigned::restore(parts).with_context(|| format!("state of task {}", self.number))?;
         let places = assigned.places();
-        tracing::info!(task = self.number, epoch = assigned.epoch(), ?places, "task starts");
+        tracing::info!(task = self.number, epoch = assigned.epoch(), ?places, loaded = ?began.elapsed(), "task starts");
         Ok(Recovered::Ready(Box::new(assigned), places))
     }
 
