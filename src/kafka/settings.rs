@@ -46,6 +46,9 @@ const FIXED: [(&str, &str); 6] = [
     ("acks", "all"),
 ];
 
+/// How much is fetched ahead.
+const QUEUED: &str = "queued.max.messages.kbytes";
+
 /// Settings of consumers; the library warns of them on a producer, and the other way round.
 const CONSUMER: [(&str, &str); 11] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
@@ -55,7 +58,7 @@ const CONSUMER: [(&str, &str); 11] = [
     ("fetch.max.bytes", "52428800"),
     ("fetch.min.bytes", "65536"),
     ("fetch.wait.max.ms", "20"),
-    ("queued.max.messages.kbytes", "65536"),
+    (QUEUED, "65536"),
     ("fetch.queue.backoff.ms", "20"),
     ("max.poll.interval.ms", "300000"),
     ("group.id", ""),
@@ -128,6 +131,10 @@ impl Link {
     pub(super) fn bystander(&self) -> ClientConfig {
         let mut config = self.reader();
         config.set("enable.partition.eof", "true").set("fetch.min.bytes", "1");
+        // There may be one for each partition, and memory that is touched for the first time is dear.
+        if !self.properties.contains_key(QUEUED) {
+            config.set(QUEUED, "8192");
+        }
         config
     }
 

@@ -183,3 +183,23 @@ pub fn forget_patterns(meta: &Meta, program: &Program, batch: &mut WriteBatch) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Memory;
+
+    #[test]
+    fn what_is_read_ahead_in_parts_comes_whole_and_in_order() {
+        let store = Memory::default();
+        let key = |number: u32| number.to_be_bytes().to_vec();
+        // More than may wait.
+        let count = u32::try_from(3 * CHUNKS_AHEAD_MAX * CHUNK_BYTES / 1_000).expect("few");
+        let value = |number: u32| vec![number as u8; (number % 2_000) as usize];
+        let puts = (0..count).map(|number| (runs_key(&key(number)), value(number))).chain([(Meta::KEY.to_vec(), vec![1]), (vec![RUNS + 1], vec![2])]);
+        store.write(WriteBatch { puts: puts.collect(), ..WriteBatch::default() }).expect("written");
+        let mut seen = Vec::new();
+        scan_runs(&store, &mut |key, value| seen.push((key.to_vec(), value.to_vec()))).expect("read");
+        assert!(seen.into_iter().eq((0..count).map(|number| (key(number), value(number)))));
+    }
+}

@@ -20,6 +20,9 @@ use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::recover::{Cancelled, Sets, new_meta};
 use crate::service::topics::recovery::Refusal;
 
+/// An epoch may be long: it is read in parts, so that what was just read is still at hand where it is applied.
+const OFFSETS_AT_ONCE: u64 = if cfg!(test) { 3 } else { 2_000 };
+
 /// What a replay goes through.
 pub(super) struct Replay<'a> {
     pub deployment: &'a Deployment,
@@ -84,7 +87,7 @@ impl Replay<'_> {
             let stream = evaluation.program.schema.find(name).expect("only its streams have places");
             let reader = self.deployment.survey.reader(input, from, evaluation.record_bytes_max())?;
             let topic = self.deployment.inputs[&input.stream].clone();
-            Ok::<_, anyhow::Error>(Source { topic, reader, batch: RecordBatch::new(stream, input.partition) })
+            Ok::<_, anyhow::Error>(Source { topic, reader, at: from, batch: RecordBatch::new(stream, input.partition) })
         });
         Ok(Playing { readers: readers.collect::<Result<_, _>>()?, evaluation, assigned })
     }
@@ -104,6 +107,8 @@ struct Playing {
 struct Source {
     topic: String,
     reader: Box<dyn InputReader>,
+    /// The next offset to be read.
+    at: u64,
     batch: RecordBatch,
 }
 
@@ -115,10 +120,13 @@ impl Playing {
         let mut records = 0;
         for source in &mut self.readers {
             let Some(range) = record.inputs.iter().find(|range| range.topic == source.topic) else { continue };
-            source.batch.clear();
-            source.reader.read_until(range.next, &mut source.batch)?;
-            records += source.batch.len() as u64;
-            self.assigned.apply(&source.batch, None, opened)?;
+            while source.at < range.next {
+                source.at = range.next.min(source.at + OFFSETS_AT_ONCE);
+                source.batch.clear();
+                source.reader.read_until(source.at, &mut source.batch)?;
+                records += source.batch.len() as u64;
+                self.assigned.apply(&source.batch, None, opened)?;
+            }
         }
         let Some(mut part) = self.assigned.take_repeated(record) else {
             bail!("epoch {} cannot be repeated: what is held back is not there again when it ends", record.epoch)
