@@ -133,7 +133,10 @@ impl<'a> Trial<'a> {
         self.assert_matches();
         for (topic, expected) in [(&self.fleet.late, &self.expected.late), (&self.fleet.rejected, &self.expected.rejected)] {
             let found = addresses(&self.broker.read(topic), &self.events);
-            assert!(found == *expected, "{topic}: {} records, {} expected\n{}", found.len(), expected.len(), self.fleet.log_ends());
+            let surplus: Vec<_> = found.iter().filter(|address| !expected.contains(address)).collect();
+            let twice: Vec<_> = found.windows(2).filter(|two| two[0] == two[1]).map(|two| &two[0]).collect();
+            let counts = format!("{topic}: {} records, {} expected; not expected: {surplus:?}; more than once: {twice:?}", found.len(), expected.len());
+            assert!(found == *expected, "{counts}\n{}", self.fleet.log_ends());
         }
         let Expected { matches, rekeyed, late, rejected } = &self.expected;
         let matches = matches.iter().map(Vec::len).sum::<usize>() + rekeyed.len();
