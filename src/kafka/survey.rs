@@ -93,7 +93,7 @@ impl Survey {
 
     /// Waits until everything that the log holds now is decided, and gives the range that is kept.
     fn await_stable(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
-        let end = ends(&self.uncommitted, topic, task)?.end;
+        let end = ends(&self.uncommitted, || self.link.uncommitted_consumer(), topic, task)?.end;
         let deadline = Instant::now() + STABLE_TIMEOUT;
         loop {
             let retained = self.retained_of_topic(topic, task)?;
@@ -142,7 +142,7 @@ impl Survey {
     }
 
     fn retained_of_topic(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
-        ends(&self.client, topic, task)
+        ends(&self.client, || self.link.consumer(), topic, task)
     }
 
     /// After the last committed record; the oldest kept offset where there is none.
@@ -194,15 +194,19 @@ impl Survey {
     }
 }
 
-/// The offsets that a partition keeps, as the client may see them. Asked again while its leader changes.
-fn ends(client: &BystanderConsumer, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
+/// The offsets that a partition keeps, as the client may see them. Asked again while its leader changes. A client that was there while brokers came and went may never find
+/// the partition again: after a while another one is asked.
+fn ends(client: &BystanderConsumer, another: impl Fn() -> KafkaResult<BystanderConsumer>, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
     let deadline = Instant::now() + CALL_TIMEOUT;
+    let ask = |client: &BystanderConsumer| client.fetch_watermarks(topic, partition(task), CALL_TIMEOUT);
     loop {
-        match client.fetch_watermarks(topic, partition(task), CALL_TIMEOUT) {
+        let is_last = Instant::now() > deadline;
+        let asked = if is_last { another().and_then(|client| ask(&client)) } else { ask(client) };
+        match asked {
             Ok((low, high)) => return Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned()),
             Err(error) => {
                 let error = failure::of_call(&format!("the ends of topic {topic}"), &error);
-                if error.failure != Failure::Retriable || Instant::now() > deadline {
+                if error.failure != Failure::Retriable || is_last {
                     return Err(error);
                 }
                 std::thread::sleep(STABLE_INTERVAL);
