@@ -92,6 +92,7 @@ fn is_changing(code: Code) -> bool {
             | Code::NotCoordinator
             | Code::UnknownPartition
             | Code::BrokerDestroy
+            | Code::DestroyBroker
     )
 }
 
@@ -134,6 +135,7 @@ mod tests {
             (Code::NotLeaderForPartition, Failure::Retriable),
             (Code::CoordinatorLoadInProgress, Failure::Retriable),
             (Code::UnknownPartition, Failure::Retriable),
+            (Code::DestroyBroker, Failure::Retriable),
             (Code::TopicAuthorizationFailed, Failure::Fatal),
         ];
         for (code, failure) in table {
