@@ -9,7 +9,7 @@ use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
-use crate::event::{Event, EventTime, Value};
+use crate::event::Event;
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
@@ -51,8 +51,6 @@ struct Stand<'a> {
 /// Who takes the event: a run as it was when the event came, or the start.
 struct Taker<'a> {
     chain: Option<&'a mut Chain>,
-    /// The time of its first event.
-    start: EventTime,
     marks: Marks,
     /// As its run has it.
     patterns: u8,
@@ -95,7 +93,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
                 out.taken.push(node);
             }
         }
-        self.take(&mut Taker { chain: None, start: self.event.time, marks: Marks::default(), patterns: 1 }, out);
+        self.take(&mut Taker { chain: None, marks: Marks::default(), patterns: 1 }, out);
     }
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
@@ -117,8 +115,8 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
             fate.stays
         });
         if !out.taken.is_empty() {
-            let (start, marks, patterns) = (run.chain.start_time(), run.marks(), run.patterns);
-            self.take(&mut Taker { chain: Some(&mut run.chain), start, marks, patterns }, out);
+            let (marks, patterns) = (run.marks(), run.patterns);
+            self.take(&mut Taker { chain: Some(&mut run.chain), marks, patterns }, out);
         }
         if accepted && !run.matched && !run.timed_out {
             out.complete.push(Complete::of(run.chain.clone()));
@@ -206,10 +204,8 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         if completes {
             complete.push(Complete::of(chain.clone()));
         }
-        let deadline = self.automaton.deadline(ways, taker.start, self.event.time);
-        let register = first.register.map_or(Value::Null, |condition| self.automaton.fit(condition).register(&chain, self.moment));
-        let fresh = self.automaton.asks_fresh;
-        let mut run = Run { chain, deadline, register, own, node: nodes[0], fresh, matched: completes, timed_out: false, patterns: taker.patterns };
+        let begun = self.automaton.run_at(nodes[0], chain, own, self.moment);
+        let mut run = Run { matched: completes, patterns: taker.patterns, ..begun };
         run.mark(self.automaton, Marks { inside: taker.marks.inside | self.automaton.opens[usize::from(step.0)], ..taker.marks });
         born.push(run);
     }

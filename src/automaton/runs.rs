@@ -141,13 +141,13 @@ impl Run {
 }
 
 impl Automaton {
-    /// As a run is when the node has taken its first event.
-    pub(super) fn begun_at(&self, id: NodeId, event: &Arc<Event>, moment: Moment<'_>) -> Run {
+    /// As a run is when the node has taken the last event of what it has chosen. `own`: what differs from the node; marks are the caller's.
+    pub(super) fn run_at(&self, id: NodeId, chain: Chain, own: Option<Box<Own>>, moment: Moment<'_>) -> Run {
         let node = self.node(id);
-        let chain = Chain::First(node.step, event.clone());
-        let deadline = self.deadline(&node.after, event.time, event.time);
-        let register = node.register.map_or(Value::Null, |condition| self.fit(condition).register(&chain, moment));
-        Run { chain, deadline, register, own: None, node: id, fresh: self.asks_fresh, matched: false, timed_out: false, patterns: 1 }
+        let (ways, compares) = own.as_ref().map_or((&node.after, node.register), |own| (&own.ways, own.compares));
+        let deadline = self.deadline(ways, chain.start_time(), chain.event().time);
+        let register = compares.map_or(Value::Null, |condition| self.fit(condition).register(&chain, moment));
+        Run { chain, deadline, register, own, node: id, fresh: self.asks_fresh, matched: false, timed_out: false, patterns: 1 }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::automaton::runs::{Marks, Own, Run, Runs};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
-use crate::event::{Event, Lookup, Value};
+use crate::event::{Event, Lookup};
 use crate::pattern::{Moment, StepId};
 
 const FORMAT: u64 = 1;
@@ -223,18 +223,15 @@ fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> 
     if ways.is_empty() {
         return Err(reader.malformed("way on"));
     }
-    let (start, last) = (chain.start_time(), chain.event().time);
-    let deadline = automaton.deadline(&ways, start, last);
     let set = |flag| flags & flag != 0;
     // The ways of one node have neighbouring numbers, and the run stands there unless it has others as well.
     let first = ways.first().and_then(|way| automaton.way(way).from);
     let node = first.ok_or_else(|| reader.malformed("way on"))?;
     let own = (automaton.node(node).after != ways)
         .then(|| Box::new(Own { awaited: automaton.awaited(&ways), compares: automaton.register(&ways), ways, marks: Marks::default() }));
-    let compares = own.as_ref().map_or(automaton.node(node).register, |own| own.compares);
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
-    let register = compares.map_or(Value::Null, |condition| automaton.fit(condition).register(&chain, Moment::plain(&Cell::new(0))));
-    let mut run = Run { chain, deadline, register, own, node, fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT), patterns: 1 };
+    let faults = Cell::new(0);
+    let mut run = Run { fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT), ..automaton.run_at(node, chain, own, Moment::plain(&faults)) };
     run.mark(automaton, Marks { inside, broken });
     Ok(run)
 }

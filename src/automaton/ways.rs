@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::automaton::chain::Chain;
 use crate::automaton::class::{Class, Fit};
 use crate::automaton::moves::Hand;
 use crate::automaton::runs::{Arrival, Run};
@@ -157,7 +158,7 @@ impl Automaton {
 
     /// The run that an event begins that [may](Automaton::may_begin), where there is nothing else to be asked, and nothing to be done but to keep it; `None`: there is.
     pub fn begin_plainly(&self, event: &Arc<Event>, moment: Moment<'_>) -> Option<Run> {
-        self.plain_start.map(|node| self.begun_at(node, event, moment))
+        self.plain_start.map(|node| self.run_at(node, Chain::First(self.node(node).step, event.clone()), None, moment))
     }
 
     /// The condition of the first event, if the steps follow each other one by one, nothing else asks for it, and the class of every event alone decides whether it begins a run;
