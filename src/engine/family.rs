@@ -85,23 +85,22 @@ fn first_asked(compiled: &CompiledPattern) -> Option<(String, Threshold, Express
     }
     let condition = &pattern.conditions[usize::from(first.0)];
     let (mut conjuncts, rest) = condition.conjuncts();
-    let (place, threshold) = conjuncts.iter().enumerate().find_map(|(place, conjunct)| Some((place, threshold(conjunct)?)))?;
+    let (place, (field, threshold)) = conjuncts.iter().enumerate().find_map(|(place, conjunct)| Some((place, threshold(conjunct)?)))?;
     if !rest.is_empty() {
         return None;
     }
     let asks = conjuncts.remove(place).clone();
     let mut others = Pattern { name: String::new(), version: 0, emit: None, suppress: None, meta: Vec::new(), ..(**pattern).clone() };
     others.conditions[usize::from(first.0)].expression = Some(Expression::And(conjuncts.into_iter().cloned().collect()));
-    let Expression::Compare { comparison, left, right } = &asks else { unreachable!("a threshold is of a comparison") };
-    let (field, comparison) = if matches!(**left, Expression::Field(_)) { (left, *comparison) } else { (right, comparison.turned()) };
-    Some((format!("{comparison:?} {field:?} {others:?}"), threshold, asks))
+    Some((format!("{field} {others:?}"), threshold, asks))
 }
 
-fn threshold(conjunct: &Expression) -> Option<Threshold> {
+/// What a comparison with a number compares, and how; and the number.
+fn threshold(conjunct: &Expression) -> Option<(String, Threshold)> {
     let Expression::Compare { comparison, left, right } = conjunct else { return None };
-    let (comparison, value) = match (&**left, &**right) {
-        (Expression::Field(_), Expression::Constant(value)) => (*comparison, value),
-        (Expression::Constant(value), Expression::Field(_)) => (comparison.turned(), value),
+    let (comparison, field, value) = match (&**left, &**right) {
+        (Expression::Field(field), Expression::Constant(value)) => (*comparison, field, value),
+        (Expression::Constant(value), Expression::Field(field)) => (comparison.turned(), field, value),
         _ => return None,
     };
     let number = match value {
@@ -109,9 +108,10 @@ fn threshold(conjunct: &Expression) -> Option<Threshold> {
         Value::Decimal(number) => *number,
         _ => return None,
     };
-    match comparison {
-        Comparison::Greater | Comparison::GreaterOrEqual => Some(Threshold(number)),
-        Comparison::Less | Comparison::LessOrEqual => Some(Threshold(-number)),
-        Comparison::Equal | Comparison::NotEqual => None,
-    }
+    let threshold = match comparison {
+        Comparison::Greater | Comparison::GreaterOrEqual => Threshold(number),
+        Comparison::Less | Comparison::LessOrEqual => Threshold(-number),
+        Comparison::Equal | Comparison::NotEqual => return None,
+    };
+    Some((format!("{comparison:?} {field:?}"), threshold))
 }
