@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::Blocks;
+use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
 use crate::engine::slot::{Before, Cell, CellId, Families, FoundGroup, Group, Slot, SlotId, Stored};
 use crate::engine::timers::Timers;
@@ -414,18 +415,22 @@ impl Keys {
     /// Takes up what the store has for a key, where patterns of families are [apart](Keys::part). `runs_max`: as [`Keys::lay_down`] has it.
     pub(super) fn restore(
         &mut self,
-        (pattern, has_family): (u32, bool),
-        key: &[u8],
-        of: (&Automaton, usize),
+        pattern: u32,
+        (hash, key): (u64, &[u8]),
+        (compiled, runs_max): (&Compiled, usize),
         pending: Pending,
         windowed: Option<Box<WindowedEvents>>,
         counters: &mut Counters,
     ) {
-        let hash = key_hash(key);
+        let has_family = compiled.family_of(pattern).is_some();
         let mut slot = self.find(hash, key);
         if let Some(id) = slot {
+            if has_family {
+                self.part_if_together(id, compiled, counters);
+            }
             slot = self.forget(id, pattern, counters);
         }
+        let of = (&compiled.patterns[pattern as usize].automaton, runs_max);
         let mut held = Cell { pending, windowed, ..Cell::default() };
         let before = Before { runs: 0, dropped: held.pending.runs_dropped() };
         let Some(id) = self.lay_down(Address { slot, hash, key }, (pattern, 1), of, &mut held, before, counters) else { return };

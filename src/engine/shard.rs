@@ -127,7 +127,8 @@ impl Shard {
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<Restored, DamagedState> {
         let (version, key) = split_entry_key(key)?;
         let Some(place) = self.compiled.find(version) else { return Ok(Restored::UnknownPattern(version)) };
-        if !self.lines.part.owns(key_hash(key)) {
+        let hash = key_hash(key);
+        if !self.lines.part.owns(hash) {
             return Ok(Restored::OtherShard);
         }
         let compiled = &self.compiled.patterns[place];
@@ -138,12 +139,7 @@ impl Shard {
         let (pending, windowed) = decode_state(compiled, stepping, value).map_err(damaged)?;
         let pattern = u32::try_from(place).expect("patterns are numbered by 32 bits");
         let Lines { keys, counters, .. } = &mut self.lines;
-        let keys = &mut keys[compiled.table];
-        let has_family = compiled.first.is_some();
-        if let Some(slot) = keys.find(key_hash(key), key).filter(|_| has_family) {
-            keys.part_if_together(slot, &self.compiled, counters);
-        }
-        keys.restore((pattern, has_family), key, (&compiled.automaton, lie_in_slots), pending, windowed.map(Box::new), counters);
+        keys[compiled.table].restore(pattern, (hash, key), (&self.compiled, lie_in_slots), pending, windowed.map(Box::new), counters);
         Ok(Restored::Taken)
     }
 

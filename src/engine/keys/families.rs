@@ -24,7 +24,7 @@ impl Keys {
     }
 
     /// Before one of them is given something of its own.
-    pub(in crate::engine) fn part_if_together(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
+    pub(super) fn part_if_together(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
         let slot = self.slot(id);
         if slot.families == Families::Together && slot.groups.iter().any(|group| compiled.family_of(group.pattern).is_some()) {
             self.part(id, compiled, counters);
