@@ -1,24 +1,27 @@
 //! Which patterns an event can matter to, found for all of them together.
 //!
-//! Every bit of every pattern's class ([`crate::automaton::Class`]) is filed under the conjunct of its condition that tells events apart best: an equality of a field with a
-//! constant (or a list of them), by a hash of the field's value; what has none is tried on every event. The other conjuncts are asked of those that are found; one that
-//! several bits share is evaluated once. So the cost is that of the bits that an event may set, not that of the patterns there are; an event that sets
-//! none is neither held back nor looked up.
+//! Every bit of every pattern's class ([`crate::automaton::Class`]) is filed under the conjunct of its condition that tells events apart best (see `filed`); the other conjuncts
+//! are asked of those that are found, each once however many bits share it. So the cost is that of the bits that an event may set, not that of the patterns there are; an event
+//! that sets none, or stands in the line of none of the sources of the patterns that it sets one of, is neither held back nor looked up.
 //!
-//! Equal numbers are found whatever their types (`1`, `1.0`, `1.00`); null is equal to nothing.
+//! What is found under one value depends on which of the conjuncts beside hold, and they are few: it is remembered by them ([`Remembered`]), so that most events are looked up
+//! and compared with a few constants, and no more.
+
+mod atom;
+mod filed;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use compact_str::CompactString;
-use rust_decimal::prelude::ToPrimitive;
 use smallvec::SmallVec;
 
 use crate::automaton::Class;
-use crate::engine::compiled::{Compiled, CompiledPattern};
-use crate::event::{Event, Lookup, StreamId, Value};
-use crate::pattern::{Comparison, Expression, FieldPath, Moment, NothingChosen, Scope, at_path};
+use crate::engine::compiled::{Compiled, Route, RouteSource, of_event};
+use crate::event::Event;
+
+pub(super) use filed::{Indexes, StreamIndex};
+
+use filed::{Posting, Postings};
 
 /// The patterns that an event matters to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +32,35 @@ pub struct Interest(SmallVec<[Candidate; 4]>);
 pub(super) struct Candidate {
     /// Place in [`Compiled::patterns`].
     pub pattern: u32,
+    pub sources: FittingSources,
     pub class: Class,
+}
+
+/// As which of a pattern's sources of its stream an event stands in lines: a bit for each in their order. The last bit stands for all beyond the others: they are to be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct FittingSources(u32);
+
+impl FittingSources {
+    pub(super) const NONE: Self = Self(0);
+
+    const LAST: usize = u32::BITS as usize - 1;
+
+    /// By its number among the pattern's sources of the stream.
+    fn of(number: usize) -> Self {
+        Self(1 << number.min(Self::LAST))
+    }
+
+    #[must_use]
+    fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those as which the event stands in lines.
+    pub(super) fn of_route<'a>(self, route: &'a Route, event: &'a Event, faults: &'a Cell<u64>) -> impl Iterator<Item = &'a RouteSource> {
+        let is_asked = move |source: &RouteSource| source.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, faults)));
+        let fits = move |(number, source): &(usize, &RouteSource)| self.0 & Self::of(*number).0 != 0 && (*number < Self::LAST || is_asked(source));
+        route.sources.iter().enumerate().filter(fits).map(|(_, source)| source)
+    }
 }
 
 impl Interest {
@@ -41,7 +72,7 @@ impl Interest {
     /// Of the first pattern, in an event that fits nothing.
     #[cfg(test)]
     pub(super) fn some() -> Self {
-        Self(SmallVec::from_slice(&[Candidate { pattern: 0, class: Class::NOTHING }]))
+        Self(SmallVec::from_slice(&[Candidate { pattern: 0, sources: FittingSources::of(0), class: Class::NOTHING }]))
     }
 
     pub(super) fn candidates(&self) -> &[Candidate] {
@@ -64,40 +95,55 @@ struct Hand {
     event_number: u64,
     /// By atom of the stream with the most: the event for which it was evaluated last, and whether it held.
     atoms: Vec<(u64, bool)>,
-    /// By pattern: the event for which it became a candidate last, and where it stands among them.
+    /// By pattern: the event for which it was found last, and where it stands among the candidates; beyond them where it stands in no line.
     places: Vec<(u64, usize)>,
     found: Interest,
+    /// By [`filed::Asked::number`].
+    remembered: Vec<Remembered>,
     faults: Cell<u64>,
 }
 
+/// What is found under one value, by which of the atoms asked for there hold, a bit each.
+#[derive(Clone, Debug, Default)]
+struct Remembered(Vec<Option<Box<[Candidate]>>>);
+
 impl Judge {
     pub fn new(compiled: Arc<Compiled>) -> Self {
-        let atoms = compiled.streams.iter().map(|stream| stream.index.atoms.len()).max().unwrap_or(0);
-        let (atoms, places) = (vec![(0, false); atoms], vec![(0, 0); compiled.patterns.len()]);
-        Self { compiled, hand: Hand { event_number: 0, atoms, places, found: Interest::default(), faults: Cell::new(0) }, wants_all: false }
+        let indexes = || compiled.streams.iter().map(|stream| &stream.index);
+        let atoms = indexes().map(|index| index.atoms.len()).max().unwrap_or(0);
+        let remembered = indexes().map(|index| index.remembered).max().unwrap_or(0);
+        let hand = Hand {
+            event_number: 0,
+            atoms: vec![(0, false); atoms],
+            places: vec![(0, 0); compiled.patterns.len()],
+            found: Interest::default(),
+            remembered: vec![Remembered::default(); remembered as usize],
+            faults: Cell::new(0),
+        };
+        Self { compiled, hand, wants_all: false }
     }
 
-    /// Cost: a hash and a comparison for each field that some condition compares with constants, and for each condition that is left over.
+    /// Cost: a look-up for each field that some condition compares with constants, a comparison for each condition that is asked for beside, and as many candidates as are found.
     pub fn interest(&mut self, event: &Event) -> &mut Interest {
         let Self { compiled, hand, wants_all } = self;
         hand.found.0.clear();
         let stream = &compiled.streams[usize::from(event.stream.0)];
         if *wants_all {
-            let candidate = |pattern: usize| Candidate { pattern: number(pattern), class: compiled.patterns[pattern].automaton.class_of(event, &hand.faults) };
-            hand.found.0.extend(stream.routes.iter().map(|route| candidate(route.pattern)));
+            hand.found.0.extend(stream.routes.iter().filter_map(|route| watched(route, compiled, event, &hand.faults)));
             return &mut hand.found;
         }
+        let index = &stream.index;
         hand.event_number += 1;
-        for &pattern in &stream.index.every {
-            hand.add(pattern, Class::NOTHING);
-        }
-        for equality in &stream.index.equalities {
-            for posting in equality.find(at_path(event, &equality.path)) {
-                hand.try_posting(posting, &stream.index, event);
+        let mut before: Option<&Postings> = None;
+        for postings in index.found(event) {
+            if let Some(before) = before.replace(postings) {
+                hand.merge(before, index, event);
             }
         }
-        for posting in &stream.index.others {
-            hand.try_posting(posting, &stream.index, event);
+        match before {
+            Some(only) if hand.found.is_empty() => hand.take(only, index, event),
+            Some(last) => hand.merge(last, index, event),
+            None => {}
         }
         &mut hand.found
     }
@@ -113,217 +159,80 @@ impl Judge {
     }
 }
 
+/// The pattern of the route, whatever the event is there; `None` if it stands in no line of it.
+fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>) -> Option<Candidate> {
+    let fits = |source: &RouteSource| source.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, faults)));
+    let fitting = route.sources.iter().enumerate().filter(|(_, source)| fits(source));
+    let sources = fitting.fold(FittingSources::NONE, |sources, (number, _)| sources.with(FittingSources::of(number)));
+    let class = compiled.patterns[route.pattern].automaton.class_of(event, faults);
+    (sources != FittingSources::NONE).then(|| Candidate { pattern: filed::number(route.pattern), sources, class })
+}
+
 impl Hand {
+    /// Takes the candidates among postings, where nothing else is filed under what the event holds.
+    fn take(&mut self, postings: &Postings, index: &StreamIndex, event: &Event) {
+        let Some(asked) = &postings.asked else { return self.merge(postings, index, event) };
+        let Self { remembered, found, faults, .. } = self;
+        found.0.extend_from_slice(remembered[asked.number as usize].look(postings, asked.bits(index, event, faults)));
+    }
+
+    /// The same beside those of other postings.
+    fn merge(&mut self, postings: &Postings, index: &StreamIndex, event: &Event) {
+        let Some(asked) = &postings.asked else {
+            return postings.list.iter().for_each(|posting| self.try_posting(posting, index, event));
+        };
+        let Self { remembered, found, faults, places, event_number, .. } = self;
+        for candidate in remembered[asked.number as usize].look(postings, asked.bits(index, event, faults)) {
+            let place = &mut places[candidate.pattern as usize];
+            if place.0 == *event_number {
+                found.0[place.1].class = found.0[place.1].class.with(candidate.class);
+            } else {
+                *place = (*event_number, found.0.len());
+                found.0.push(*candidate);
+            }
+        }
+    }
+
     fn try_posting(&mut self, posting: &Posting, index: &StreamIndex, event: &Event) {
-        if posting.atoms.iter().all(|atom| self.holds(*atom, index, event)) {
-            self.add(posting.pattern, posting.class);
+        if !posting.atoms.iter().all(|atom| self.holds(*atom, index, event)) {
+            return;
+        }
+        let (number, place) = self.places[posting.pattern as usize];
+        if number == self.event_number {
+            if let Some(candidate) = self.found.0.get_mut(place) {
+                candidate.class = candidate.class.with(posting.class);
+            }
+            return;
+        }
+        let sources = posting.sources(|atom| self.holds(atom, index, event));
+        let fits = sources != FittingSources::NONE;
+        self.places[posting.pattern as usize] = (self.event_number, if fits { self.found.0.len() } else { usize::MAX });
+        if fits {
+            self.found.0.push(Candidate { pattern: posting.pattern, sources, class: Class::NOTHING.with(posting.class) });
         }
     }
 
     fn holds(&mut self, atom: u32, index: &StreamIndex, event: &Event) -> bool {
         let known = &mut self.atoms[atom as usize];
         if known.0 != self.event_number {
-            let scope = Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(&self.faults) };
-            *known = (self.event_number, index.atoms[atom as usize].holds(&scope));
+            *known = (self.event_number, index.atoms[atom as usize].holds(event, &self.faults));
         }
         known.1
     }
+}
 
-    fn add(&mut self, pattern: u32, class: Class) {
-        let (known, found) = (&mut self.places[pattern as usize], &mut self.found.0);
-        if known.0 == self.event_number {
-            let candidate = &mut found[known.1];
-            candidate.class = candidate.class.with(class);
-        } else {
-            *known = (self.event_number, found.len());
-            found.push(Candidate { pattern, class: Class::NOTHING.with(class) });
+impl Remembered {
+    /// The candidates where of the atoms asked for there those of these bits hold, and no others.
+    #[inline]
+    fn look(&mut self, postings: &Postings, bits: u32) -> &[Candidate] {
+        let Self(known) = self;
+        let place = bits as usize;
+        if place >= known.len() {
+            known.resize(place + 1, None);
         }
+        known[place].get_or_insert_with(|| postings.candidates(bits))
     }
 }
 
-/// The bits of all patterns that events of one stream may set.
-#[derive(Debug, Default)]
-pub(super) struct StreamIndex {
-    /// Each distinct conjunct once, but for those that the bits are filed under.
-    atoms: Vec<Expression>,
-    equalities: Vec<Equality>,
-    /// Filed under nothing.
-    others: Vec<Posting>,
-    /// The patterns that want every event.
-    every: Vec<u32>,
-}
-
-/// A bit of a pattern, and what must hold beside that under which it is filed.
-#[derive(Clone, Debug)]
-struct Posting {
-    pattern: u32,
-    class: Class,
-    atoms: Box<[u32]>,
-}
-
-impl Posting {
-    /// Bits of a pattern for which the same must hold are one posting; they come one after the other.
-    fn file(self, postings: &mut Vec<Self>) {
-        match postings.iter_mut().rev().take_while(|known| known.pattern == self.pattern).find(|known| known.atoms == self.atoms) {
-            Some(known) => known.class = known.class.with(self.class),
-            None => postings.push(self),
-        }
-    }
-}
-
-/// What is filed under the values of one field.
-#[derive(Debug)]
-struct Equality {
-    path: FieldPath,
-    /// By whole number, those of a few bits.
-    small: Vec<Vec<Posting>>,
-    whole_numbers: Lookup<i64, Vec<Posting>>,
-    texts: Lookup<CompactString, Vec<Posting>>,
-}
-
-/// Whole numbers that a float holds exactly: beyond, being equal depends on the type.
-const EXACT_MAX: i64 = 1 << 53;
-
-/// Types and codes are mostly small: below it they need no hash.
-const SMALL_END: i64 = 1 << 12;
-
-impl Equality {
-    fn find(&self, value: &Value) -> &[Posting] {
-        let found = match value {
-            Value::Text(text) => self.texts.get(text),
-            value => whole_number(value).and_then(|number| match small(number) {
-                Some(place) => self.small.get(place),
-                None => self.whole_numbers.get(&number),
-            }),
-        };
-        found.map_or(&[], Vec::as_slice)
-    }
-
-    fn file(&mut self, value: &Value, posting: Posting) {
-        match value {
-            Value::Text(text) => push(&mut self.texts, text.clone(), posting),
-            value => {
-                let number = whole_number(value).expect("only what can be filed is");
-                match small(number) {
-                    None => push(&mut self.whole_numbers, number, posting),
-                    Some(place) => {
-                        self.small.resize(self.small.len().max(place + 1), Vec::new());
-                        posting.file(&mut self.small[place]);
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn push<K: Eq + std::hash::Hash>(postings: &mut Lookup<K, Vec<Posting>>, key: K, posting: Posting) {
-    match postings.get_mut(&key) {
-        Some(known) => posting.file(known),
-        None => {
-            postings.insert(key, vec![posting]);
-        }
-    }
-}
-
-fn small(number: i64) -> Option<usize> {
-    usize::try_from(number).ok().filter(|_| number < SMALL_END)
-}
-
-fn whole_number(value: &Value) -> Option<i64> {
-    let exact = |number: &i64| (-EXACT_MAX..=EXACT_MAX).contains(number);
-    match value {
-        Value::Int(number) => Some(*number),
-        Value::Decimal(number) if number.fract().is_zero() => number.to_i64(),
-        Value::Float(number) if number.fract() == 0.0 => number.to_i64(),
-        _ => None,
-    }
-    .filter(exact)
-}
-
-/// The values of a field that a conjunct asks for.
-fn values_asked_for(conjunct: &Expression) -> Option<(&FieldPath, &[Value])> {
-    let (path, values) = match conjunct {
-        Expression::Compare { comparison: Comparison::Equal, left, right } => match (&**left, &**right) {
-            (Expression::Field(path), Expression::Constant(value)) | (Expression::Constant(value), Expression::Field(path)) => {
-                (path, std::slice::from_ref(value))
-            }
-            _ => return None,
-        },
-        Expression::In { item, list } => match (&**item, &**list) {
-            (Expression::Field(path), Expression::Constant(Value::List(values))) => (path, &**values),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    let can_be_filed = |value: &Value| matches!(value, Value::Text(_)) || whole_number(value).is_some();
-    values.iter().all(can_be_filed).then_some((path, values))
-}
-
-/// Gathers the indexes of all streams.
-#[derive(Debug, Default)]
-pub(super) struct Indexes {
-    /// By stream.
-    streams: Vec<StreamIndex>,
-    /// Conjuncts are equal where their texts are.
-    atoms: BTreeMap<(StreamId, String), u32>,
-}
-
-impl Indexes {
-    pub(super) fn of(streams: usize, patterns: &[CompiledPattern]) -> Vec<StreamIndex> {
-        let mut indexes = Self { streams: (0..streams).map(|_| StreamIndex::default()).collect(), atoms: BTreeMap::new() };
-        for (pattern, compiled) in (0..).zip(patterns) {
-            indexes.add(pattern, compiled);
-        }
-        indexes.streams
-    }
-
-    /// A family is found as its first member is.
-    fn add(&mut self, pattern: u32, compiled: &CompiledPattern) {
-        if compiled.first.is_some_and(|first| first != pattern) {
-            return;
-        }
-        if compiled.automaton.wants_every_event() {
-            let mut streams: Vec<StreamId> = compiled.pattern.sources.iter().map(|source| source.stream).collect();
-            streams.sort_unstable();
-            streams.dedup();
-            streams.into_iter().for_each(|stream| self.streams[usize::from(stream.0)].every.push(pattern));
-        }
-        for bit in compiled.automaton.class_bits() {
-            let filed = bit.conjuncts.iter().enumerate().find_map(|(place, conjunct)| Some((place, values_asked_for(conjunct)?)));
-            let under = filed.as_ref().map(|(place, _)| *place);
-            let beside = bit.conjuncts.iter().enumerate().filter(|(place, _)| Some(*place) != under);
-            let atoms = beside.map(|(_, conjunct)| self.atom(bit.stream, conjunct)).collect();
-            let posting = Posting { pattern, class: bit.class, atoms };
-            let index = &mut self.streams[usize::from(bit.stream.0)];
-            match filed {
-                None => posting.file(&mut index.others),
-                Some((_, (path, values))) => {
-                    let equality = index.equality(path);
-                    values.iter().for_each(|value| equality.file(value, posting.clone()));
-                }
-            }
-        }
-    }
-
-    fn atom(&mut self, stream: StreamId, conjunct: &Expression) -> u32 {
-        let index = &mut self.streams[usize::from(stream.0)];
-        *self.atoms.entry((stream, format!("{conjunct:?}"))).or_insert_with(|| {
-            index.atoms.push(conjunct.clone());
-            number(index.atoms.len() - 1)
-        })
-    }
-}
-
-impl StreamIndex {
-    fn equality(&mut self, path: &FieldPath) -> &mut Equality {
-        let place = self.equalities.iter().position(|equality| equality.path == *path).unwrap_or_else(|| {
-            self.equalities.push(Equality { path: path.clone(), small: Vec::new(), whole_numbers: Lookup::default(), texts: Lookup::default() });
-            self.equalities.len() - 1
-        });
-        &mut self.equalities[place]
-    }
-}
-
-fn number(place: usize) -> u32 {
-    u32::try_from(place).expect("fewer patterns and conjuncts than 32 bits count")
-}
+#[cfg(test)]
+mod tests;

@@ -163,10 +163,7 @@ impl Shard {
         let mut has_null = false;
         for candidate in wanted.interest.candidates() {
             hand.stands.clear();
-            for source in &stream.route(candidate.pattern).sources {
-                if !lines.fits(source, event) {
-                    continue;
-                }
+            for source in candidate.sources.of_route(stream.route(candidate.pattern), event, &lines.faults_elsewhere) {
                 match hand.find(source.keying, &stream.keyings[source.keying], event, lines) {
                     Whose::Ours => hand.stand(source),
                     Whose::Others => {}

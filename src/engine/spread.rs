@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::engine::compiled::{Compiled, of_event};
+use crate::engine::compiled::Compiled;
 use crate::engine::index::Judge;
 use crate::engine::keys::key_hash;
 use crate::event::Event;
@@ -41,10 +41,7 @@ impl Spread {
         let faults = Cell::new(0);
         let mut has_null = false;
         for candidate in judge.interest(event).candidates() {
-            for source in &stream.route(candidate.pattern).sources {
-                if !source.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, &faults))) {
-                    continue;
-                }
+            for source in candidate.sources.of_route(stream.route(candidate.pattern), event, &faults) {
                 if stream.keyings[source.keying].write(event, &faults, key) {
                     let part = u32::try_from(key_hash(key) % u64::from(*parts)).expect("less than a number of 32 bits");
                     if let Err(place) = found.binary_search(&part) {

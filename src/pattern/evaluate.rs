@@ -85,11 +85,7 @@ impl Condition {
 
     /// The conjuncts that ask about the event alone, and the others, each in text order.
     pub fn conjuncts(&self) -> (Vec<&Expression>, Vec<&Expression>) {
-        let mut all = Vec::new();
-        if let Some(expression) = &self.expression {
-            expression.conjuncts(&mut all);
-        }
-        all.into_iter().partition(|conjunct| conjunct.asks_the_event_alone())
+        self.expression.iter().flat_map(Expression::conjuncts).partition(|conjunct| conjunct.asks_the_event_alone())
     }
 }
 
@@ -156,10 +152,11 @@ impl Expression {
         alone
     }
 
-    fn conjuncts<'a>(&'a self, out: &mut Vec<&'a Self>) {
+    /// What must hold, each by itself, for the whole to hold; in text order.
+    pub fn conjuncts(&self) -> Vec<&Self> {
         match self {
-            Self::And(parts) => parts.iter().for_each(|part| part.conjuncts(out)),
-            other => out.push(other),
+            Self::And(parts) => parts.iter().flat_map(Self::conjuncts).collect(),
+            other => vec![other],
         }
     }
 

@@ -53,7 +53,23 @@ pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
         (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(right)),
         (Value::Float(left), right) => left.partial_cmp(&float(right)?),
         (left, Value::Float(right)) => float(left)?.partial_cmp(right),
-        (left, right) => Some(decimal(left)?.cmp(&decimal(right)?)),
+        (left, right) => Some(order_exact(decimal(left)?, decimal(right)?)),
+    }
+}
+
+/// Of few digits, which most numbers have, the order shows in whole numbers of the finer unit.
+#[inline]
+fn order_exact(left: Decimal, right: Decimal) -> Ordering {
+    /// Of ten: times any of them, a number of 32 bits fits into 64.
+    const POWERS: [i64; 10] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+    let places = left.scale().max(right.scale());
+    let in_units = |number: Decimal| {
+        let power = POWERS.get((places - number.scale()) as usize)?;
+        i32::try_from(number.mantissa()).ok().map(|digits| i64::from(digits) * power)
+    };
+    match (in_units(left), in_units(right)) {
+        (Some(left), Some(right)) => left.cmp(&right),
+        _ => left.cmp(&right),
     }
 }
 
@@ -159,4 +175,38 @@ fn timely(operation: Arithmetic, left: &Value, right: &Value) -> Option<Value> {
 fn scaled(operation: Arithmetic, span: TimeSpan, number: &Value) -> Option<Value> {
     let Value::Decimal(micros) = exact(operation, Decimal::from(span.micros()), decimal(number)?)? else { return None };
     micros.round().to_i64().map(|micros| Value::Duration(TimeSpan::from_micros(micros)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_orders_decimals_as_they_are() {
+        let digits: [i128; 15] = [
+            0,
+            1,
+            2,
+            15,
+            150,
+            1_500_000,
+            (1 << 31) - 1,
+            1 << 31,
+            1 << 62,
+            1 << 63,
+            1 << 64,
+            (1 << 64) + 1,
+            10_i128.pow(27),
+            (1 << 96) - 1,
+            79_228_162_514_264_337_593_543_950_335,
+        ];
+        let scales = [0, 1, 2, 3, 9, 10, 17, 18, 19, 20, 27, 28];
+        let numbers: Vec<Decimal> =
+            digits.iter().flat_map(|digits| [*digits, -digits]).flat_map(|digits| scales.map(|scale| Decimal::from_i128_with_scale(digits, scale))).collect();
+        for left in &numbers {
+            for right in &numbers {
+                assert_eq!(order_exact(*left, *right), left.cmp(right), "{left} {right}");
+            }
+        }
+    }
 }

@@ -42,7 +42,13 @@ impl Lines {
         for (place, &pattern) in family.patterns.iter().enumerate() {
             let class = if place < usize::from(begun) { candidate.class } else { first.automaton.passed_by(candidate.class) };
             if class != Class::NOTHING {
-                slot = self.step_pattern(Address { slot, ..address }, &Candidate { pattern, class }, &all.patterns[pattern as usize], standing, matches);
+                slot = self.step_pattern(
+                    Address { slot, ..address },
+                    &Candidate { pattern, class, ..*candidate },
+                    &all.patterns[pattern as usize],
+                    standing,
+                    matches,
+                );
             }
         }
         if let Some(slot) = slot {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
 use crate::automaton::{Arrival, Class, Evaluation, Limits, Run, Stepped, Watch};
-use crate::engine::compiled::{Compiled, CompiledPattern, RouteSource, of_event};
+use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
 use crate::engine::index::Candidate;
 use crate::engine::keys::{Address, Keys, Place};
@@ -15,7 +15,7 @@ use crate::engine::shard::hand::{Hand, KeyAtHand};
 use crate::engine::shard::step::{Standing, Step};
 use crate::engine::slot::{Cell, CellId, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
-use crate::event::{Event, EventTime};
+use crate::event::EventTime;
 use crate::pattern::Moment;
 
 /// The lines of all patterns.
@@ -51,10 +51,6 @@ pub(super) struct Part {
 }
 
 impl Lines {
-    pub(super) fn fits(&self, source: &RouteSource, event: &Event) -> bool {
-        source.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, self.faults_of_all())))
-    }
-
     /// For what every shard evaluates.
     pub(super) fn faults_of_all(&self) -> &cell::Cell<u64> {
         if self.part.counts_for_all() { &self.faults } else { &self.faults_elsewhere }
@@ -131,7 +127,7 @@ impl Lines {
         standing: Standing<'_>,
         matches: &mut Vec<Match>,
     ) -> Option<SlotId> {
-        let Candidate { pattern, class } = *candidate;
+        let Candidate { pattern, class, .. } = *candidate;
         let automaton = &compiled.automaton;
         let (counts, acts) = self.acts(candidate, compiled, standing);
         let slot = address.slot.map(|slot| self.keys[compiled.table].slot(slot));

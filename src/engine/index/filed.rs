@@ -1,0 +1,391 @@
+//! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; what has none is
+//! tried on every event.
+//!
+//! A bit is filed together with what else must hold for it ([`Posting`]): the other conjuncts of its condition, and those of the filters of the pattern's sources. What follows from
+//! being found under the value is not asked again. Equal numbers are found whatever their types (`1`, `1.0`, `1.00`); null is equal to nothing.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::automaton::Class;
+use crate::engine::compiled::CompiledPattern;
+use crate::engine::index::atom::Atom;
+use crate::engine::index::{Candidate, FittingSources};
+use crate::event::{Event, Lookup, StreamId, Value};
+use crate::pattern::{Comparison, Expression, FieldPath, at_path};
+
+/// The bits of all patterns that events of one stream may set.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct StreamIndex {
+    /// Each distinct conjunct once, but for those that the bits are filed under.
+    pub(super) atoms: Vec<Atom>,
+    equalities: Vec<Equality>,
+    /// Filed under nothing.
+    others: Postings,
+    /// More than any [`Asked::number`] of the stream.
+    pub(super) remembered: u32,
+}
+
+/// What is filed under one value.
+#[derive(Debug, Default)]
+pub(super) struct Postings {
+    pub(super) list: Vec<Posting>,
+    /// Where it is worth remembering what is found.
+    pub(super) asked: Option<Box<Asked>>,
+}
+
+/// All atoms that the postings under one value ask for: few and plain ones.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Among all values of all streams.
+    pub(super) number: u32,
+    atoms: Vec<u32>,
+}
+
+/// A bit of a pattern, and what must hold beside that under which it is filed.
+#[derive(Clone, Debug)]
+pub(super) struct Posting {
+    pub(super) pattern: u32,
+    pub(super) class: Class,
+    pub(super) atoms: Box<[u32]>,
+    /// As which sources the event stands in lines for certain, and as which if more holds.
+    sure: FittingSources,
+    unsure: Option<Box<Unsure>>,
+}
+
+/// Sources, each with the atoms that must hold.
+#[derive(Clone, Debug)]
+struct Unsure(Box<[(FittingSources, Box<[u32]>)]>);
+
+/// What is found under one value is remembered for each subset of at most so many atoms.
+const ATOMS_REMEMBERED_MAX: usize = 6;
+
+/// With more postings than that, it would fill memory and seldom come again.
+const POSTINGS_REMEMBERED_MAX: usize = 32;
+
+impl Asked {
+    /// A bit for each of the atoms that holds.
+    #[inline]
+    pub(super) fn bits(&self, index: &StreamIndex, event: &Event, faults: &Cell<u64>) -> u32 {
+        let holds = |atom: &u32| u32::from(index.atoms[*atom as usize].holds(event, faults));
+        self.atoms.iter().rev().fold(0, |bits, atom| bits << 1 | holds(atom))
+    }
+}
+
+impl Posting {
+    fn unsure(&self) -> &[(FittingSources, Box<[u32]>)] {
+        self.unsure.as_ref().map_or(&[], |unsure| &unsure.0)
+    }
+
+    /// Of an event that fits.
+    pub(super) fn sources(&self, mut holds: impl FnMut(u32) -> bool) -> FittingSources {
+        let mut sources = self.sure;
+        for (source, atoms) in self.unsure() {
+            if atoms.iter().all(|atom| holds(*atom)) {
+                sources = sources.with(*source);
+            }
+        }
+        sources
+    }
+}
+
+impl Postings {
+    fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Bits of a pattern for which the same must hold are one posting; they come one after the other.
+    fn file(&mut self, posting: Posting) {
+        let of_pattern = self.list.iter_mut().rev().take_while(|known| known.pattern == posting.pattern);
+        match of_pattern.into_iter().find(|known| known.atoms == posting.atoms) {
+            Some(known) => known.class = known.class.with(posting.class),
+            None => self.list.push(posting),
+        }
+    }
+
+    /// Those of an event for which of the atoms asked for these hold, and no others.
+    pub(super) fn candidates(&self, bits: u32) -> Box<[Candidate]> {
+        let asked = self.asked.as_ref().expect("who has bits has asked");
+        let holds = |atom: u32| asked.atoms.iter().position(|known| *known == atom).is_some_and(|place| bits >> place & 1 == 1);
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for posting in self.list.iter().filter(|posting| posting.atoms.iter().all(|atom| holds(*atom))) {
+            match candidates.iter_mut().find(|known| known.pattern == posting.pattern) {
+                Some(known) => known.class = known.class.with(posting.class),
+                None => candidates.push(Candidate { pattern: posting.pattern, sources: posting.sources(holds), class: Class::NOTHING.with(posting.class) }),
+            }
+        }
+        candidates.retain(|candidate| candidate.sources != FittingSources::NONE);
+        candidates.into()
+    }
+
+    /// Finds out what is asked for here, and whether to remember what comes of it.
+    fn finish(&mut self, atoms: &[Atom], number: &mut u32) {
+        let of_sources = |posting: &Posting| posting.unsure().iter().flat_map(|(_, atoms)| atoms).copied().collect::<Vec<_>>();
+        let mut asked: Vec<u32> = self.list.iter().flat_map(|posting| [posting.atoms.to_vec(), of_sources(posting)]).flatten().collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let are_few = asked.len() <= ATOMS_REMEMBERED_MAX && (2..=POSTINGS_REMEMBERED_MAX).contains(&self.list.len());
+        if are_few && asked.iter().all(|atom| atoms[*atom as usize].is_plain()) {
+            self.asked = Some(Box::new(Asked { number: *number, atoms: asked }));
+            *number += 1;
+        }
+    }
+}
+
+/// What is filed under the values of one field.
+#[derive(Debug)]
+struct Equality {
+    path: FieldPath,
+    /// By whole number, those of a few bits.
+    small: Vec<Postings>,
+    whole_numbers: Lookup<i64, usize>,
+    texts: Lookup<CompactString, usize>,
+    /// Those of the two before.
+    others: Vec<Postings>,
+}
+
+/// Whole numbers that a float holds exactly: beyond, being equal depends on the type.
+const EXACT_MAX: i64 = 1 << 53;
+
+/// Types and codes are mostly small: below it they need no hash.
+const SMALL_END: i64 = 1 << 12;
+
+impl Equality {
+    fn of(path: &FieldPath) -> Self {
+        Self { path: path.clone(), small: Vec::new(), whole_numbers: Lookup::default(), texts: Lookup::default(), others: Vec::new() }
+    }
+
+    fn find(&self, value: &Value) -> Option<&Postings> {
+        let found = match value {
+            Value::Text(text) => self.texts.get(text),
+            value => {
+                let number = whole_number(value)?;
+                if let Some(place) = small(number) {
+                    return self.small.get(place).filter(|postings| !postings.is_empty());
+                }
+                self.whole_numbers.get(&number)
+            }
+        };
+        found.map(|place| &self.others[*place])
+    }
+
+    fn file(&mut self, value: &Value, posting: Posting) {
+        let Self { small: of_small, whole_numbers, texts, others, .. } = self;
+        let place = match value {
+            Value::Text(text) => place_of(texts, text, others),
+            value => {
+                let number = whole_number(value).expect("only what can be filed is");
+                if let Some(place) = small(number) {
+                    of_small.resize_with(of_small.len().max(place + 1), Postings::default);
+                    return of_small[place].file(posting);
+                }
+                place_of(whole_numbers, &number, others)
+            }
+        };
+        others[place].file(posting);
+    }
+}
+
+fn place_of<K: Clone + Eq + std::hash::Hash>(known: &mut Lookup<K, usize>, key: &K, postings: &mut Vec<Postings>) -> usize {
+    if let Some(place) = known.get(key) {
+        return *place;
+    }
+    postings.push(Postings::default());
+    known.insert(key.clone(), postings.len() - 1);
+    postings.len() - 1
+}
+
+fn small(number: i64) -> Option<usize> {
+    usize::try_from(number).ok().filter(|_| number < SMALL_END)
+}
+
+fn whole_number(value: &Value) -> Option<i64> {
+    let exact = |number: &i64| (-EXACT_MAX..=EXACT_MAX).contains(number);
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Decimal(number) if number.fract().is_zero() => number.to_i64(),
+        Value::Float(number) if number.fract() == 0.0 => number.to_i64(),
+        _ => None,
+    }
+    .filter(exact)
+}
+
+/// The values of a field that a conjunct asks for.
+fn values_asked_for(conjunct: &Expression) -> Option<(&FieldPath, &[Value])> {
+    let (path, values) = match conjunct {
+        Expression::Compare { comparison: Comparison::Equal, left, right } => match (&**left, &**right) {
+            (Expression::Field(path), Expression::Constant(value)) | (Expression::Constant(value), Expression::Field(path)) => {
+                (path, std::slice::from_ref(value))
+            }
+            _ => return None,
+        },
+        Expression::In { item, list } => match (&**item, &**list) {
+            (Expression::Field(path), Expression::Constant(Value::List(values))) => (path, &**values),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let can_be_filed = |value: &Value| matches!(value, Value::Text(_)) || whole_number(value).is_some();
+    values.iter().all(can_be_filed).then_some((path, values))
+}
+
+/// Whether values that can be filed are filed in the same place.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Text(one), Value::Text(other)) => one == other,
+        _ => whole_number(one).is_some_and(|number| whole_number(other) == Some(number)),
+    }
+}
+
+/// Of the conjuncts, those that still have to be asked of an event that was found under the value; `None` if one of them does not hold then.
+fn left_to_ask<'a>(conjuncts: &[&'a Expression], under: Option<(&FieldPath, &Value)>) -> Option<Vec<&'a Expression>> {
+    let mut left = Vec::new();
+    for conjunct in conjuncts {
+        match (values_asked_for(conjunct), under) {
+            (Some((path, values)), Some((field, value))) if path == field => {
+                if !values.iter().any(|asked| is_same(asked, value)) {
+                    return None;
+                }
+            }
+            _ => left.push(*conjunct),
+        }
+    }
+    Some(left)
+}
+
+/// Gathers the indexes of all streams.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Indexes {
+    /// By stream.
+    streams: Vec<StreamIndex>,
+    /// Conjuncts are equal where their texts are.
+    atoms: BTreeMap<(StreamId, String), u32>,
+}
+
+/// A bit to be filed.
+struct Bit<'a> {
+    pattern: u32,
+    stream: StreamId,
+    class: Class,
+    conjuncts: Vec<&'a Expression>,
+    /// The conjuncts of the filters of the pattern's sources of the stream.
+    filters: &'a [Vec<&'a Expression>],
+}
+
+impl Indexes {
+    pub(in crate::engine) fn of(streams: usize, patterns: &[CompiledPattern]) -> Vec<StreamIndex> {
+        let mut indexes = Self { streams: (0..streams).map(|_| StreamIndex::default()).collect(), atoms: BTreeMap::new() };
+        for (pattern, compiled) in (0..).zip(patterns) {
+            // A family is found as its first member is.
+            if compiled.first.is_none_or(|first| first == pattern) {
+                indexes.add(pattern, compiled);
+            }
+        }
+        let mut number = 0;
+        indexes.streams.iter_mut().for_each(|stream| stream.finish(&mut number));
+        indexes.streams
+    }
+
+    fn add(&mut self, pattern: u32, compiled: &CompiledPattern) {
+        let mut streams: Vec<StreamId> = compiled.pattern.sources.iter().map(|source| source.stream).collect();
+        streams.sort_unstable();
+        streams.dedup();
+        for stream in streams {
+            let sources = compiled.pattern.sources.iter().filter(|source| source.stream == stream);
+            let filters: Vec<Vec<&Expression>> = sources.map(|source| source.filter.iter().flat_map(Expression::conjuncts).collect()).collect();
+            if compiled.automaton.wants_every_event() {
+                // Every one that stands in its lines.
+                for conjuncts in filters.iter().cloned() {
+                    self.file(&Bit { pattern, stream, class: Class::NOTHING, conjuncts, filters: &filters });
+                }
+            }
+            for bit in compiled.automaton.class_bits().filter(|bit| bit.stream == stream) {
+                self.file(&Bit { pattern, stream, class: bit.class, conjuncts: bit.conjuncts.iter().collect(), filters: &filters });
+            }
+        }
+    }
+
+    fn file(&mut self, bit: &Bit<'_>) {
+        let Some((path, values)) = bit.conjuncts.iter().find_map(|conjunct| values_asked_for(conjunct)) else {
+            let posting = self.posting(bit, None);
+            posting.into_iter().for_each(|posting| self.streams[usize::from(bit.stream.0)].others.file(posting));
+            return;
+        };
+        for value in values {
+            if let Some(posting) = self.posting(bit, Some((path, value))) {
+                self.streams[usize::from(bit.stream.0)].equality(path).file(value, posting);
+            }
+        }
+    }
+
+    /// `None`: an event that is found there does not set the bit, or stands in no line.
+    fn posting(&mut self, bit: &Bit<'_>, under: Option<(&FieldPath, &Value)>) -> Option<Posting> {
+        let atoms = self.atoms(bit.stream, &left_to_ask(&bit.conjuncts, under)?);
+        let (mut sure, mut unsure) = (FittingSources::NONE, Vec::new());
+        for (number, filter) in bit.filters.iter().enumerate() {
+            let Some(left) = left_to_ask(filter, under) else { continue };
+            // What the bit asks for holds where the sources are asked for.
+            let left: Box<[u32]> = self.atoms(bit.stream, &left).iter().filter(|atom| !atoms.contains(atom)).copied().collect();
+            if left.is_empty() {
+                sure = sure.with(FittingSources::of(number));
+            } else {
+                unsure.push((FittingSources::of(number), left));
+            }
+        }
+        let unsure = (!unsure.is_empty()).then(|| Box::new(Unsure(unsure.into())));
+        let stands = sure != FittingSources::NONE || unsure.is_some();
+        stands.then_some(Posting { pattern: bit.pattern, class: bit.class, atoms, sure, unsure })
+    }
+
+    /// Each once, in the order in which they are asked.
+    fn atoms(&mut self, stream: StreamId, conjuncts: &[&Expression]) -> Box<[u32]> {
+        let mut atoms = Vec::new();
+        for conjunct in conjuncts {
+            let atom = self.atom(stream, conjunct);
+            if !atoms.contains(&atom) {
+                atoms.push(atom);
+            }
+        }
+        atoms.into()
+    }
+
+    fn atom(&mut self, stream: StreamId, conjunct: &Expression) -> u32 {
+        let index = &mut self.streams[usize::from(stream.0)];
+        *self.atoms.entry((stream, format!("{conjunct:?}"))).or_insert_with(|| {
+            index.atoms.push(Atom::of(conjunct));
+            number(index.atoms.len() - 1)
+        })
+    }
+}
+
+impl StreamIndex {
+    /// What is filed under the values that the event has.
+    pub(super) fn found<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Postings> {
+        let of_values = self.equalities.iter().filter_map(|equality| equality.find(at_path(event, &equality.path)));
+        of_values.chain(Some(&self.others).filter(|others| !others.is_empty()))
+    }
+
+    fn equality(&mut self, path: &FieldPath) -> &mut Equality {
+        let place = self.equalities.iter().position(|equality| equality.path == *path).unwrap_or_else(|| {
+            self.equalities.push(Equality::of(path));
+            self.equalities.len() - 1
+        });
+        &mut self.equalities[place]
+    }
+
+    fn finish(&mut self, number: &mut u32) {
+        let Self { atoms, equalities, others, remembered } = self;
+        for equality in equalities {
+            equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
+        }
+        others.finish(atoms, number);
+        *remembered = *number;
+    }
+}
+
+pub(super) fn number(place: usize) -> u32 {
+    u32::try_from(place).expect("fewer patterns and conjuncts than 32 bits count")
+}

@@ -1,0 +1,92 @@
+//! What is found by the index is what is found by asking every pattern.
+
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::event::{EventTime, StreamId, Value};
+use crate::language::{Source, compile};
+
+/// Patterns by what their conditions and sources ask for: equalities of one field and of several, lists, numbers of all types, nulls, thresholds, what can
+/// fail, what costs much, the very next event, several sources with other filters, and nothing at all.
+const PROGRAM: &str = r#"
+stream a { k: string?  kind: string?  status: string  n: int?  d: decimal  f: float?  at: timestamp  time at }
+stream b { k: string  kind: string  n: int  at: timestamp  time at }
+define bought = a where kind == "x"
+define paid = bought where status == "ok"
+define seen = paid where n is not null and f is not null
+define some = a where kind in ["x", "y"] and status == "ok"
+define ratio = a where n != 0 and 10 / n > 2
+pattern p01 { from paid by k match x{2}: paid where d < 2 then y: paid where d > x.d within 1m }
+pattern p02 { from a by k match x: bought then y: paid without z: some within 1m }
+pattern p03 { from seen by k match x: seen then next y: seen where n > x.n within 1m }
+pattern p04 { from a by k match x: a where n == 1 then y: a where n == 1.0 and f == 2 within 1m }
+pattern p05 { from a by k match x: a where d == 1 then y: a where d in [1, 2.5, 3] and kind == "y" within 1m }
+pattern p06 { from some by k match x: some where kind == "y" then y: some within 1m }
+pattern p07 { from ratio by k match x: ratio then y: ratio where n / 2 > 1 and kind == "x" within 1m }
+pattern p08 { from bought, b by k match x: bought then y: b where n == 5000 or kind == "z" within 1m }
+pattern p09 { from a by k match x: a then next y: a where matches(status, "^o") within 1m }
+pattern p10 { from bought by k match x: bought where kind == "y" then y: bought where kind != "x" within 1m }
+pattern p11 { from b by k match x: b where n == 5000 then y: b where n in [5000, 7] and kind == "y" within 1m }
+define unkind = a where kind is null
+pattern p12 { from unkind, bought by k match x: unkind then next y: unkind where n < 3 within 1m }
+"#;
+
+#[test]
+fn the_index_finds_what_asking_every_pattern_finds() {
+    let seed = std::env::var("MOTIF_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    let program = compile(&[Source { path: "it.motif".to_owned(), text: PROGRAM.to_owned() }]);
+    assert!(!program.has_errors(), "{:?}", program.diagnostics);
+    let compiled = Arc::new(Compiled::new(&program.program));
+    let mut judge = Judge::new(compiled.clone());
+    let (mut found_some, mut found_none) = (0, 0);
+    for number in 0..20_000 {
+        let event = event(number, random);
+        let mut found = judge.interest(&event).candidates().to_vec();
+        found.sort_unstable_by_key(|candidate| candidate.pattern);
+        assert_eq!(found, asked(&compiled, &event), "MOTIF_TEST_SEED={seed}: {event:?}");
+        *(if found.is_empty() { &mut found_none } else { &mut found_some }) += 1;
+    }
+    assert!(found_some > 1_000 && found_none > 100, "{found_some} of some interest, {found_none} of none");
+}
+
+fn asked(compiled: &Compiled, event: &Event) -> Vec<Candidate> {
+    let faults = Cell::new(0);
+    let routes = compiled.streams[usize::from(event.stream.0)].routes.iter();
+    let all = routes.filter_map(|route| watched(route, compiled, event, &faults));
+    all.filter(|candidate| candidate.class != Class::NOTHING || compiled.patterns[candidate.pattern as usize].automaton.wants_every_event()).collect()
+}
+
+fn event(number: u64, random: &mut ChaCha8Rng) -> Event {
+    let time = EventTime::from_micros(i64::try_from(number).expect("small"));
+    let pick = |random: &mut ChaCha8Rng, values: &[Value]| values.choose(random).expect("some").clone();
+    let text = |texts: &[&str]| texts.iter().map(|text| Value::text(text)).collect::<Vec<_>>();
+    let int = |numbers: &[i64]| numbers.iter().map(|number| Value::Int(*number)).collect::<Vec<_>>();
+    let (kinds, numbers) = (text(&["x", "y", "z", "w"]), int(&[0, 1, 2, 3, 7, 5000, -5000, i64::MAX]));
+    let or_null = |mut values: Vec<Value>| {
+        values.push(Value::Null);
+        values
+    };
+    let key = Value::text("k");
+    let fields = if random.random_bool(0.7) {
+        let decimals: Vec<Value> =
+            [(1, 0), (100, 2), (15, 1), (25, 1), (3, 0), (4, 28)].map(|(digits, scale)| Value::Decimal(rust_decimal::Decimal::new(digits, scale))).into();
+        let floats = or_null([1.0, 2.0, 2.5, -0.0].map(Value::Float).into());
+        let kind = pick(random, &or_null(kinds));
+        vec![
+            key,
+            kind,
+            pick(random, &text(&["ok", "no"])),
+            pick(random, &or_null(numbers)),
+            pick(random, &decimals),
+            pick(random, &floats),
+            Value::Timestamp(time),
+        ]
+    } else {
+        vec![key, pick(random, &kinds), pick(random, &numbers), Value::Timestamp(time)]
+    };
+    let stream = StreamId(if fields.len() == 7 { 0 } else { 1 });
+    Event { stream, partition: 0, offset: number, time, fields: fields.into() }
+}
