@@ -8,6 +8,9 @@ pub(super) struct Blocks<T> {
 
 const BLOCK_BITS: u32 = 12;
 
+/// Numbers take so many bits; the one that is left is whoever's who notes them.
+pub(super) const NUMBER_BITS: u32 = 31;
+
 impl<T> Default for Blocks<T> {
     fn default() -> Self {
         Self { blocks: Vec::new(), vacant: Vec::new() }
@@ -26,7 +29,7 @@ impl<T: Default> Blocks<T> {
     /// Numbers given out so far, those of vacant places among them.
     pub(super) fn len(&self) -> u32 {
         let before = self.blocks.len().saturating_sub(1) << BLOCK_BITS;
-        u32::try_from(before + self.blocks.last().map_or(0, Vec::len)).expect("fewer keys than 32 bits count")
+        u32::try_from(before + self.blocks.last().map_or(0, Vec::len)).expect("fewer keys than 31 bits count")
     }
 
     pub(super) fn add(&mut self, thing: T) -> u32 {
@@ -35,6 +38,7 @@ impl<T: Default> Blocks<T> {
             return number;
         }
         if self.blocks.last().is_none_or(|block| block.len() == 1 << BLOCK_BITS) {
+            assert!(self.blocks.len() < 1 << (NUMBER_BITS - BLOCK_BITS), "fewer keys than 31 bits count");
             self.blocks.push(Vec::new());
         }
         let number = self.len();

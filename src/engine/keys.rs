@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::{Automaton, Pending, Run};
-use crate::engine::blocks::Blocks;
+use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
 use crate::engine::slot::{Before, Cell, CellId, Families, FoundGroup, Group, Slot, SlotId, Stored};
@@ -26,9 +26,9 @@ pub(super) struct Keys {
     found: Directory,
     slots: Blocks<Slot>,
     cells: Blocks<Cell>,
-    timers: Timers<Place>,
+    timers: Timers,
     /// What changed; some of it may be gone.
-    changed: Vec<Place>,
+    changed: Vec<PlaceNumber>,
     /// Runs whose time was up, until they are [let go](Keys::let_go).
     dropped: Vec<Run>,
 }
@@ -38,6 +38,25 @@ pub(super) struct Keys {
 pub(super) enum Place {
     Slot(SlotId),
     Cell(CellId),
+}
+
+/// A place as it is noted: half as large.
+type PlaceNumber = u32;
+
+impl Place {
+    /// Set where it is a cell's.
+    const CELL: u32 = 1 << NUMBER_BITS;
+
+    fn number(self) -> PlaceNumber {
+        match self {
+            Self::Slot(SlotId(number)) => number,
+            Self::Cell(CellId(number)) => number | Self::CELL,
+        }
+    }
+
+    fn of(number: PlaceNumber) -> Self {
+        if number & Self::CELL == 0 { Self::Slot(SlotId(number)) } else { Self::Cell(CellId(number & !Self::CELL)) }
+    }
 }
 
 /// What a pattern holds of a key, as the store is told.
@@ -296,17 +315,19 @@ impl Keys {
         let Self { timers, slots, cells, .. } = self;
         // Nothing in this loop waits for what the one before has read: so the processor fetches several places at a time.
         while due.len() < most.min(DUE_MAX)
-            && let Some((at, place)) = timers.next_due(instant)
+            && let Some(number) = timers.next_due(instant, |number| timer_of(slots, cells, number))
         {
+            let place = Place::of(number);
             let timer = match place {
                 Place::Slot(id) => &mut slots.at_mut(id.0).timer,
                 Place::Cell(id) => &mut cells.at_mut(id.0).timer,
             };
-            if *timer == at {
+            if *timer <= instant && *timer < EventTime::END {
                 *timer = EventTime::END;
                 due.push(place);
             }
         }
+        timers.sweep((slots.len() + cells.len()) as usize, |number| timer_of(slots, cells, number));
         let groups_of = |place: &Place| if let Place::Slot(id) = place { &*slots.at(id.0).groups } else { &[] };
         std::hint::black_box(due.iter().filter(|place| groups_of(place).first().is_some_and(|group| group.runs == 0)).count());
     }
@@ -364,7 +385,7 @@ impl Keys {
     fn drain_changed(&mut self, counters: &mut Counters, mut tell: impl FnMut((u32, usize), &[u8], Held<'_>) -> bool) {
         let mut changed = std::mem::take(&mut self.changed);
         for place in changed.drain(..) {
-            match place {
+            match Place::of(place) {
                 Place::Cell(id) => {
                     if !std::mem::take(&mut self.cell(id).stored.is_changed) {
                         continue;
@@ -372,7 +393,7 @@ impl Keys {
                     let cell = self.cells.at(id.0);
                     let is_empty = cell.is_empty();
                     let held = if is_empty { Held::Nothing } else { Held::Cell(cell) };
-                    let is_told = tell((cell.pattern, 0), self.key_of(place), held);
+                    let is_told = tell((cell.pattern, 0), self.key_of(Place::of(place)), held);
                     self.cell(id).stored.is_there = is_told && !is_empty;
                     if is_empty {
                         self.remove_cell(id, counters);
@@ -513,11 +534,11 @@ impl Keys {
         if self.changed.len() >= CHANGED_MIN.max(2 * (self.slots.len() + self.cells.len()) as usize) {
             let mut changed = std::mem::take(&mut self.changed);
             *self.is_changed(place) = false;
-            changed.retain(|place| std::mem::take(self.is_changed(*place)));
-            changed.iter().chain([&place]).for_each(|place| *self.is_changed(*place) = true);
+            changed.retain(|place| std::mem::take(self.is_changed(Place::of(*place))));
+            changed.iter().chain([&place.number()]).for_each(|place| *self.is_changed(Place::of(*place)) = true);
             self.changed = changed;
         }
-        self.changed.push(place);
+        self.changed.push(place.number());
     }
 
     /// The runs that were due have been decided. Until then the slot has no timer.
@@ -530,7 +551,7 @@ impl Keys {
         let slot = self.slots.at_mut(id.0);
         if deadline < slot.timer {
             slot.timer = deadline;
-            self.timers.set(deadline, Place::Slot(id));
+            self.timers.set(deadline, Place::Slot(id).number());
         }
     }
 
@@ -539,7 +560,15 @@ impl Keys {
         let deadline = cell.next_deadline();
         if deadline < cell.timer {
             cell.timer = deadline;
-            self.timers.set(deadline, Place::Cell(id));
+            self.timers.set(deadline, Place::Cell(id).number());
         }
+    }
+}
+
+/// The timer that is set for a place, or for what is there instead by now.
+fn timer_of(slots: &Blocks<Slot>, cells: &Blocks<Cell>, number: PlaceNumber) -> EventTime {
+    match Place::of(number) {
+        Place::Slot(id) => slots.at(id.0).timer,
+        Place::Cell(id) => cells.at(id.0).timer,
     }
 }

@@ -1,69 +1,125 @@
-//! When keys are to be looked at again: instants, given out once time has reached them.
+//! When keys are to be looked at again: what is noted is a number, given out once time has reached its instant.
 //!
-//! Instants lie in buckets of 65 ms, which are taken out whole; only the bucket that time is in is put in order. So setting a timer costs a look-up among the
-//! buckets, and no timer costs more however many there are. Which of those due comes first does not matter: keys share nothing, and what
+//! Numbers lie in *spans* of 17 s, and those of the span that time is in in *buckets* of 65 ms; only the bucket that time is in is put in order. So setting a timer
+//! costs a look-up among the spans, and no timer costs more however many there are. Which of those due comes first does not matter: keys share nothing, and what
 //! their deadlines bring out is put in order later.
+//!
+//! A number is all that is kept: whoever has set a timer knows its instant, and is asked for it (`when`) as time comes near. A number whose instant is another by then is
+//! *stale*, and passed over: the timer that was set for that instant is noted where it belongs. One that is given out may be stale too.
 //!
 //! The idea is that of a calendar queue (R. Brown, CACM 31(10), 1988), with the calendar in a tree.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::Bound;
 
 use crate::event::EventTime;
 
 /// Instants of a bucket share all but so many low bits.
 const BUCKET_BITS: u32 = 16;
 
+/// And those of a span.
+const SPAN_BITS: u32 = 24;
+
+const BUCKETS: usize = 1 << (SPAN_BITS - BUCKET_BITS);
+
+/// So many may be noted without asking which of them are stale.
+const STALE_MAX: usize = 1 << 16;
+
 #[derive(Debug)]
-pub(super) struct Timers<T> {
-    /// By bucket, later than that of `near`.
-    far: BTreeMap<i64, Vec<(EventTime, T)>>,
-    /// Up to the end of the bucket that time is in.
-    near: BinaryHeap<Reverse<(EventTime, T)>>,
+pub(super) struct Timers {
+    /// By span, later than `span`; some more than once.
+    far: BTreeMap<i64, Vec<u32>>,
+    /// How many these are together.
+    far_len: usize,
+    /// The span that time is in.
+    span: i64,
+    /// Its buckets, those after `bucket`; made once time is in some span.
+    near: Box<[Vec<u32>]>,
     /// The bucket that time is in.
     bucket: i64,
-    /// All due: the rest of a bucket that time has passed.
-    due: Vec<(EventTime, T)>,
+    /// Of that bucket, the latest first.
+    opened: Vec<(EventTime, u32)>,
+    /// Set for that bucket since it was opened, or for one before it.
+    soon: BinaryHeap<Reverse<(EventTime, u32)>>,
+    /// All due: the rest of what time has passed.
+    due: Vec<u32>,
+    /// The last span that was [swept](Timers::sweep), and how many may be looked at to sweep on.
+    swept: i64,
+    credit: usize,
 }
 
-impl<T> Default for Timers<T>
-where
-    T: Ord,
-{
+impl Default for Timers {
     fn default() -> Self {
-        Self { far: BTreeMap::new(), near: BinaryHeap::new(), bucket: i64::MIN, due: Vec::new() }
+        Self {
+            far: BTreeMap::new(),
+            far_len: 0,
+            span: i64::MIN,
+            near: Box::default(),
+            bucket: i64::MIN,
+            opened: Vec::new(),
+            soon: BinaryHeap::new(),
+            due: Vec::new(),
+            swept: i64::MIN,
+            credit: 0,
+        }
     }
 }
 
-impl<T: Ord> Timers<T> {
-    pub(super) fn set(&mut self, instant: EventTime, of: T) {
-        let bucket = bucket_of(instant);
-        if bucket <= self.bucket {
-            self.near.push(Reverse((instant, of)));
+impl Timers {
+    pub(super) fn set(&mut self, instant: EventTime, number: u32) {
+        if span_of(instant) > self.span {
+            self.far.entry(span_of(instant)).or_default().push(number);
+            self.far_len += 1;
+            self.credit += 2;
+        } else if bucket_of(instant) > self.bucket {
+            self.near[place_in_span(bucket_of(instant))].push(number);
         } else {
-            self.far.entry(bucket).or_default().push((instant, of));
+            self.soon.push(Reverse((instant, number)));
         }
     }
 
-    /// Takes out one that is due at the instant.
-    pub(super) fn next_due(&mut self, instant: EventTime) -> Option<(EventTime, T)> {
+    /// Takes out one that is due at the instant, or stale.
+    pub(super) fn next_due(&mut self, instant: EventTime, when: impl Fn(u32) -> EventTime) -> Option<u32> {
         loop {
             if let Some(due) = self.due.pop() {
                 return Some(due);
             }
-            if self.near.peek().is_some_and(|Reverse((at, _))| *at <= instant) {
-                return self.near.pop().map(|Reverse(due)| due);
+            if self.opened.last().is_some_and(|(at, _)| *at <= instant) {
+                return self.opened.pop().map(|(_, number)| number);
             }
-            // A bucket is opened once the one before it is through.
-            let first = self.far.first_entry().filter(|first| self.near.is_empty() && *first.key() <= bucket_of(instant))?;
-            let (bucket, timers) = first.remove_entry();
-            self.bucket = bucket;
-            if bucket < bucket_of(instant) {
-                self.due = timers;
-            } else {
-                self.near = timers.into_iter().map(Reverse).collect();
+            if self.soon.peek().is_some_and(|Reverse((at, _))| *at <= instant) {
+                return self.soon.pop().map(|Reverse((_, number))| number);
+            }
+            // A bucket is opened once the one before it is through, and a span likewise.
+            if !self.opened.is_empty() || !self.soon.is_empty() || !(self.open_bucket(instant, &when) || self.open_span(instant, &when)) {
+                return None;
             }
         }
+    }
+
+    /// Where more than twice as many are noted as there are `places`, lets go of some of those that are stale; what that costs, those that were set have paid for.
+    pub(super) fn sweep(&mut self, places: usize, when: impl Fn(u32) -> EventTime) {
+        let most = STALE_MAX.max(2 * places);
+        while self.far_len > most {
+            let next = self.far.range_mut((Bound::Excluded(self.swept), Bound::Unbounded)).next();
+            let Some((&span, numbers)) = next else {
+                self.swept = i64::MIN;
+                continue;
+            };
+            let before = numbers.len();
+            if self.credit < before {
+                return;
+            }
+            self.credit -= before;
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers.retain(|number| span_of(when(*number)) == span);
+            numbers.shrink_to_fit();
+            self.far_len -= before - numbers.len();
+            self.swept = span;
+        }
+        self.credit = 0;
     }
 
     pub(super) fn clear(&mut self) {
@@ -72,7 +128,69 @@ impl<T: Ord> Timers<T> {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.near.is_empty() && self.far.is_empty() && self.due.is_empty()
+        self.len() == 0
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        let near: usize = self.near.iter().map(Vec::len).sum();
+        self.far.values().map(Vec::len).sum::<usize>() + near + self.opened.len() + self.soon.len() + self.due.len()
+    }
+
+    /// The next bucket of the span with something in it, up to that of the instant. False if there is none.
+    fn open_bucket(&mut self, instant: EventTime, when: impl Fn(u32) -> EventTime) -> bool {
+        if self.near.is_empty() {
+            return false;
+        }
+        let end = (self.span << (SPAN_BITS - BUCKET_BITS)) + BUCKETS as i64;
+        while self.bucket < bucket_of(instant) && self.bucket + 1 < end {
+            self.bucket += 1;
+            let numbers = std::mem::take(&mut self.near[place_in_span(self.bucket)]);
+            if numbers.is_empty() {
+                continue;
+            }
+            if self.bucket < bucket_of(instant) {
+                self.due = numbers;
+            } else {
+                let instants = numbers.into_iter().map(|number| (when(number), number));
+                self.opened.extend(instants.filter(|(at, _)| bucket_of(*at) == self.bucket));
+                self.opened.sort_unstable_by(|one, other| other.cmp(one));
+            }
+            return true;
+        }
+        false
+    }
+
+    /// The next span with something in it, up to that of the instant; the span that the instant is in, also where it is empty. False if nothing came of it.
+    fn open_span(&mut self, instant: EventTime, when: impl Fn(u32) -> EventTime) -> bool {
+        let now = span_of(instant);
+        if now <= self.span {
+            return false;
+        }
+        let numbers = match self.far.first_entry().filter(|first| *first.key() <= now) {
+            None => Vec::new(),
+            Some(first) => {
+                let (span, numbers) = first.remove_entry();
+                self.far_len -= numbers.len();
+                if span < now {
+                    self.due = numbers;
+                    return true;
+                }
+                numbers
+            }
+        };
+        if self.near.is_empty() {
+            self.near = vec![Vec::new(); BUCKETS].into();
+        }
+        self.span = now;
+        self.bucket = (now << (SPAN_BITS - BUCKET_BITS)) - 1;
+        for number in numbers {
+            let at = when(number);
+            if span_of(at) == now {
+                self.near[place_in_span(bucket_of(at))].push(number);
+            }
+        }
+        true
     }
 }
 
@@ -80,32 +198,84 @@ fn bucket_of(instant: EventTime) -> i64 {
     instant.micros() >> BUCKET_BITS
 }
 
+fn span_of(instant: EventTime) -> i64 {
+    instant.micros() >> SPAN_BITS
+}
+
+fn place_in_span(bucket: i64) -> usize {
+    (bucket & (BUCKETS as i64 - 1)) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Instants near and far, set while time goes on, come out once each, when they are due and not before.
+    /// As keys do: who is there, and the instant that is set for it.
+    #[derive(Default)]
+    struct Owner {
+        instants: Vec<EventTime>,
+        timers: Timers,
+    }
+
+    impl Owner {
+        fn set(&mut self, number: u32, at: EventTime) {
+            self.instants[number as usize] = at;
+            self.timers.set(at, number);
+        }
+
+        fn due(&mut self, now: EventTime) -> Vec<u32> {
+            let Self { instants, timers } = self;
+            let mut came: Vec<u32> = Vec::new();
+            while let Some(number) = timers.next_due(now, |number| instants[number as usize]) {
+                // One that is stale is due at another time, or was before.
+                if instants[number as usize] <= now {
+                    instants[number as usize] = EventTime::END;
+                    came.push(number);
+                }
+            }
+            came.sort_unstable();
+            came
+        }
+    }
+
+    /// Instants near and far, set while time goes on and set again before they are due, come out once each, when they are due and not before.
     #[test]
     fn timers_come_out_when_they_are_due() {
-        let mut timers = Timers::default();
-        let mut open: Vec<(EventTime, u64)> = Vec::new();
-        let mut now = -5_000_000_i64;
-        for number in 0..5_000_u64 {
-            let ahead = (number * 7_919 % 300_000).cast_signed() * (number % 3).cast_signed();
-            let at = EventTime::from_micros(now + 1 + ahead);
-            timers.set(at, number);
-            open.push((at, number));
-            now += (number * 31 % 4_000).cast_signed();
-            let (mut due, later): (Vec<_>, Vec<_>) = open.into_iter().partition(|(at, _)| *at <= EventTime::from_micros(now));
-            open = later;
-            let mut came: Vec<_> = std::iter::from_fn(|| timers.next_due(EventTime::from_micros(now))).collect();
-            due.sort_unstable();
-            came.sort_unstable();
-            assert_eq!(came, due, "at {now}");
+        for step in [4_000, 400_000, 40_000_000] {
+            let mut owner = Owner { instants: vec![EventTime::END; 5_000], ..Owner::default() };
+            let mut now = -5_000_000_i64;
+            for number in 0..5_000_u64 {
+                let ahead = |number: u64| EventTime::from_micros(now + 1 + (number * 7_919 % 300_000).cast_signed() * (number % 3).pow(9).cast_signed());
+                owner.set(number as u32, ahead(number));
+                let other = (number * 13 % 5_000) as u32;
+                if owner.instants[other as usize] > ahead(number + 1) && owner.instants[other as usize] < EventTime::END {
+                    owner.set(other, ahead(number + 1));
+                }
+                now += (number * 31 % step).cast_signed();
+                let at = EventTime::from_micros(now);
+                let due: Vec<u32> = (0..5_000).filter(|number| owner.instants[*number as usize] <= at).collect();
+                assert_eq!(owner.due(at), due, "at {now}");
+            }
+            let left: Vec<u32> = (0..5_000).filter(|number| owner.instants[*number as usize] < EventTime::END).collect();
+            assert_eq!(owner.due(EventTime::from_micros(i64::MAX - 1)), left);
+            assert!(owner.timers.is_empty());
         }
-        while timers.next_due(EventTime::END).is_some() {
-            open.pop();
+    }
+
+    /// However often timers are set again, no more are noted than some times the places there are.
+    #[test]
+    fn stale_timers_do_not_pile_up() {
+        const PLACES: u32 = 50_000;
+        let mut owner = Owner { instants: vec![EventTime::END; PLACES as usize], ..Owner::default() };
+        let day = EventTime::from_micros(86_400_000_000);
+        for round in (1..=40).rev() {
+            for number in 0..PLACES {
+                owner.set(number, EventTime::from_micros(day.micros() * round + i64::from(number) * 100_000));
+                let Owner { instants, timers } = &mut owner;
+                timers.sweep(PLACES as usize, |number| instants[number as usize]);
+            }
         }
-        assert!(timers.is_empty() && open.is_empty());
+        assert!(owner.timers.len() < 5 * PLACES as usize, "{} timers of {PLACES} places", owner.timers.len());
+        assert_eq!(owner.due(EventTime::from_micros(2 * day.micros())).len(), PLACES as usize);
     }
 }
