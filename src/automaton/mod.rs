@@ -22,7 +22,7 @@
 //! | `graph`, `ways`, `compile` | the pattern unrolled; the automaton; from the one to the other |
 //! | `dump`, `diagram` | the automaton as text, and as a picture |
 //! | `class` | what is known of an event before any run is looked at |
-//! | `chain`, `way_set`, `runs` | what a run has chosen; the ways it still has; all runs of a key |
+//! | `chain`, `way_set`, `aside`, `runs` | what a run has chosen; the ways it still has; what it has beside its place; all runs of a key |
 //! | `moves` | what an event does to a run |
 //! | `deadline` | what time does to it |
 //! | `skip` | which matches of an instant are delivered, in which order, and what they remove |
@@ -36,6 +36,7 @@
 //! The idea of runs and skip strategies is that of SASE+ and FlinkCEP; the reading of ways is our own, and `tests/conformance` decides.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
+mod aside;
 mod chain;
 mod class;
 mod compile;

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::automaton::aside::Own;
 use crate::automaton::chain::{Chain, Link};
 use crate::automaton::class::Class;
-use crate::automaton::runs::{Marks, Own, Run};
+use crate::automaton::runs::{Marks, Run};
 use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
-use crate::event::Event;
+use crate::event::{Event, Value};
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
@@ -140,7 +141,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         let meets = self.class.meets(awaited);
         let Some(fit) = run.compares(self.automaton).filter(|_| meets).map(|condition| self.automaton.fit(condition)) else { return meets };
         let scope = Scope { event: Some(self.event), chosen: &NothingChosen, moment: self.moment };
-        !self.class.meets_only_in(awaited, fit.bit) || fit.compares(&run.register, &scope)
+        !self.class.meets_only_in(awaited, fit.bit) || run.aside.ask(|register| fit.compares(register, &scope))
     }
 
     /// The event is passed over: what would enclose it against a `without` is over. True if some way went.
@@ -220,7 +221,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
         let awaited = nodes().fold(Class::EMPTY, |awaited, node| awaited.with(node.awaited));
         let compares = nodes().next().and_then(|node| node.register);
-        Box::new(Own { ways, awaited, compares, marks: Marks::default() })
+        Box::new(Own { ways, awaited, compares, marks: Marks::default(), register: Value::Null })
     }
 
     fn meet(&self, way: WayId, stand: &Stand<'_>) -> Fate {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::automaton::aside::{Aside, Own};
 use crate::automaton::chain::Chain;
 use crate::automaton::class::Class;
 use crate::automaton::moves::{Hand, Passed, Yield};
@@ -33,10 +34,8 @@ pub struct Run {
     pub(super) chain: Chain,
     /// The least deadline of its ways; the end of time if they have none.
     pub(super) deadline: EventTime,
-    /// Its own side of the comparison that it waits for ([`Run::compares`]).
-    pub(super) register: Value,
-    /// What differs from `node`.
-    pub(super) own: Option<Box<Own>>,
+    /// Its own side of the comparison that it waits for ([`Run::compares`]), and what differs from `node`.
+    pub(super) aside: Aside,
     pub(super) node: NodeId,
     /// No event of the key has come since the last one chosen. Noted only where the pattern asks for it.
     pub(super) fresh: bool,
@@ -47,15 +46,6 @@ pub struct Run {
     pub(super) timed_out: bool,
     /// Of how many patterns it is a run that are kept together ([`Run::is_of`]): at least 1.
     pub(super) patterns: u8,
-}
-
-/// What a run has for itself: several nodes took its last event, or some of its ways have gone since, or a `without` is open.
-#[derive(Clone, Debug)]
-pub(super) struct Own {
-    pub ways: WaySet,
-    pub awaited: Class,
-    pub compares: Option<ConditionId>,
-    pub marks: Marks,
 }
 
 /// How a run stands with the `without`s, a bit each.
@@ -105,21 +95,21 @@ impl Run {
     }
 
     pub(super) fn ways<'a>(&'a self, automaton: &'a Automaton) -> &'a WaySet {
-        self.own.as_ref().map_or(&automaton.node(self.node).after, |own| &own.ways)
+        self.aside.own().map_or(&automaton.node(self.node).after, |own| &own.ways)
     }
 
     /// An event whose class does not meet this changes nothing.
     pub(super) fn awaited(&self, automaton: &Automaton) -> Class {
-        self.own.as_ref().map_or_else(|| automaton.node(self.node).awaited, |own| own.awaited)
+        self.aside.own().map_or_else(|| automaton.node(self.node).awaited, |own| own.awaited)
     }
 
     /// The condition that it keeps a register for.
     pub(super) fn compares(&self, automaton: &Automaton) -> Option<ConditionId> {
-        self.own.as_ref().map_or_else(|| automaton.node(self.node).register, |own| own.compares)
+        self.aside.own().map_or_else(|| automaton.node(self.node).register, |own| own.compares)
     }
 
     pub(super) fn marks(&self) -> Marks {
-        self.own.as_ref().map_or_else(Marks::default, |own| own.marks)
+        self.aside.own().map_or_else(Marks::default, |own| own.marks)
     }
 
     pub(super) fn mark(&mut self, automaton: &Automaton, marks: Marks) {
@@ -133,10 +123,13 @@ impl Run {
     }
 
     fn own(&mut self, automaton: &Automaton) -> &mut Own {
-        self.own.get_or_insert_with(|| {
+        if self.aside.own().is_none() {
             let node = automaton.node(self.node);
-            Box::new(Own { ways: node.after.clone(), awaited: node.awaited, compares: node.register, marks: Marks::default() })
-        })
+            let register = std::mem::replace(&mut self.aside, Aside::Nothing).into_register();
+            self.aside = Aside::Own(Box::new(Own { register, ..Own::of_node(node) }));
+        }
+        let Aside::Own(own) = &mut self.aside else { unreachable!("it has just been made") };
+        own
     }
 }
 
@@ -147,7 +140,14 @@ impl Automaton {
         let (ways, compares) = own.as_ref().map_or((&node.after, node.register), |own| (&own.ways, own.compares));
         let deadline = self.deadline(ways, chain.start_time(), chain.event().time);
         let register = compares.map_or(Value::Null, |condition| self.fit(condition).register(&chain, moment));
-        Run { chain, deadline, register, own, node: id, fresh: self.asks_fresh, matched: false, timed_out: false, patterns: 1 }
+        let aside = match own {
+            None => Aside::of(register),
+            Some(mut own) => {
+                own.register = register;
+                Aside::Own(own)
+            }
+        };
+        Run { chain, deadline, aside, node: id, fresh: self.asks_fresh, matched: false, timed_out: false, patterns: 1 }
     }
 }
 

@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::automaton::aside::Own;
 use crate::automaton::chain::{Chain, Link};
 use crate::automaton::class::Class;
-use crate::automaton::runs::{Marks, Own, Run, Runs};
+use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
-use crate::event::{Event, Lookup};
+use crate::event::{Event, Lookup, Value};
 use crate::pattern::{Moment, StepId};
 
 const FORMAT: u64 = 1;
@@ -227,8 +228,9 @@ fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> 
     // The ways of one node have neighbouring numbers, and the run stands there unless it has others as well.
     let first = ways.first().and_then(|way| automaton.way(way).from);
     let node = first.ok_or_else(|| reader.malformed("way on"))?;
-    let own = (automaton.node(node).after != ways)
-        .then(|| Box::new(Own { awaited: automaton.awaited(&ways), compares: automaton.register(&ways), ways, marks: Marks::default() }));
+    let own = (automaton.node(node).after != ways).then(|| {
+        Box::new(Own { awaited: automaton.awaited(&ways), compares: automaton.register(&ways), ways, marks: Marks::default(), register: Value::Null })
+    });
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
     let faults = Cell::new(0);
     let mut run = Run { fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT), ..automaton.run_at(node, chain, own, Moment::plain(&faults)) };
