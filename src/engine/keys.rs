@@ -9,14 +9,13 @@
 
 mod families;
 
-use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
-use crate::engine::slot::{Before, Cell, CellId, Families, FoundGroup, Group, Slot, SlotId, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Families, FoundGroup, Held, Slot, SlotId, Stored};
 use crate::engine::timers::Timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::{Directory, EventTime};
@@ -59,14 +58,6 @@ impl Place {
     }
 }
 
-/// What a pattern holds of a key, as the store is told.
-pub(super) enum Held<'a> {
-    Nothing,
-    /// Those of that one of the patterns that are kept together.
-    Runs(&'a [Run], usize),
-    Cell(&'a Cell),
-}
-
 /// Where a key is found, or would be.
 #[derive(Clone, Copy)]
 pub(super) struct Address<'a> {
@@ -96,7 +87,7 @@ pub(super) fn key_hash(key: &[u8]) -> u64 {
 impl Keys {
     /// Allocates nothing.
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<SlotId> {
-        self.found.find(hash, |number| *self.slots.at(number).key == *key).map(SlotId)
+        self.found.find(hash, |number| self.slots.at(number).key() == key).map(SlotId)
     }
 
     pub(super) fn slot(&self, id: SlotId) -> &Slot {
@@ -112,28 +103,17 @@ impl Keys {
             Place::Slot(id) => id,
             Place::Cell(id) => self.cells.at(id.0).slot,
         };
-        &self.slot(slot).key
+        self.slot(slot).key()
     }
 
     /// Takes the slot's timer, if it is due: then deadlines of its runs are to be decided, and the slot is to be [armed](Keys::arm_slot) again.
     pub(super) fn take_due_timer(&mut self, id: SlotId, instant: EventTime) -> bool {
-        let timer = &mut self.slots.at_mut(id.0).timer;
-        let is_due = *timer <= instant && *timer < EventTime::END;
-        if is_due {
-            *timer = EventTime::END;
-        }
-        is_due
+        self.slots.at_mut(id.0).take_due_timer(instant)
     }
 
     /// Takes the pattern's runs out of the slot, to be stepped and [laid down](Keys::lay_down) again.
     pub(super) fn lift(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, into: &mut Pending) {
-        let slot = self.slots.at_mut(id.0);
-        let (place, runs) = slot.group(pattern);
-        if let Ok(place) = place {
-            let group = &mut slot.groups[place];
-            (group.runs, group.deadline) = (0, EventTime::END);
-            into.put_before(automaton, slot.runs.drain(runs));
-        }
+        self.slots.at_mut(id.0).lift(pattern, automaton, into);
     }
 
     /// Puts away what a pattern holds of the key beside the runs of its group: with them, if so many of the pattern's runs may lie in a slot (`runs_max`), else
@@ -162,10 +142,12 @@ impl Keys {
                 counters.keys_made += 1;
                 counters.live_keys += 1;
             }
-            match lean.len() {
-                1 => self.add_runs(id, (pattern, patterns), group, lean.pop()),
-                _ => self.add_runs(id, (pattern, patterns), group, lean.drain(..)),
+            let slot = self.slots.at_mut(id.0);
+            let least = match lean.len() {
+                1 => slot.add_run((pattern, patterns), group, lean.pop().expect("there is one")),
+                _ => slot.add_runs((pattern, patterns), group, lean.drain(..)),
             };
+            self.note_added(id, least);
             held.clear();
             return Some(id);
         }
@@ -181,23 +163,13 @@ impl Keys {
             counters.keys_made += 1;
             counters.live_keys += 1;
         }
-        self.add_runs(id, (pattern, run.patterns()), group, Some(run));
+        let deadline = self.slots.at_mut(id.0).add_run((pattern, run.patterns()), group, run);
+        self.note_added(id, deadline);
         id
     }
 
-    fn add_runs(&mut self, id: SlotId, (pattern, patterns): (u32, u64), (place, runs): FoundGroup, new: impl IntoIterator<Item = Run>) {
-        let slot = self.slots.at_mut(id.0);
-        let place = place.unwrap_or_else(|place| {
-            slot.groups.insert(place, Group::of(pattern));
-            place
-        });
-        let before = slot.runs.len();
-        let mut least = EventTime::END;
-        slot.runs.insert_many(runs.end, new.into_iter().inspect(|run| least = least.min(run.deadline())));
-        let group = &mut slot.groups[place];
-        group.runs += u16::try_from(slot.runs.len() - before).expect("few runs of a pattern lie in a slot");
-        group.changed |= patterns;
-        group.deadline = group.deadline.min(least);
+    /// Runs have come to lie in the slot; the least of their deadlines.
+    fn note_added(&mut self, id: SlotId, least: EventTime) {
         self.set_timer(id, least);
         self.note_change(Place::Slot(id));
     }
@@ -207,11 +179,11 @@ impl Keys {
         let (place, runs) = slot.group(pattern);
         let had_runs = !runs.is_empty() || before.runs > 0;
         let mut cell = std::mem::take(held);
-        cell.pending.put_before(automaton, slot.runs.drain(runs));
+        slot.lift(pattern, automaton, &mut cell.pending);
         (cell.slot, cell.pattern) = (id, pattern);
         if let Ok(place) = place {
-            cell.stored = Stored { is_changed: false, is_there: slot.groups[place].there != 0 };
-            slot.groups.remove(place);
+            cell.stored = Stored { is_changed: false, is_there: slot.is_there(place) };
+            slot.remove_group(place);
         }
         if !had_runs {
             counters.keys_made += 1;
@@ -226,7 +198,7 @@ impl Keys {
     /// An event has come to the runs of the group at that place, and concerns so many of its patterns, a bit each. That counts as a change, whatever it did: what is told to the store must not depend on where the runs lie and what is known
     /// of them, for that may be otherwise after a restart.
     pub(super) fn note_step(&mut self, id: SlotId, group: usize, patterns: u64) {
-        self.slots.at_mut(id.0).groups[group].changed |= patterns;
+        self.slots.at_mut(id.0).note_step(group, patterns);
         self.note_change(Place::Slot(id));
     }
 
@@ -235,8 +207,8 @@ impl Keys {
         let slot = self.slots.at_mut(id.0);
         if let (Ok(place), runs) = slot.group(pattern) {
             counters.live_keys -= u64::from(before.runs > 0 && runs.is_empty());
-            if runs.is_empty() && slot.groups[place].there == 0 {
-                slot.groups.remove(place);
+            if runs.is_empty() && !slot.is_there(place) {
+                slot.remove_group(place);
             } else {
                 self.note_step(id, place, patterns);
             }
@@ -252,37 +224,7 @@ impl Keys {
     pub(super) fn drop_due(&mut self, id: SlotId, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters) -> Option<SlotId> {
         let Self { slots, dropped, .. } = self;
         let slot = slots.at_mut(id.0);
-        let Slot { groups, runs, .. } = slot;
-        let mut has_changed = false;
-        let (mut place, mut first) = (0, 0);
-        while let Some(group) = groups.get_mut(place) {
-            let mut end = first + usize::from(group.runs);
-            if group.is_due(instant) && end_silently(group.pattern) {
-                group.deadline = EventTime::END;
-                let mut at = first;
-                while at < end {
-                    let deadline = runs[at].deadline();
-                    if deadline <= instant {
-                        let run = runs.remove(at);
-                        group.changed |= run.patterns();
-                        dropped.push(run);
-                        end -= 1;
-                    } else {
-                        group.deadline = group.deadline.min(deadline);
-                        at += 1;
-                    }
-                }
-                counters.live_runs -= u64::from(group.runs) - (end - first) as u64;
-                group.runs = u16::try_from(end - first).expect("no more than there were");
-                has_changed = true;
-                counters.live_keys -= u64::from(group.runs == 0);
-                if group.runs == 0 && group.there == 0 {
-                    groups.remove(place);
-                    continue;
-                }
-            }
-            (place, first) = (place + 1, end);
-        }
+        let has_changed = slot.drop_due(instant, end_silently, counters, dropped);
         if slot.is_vacant() {
             self.remove_slot(id);
             return None;
@@ -318,18 +260,16 @@ impl Keys {
             && let Some(number) = timers.next_due(instant, |number| timer_of(slots, cells, number))
         {
             let place = Place::of(number);
-            let timer = match place {
-                Place::Slot(id) => &mut slots.at_mut(id.0).timer,
-                Place::Cell(id) => &mut cells.at_mut(id.0).timer,
+            let is_due = match place {
+                Place::Slot(id) => slots.at_mut(id.0).take_due_timer(instant),
+                Place::Cell(id) => cells.at_mut(id.0).take_due_timer(instant),
             };
-            if *timer <= instant && *timer < EventTime::END {
-                *timer = EventTime::END;
+            if is_due {
                 due.push(place);
             }
         }
         timers.sweep((slots.len() + cells.len()) as usize, |number| timer_of(slots, cells, number));
-        let groups_of = |place: &Place| if let Place::Slot(id) = place { &*slots.at(id.0).groups } else { &[] };
-        std::hint::black_box(due.iter().filter(|place| groups_of(place).first().is_some_and(|group| group.runs == 0)).count());
+        std::hint::black_box(due.iter().filter(|place| if let Place::Slot(id) = place { slots.at(id.0).first_is_bare() } else { false }).count());
     }
 
     /// Lets go of the events of the runs that were dropped.
@@ -351,18 +291,9 @@ impl Keys {
             }
         }
         for id in (0..self.slots.len()).map(SlotId) {
-            let slot = self.slots.at_mut(id.0);
-            slot.timer = EventTime::END;
-            counters.live_runs -= slot.runs.len() as u64;
-            slot.runs.clear();
-            let alive: SmallVec<[u32; 2]> = slot.groups.iter().filter(|group| group.runs > 0).map(|group| group.pattern).collect();
-            for pattern in alive {
-                let slot = self.slots.at_mut(id.0);
-                let Ok(place) = slot.group(pattern).0 else { unreachable!("a group goes when it is settled") };
-                let before = Before { runs: usize::from(slot.groups[place].runs), dropped: 0 };
-                let group = &mut slot.groups[place];
-                (group.runs, group.deadline) = (0, EventTime::END);
-                self.settle_group(id, (pattern, u64::MAX), before, counters);
+            for (pattern, runs) in self.slots.at_mut(id.0).end() {
+                counters.live_runs -= runs as u64;
+                self.settle_group(id, (pattern, u64::MAX), Before { runs, dropped: 0 }, counters);
             }
         }
         self.timers.clear();
@@ -401,29 +332,10 @@ impl Keys {
                 }
                 Place::Slot(id) => {
                     let slot = self.slots.at_mut(id.0);
-                    if !std::mem::take(&mut slot.is_changed) {
+                    if !slot.set_noted(false) {
                         continue;
                     }
-                    let mut first = 0;
-                    let Slot { groups, runs, key, .. } = slot;
-                    groups.retain(|group| {
-                        let runs = &runs[first..first + usize::from(group.runs)];
-                        first += runs.len();
-                        let mut changed = std::mem::take(&mut group.changed);
-                        while changed != 0 {
-                            let pattern = changed.trailing_zeros();
-                            changed &= changed - 1;
-                            let (bit, of) = (1 << pattern, pattern as usize);
-                            let is_empty = !runs.iter().any(|run| run.is_of(of));
-                            if is_empty && group.there & bit == 0 {
-                                continue;
-                            }
-                            let held = if is_empty { Held::Nothing } else { Held::Runs(runs, of) };
-                            let is_told = tell((group.pattern, of), key, held);
-                            group.there = group.there & !bit | if is_told && !is_empty { bit } else { 0 };
-                        }
-                        !runs.is_empty() || group.there != 0
-                    });
+                    slot.tell_changes(&mut tell);
                     if slot.is_vacant() {
                         self.remove_slot(id);
                     }
@@ -456,16 +368,13 @@ impl Keys {
         let before = Before { runs: 0, dropped: held.pending.runs_dropped() };
         let Some(id) = self.lay_down(Address { slot, hash, key }, (pattern, 1), of, &mut held, before, counters) else { return };
         let slot = self.slots.at_mut(id.0);
-        if has_family && slot.families == Families::Together {
-            slot.families = Families::AsStored;
+        if has_family && slot.families() == Families::Together {
+            slot.many().families = Families::AsStored;
         }
-        match slot.group(pattern).0 {
-            Ok(place) => (slot.groups[place].changed, slot.groups[place].there) = (0, 1),
-            Err(_) => {
-                if let Some(cell) = slot.cell(pattern) {
-                    self.cell(cell).stored = Stored { is_changed: false, is_there: true };
-                }
-            }
+        if !slot.set_stored(pattern)
+            && let Some(cell) = slot.cell(pattern)
+        {
+            self.cell(cell).stored = Stored { is_changed: false, is_there: true };
         }
     }
 
@@ -476,12 +385,10 @@ impl Keys {
             counters.live_runs -= self.cell(cell).pending.len() as u64;
             return self.remove_cell(cell, counters).then_some(id);
         }
-        let (place, runs) = slot.group(pattern);
-        let Ok(place) = place else { return Some(id) };
+        let (Ok(_), runs) = slot.group(pattern) else { return Some(id) };
         let before = Before { runs: runs.len(), dropped: 0 };
         counters.live_runs -= runs.len() as u64;
-        slot.runs.drain(runs);
-        slot.groups[place] = Group::of(pattern);
+        slot.renew_group(pattern);
         self.settle_group(id, (pattern, 1), before, counters)
     }
 
@@ -498,13 +405,13 @@ impl Keys {
     fn make(&mut self, hash: u64, key: &[u8]) -> SlotId {
         let id = self.slots.add(Slot::of(key));
         let Self { found, slots, .. } = self;
-        found.insert(hash, id, |number| key_hash(&slots.at(number).key));
+        found.insert(hash, id, |number| key_hash(slots.at(number).key()));
         SlotId(id)
     }
 
     fn remove_slot(&mut self, id: SlotId) {
-        let Slot { key, .. } = self.slots.remove(id.0);
-        self.found.remove(key_hash(&key), id.0);
+        let slot = self.slots.remove(id.0);
+        self.found.remove(key_hash(slot.key()), id.0);
     }
 
     /// False if the slot is gone with it.
@@ -519,23 +426,26 @@ impl Keys {
         !is_vacant
     }
 
-    fn is_changed(&mut self, place: Place) -> &mut bool {
+    /// Notes that the place is among the changes, or is not. Returns how it was.
+    fn set_noted(&mut self, place: Place, is_noted: bool) -> bool {
         match place {
-            Place::Slot(id) => &mut self.slots.at_mut(id.0).is_changed,
-            Place::Cell(id) => &mut self.cells.at_mut(id.0).stored.is_changed,
+            Place::Slot(id) => self.slots.at_mut(id.0).set_noted(is_noted),
+            Place::Cell(id) => std::mem::replace(&mut self.cells.at_mut(id.0).stored.is_changed, is_noted),
         }
     }
 
     /// Where nobody takes the changes, there are still no more of them than twice the places.
     fn note_change(&mut self, place: Place) {
-        if std::mem::replace(self.is_changed(place), true) {
+        if self.set_noted(place, true) {
             return;
         }
         if self.changed.len() >= CHANGED_MIN.max(2 * (self.slots.len() + self.cells.len()) as usize) {
             let mut changed = std::mem::take(&mut self.changed);
-            *self.is_changed(place) = false;
-            changed.retain(|place| std::mem::take(self.is_changed(Place::of(*place))));
-            changed.iter().chain([&place.number()]).for_each(|place| *self.is_changed(Place::of(*place)) = true);
+            self.set_noted(place, false);
+            changed.retain(|place| self.set_noted(Place::of(*place), false));
+            for place in changed.iter().copied().chain([place.number()]) {
+                self.set_noted(Place::of(place), true);
+            }
             self.changed = changed;
         }
         self.changed.push(place.number());
@@ -548,9 +458,7 @@ impl Keys {
     }
 
     fn set_timer(&mut self, id: SlotId, deadline: EventTime) {
-        let slot = self.slots.at_mut(id.0);
-        if deadline < slot.timer {
-            slot.timer = deadline;
+        if self.slots.at_mut(id.0).arm(deadline) {
             self.timers.set(deadline, Place::Slot(id).number());
         }
     }
@@ -568,7 +476,7 @@ impl Keys {
 /// The timer that is set for a place, or for what is there instead by now.
 fn timer_of(slots: &Blocks<Slot>, cells: &Blocks<Cell>, number: PlaceNumber) -> EventTime {
     match Place::of(number) {
-        Place::Slot(id) => slots.at(id.0).timer,
+        Place::Slot(id) => slots.at(id.0).timer(),
         Place::Cell(id) => cells.at(id.0).timer,
     }
 }

@@ -1,21 +1,30 @@
 //! A key, and what the patterns that share it hold of it.
 //!
-//! Most keys have a few runs of few patterns. These lie in the slot itself, in groups by pattern: a start then makes nothing, and what an event must look at lies together.
+//! Most keys have [one] run of one pattern, which lies in the slot itself. Where there are [more](many), of few patterns mostly, they lie together beside it, in groups by pattern: a start then makes
+//! little, and what an event must look at lies together.
 //! What needs more has a *cell* of its own: very many runs, choices kept together, windows, what a limit has dropped.
 //!
 //! A [family](super::family) has one group, unless its patterns are apart here.
 //!
-//! Invariants: a pattern has a group or a cell, never both; groups ascend by pattern, their runs stand in the order of the groups; a group without runs is one of which the store
-//! still has a value; a slot is only there while it has a group or a cell.
+//! Invariants: a pattern has a group or a cell, never both; groups ascend by pattern, their runs stand in the order of the groups; a group without runs is one that is being stepped, or of which the store
+//! still has a value; a slot is only there while it has a group or a cell; what holds many things once does so until it is vacant.
+
+mod key;
+mod many;
+mod one;
 
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::automaton::{Pending, Run};
+use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
+use crate::engine::slot::key::StoredKey;
+use crate::engine::slot::one::{Lone, One};
 use crate::engine::windowed::WindowedEvents;
 use crate::event::EventTime;
+
+pub(super) use crate::engine::slot::many::{Group, Many};
 
 /// Place among the slots.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -25,19 +34,19 @@ pub(super) struct SlotId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct CellId(pub u32);
 
-#[derive(Debug)]
+/// In 72 bytes, as long as it holds but one thing.
+#[derive(Debug, Default)]
 pub(super) struct Slot {
-    pub key: SmallVec<[u8; 16]>,
-    pub groups: SmallVec<[Group; 1]>,
-    pub runs: SmallVec<[Run; 1]>,
-    /// By pattern; `None`: there is none.
-    #[expect(clippy::box_collection, reason = "most slots have none, and are smaller so")]
-    cells: Option<Box<Vec<(u32, CellId)>>>,
-    /// Its least timer; the end of time: none.
-    pub timer: EventTime,
-    /// Among the changes: one of the groups is.
-    pub is_changed: bool,
-    pub families: Families,
+    key: StoredKey,
+    holding: Holding,
+}
+
+#[derive(Debug, Default)]
+enum Holding {
+    #[default]
+    Nothing,
+    One(One),
+    Many(Box<Many>),
 }
 
 /// Where a slot keeps what the patterns of families have.
@@ -52,29 +61,12 @@ pub(super) enum Families {
     Apart,
 }
 
-/// The runs of one pattern, or of a family of them, under its first.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Group {
-    pub pattern: u32,
-    pub runs: u16,
-    /// The patterns, a bit each, of which something is not yet told to the store; of a family more than the first.
-    pub changed: u64,
-    /// Those of which the store has a value.
-    pub there: u64,
-    /// The least of its runs, which lie elsewhere; the end of time: none.
-    pub deadline: EventTime,
-}
-
-impl Group {
-    /// Without runs so far.
-    pub(super) fn of(pattern: u32) -> Self {
-        Self { pattern, runs: 0, changed: 0, there: 0, deadline: EventTime::END }
-    }
-
-    /// At the end of time all that has runs is.
-    pub(super) fn is_due(&self, instant: EventTime) -> bool {
-        self.runs > 0 && self.deadline <= instant
-    }
+/// What a pattern holds of a key, as the store is told.
+pub(super) enum Held<'a> {
+    Nothing,
+    /// Those of that one of the patterns that are kept together.
+    Runs(&'a [Run], usize),
+    Cell(&'a Cell),
 }
 
 /// The place of a pattern's group, or where it would stand, and the places of its runs.
@@ -120,14 +112,6 @@ impl Before {
     }
 }
 
-/// Vacant.
-impl Default for Slot {
-    fn default() -> Self {
-        let (key, groups, runs) = (SmallVec::new(), SmallVec::new(), SmallVec::new());
-        Self { key, groups, runs, cells: None, timer: EventTime::END, is_changed: false, families: Families::Together }
-    }
-}
-
 /// Of no slot: vacant, or not yet put into one.
 impl Default for Cell {
     fn default() -> Self {
@@ -137,61 +121,285 @@ impl Default for Cell {
 
 impl Slot {
     pub(super) fn of(key: &[u8]) -> Self {
-        Self { key: SmallVec::from_slice(key), ..Self::default() }
+        Self { key: StoredKey::of(key), holding: Holding::Nothing }
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        self.key.bytes()
     }
 
     pub(super) fn is_vacant(&self) -> bool {
-        self.groups.is_empty() && self.cells.is_none()
+        match &self.holding {
+            Holding::Nothing => true,
+            Holding::One(_) => false,
+            Holding::Many(many) => many.groups.is_empty() && many.cells.is_empty(),
+        }
+    }
+
+    /// Whether its first group has no runs: what is asked to have it at hand.
+    pub(super) fn first_is_bare(&self) -> bool {
+        match &self.holding {
+            Holding::Nothing => true,
+            Holding::One(one) => one.run().is_none(),
+            Holding::Many(many) => many.groups.first().is_some_and(|group| group.runs == 0),
+        }
+    }
+
+    /// In the order of the groups.
+    pub(super) fn runs(&self) -> &[Run] {
+        match &self.holding {
+            Holding::Nothing => &[],
+            Holding::One(one) => one.runs(),
+            Holding::Many(many) => &many.runs,
+        }
     }
 
     /// Cost: a look at each group.
     pub(super) fn group(&self, pattern: u32) -> FoundGroup {
-        let mut first = 0;
-        for (place, group) in self.groups.iter().enumerate() {
-            let end = first + usize::from(group.runs);
-            if group.pattern >= pattern {
-                return if group.pattern == pattern { (Ok(place), first..end) } else { (Err(place), first..first) };
-            }
-            first = end;
+        match &self.holding {
+            Holding::Nothing => (Err(0), 0..0),
+            Holding::One(one) => one.group(pattern),
+            Holding::Many(many) => many.group(pattern),
         }
-        (Err(self.groups.len()), first..first)
     }
 
-    pub(super) fn patterns_with_cells(&self) -> impl Iterator<Item = u32> {
-        self.cells.iter().flat_map(|cells| cells.iter()).map(|(pattern, _)| *pattern)
+    /// The patterns that have a group here.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = u32> {
+        let (one, many) = match &self.holding {
+            Holding::Nothing => (None, &[][..]),
+            Holding::One(one) => (one.is_group().then_some(one.pattern), &[][..]),
+            Holding::Many(many) => (None, &many.groups[..]),
+        };
+        one.into_iter().chain(many.iter().map(|group| group.pattern))
+    }
+
+    /// Whether the store has a value of the group at that place.
+    pub(super) fn is_there(&self, place: usize) -> bool {
+        match &self.holding {
+            Holding::Nothing => false,
+            Holding::One(one) => one.is_there,
+            Holding::Many(many) => many.groups[place].there != 0,
+        }
+    }
+
+    /// Something is to be told of so many of the patterns of the group at that place, a bit each.
+    pub(super) fn note_step(&mut self, place: usize, patterns: u64) {
+        match &mut self.holding {
+            Holding::Nothing => {}
+            // Where there is neither a run nor a value, there is nothing to tell of the others.
+            Holding::One(one) => one.is_changed = true,
+            Holding::Many(many) => many.groups[place].changed |= patterns,
+        }
+    }
+
+    pub(super) fn remove_group(&mut self, place: usize) {
+        match &mut self.holding {
+            Holding::Nothing | Holding::One(_) => self.holding = Holding::Nothing,
+            Holding::Many(many) => drop(many.groups.remove(place)),
+        }
+    }
+
+    /// Takes the pattern's runs out, to be stepped.
+    pub(super) fn lift(&mut self, pattern: u32, automaton: &Automaton, into: &mut Pending) {
+        match &mut self.holding {
+            Holding::Nothing => {}
+            Holding::One(one) => one.lift(pattern, automaton, into),
+            Holding::Many(many) => many.lift(pattern, automaton, into),
+        }
+    }
+
+    /// Adds a run to those of the group, which is found as [`Slot::group`] has it. `patterns`: whom that concerns, a bit each. Returns its deadline.
+    pub(super) fn add_run(&mut self, (pattern, patterns): (u32, u64), group: FoundGroup, run: Run) -> EventTime {
+        let deadline = run.deadline();
+        let is_of_one = run.patterns() == 1;
+        match &mut self.holding {
+            Holding::Nothing if is_of_one => self.holding = Holding::One(One::of(pattern, run)),
+            Holding::One(one) if is_of_one && one.has_room_for(pattern) => one.put(run),
+            _ => return self.many().add_runs((pattern, patterns), group, Some(run)),
+        }
+        deadline
+    }
+
+    /// The same for several. Returns the least of their deadlines.
+    pub(super) fn add_runs(&mut self, of: (u32, u64), group: FoundGroup, runs: impl IntoIterator<Item = Run>) -> EventTime {
+        self.many().add_runs(of, group, runs)
+    }
+
+    /// Lets go of the runs whose time is up, of the patterns that `end_silently`; true if there were any.
+    pub(super) fn drop_due(&mut self, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
+        match &mut self.holding {
+            Holding::Nothing => false,
+            Holding::Many(many) => many.drop_due(instant, end_silently, counters, dropped),
+            Holding::One(one) => {
+                let has_changed = one.drop_due(instant, end_silently, counters, dropped);
+                if has_changed && one.is_over() {
+                    self.holding = Holding::Nothing;
+                }
+                has_changed
+            }
+        }
+    }
+
+    /// Lets go of all runs. Returns the patterns that had some, and how many.
+    pub(super) fn end(&mut self) -> SmallVec<[(u32, usize); 2]> {
+        let mut alive = SmallVec::new();
+        match &mut self.holding {
+            Holding::Nothing => {}
+            Holding::One(one) => alive.extend(one.take().map(|_| (one.pattern, 1))),
+            Holding::Many(many) => {
+                many.timer = EventTime::END;
+                many.runs.clear();
+                for group in many.groups.iter_mut().filter(|group| group.runs > 0) {
+                    alive.push((group.pattern, group.runs.into()));
+                    (group.runs, group.deadline) = (0, EventTime::END);
+                }
+            }
+        }
+        alive
+    }
+
+    /// Tells what has changed of the groups, as [`Held::Nothing`] where the store has something and nothing is held any more; `tell` says whether the store knows from now on.
+    pub(super) fn tell_changes(&mut self, tell: &mut impl FnMut((u32, usize), &[u8], Held<'_>) -> bool) {
+        let key = self.key.bytes();
+        match &mut self.holding {
+            Holding::Nothing => {}
+            Holding::Many(many) => many.tell_changes(key, tell),
+            Holding::One(one) => {
+                one.tell_change(key, tell);
+                if one.is_over() {
+                    self.holding = Holding::Nothing;
+                }
+            }
+        }
+    }
+
+    /// The store has the group's runs. False if the pattern has no group.
+    pub(super) fn set_stored(&mut self, pattern: u32) -> bool {
+        let Ok(place) = self.group(pattern).0 else { return false };
+        match &mut self.holding {
+            Holding::Nothing => {}
+            Holding::One(one) => (one.is_changed, one.is_there) = (false, true),
+            Holding::Many(many) => (many.groups[place].changed, many.groups[place].there) = (0, 1),
+        }
+        true
+    }
+
+    /// The group is as one that has just been made, without runs.
+    pub(super) fn renew_group(&mut self, pattern: u32) {
+        let (Ok(place), runs) = self.group(pattern) else { return };
+        match &mut self.holding {
+            Holding::Nothing => {}
+            Holding::One(one) => {
+                one.take();
+                (one.is_changed, one.is_there) = (false, false);
+            }
+            Holding::Many(many) => {
+                many.runs.drain(runs);
+                many.groups[place] = Group::of(pattern);
+            }
+        }
     }
 
     pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {
-        let cells = self.cells.as_ref()?;
-        let place = cells.binary_search_by_key(&pattern, |(of, _)| *of).ok()?;
-        Some(cells[place].1)
+        match &self.holding {
+            Holding::One(One { lone: Lone::Cell(id), pattern: of, .. }) => (*of == pattern).then_some(*id),
+            Holding::Nothing | Holding::One(_) => None,
+            Holding::Many(many) => many.cell(pattern),
+        }
     }
 
     /// Of a pattern that has no cell here.
     pub(super) fn add_cell(&mut self, pattern: u32, id: CellId) {
-        let cells = self.cells.get_or_insert_default();
-        let after = cells.partition_point(|(of, _)| *of < pattern);
-        cells.insert(after, (pattern, id));
+        match &mut self.holding {
+            Holding::Nothing => self.holding = Holding::One(One::of_cell(pattern, id)),
+            Holding::One(_) | Holding::Many(_) => self.many().add_cell(pattern, id),
+        }
     }
 
     /// Of a pattern that has a cell here.
     pub(super) fn remove_cell(&mut self, pattern: u32) {
-        let cells = self.cells.as_mut().expect("a cell is in its slot");
-        let place = cells.binary_search_by_key(&pattern, |(of, _)| *of).expect("a cell is removed once");
-        cells.remove(place);
-        if cells.is_empty() {
-            self.cells = None;
+        match &mut self.holding {
+            Holding::Nothing | Holding::One(_) => self.holding = Holding::Nothing,
+            Holding::Many(many) => many.remove_cell(pattern),
         }
     }
 
     /// When time next decides or removes some of its runs.
     pub(super) fn next_deadline(&self) -> EventTime {
-        self.groups.iter().fold(EventTime::END, |next, group| next.min(group.deadline))
+        match &self.holding {
+            Holding::Nothing => EventTime::END,
+            Holding::One(one) => one.deadline(),
+            Holding::Many(many) => many.groups.iter().fold(EventTime::END, |next, group| next.min(group.deadline)),
+        }
     }
 
     /// The first pattern from `from` on with a run whose deadline is at or before the instant.
     pub(super) fn next_due(&self, instant: EventTime, from: u32) -> Option<u32> {
-        self.groups.iter().find(|group| group.pattern >= from && group.is_due(instant)).map(|group| group.pattern)
+        match &self.holding {
+            Holding::Nothing => None,
+            Holding::One(one) => one.run().is_some_and(|run| one.pattern >= from && run.deadline() <= instant).then_some(one.pattern),
+            Holding::Many(many) => many.groups.iter().find(|group| group.pattern >= from && group.is_due(instant)).map(|group| group.pattern),
+        }
+    }
+
+    /// The least timer that is set; the end of time: none.
+    pub(super) fn timer(&self) -> EventTime {
+        match &self.holding {
+            Holding::Nothing => EventTime::END,
+            Holding::One(one) => one.timer(),
+            Holding::Many(many) => many.timer,
+        }
+    }
+
+    /// Takes the timer, if it is due.
+    pub(super) fn take_due_timer(&mut self, instant: EventTime) -> bool {
+        let timer = self.timer();
+        let is_due = timer <= instant && timer < EventTime::END;
+        if is_due {
+            match &mut self.holding {
+                Holding::Nothing => {}
+                Holding::One(one) => one.is_armed = false,
+                Holding::Many(many) => many.timer = EventTime::END,
+            }
+        }
+        is_due
+    }
+
+    /// Some run has this deadline, and none that came or stayed a lesser one. True if a timer is to be set for it, and counts as set from now on.
+    pub(super) fn arm(&mut self, deadline: EventTime) -> bool {
+        let is_sooner = deadline < self.timer();
+        if is_sooner {
+            match &mut self.holding {
+                Holding::Nothing => {}
+                Holding::One(one) => one.is_armed = true,
+                Holding::Many(many) => many.timer = deadline,
+            }
+        }
+        is_sooner
+    }
+
+    /// Notes that it is among the changes, or is not. Returns how it was.
+    pub(super) fn set_noted(&mut self, is_noted: bool) -> bool {
+        match &mut self.holding {
+            Holding::Nothing => false,
+            Holding::One(one) => std::mem::replace(&mut one.is_noted, is_noted),
+            Holding::Many(many) => std::mem::replace(&mut many.is_noted, is_noted),
+        }
+    }
+
+    pub(super) fn families(&self) -> Families {
+        if let Holding::Many(many) = &self.holding { many.families } else { Families::Together }
+    }
+
+    /// From now on it is one that may hold many things.
+    #[inline(never)]
+    pub(super) fn many(&mut self) -> &mut Many {
+        if !matches!(self.holding, Holding::Many(_)) {
+            let one = if let Holding::One(one) = std::mem::take(&mut self.holding) { Some(one) } else { None };
+            self.holding = Holding::Many(Box::new(Many::of(one)));
+        }
+        let Holding::Many(many) = &mut self.holding else { unreachable!("it has just been made one") };
+        many
     }
 }
 
@@ -215,6 +423,15 @@ impl Cell {
         self.next_deadline() <= instant
     }
 
+    /// Takes the timer, if it is due.
+    pub(super) fn take_due_timer(&mut self, instant: EventTime) -> bool {
+        let is_due = self.timer <= instant && self.timer < EventTime::END;
+        if is_due {
+            self.timer = EventTime::END;
+        }
+        is_due
+    }
+
     /// What holds nothing is as good as new: what the limit dropped is forgotten.
     pub(super) fn forget_if_empty(&mut self, before: &mut Before, counters: &mut Counters) {
         if self.is_empty() {
@@ -232,5 +449,15 @@ impl Cell {
     pub(super) fn clear(&mut self) {
         self.pending.clear();
         self.windowed = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_small() {
+        assert_eq!(size_of::<Slot>(), 72);
     }
 }

@@ -5,15 +5,15 @@ use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
 use crate::engine::family::Family;
 use crate::engine::keys::Keys;
-use crate::engine::slot::{Families, Group, Slot, SlotId};
+use crate::engine::slot::{Families, Group, Many, SlotId};
 use crate::event::EventTime;
 
 impl Keys {
     /// The patterns of families have groups of their own in the slot from now on.
     pub(in crate::engine) fn part(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
-        let slot = self.slots.at_mut(id.0);
-        if std::mem::replace(&mut slot.families, Families::Apart) == Families::Together {
-            slot.regroup(counters, |group, runs, parted| {
+        let many = self.slots.at_mut(id.0).many();
+        if std::mem::replace(&mut many.families, Families::Apart) == Families::Together {
+            many.regroup(counters, |group, runs, parted| {
                 for (place, pattern) in (0..).map_while(|place| Some((place, compiled.kept_under(group.pattern, place)?))) {
                     let bit = |bits: u64| bits >> place & 1;
                     let own = runs.iter().filter(|run| run.is_of(place)).map(|run| run.clone().of_first(1)).collect();
@@ -26,7 +26,7 @@ impl Keys {
     /// Before one of them is given something of its own.
     pub(super) fn part_if_together(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
         let slot = self.slot(id);
-        if slot.families == Families::Together && slot.groups.iter().any(|group| compiled.family_of(group.pattern).is_some()) {
+        if slot.families() == Families::Together && slot.patterns().any(|pattern| compiled.family_of(pattern).is_some()) {
             self.part(id, compiled, counters);
         }
     }
@@ -35,16 +35,18 @@ impl Keys {
     /// the others, say.
     pub(in crate::engine) fn join(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
         let slot = self.slots.at_mut(id.0);
-        if slot.families != Families::AsStored {
+        if slot.families() != Families::AsStored {
             return;
         }
-        slot.families = Families::Apart;
-        let is_whole = |pattern: u32| compiled.family_of(pattern).is_none_or(|family| slot.can_join(family));
-        if !slot.groups.iter().map(|group| group.pattern).chain(slot.patterns_with_cells()).all(is_whole) {
+        let many = slot.many();
+        many.families = Families::Apart;
+        let is_whole = |pattern: u32| compiled.family_of(pattern).is_none_or(|family| many.can_join(family));
+        let with_cells = many.cells.iter().map(|(pattern, _)| *pattern);
+        if !many.groups.iter().map(|group| group.pattern).chain(with_cells).all(is_whole) {
             return;
         }
-        slot.families = Families::Together;
-        slot.regroup(counters, |group, runs, joined| match compiled.family_of(group.pattern) {
+        many.families = Families::Together;
+        many.regroup(counters, |group, runs, joined| match compiled.family_of(group.pattern) {
             None => joined.push((group, runs)),
             Some(family) => {
                 let place = family.patterns.iter().position(|pattern| *pattern == group.pattern).expect("it is of its family");
@@ -55,7 +57,7 @@ impl Keys {
     }
 }
 
-impl Slot {
+impl Many {
     /// Whether each pattern of the family has those runs of the first that it would have begun with it.
     fn can_join(&self, family: &Family) -> bool {
         let first: Vec<Run> = self.runs_of(family.patterns[0]).iter().map(|run| family.count(run.clone())).collect();
@@ -67,13 +69,9 @@ impl Slot {
         family.patterns.iter().enumerate().all(is_part)
     }
 
-    fn runs_of(&self, pattern: u32) -> &[Run] {
-        &self.runs[self.group(pattern).1]
-    }
-
     /// `lay`: where a group and its runs lie from now on.
     fn regroup(&mut self, counters: &mut Counters, mut lay: impl FnMut(Group, Vec<Run>, &mut Vec<(Group, Vec<Run>)>)) {
-        let live = |slot: &Self| (slot.groups.iter().filter(|group| group.runs > 0).count() as u64, slot.runs.len() as u64);
+        let live = |many: &Self| (many.groups.iter().filter(|group| group.runs > 0).count() as u64, many.runs.len() as u64);
         let before = live(self);
         let mut all = std::mem::take(&mut self.runs).into_iter();
         let mut laid = Vec::new();

@@ -34,7 +34,7 @@ impl Lines {
                 keys.part(slot, all, counters);
             }
         }
-        let is_apart = is_limited || address.slot.is_some_and(|slot| keys.slot(slot).families == Families::Apart);
+        let is_apart = is_limited || address.slot.is_some_and(|slot| keys.slot(slot).families() == Families::Apart);
         if !is_apart {
             return self.step_together(address, candidate, (family, begun), all, standing, matches);
         }
@@ -78,7 +78,7 @@ impl Lines {
         if let (Some(slot), Ok(place)) = (known, &group.0)
             && class != Class::NOTHING
         {
-            let runs = &self.keys[compiled.table].slot(slot).runs[group.1.clone()];
+            let runs = &self.keys[compiled.table].slot(slot).runs()[group.1.clone()];
             if self.concerns(runs, compiled, class, standing) {
                 let runs_max = lie_in_slots(compiled, &self.limits);
                 let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);

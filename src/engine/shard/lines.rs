@@ -132,7 +132,7 @@ impl Lines {
         let (counts, acts) = self.acts(candidate, compiled, standing);
         let slot = address.slot.map(|slot| self.keys[compiled.table].slot(slot));
         let group = slot.map_or((Err(0), 0..0), |slot| slot.group(pattern));
-        let runs = slot.map_or(&[][..], |slot| &slot.runs[group.1.clone()]);
+        let runs = slot.map_or(&[][..], |slot| &slot.runs()[group.1.clone()]);
         let is_concerned = !runs.is_empty() && self.concerns(runs, compiled, class, standing);
         if !is_concerned && !acts {
             if let (Some(slot), Ok(place)) = (address.slot, group.0) {

@@ -2,7 +2,7 @@
 
 use crate::automaton::{Pending, Stepping};
 use crate::engine::compiled::CompiledPattern;
-use crate::engine::keys::Held;
+use crate::engine::slot::Held;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::binary::{Malformed, Reader, write_bytes};
 
