@@ -74,14 +74,26 @@ impl Decoder {
     ///
     /// The record holds no event of the stream; what is in `event` then has no meaning.
     pub fn decode_into(&mut self, record: &Record<'_>, partition: u32, event: &mut Event) -> Result<(), Rejection> {
+        self.decode_text_into(record, None, partition, event)
+    }
+
+    /// The same where it may be known that the bytes are a text, and which.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn decode_text_into(&mut self, record: &Record<'_>, text: Option<&str>, partition: u32, event: &mut Event) -> Result<(), Rejection> {
         if record.is_cut_off() {
             let reason = format!("the record is {} bytes long, more than `record_bytes_max` allows", record.full_bytes);
             return Err(Rejection { code: RejectionCode::TooLong, reason });
         }
-        let text = std::str::from_utf8(record.bytes).map_err(|error| {
-            let reason = format!("the record is not UTF-8 from byte {} on", error.valid_up_to() + 1);
-            Rejection { code: RejectionCode::InvalidUtf8, reason }
-        })?;
+        let text = match text {
+            Some(text) => text,
+            None => std::str::from_utf8(record.bytes).map_err(|error| {
+                let reason = format!("the record is not UTF-8 from byte {} on", error.valid_up_to() + 1);
+                Rejection { code: RejectionCode::InvalidUtf8, reason }
+            })?,
+        };
         let text = if record.offset == 0 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
         let declared = self.schema.stream(self.stream);
         if event.stream != self.stream {

@@ -4,12 +4,11 @@
 //! that nobody looks at no value is made, but it is read as far as it takes to know that it is one. At the first member that is anything else the reading stops, and
 //! [`crate::codec::json`] goes on from there: what was read until then is what it would have read.
 
-use compact_str::CompactString;
-
-use crate::codec::quick::{self, Digits};
+use crate::codec::quick::Digits;
 use crate::codec::scalar::{self, TimeUnit};
-use crate::codec::scan::Scanner;
+use crate::codec::scan::{pass_plain_string, plain_string};
 use crate::codec::shape::Shape;
+use crate::codec::spelt::Spelt;
 use crate::event::{EventTime, Field, Type, Value};
 
 /// A bit for each field: with more of them records are read the long way.
@@ -27,6 +26,8 @@ pub(super) struct Known {
     kept: u64,
     /// Where the values of the others go.
     passed: Value,
+    /// By field.
+    spelt: Box<[Spelt]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,38 +77,40 @@ impl Known {
             required: bits(&|place| !fields[place].nullable),
             kept: bits(&|place| kept[place]),
             passed: Value::Null,
+            spelt: vec![Spelt::default(); fields.len()].into(),
         }
     }
 
     /// `values`: one for each field; those that are not kept are let be. At the end of the record those of the fields that were not there are null.
     pub(super) fn read(&mut self, text: &str, shape: &mut Shape, values: &mut [Value]) -> Reached {
         shape.rewind();
-        let mut scanner = Scanner::new(text);
-        if self.fields.is_empty() || !scanner.take_next(b'{') {
+        let bytes = text.as_bytes();
+        if self.fields.is_empty() || bytes.first() != Some(&b'{') {
             return Reached::NOTHING;
         }
-        let (mut at, mut seen) = (0, 0);
-        while let Some(label) = shape.pass_known(&mut scanner) {
-            let is_read = match label {
+        let (mut at, mut seen) = (1, 0);
+        while let Some((label, begin)) = shape.next_known(bytes, at) {
+            let end = match label {
                 Some(place) => {
                     seen |= 1 << place;
-                    self.field(place, &mut scanner, values)
+                    self.field(place, text, begin, values)
                 }
-                None => pass_undeclared(&mut scanner),
+                None => pass_undeclared(text, begin),
             };
-            if is_read.is_some() && scanner.take_next(b',') {
-                at = scanner.at();
-                continue;
+            match end.map(|end| (end, bytes.get(end))) {
+                Some((end, Some(b','))) => at = end + 1,
+                Some((end, Some(b'}'))) if end + 1 == bytes.len() && seen & self.required == self.required => {
+                    self.clear(seen, values);
+                    return Reached::End;
+                }
+                _ => {
+                    // The member at hand is read again.
+                    shape.step_back();
+                    break;
+                }
             }
-            if is_read.is_some() && scanner.take_next(b'}') && scanner.bytes().is_empty() && seen & self.required == self.required {
-                self.clear(seen, values);
-                return Reached::End;
-            }
-            // The member at hand is read again.
-            shape.step_back();
-            break;
         }
-        if at == 0 { Reached::NOTHING } else { Reached::Member { at, seen } }
+        if at == 1 { Reached::NOTHING } else { Reached::Member { at, seen } }
     }
 
     /// Makes null what was not seen.
@@ -119,43 +122,44 @@ impl Known {
         }
     }
 
+    /// Reads the value that begins at this byte; where it ends.
     #[inline]
-    fn field(&mut self, place: usize, scanner: &mut Scanner<'_>, values: &mut [Value]) -> Option<()> {
+    fn field(&mut self, place: usize, text: &str, at: usize, values: &mut [Value]) -> Option<usize> {
         let KnownField { kind, is_nullable } = self.fields[place];
-        let Self { unit, minute, passed, kept, .. } = self;
+        let Self { unit, minute, passed, kept, spelt, .. } = self;
         let into = if *kept >> place & 1 == 1 { &mut values[place] } else { passed };
-        let is_read = match kind {
-            Kind::Text => scanner.take_plain_string().map(|text| put_text(text, into)),
-            Kind::PassedText => scanner.pass_plain_string(),
-            Kind::Timestamp => minute.time_of_value(scanner, *unit).map(|time| *into = Value::Timestamp(time)),
-            Kind::Int => Digits::whole(scanner).map(|number| *into = Value::Int(number)),
-            Kind::Float => {
-                let number = Digits::read(scanner.bytes());
-                number.and_then(|number| Some((number.float()?, number.length))).map(|(number, length)| {
-                    scanner.pass(length);
-                    *into = Value::Float(number);
-                })
-            }
-            Kind::Decimal => Digits::read(scanner.bytes()).map(|number| {
-                scanner.pass(number.length);
-                *into = Value::Decimal(number.decimal());
+        let bytes = text.as_bytes();
+        let end = match kind {
+            Kind::Text => spelt[place].read(text, at, into),
+            Kind::PassedText => pass_plain_string(bytes, at),
+            Kind::Timestamp => minute.time_of_value(text, at, *unit).map(|(time, end)| {
+                *into = Value::Timestamp(time);
+                end
             }),
-            Kind::Bool => quick::take_bool(scanner).map(|value| *into = Value::Bool(value)),
+            Kind::Int => Digits::read(&bytes[at..]).and_then(|number| Some((number.int()?, at + number.length))).map(|(number, end)| {
+                *into = Value::Int(number);
+                end
+            }),
+            Kind::Float => Digits::read(&bytes[at..]).and_then(|number| Some((number.float()?, at + number.length))).map(|(number, end)| {
+                *into = Value::Float(number);
+                end
+            }),
+            Kind::Decimal => Digits::read(&bytes[at..]).map(|number| {
+                *into = Value::Decimal(number.decimal());
+                at + number.length
+            }),
+            Kind::Bool => word(bytes, at, "true").map(|end| (true, end)).or_else(|| word(bytes, at, "false").map(|end| (false, end))).map(|(value, end)| {
+                *into = Value::Bool(value);
+                end
+            }),
             Kind::Other => return None,
         };
-        is_read.or_else(|| null(is_nullable, scanner, into))
-    }
-}
-
-/// Written where it is to lie: a text that is put together elsewhere is waited for before it can be moved.
-#[inline]
-fn put_text(text: &str, into: &mut Value) {
-    if !matches!(into, Value::Text(_)) {
-        *into = Value::Text(CompactString::const_new(""));
-    }
-    if let Value::Text(written) = into {
-        written.clear();
-        written.push_str(text);
+        if end.is_some() || !is_nullable {
+            return end;
+        }
+        let end = word(bytes, at, "null")?;
+        *into = Value::Null;
+        Some(end)
     }
 }
 
@@ -174,21 +178,17 @@ impl Kind {
     }
 }
 
-fn null(is_nullable: bool, scanner: &mut Scanner<'_>, into: &mut Value) -> Option<()> {
-    if !is_nullable || !scanner.take_word("null") {
-        return None;
-    }
-    *into = Value::Null;
-    Some(())
+/// Where the word ends, if it comes at this byte.
+#[inline]
+fn word(bytes: &[u8], at: usize, word: &str) -> Option<usize> {
+    bytes[at..].starts_with(word.as_bytes()).then_some(at + word.len())
 }
 
 /// Passes over the value of a member that no field declares.
-fn pass_undeclared(scanner: &mut Scanner<'_>) -> Option<()> {
-    if scanner.pass_plain_string().is_none() && quick::take_bool(scanner).is_none() && !scanner.take_word("null") {
-        let number = Digits::read(scanner.bytes())?;
-        scanner.pass(number.length);
-    }
-    Some(())
+fn pass_undeclared(text: &str, at: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let end = pass_plain_string(bytes, at).or_else(|| ["true", "false", "null"].iter().find_map(|known| word(bytes, at, known)));
+    end.or_else(|| Digits::read(&bytes[at..]).map(|number| at + number.length))
 }
 
 /// The minute of the last time that was read. Times of one stream are mostly near each other, so that the calendar has to be asked once a minute.
@@ -200,11 +200,27 @@ struct Minute {
 }
 
 impl Minute {
-    fn time_of_value(&mut self, scanner: &mut Scanner<'_>, unit: TimeUnit) -> Option<EventTime> {
-        match scanner.take_plain_string() {
-            Some(text) => self.time(text.as_bytes()),
-            None => scalar::time_of_int(Digits::whole(scanner)?, unit).ok(),
+    /// The time that is written at this byte, and where that ends.
+    #[inline]
+    fn time_of_value(&mut self, text: &str, at: usize, unit: TimeUnit) -> Option<(EventTime, usize)> {
+        if let Some(found) = self.millis_of_minute(&text.as_bytes()[at..]) {
+            return Some((found, at + QUOTED_MILLIS));
         }
+        if let Some((spelt, end)) = plain_string(text, at) {
+            return Some((self.time(spelt.as_bytes())?, end));
+        }
+        let number = Digits::read(&text.as_bytes()[at..])?;
+        Some((scalar::time_of_int(number.int()?, unit).ok()?, at + number.length))
+    }
+
+    /// Of `"2026-11-24T10:01:09.119Z"`, in the minute that was read last: most are spelt so, and may be compared as numbers.
+    #[inline]
+    fn millis_of_minute(&self, bytes: &[u8]) -> Option<EventTime> {
+        let (quoted, _) = bytes.split_first_chunk::<QUOTED_MILLIS>()?;
+        let (head, tail) = quoted[1..].split_first_chunk::<16>()?;
+        let is_here = quoted[0] == b'"' && quoted[QUOTED_MILLIS - 1] == b'"' && u128::from_le_bytes(*head) == u128::from_le_bytes(self.head);
+        let micros = scalar::micros_of_millis(tail.first_chunk()?).filter(|_| is_here)?;
+        Some(EventTime::from_micros(self.micros + micros))
     }
 
     fn time(&mut self, text: &[u8]) -> Option<EventTime> {
@@ -219,3 +235,6 @@ impl Minute {
         Some(time)
     }
 }
+
+/// A time to the millisecond, with its quotes, in bytes.
+const QUOTED_MILLIS: usize = 26;

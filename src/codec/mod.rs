@@ -8,6 +8,7 @@
 //! | `known` | records that look like those before, in one go; no values of fields that nobody looks at |
 //! | `json` | walking over objects and arrays without building a tree; what is wrong with what is not JSON |
 //! | `shape` | what stands before values, as it came before: mostly nothing has to be looked up |
+//! | `spelt` | texts of a field that come again and again |
 //! | `scan` | what is JSON and what is not, value by value |
 //! | `quick` | values in their usual spellings, in one go |
 //! | `scalar` | numbers, times and lengths of time, from their text |
@@ -25,6 +26,7 @@ mod scalar;
 mod scan;
 mod set_aside;
 mod shape;
+mod spelt;
 
 pub use decode::{DecodeOptions, Decoder};
 pub use encode::{write_key, write_match};

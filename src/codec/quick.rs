@@ -49,11 +49,6 @@ fn read_some(scanner: &mut Scanner<'_>, r#type: &Type, unit: TimeUnit, into: &mu
     Some(())
 }
 
-/// Passes over `true` or `false`, if it comes next.
-pub(super) fn take_bool(scanner: &mut Scanner<'_>) -> Option<bool> {
-    if scanner.take_word("true") { Some(true) } else { scanner.take_word("false").then_some(false) }
-}
-
 /// A number without an exponent, of as many digits as surely fit into 64 bits.
 pub(super) struct Digits {
     is_negative: bool,

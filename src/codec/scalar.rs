@@ -163,6 +163,23 @@ pub(super) fn micros_in_minute(text: &[u8]) -> Option<i64> {
     (tens < 6 && ones < 10).then(|| i64::from(tens * 10 + ones) * 1_000_000 + fraction)
 }
 
+/// Of `:09.119Z`, without a loop.
+#[inline]
+pub(super) fn micros_of_millis(text: &[u8; 8]) -> Option<i64> {
+    const FORM: u64 = u64::from_le_bytes(*b":00.000Z");
+    const DIGITS: u64 = u64::from_le_bytes([0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0]);
+    const ONES: u64 = u64::MAX / 0xff;
+    // Each byte less that of the form: a digit's value, and else 0.
+    let differs = u64::from_le_bytes(*text) ^ FORM;
+    let above_nine = (differs & !(ONES * 0x80)) + ONES * (0x80 - 10);
+    if differs & !DIGITS != 0 || (above_nine | differs) & (ONES * 0x80) != 0 {
+        return None;
+    }
+    let digit = |place: u32| (differs >> (8 * place) & 0xff).cast_signed();
+    let (seconds, millis) = (digit(1) * 10 + digit(2), (digit(4) * 10 + digit(5)) * 10 + digit(6));
+    (seconds < 60).then_some(seconds * 1_000_000 + millis * 1_000)
+}
+
 fn fraction_and_zone(text: &[u8]) -> Option<i64> {
     match text {
         b"Z" => Some(0),
@@ -271,6 +288,22 @@ mod tests {
                         assert_eq!(utc_micros(text.as_bytes()), expected.map(EventTime::micros), "{text}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_form_that_most_times_have_is_read_as_any_other() {
+        let usual = *b":09.119Z";
+        assert_eq!(micros_of_millis(&usual), Some(9_119_000));
+        for place in 0..usual.len() {
+            for byte in 0..=u8::MAX {
+                let mut text = usual;
+                text[place] = byte;
+                let (short, long) = (micros_of_millis(&text), micros_in_minute(&text));
+                // What is written as milliseconds is read; what is read at all is read alike.
+                let is_usual = text.iter().zip(usual).all(|(found, usual)| *found == usual || (found.is_ascii_digit() && usual.is_ascii_digit()));
+                assert_eq!(short, long.filter(|_| is_usual), "{}", text.escape_ascii());
             }
         }
     }

@@ -31,26 +31,6 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// How many bytes were passed over.
-    pub(super) fn at(&self) -> usize {
-        self.at
-    }
-
-    /// Passes over the byte if it comes next, with no white space before it.
-    #[inline]
-    pub(super) fn take_next(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    /// Passes over the word if it comes next.
-    pub(super) fn take_word(&mut self, word: &str) -> bool {
-        let found = self.bytes().starts_with(word.as_bytes());
-        self.at += if found { word.len() } else { 0 };
-        found
-    }
-
     /// All that was not passed over yet.
     pub(super) fn bytes(&self) -> &'a [u8] {
         &self.text.as_bytes()[self.at..]
@@ -93,24 +73,13 @@ impl<'a> Scanner<'a> {
     /// What stands between the quotes of a string without escapes, if one comes next.
     #[inline]
     pub(super) fn take_plain_string(&mut self) -> Option<&'a str> {
-        let start = self.at + 1;
-        self.pass_plain_string()?;
-        Some(&self.text[start..self.at - 1])
-    }
-
-    /// Passes over a string without escapes, if one comes next.
-    #[inline]
-    pub(super) fn pass_plain_string(&mut self) -> Option<()> {
         if self.peek() != Some(b'"') {
             return None;
         }
         let start = self.at + 1;
-        let end = start + plain_length(&self.text.as_bytes()[start..]);
-        if self.text.as_bytes().get(end) != Some(&b'"') {
-            return None;
-        }
+        let end = plain_string_end(self.text.as_bytes(), start)?;
         self.at = end + 1;
-        Some(())
+        Some(&self.text[start..end])
     }
 
     /// The string that comes next, after white space.
@@ -257,6 +226,43 @@ impl<'a> Scanner<'a> {
         self.string()?;
         if self.take(b':') { Ok(()) } else { Err(NotJson) }
     }
+}
+
+/// Where the string ends that comes at this byte, if it has no escapes.
+#[inline]
+pub(super) fn pass_plain_string(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) != Some(&b'"') {
+        return None;
+    }
+    Some(plain_string_end(bytes, at + 1)? + 1)
+}
+
+/// What stands between its quotes, and where it ends.
+#[inline]
+pub(super) fn plain_string(text: &str, at: usize) -> Option<(&str, usize)> {
+    let end = pass_plain_string(text.as_bytes(), at)?;
+    Some((&text[at + 1..end - 1], end))
+}
+
+/// Where the string ends that begins behind a quote at this byte, its closing quote: if there are no escapes in it, and it ends.
+#[inline]
+fn plain_string_end(bytes: &[u8], from: usize) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    let mut at = from;
+    while let Some(eight) = bytes.get(at..at + 8).and_then(<[u8]>::first_chunk::<8>) {
+        // As `special_in`, but for bytes that are not ASCII, which may be among them: so it takes half as much.
+        let eight = u64::from_le_bytes(*eight);
+        let special = ((eight ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21) | (eight ^ (ONES * b'\\' as u64)).wrapping_sub(ONES)) & (ONES * 0x80);
+        if special != 0 {
+            at += (special.trailing_zeros() / 8) as usize;
+            break;
+        }
+        at += 8;
+    }
+    if bytes.get(at) != Some(&b'"') {
+        at += plain_length(bytes.get(at..)?);
+    }
+    (bytes.get(at) == Some(&b'"')).then_some(at)
 }
 
 /// How many bytes come before a quote, a backslash, a control character or the end.

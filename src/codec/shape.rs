@@ -43,23 +43,19 @@ impl Shape {
         self.next = 0;
     }
 
-    /// Passes over the label that comes next, if it is remembered as one that comes soon: others may be left out.
+    /// The label that comes at this byte, if it is remembered as one that comes soon (others may be left out): what it names, and where it ends.
     #[inline]
-    pub(super) fn pass_known(&mut self, scanner: &mut Scanner<'_>) -> Option<FieldPlace> {
-        let bytes = scanner.bytes();
-        let mut left_out = 0;
-        loop {
-            let label = self.labels.get(self.next + left_out)?;
-            if label.begins(bytes) {
+    pub(super) fn next_known(&mut self, bytes: &[u8], at: usize) -> Option<(FieldPlace, usize)> {
+        let rest = bytes.get(at..)?;
+        let head = rest.first_chunk().map(|head| u128::from_le_bytes(*head));
+        let soon = self.labels.get(self.next..)?.iter().take(LEFT_OUT_MAX + 1);
+        for (left_out, label) in soon.enumerate() {
+            if label.begins(head, rest) {
                 self.next += left_out + 1;
-                scanner.pass(label.text.len());
-                return Some(label.place);
-            }
-            left_out += 1;
-            if left_out > LEFT_OUT_MAX {
-                return None;
+                return Some((label.place, at + label.text.len()));
             }
         }
+        None
     }
 
     /// The label that was passed last comes again.
@@ -71,7 +67,7 @@ impl Shape {
     #[inline]
     pub(super) fn pass_label(&mut self, scanner: &mut Scanner<'_>, find: impl Fn(&str) -> FieldPlace) -> Result<FieldPlace, NotJson> {
         if let Some(label) = self.labels.get(self.next)
-            && label.begins(scanner.bytes())
+            && label.begins(scanner.bytes().first_chunk().map(|head| u128::from_le_bytes(*head)), scanner.bytes())
         {
             scanner.pass(label.text.len());
             self.next += 1;
@@ -107,11 +103,14 @@ impl Label {
         Self { head: u128::from_le_bytes(head), mask, text: text.into(), place }
     }
 
+    /// `head`: the first 16 of the bytes, if there are so many.
     #[inline]
-    fn begins(&self, bytes: &[u8]) -> bool {
+    fn begins(&self, head: Option<u128>, bytes: &[u8]) -> bool {
         // Few names are longer: comparing these costs no call.
-        let Some(head) = bytes.first_chunk() else { return bytes.starts_with(&self.text) };
-        u128::from_le_bytes(*head) & self.mask == self.head && (self.text.len() <= head.len() || bytes.starts_with(&self.text))
+        match head {
+            Some(head) => head & self.mask == self.head && (self.text.len() <= size_of_val(&head) || bytes.starts_with(&self.text)),
+            None => bytes.starts_with(&self.text),
+        }
     }
 }
 

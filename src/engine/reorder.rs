@@ -1,7 +1,7 @@
 //! Events that wait for the watermark, given out in line order.
 //!
-//! What arrives in order, which is most, goes to the end of a queue; only what belongs before the queue's end goes through a heap. The
-//! next event is the lesser of the two fronts.
+//! What arrives in order goes to the end of a queue; only what belongs before the queue's end goes through a heap, which orders places alone: the events lie where they are until their turn
+//! comes. The next event is the lesser of the two fronts.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
@@ -60,7 +60,18 @@ impl Eq for Held {}
 pub(super) struct Reorder {
     /// Ascending.
     in_order: VecDeque<Held>,
-    others: BinaryHeap<Reverse<Held>>,
+    others: BinaryHeap<Reverse<Behind>>,
+    /// By [`Behind::lies_at`].
+    behind: Vec<Option<Held>>,
+    vacant: Vec<u32>,
+}
+
+/// An event that belongs before the end of the queue: what orders it, as of [`Held`], and where it lies.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Behind {
+    place: Place,
+    number: u64,
+    lies_at: u32,
 }
 
 impl Reorder {
@@ -68,7 +79,13 @@ impl Reorder {
         if self.in_order.back().is_none_or(|last| *last < held) {
             self.in_order.push_back(held);
         } else {
-            self.others.push(Reverse(held));
+            let Held { place, number, .. } = held;
+            let lies_at = self.vacant.pop().unwrap_or_else(|| {
+                self.behind.push(None);
+                u32::try_from(self.behind.len() - 1).expect("fewer events are held than 32 bits count")
+            });
+            self.behind[lies_at as usize] = Some(held);
+            self.others.push(Reverse(Behind { place, number, lies_at }));
         }
     }
 
@@ -84,15 +101,20 @@ impl Reorder {
     }
 
     fn pop(&mut self, watermark: EventTime) -> Option<Held> {
-        let due = |held: &&Held| held.place.time <= watermark;
-        let first = self.in_order.front().filter(due);
-        let other = self.others.peek().map(|Reverse(held)| held).filter(due);
+        let first = self.in_order.front().map(|held| (held.place, held.number)).filter(|(place, _)| place.time <= watermark);
+        let other = self.others.peek().map(|Reverse(behind)| (behind.place, behind.number)).filter(|(place, _)| place.time <= watermark);
         match (first, other) {
-            (Some(first), Some(other)) if other < first => self.others.pop().map(|Reverse(held)| held),
+            (Some(first), Some(other)) if other < first => self.pop_behind(),
             (Some(_), _) => self.in_order.pop_front(),
-            (None, Some(_)) => self.others.pop().map(|Reverse(held)| held),
+            (None, Some(_)) => self.pop_behind(),
             (None, None) => None,
         }
+    }
+
+    fn pop_behind(&mut self) -> Option<Held> {
+        let Reverse(Behind { lies_at, .. }) = self.others.pop()?;
+        self.vacant.push(lies_at);
+        self.behind[lies_at as usize].take()
     }
 }
 

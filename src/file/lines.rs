@@ -49,13 +49,13 @@ impl Lines {
     /// Whether the line after the batch begins beyond the next multiple of `bytes_max`. So where a batch ends depends on the places of its lines
     /// alone, and not on where reading began.
     pub(super) fn is_full(&self, batch: &RecordBatch, bytes_max: usize) -> bool {
-        let block = |position: u64| position / bytes_max as u64;
-        !batch.is_empty() && block(self.position) > block(batch.get(0).position)
+        full_at(batch, bytes_max).is_some_and(|end| self.position >= end)
     }
 
     /// Appends the lines at hand to the batch, until that is full.
     pub(super) fn take(&mut self, batch: &mut RecordBatch, bytes_max: usize) {
-        while !self.is_full(batch, bytes_max) {
+        let mut end = full_at(batch, bytes_max);
+        while end.is_none_or(|end| self.position < end) {
             let Some(found) = line_end(&self.buffer[self.searched..self.end]) else {
                 self.searched = self.end;
                 return;
@@ -64,6 +64,7 @@ impl Lines {
             self.push(line_end, 1, batch);
             self.start = line_end + 1;
             self.searched = self.start;
+            end = end.or_else(|| full_at(batch, bytes_max));
         }
     }
 
@@ -160,6 +161,12 @@ impl Lines {
             self.buffer.resize(self.end + CHUNK_BYTES, 0);
         }
     }
+}
+
+/// A batch is full once the next line begins here or beyond; `None`: there is nothing in it.
+fn full_at(batch: &RecordBatch, bytes_max: usize) -> Option<u64> {
+    let block = bytes_max as u64;
+    (!batch.is_empty()).then(|| (batch.get(0).position / block + 1).saturating_mul(block))
 }
 
 /// Where the first line's end stands.

@@ -287,6 +287,7 @@ impl Task {
         if let Hand::Takes(_) = self.rekeying {
             return self.apply_handed(batch);
         }
+        let whole = if let Hands::Own(_) = self.hands { batch.whole_text() } else { None };
         let mut places = batch.iter().enumerate();
         while let Hands::Own(own) = &mut self.hands {
             let Some((place, record)) = places.next() else {
@@ -294,7 +295,8 @@ impl Task {
                 self.release();
                 return Ok(());
             };
-            let arrived = own.decode(batch, &record).map(|(event, interest)| {
+            let text = whole.and_then(|whole| batch.text_in(whole, place));
+            let arrived = own.decode(batch.stream, batch.partition, &record, text).map(|(event, interest)| {
                 let tasks = if let Hand::HandsOn(hand) = &mut self.rekeying { hand.tasks_of(event) } else { &[] };
                 let arrival = arrive(&mut self.intake, &record, event, interest);
                 if !tasks.is_empty()
@@ -375,7 +377,7 @@ impl Task {
         };
         let record = handed.record();
         let Hands::Own(own) = &mut self.hands else { unreachable!("tasks of events that were handed on have one shard") };
-        let decoded = own.decode_record(stream, handed.partition, &record);
+        let decoded = own.decode(stream, handed.partition, &record, None);
         let arrived = decoded.map(|(event, interest)| (self.intake.arrive_at(at, event, interest), event.time));
         self.conclude(&Subject { stream, partition: handed.partition, record, original: handed.original(), at }, arrived)
     }
@@ -653,13 +655,9 @@ impl Hands {
 }
 
 impl OwnHands {
-    /// The event that a record holds, and whom it matters to.
-    fn decode(&mut self, batch: &RecordBatch, record: &Record<'_>) -> Result<(&mut Event, &mut Interest), Rejection> {
-        self.decode_record(batch.stream, batch.partition, record)
-    }
-
-    fn decode_record(&mut self, stream: StreamId, partition: u32, record: &Record<'_>) -> Result<(&mut Event, &mut Interest), Rejection> {
-        self.decoders[usize::from(stream.0)].decode_into(record, partition, &mut self.event)?;
+    /// The event that a record holds, and whom it matters to. `text`: its bytes, where they are known to be one.
+    fn decode(&mut self, stream: StreamId, partition: u32, record: &Record<'_>, text: Option<&str>) -> Result<(&mut Event, &mut Interest), Rejection> {
+        self.decoders[usize::from(stream.0)].decode_text_into(record, text, partition, &mut self.event)?;
         let interest = self.judge.interest(&self.event);
         Ok((&mut self.event, interest))
     }
