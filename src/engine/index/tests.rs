@@ -35,8 +35,7 @@ pattern p12 { from unkind, bought by k match x: unkind then next y: unkind where
 
 #[test]
 fn the_index_finds_what_asking_every_pattern_finds() {
-    let seed = std::env::var("MOTIF_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    let random = &mut ChaCha8Rng::seed_from_u64(7);
     let program = compile(&[Source { path: "it.motif".to_owned(), text: PROGRAM.to_owned() }]);
     assert!(!program.has_errors(), "{:?}", program.diagnostics);
     let compiled = Arc::new(Compiled::new(&program.program));
@@ -46,7 +45,7 @@ fn the_index_finds_what_asking_every_pattern_finds() {
         let event = event(number, random);
         let mut found = judge.interest(&event).candidates().to_vec();
         found.sort_unstable_by_key(|candidate| candidate.pattern);
-        assert_eq!(found, asked(&compiled, &event), "MOTIF_TEST_SEED={seed}: {event:?}");
+        assert_eq!(found, asked(&compiled, &event), "{event:?}");
         *(if found.is_empty() { &mut found_none } else { &mut found_some }) += 1;
     }
     assert!(found_some > 1_000 && found_none > 100, "{found_some} of some interest, {found_none} of none");
