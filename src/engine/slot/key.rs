@@ -35,9 +35,9 @@ impl<const MAX: usize> Padded<MAX> {
 impl StoredKey {
     pub(super) fn of(key: &[u8]) -> Self {
         match key.len() {
-            0..=INLINE_MAX => Self::Inline(Padded::of(key)),
-            ..=SHORT_MAX => Self::Short(Box::new(Padded::of(key))),
-            ..=LONG_MAX => Self::Long(Box::new(Padded::of(key))),
+            length if length <= INLINE_MAX => Self::Inline(Padded::of(key)),
+            length if length <= SHORT_MAX => Self::Short(Box::new(Padded::of(key))),
+            length if length <= LONG_MAX => Self::Long(Box::new(Padded::of(key))),
             _ => Self::Longer(Box::new(key.into())),
         }
     }
