@@ -228,6 +228,16 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Sixteen bytes from this one on, the first of them lowest, with zeros behind the end of the text; `None`: the whole of it is shorter.
+#[inline]
+pub(super) fn sixteen_at(bytes: &[u8], at: usize) -> Option<u128> {
+    if let Some(sixteen) = bytes.get(at..at + 16).and_then(<[u8]>::first_chunk) {
+        return Some(u128::from_le_bytes(*sixteen));
+    }
+    let missing = u32::try_from((at + 16).checked_sub(bytes.len())?).ok()?;
+    u128::from_le_bytes(*bytes.last_chunk()?).checked_shr(8 * missing)
+}
+
 /// Where the string ends that comes at this byte, if it has no escapes.
 #[inline]
 pub(super) fn pass_plain_string(bytes: &[u8], at: usize) -> Option<usize> {
@@ -292,4 +302,19 @@ fn special_in(eight: u64) -> u64 {
     let quote_or_control = below(eight ^ (ONES * 0x02), 0x21);
     let backslash = below(eight ^ (ONES * b'\\' as u64), 1);
     (quote_or_control | backslash) & (ONES * 0x80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_the_end_of_a_text_there_are_zeros() {
+        let text: Vec<u8> = (1..=20).collect();
+        for at in 0..text.len() {
+            let expected: Vec<u8> = text[at..].iter().copied().chain(std::iter::repeat(0)).take(16).collect();
+            assert_eq!(sixteen_at(&text, at).map(u128::to_le_bytes), expected.first_chunk().copied());
+        }
+        assert_eq!((sixteen_at(&text, text.len()), sixteen_at(&text[..15], 0)), (None, None));
+    }
 }

@@ -7,7 +7,7 @@
 //! What is remembered is JSON between a `{` or a comma and the value, up to its last byte; so nothing else is ever taken for it. It decides nothing but speed.
 
 use crate::codec::json::{self, NotJson};
-use crate::codec::scan::Scanner;
+use crate::codec::scan::{Scanner, sixteen_at};
 
 /// So many different texts, and bytes in each of them, are remembered.
 const LABELS_MAX: usize = 64;
@@ -47,7 +47,7 @@ impl Shape {
     #[inline]
     pub(super) fn next_known(&mut self, bytes: &[u8], at: usize) -> Option<(FieldPlace, usize)> {
         let rest = bytes.get(at..)?;
-        let head = rest.first_chunk().map(|head| u128::from_le_bytes(*head));
+        let head = sixteen_at(bytes, at);
         let soon = self.labels.get(self.next..)?.iter().take(LEFT_OUT_MAX + 1);
         for (left_out, label) in soon.enumerate() {
             if label.begins(head, rest) {
@@ -67,7 +67,7 @@ impl Shape {
     #[inline]
     pub(super) fn pass_label(&mut self, scanner: &mut Scanner<'_>, find: impl Fn(&str) -> FieldPlace) -> Result<FieldPlace, NotJson> {
         if let Some(label) = self.labels.get(self.next)
-            && label.begins(scanner.bytes().first_chunk().map(|head| u128::from_le_bytes(*head)), scanner.bytes())
+            && label.begins(sixteen_at(scanner.bytes(), 0), scanner.bytes())
         {
             scanner.pass(label.text.len());
             self.next += 1;
@@ -103,7 +103,7 @@ impl Label {
         Self { head: u128::from_le_bytes(head), mask, text: text.into(), place }
     }
 
-    /// `head`: the first 16 of the bytes, if there are so many.
+    /// `head`: the first 16 of the bytes, with zeros behind the last, which are in no label; `None`: they are not known so.
     #[inline]
     fn begins(&self, head: Option<u128>, bytes: &[u8]) -> bool {
         // Few names are longer: comparing these costs no call.

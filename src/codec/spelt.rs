@@ -5,7 +5,7 @@
 
 use compact_str::CompactString;
 
-use crate::codec::scan::plain_string;
+use crate::codec::scan::{plain_string, sixteen_at};
 use crate::event::Value;
 
 /// So many texts of a field are remembered, one for each hash of their first bytes.
@@ -45,7 +45,7 @@ impl Spelt {
             put_text(found, into);
             return Some(end);
         }
-        if let Some(head) = head_of(text.as_bytes(), at)
+        if let Some(head) = sixteen_at(text.as_bytes(), at)
             && let Some(known) = self.texts.get(place_of(head)).filter(|known| head & known.mask == known.head)
         {
             *into = Value::Text(known.text.clone());
@@ -65,7 +65,7 @@ impl Spelt {
         }
         if self.is_given_up {
             self.texts = Vec::new();
-        } else if let Some(head) = head_of(text.as_bytes(), at) {
+        } else if let Some(head) = sixteen_at(text.as_bytes(), at) {
             self.learn(found, head, end - at);
         }
         Some(end)
@@ -81,12 +81,6 @@ impl Spelt {
         self.texts.resize(TEXTS, never);
         self.texts[place_of(head)] = Remembered { head: head & mask, mask, length, text: text.into() };
     }
-}
-
-/// The bytes that come; `None` before the end of a record, where there are few.
-#[inline]
-fn head_of(bytes: &[u8], at: usize) -> Option<u128> {
-    Some(u128::from_le_bytes(*bytes.get(at..at + 16)?.first_chunk()?))
 }
 
 /// By the four bytes behind the quote: the shortest texts have fewer, and then a quote, which counts too.
