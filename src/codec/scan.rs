@@ -269,10 +269,15 @@ fn plain_string_end(bytes: &[u8], from: usize) -> Option<usize> {
         }
         at += 8;
     }
-    if bytes.get(at) != Some(&b'"') {
-        at += plain_length(bytes.get(at..)?);
-    }
-    (bytes.get(at) == Some(&b'"')).then_some(at)
+    if bytes.get(at) == Some(&b'"') { Some(at) } else { any_string_end(bytes, at) }
+}
+
+/// The same where there are bytes that are not ASCII, few bytes left, or something else than a quote: apart, so that the usual way keeps no registers for it.
+#[cold]
+#[inline(never)]
+fn any_string_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let end = from + plain_length(bytes.get(from..)?);
+    (bytes.get(end) == Some(&b'"')).then_some(end)
 }
 
 /// How many bytes come before a quote, a backslash, a control character or the end.

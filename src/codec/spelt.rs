@@ -93,11 +93,12 @@ fn place_of(head: u128) -> usize {
 /// Written where it is to lie: a text that is put together elsewhere is waited for before it can be moved.
 #[inline]
 fn put_text(text: &str, into: &mut Value) {
-    if !matches!(into, Value::Text(_)) {
+    if let Value::Text(written) = into {
+        written.clear();
+    } else {
         *into = Value::Text(CompactString::const_new(""));
     }
     if let Value::Text(written) = into {
-        written.clear();
         written.push_str(text);
     }
 }
