@@ -200,8 +200,8 @@ impl Engine {
         self.decide(effects);
     }
 
-    /// [`Input::Arrive`] without the copying: for callers that use the memory of an event again. Its fields are taken if it is held or set aside, and else left to the
-    /// caller. What it brings out comes with the next [`Engine::decide`].
+    /// [`Input::Arrive`] without the copying: for callers that use the memory of an event again. The values of its fields are taken if it is held; the fields, if it is set aside; and else they
+    /// are left to the caller. What it brings out comes with the next [`Engine::decide`].
     pub fn arrive(&mut self, event: &mut Event, position: u64, next_position: u64, effects: &mut Vec<Effect>) {
         let interest = self.judge.interest(event);
         let arrival = self.intake.arrive(event, interest, position, next_position);

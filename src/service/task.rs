@@ -234,6 +234,7 @@ impl Task {
             }
             last => {
                 shards.extend(last);
+                intake.take_memory();
                 Hands::Crew(Crew::new(&decoders, &compiled, shards))
             }
         };
