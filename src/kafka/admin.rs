@@ -12,9 +12,10 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
-use crate::kafka::bystander::BystanderConsumer;
+use crate::kafka::bystander::{BystanderConsumer, metadata};
 use crate::kafka::group::partition;
-use crate::kafka::survey::metadata;
+use crate::kafka::permission::Operation;
+use crate::kafka::survey::is_hidden;
 use crate::kafka::{Link, failure};
 use crate::ports::{NewTopic, TopicFacts, TransportError};
 
@@ -47,12 +48,17 @@ impl ClientContext for Quiet {
 impl Admin {
     /// Connects. An error where no broker answers.
     pub fn open(link: &Link) -> Result<Self, TransportError> {
-        let reader = link.consumer().map_err(|error| failure::of_call("settings", &error))?;
+        let reader = link.consumer().map_err(|error| failure::of_settings(&error))?;
         let brokers = metadata(&reader, link)?.brokers().len();
-        let client = link.admin().create_with_context(Quiet).map_err(|error| failure::of_call("settings", &error))?;
+        let client = link.admin().create_with_context(Quiet).map_err(|error| failure::of_settings(&error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| TransportError::fatal(format!("cannot start a runtime: {error}")))?;
         Ok(Self { link: link.clone(), reader, client, runtime, brokers })
+    }
+
+    /// How the cluster is reached.
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
     pub fn brokers(&self) -> usize {
@@ -67,9 +73,15 @@ impl Admin {
             metadata.topics().iter().filter(exists).map(|found| (found.name().to_owned(), facts(found))).collect();
         self.add_settings(&mut described)?;
         for (topic, facts) in &mut described {
-            facts.outlived = self.outlived_in_time(topic, facts).map_err(|error| failure::of_call("the times of records", &error))?;
+            let failed = |error| self.link.failed(&format!("the times of records of topic {topic}"), Operation::Describe, topic, &error);
+            facts.outlived = self.outlived_in_time(topic, facts).map_err(failed)?;
         }
         Ok(described)
+    }
+
+    /// Those of these topics that we may not even know of.
+    pub fn hidden<'a>(&self, topics: &[&'a str]) -> Vec<&'a str> {
+        topics.iter().copied().filter(|topic| is_hidden(&self.reader, topic)).collect()
     }
 
     /// Where this is not allowed, the settings stay unknown.
@@ -101,7 +113,7 @@ impl Admin {
         let deadline = Instant::now() + CALL_TIMEOUT;
         loop {
             match self.outlived(topic, facts) {
-                Err(error) if Instant::now() < deadline => {
+                Err(error) if Instant::now() < deadline && self.link.denied(&error, Operation::Describe, &[topic]).is_none() => {
                     tracing::debug!(%error, "the times of records are not told yet");
                     std::thread::sleep(REPEAT_INTERVAL);
                 }
@@ -140,7 +152,10 @@ impl Admin {
         for answer in answers.map_err(|error| failure::of_call("cannot create topics", &error))? {
             match answer {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => return Err(TransportError::fatal(format!("Kafka: topic {topic} cannot be created: {code}"))),
+                Err((topic, code)) => {
+                    let failed = || TransportError::fatal(format!("Kafka: topic {topic} cannot be created: {code}"));
+                    return Err(self.link.denied_code(code, Operation::Create, &[&topic]).unwrap_or_else(failed));
+                }
             }
         }
         self.await_topics(topics)

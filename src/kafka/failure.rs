@@ -17,6 +17,18 @@ pub(super) fn of_transaction(call: &str, error: &KafkaError) -> TransportError {
     TransportError { failure, reason: format!("Kafka: {call}: {}", sentence(error)) }
 }
 
+/// A client that cannot be made.
+pub(super) fn of_settings(error: &KafkaError) -> TransportError {
+    let what = match error {
+        KafkaError::ClientConfig(_, description, _, _) => description.clone(),
+        KafkaError::ClientCreation(description) => description.clone(),
+        other => other.to_string(),
+    };
+    let remedy =
+        if what.contains("No provider for SASL mechanism") { " (set sasl.mechanism: Motif speaks PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512)" } else { "" };
+    TransportError::fatal(format!("the client library of Kafka does not take what [kafka.properties] says: {what}{remedy}"))
+}
+
 /// Any other call: it can be repeated, or nothing can be done.
 pub(super) fn of_call(call: &str, error: &KafkaError) -> TransportError {
     let failure = match error.rdkafka_error_code() {
@@ -36,15 +48,22 @@ pub(super) fn of_delivery(reason: String) -> TransportError {
     TransportError { failure: Failure::Abortable, reason: format!("Kafka: a record was not delivered: {reason}") }
 }
 
+/// What there is to do where input is lost.
+const ACCEPT: &str = "start with --accept-reset to accept that the state before is lost";
+
 /// An error among the records that were polled: `None` where the client library repairs it by itself.
-pub(super) fn of_poll(error: &KafkaError) -> Option<TransportError> {
+pub(super) fn of_poll(topic: &str, error: &KafkaError) -> Option<TransportError> {
     let code = error.rdkafka_error_code()?;
     let reason = match code {
         Code::AutoOffsetReset | Code::OffsetOutOfRange => {
-            "input that was not read yet is gone from the topic (retention.ms and retention.bytes decide how long it is kept)".to_owned()
+            format!(
+                "topic {topic} does not hold any more what was to be read next: it was shortened (retention.ms and retention.bytes decide how long records are kept), or deleted and made \
+                 anew; {ACCEPT}"
+            )
         }
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => "a topic was deleted".to_owned(),
-        Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => format!("not allowed: {code}"),
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+            format!("topic {topic} was deleted; `motif topics --create` makes it again; {ACCEPT}")
+        }
         Code::FencedInstanceId => "another process has taken this slot of the group (group.instance.id)".to_owned(),
         _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => sentence(error),
         _ => return None,
@@ -145,8 +164,8 @@ mod tests {
 
     #[test]
     fn the_client_repairs_lost_connections_by_itself() {
-        assert_eq!(of_poll(&KafkaError::MessageConsumption(Code::AllBrokersDown)), None);
-        assert!(of_poll(&KafkaError::MessageConsumption(Code::AutoOffsetReset)).is_some());
-        assert!(of_poll(&KafkaError::MessageConsumptionFatal(Code::Fenced)).is_some());
+        assert_eq!(of_poll("t", &KafkaError::MessageConsumption(Code::AllBrokersDown)), None);
+        assert!(of_poll("t", &KafkaError::MessageConsumption(Code::AutoOffsetReset)).is_some());
+        assert!(of_poll("t", &KafkaError::MessageConsumptionFatal(Code::Fenced)).is_some());
     }
 }

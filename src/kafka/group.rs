@@ -10,11 +10,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+use crate::kafka::connection::Attempts;
 use crate::ports::GroupChange;
 
 /// Shared by the consumer's callbacks (which run on the polling thread) and [`super::Member`].
@@ -25,13 +27,14 @@ pub(super) struct Group {
     closing: AtomicBool,
     /// Tasks come and go one by one, not all at once. Remembered: a consumer that is being closed hangs when it is asked.
     cooperative: AtomicBool,
+    attempts: Attempts,
 }
 
 pub(super) type GroupConsumer = BaseConsumer<Group>;
 
 impl Group {
     pub(super) fn new(topics: Vec<String>) -> Self {
-        Self { topics, changes: Mutex::default(), closing: AtomicBool::new(false), cooperative: AtomicBool::new(true) }
+        Self { topics, changes: Mutex::default(), closing: AtomicBool::new(false), cooperative: AtomicBool::new(true), attempts: Attempts::default() }
     }
 
     pub(super) fn has_no_change(&self) -> bool {
@@ -94,8 +97,12 @@ impl Group {
 }
 
 impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.attempts.log(level, facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "the Kafka client reports");
+        self.attempts.hear(&error, reason);
     }
 }
 

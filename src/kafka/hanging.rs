@@ -19,8 +19,9 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::bystander::BystanderConsumer;
+use crate::kafka::bystander::{BystanderConsumer, fetch_news};
 use crate::kafka::group::partition;
+use crate::kafka::permission::Operation;
 use crate::kafka::produce::{drain, produce};
 use crate::kafka::survey::Topics;
 use crate::kafka::{Link, failure};
@@ -55,7 +56,12 @@ pub(super) fn end_hanging<C: ProducerContext<DeliveryOpaque = usize>>(
     inputs: &Topics,
     written: &Written,
 ) -> Result<(), TransportError> {
-    let failed = |error| failure::of_call("cannot look for open transactions", &error);
+    // What it writes it may also look at.
+    let outputs: Vec<&str> = written.outputs.iter().map(|(topic, _)| topic.as_str()).collect();
+    let failed = |error| {
+        let failed = || failure::of_call("cannot look for open transactions", &error);
+        link.denied(&error, Operation::Write, &outputs).unwrap_or_else(failed)
+    };
     let (committed, uncommitted) = (link.consumer().map_err(failed)?, link.uncommitted_consumer().map_err(failed)?);
     let mut open = Vec::new();
     for (topic, task, range) in open_partitions(&committed, &uncommitted, &written.outputs).map_err(failed)? {
@@ -192,10 +198,11 @@ fn untold_offsets(committed: &BystanderConsumer, uncommitted: &BystanderConsumer
     if tasks == 0 || committed.committed_offsets(list, OPEN_MAX).is_ok() {
         return Ok(None);
     }
+    refuse_denied(committed)?;
     let leading = inputs.leading();
     let mut one = TopicPartitionList::new();
     one.add_partition(leading, 0);
-    let told = uncommitted.committed_offsets(one, CALL_TIMEOUT)?;
+    let told = uncommitted.committed_offsets(one, CALL_TIMEOUT).or_else(|error| refuse_denied(uncommitted).and(Err(error)))?;
     let offset = match told.find_partition(leading, 0).map(|element| element.offset()) {
         Some(Offset::Offset(offset)) => offset,
         _ => 0,
@@ -203,4 +210,10 @@ fn untold_offsets(committed: &BystanderConsumer, uncommitted: &BystanderConsumer
     let mut one = TopicPartitionList::new();
     one.add_partition_offset(leading, 0, Offset::Offset(offset))?;
     Ok(Some(one))
+}
+
+/// A call only times out where even the group's coordinator is not told.
+fn refuse_denied(consumer: &BystanderConsumer) -> KafkaResult<()> {
+    fetch_news(consumer);
+    consumer.context().attempts.denied().map_or(Ok(()), |code| Err(KafkaError::OffsetFetch(code)))
 }

@@ -6,6 +6,9 @@
 //! | `group` | the rebalance callback: one topic leads, the others follow it partition by partition |
 //! | `transport` | [`Member`]: a worker's part in the group and its transactions |
 //! | `bystander` | consumers that take part in no group |
+//! | `connection` | why there is no connection, in a sentence |
+//! | `permission` | what brokers do not let us do, and the command that lets us |
+//! | `deliveries` | the brokers' answers to what is sent |
 //! | `hanging` | transactions that no broker will end any more, ended |
 //! | `admin` | [`Admin`]: topics described and made |
 //! | `reader` | one partition read forward to a known end |
@@ -22,10 +25,13 @@
 
 mod admin;
 mod bystander;
+mod connection;
+mod deliveries;
 mod failure;
 mod ffi;
 mod group;
 mod hanging;
+mod permission;
 mod produce;
 mod reader;
 mod records;
@@ -38,9 +44,10 @@ mod writer;
 pub use admin::Admin;
 pub use ffi::exit_at_once;
 pub use hanging::Written;
+pub use permission::Operation;
 pub use records::{TopicReader, TopicRecord, oldest};
 pub use settings::{Identity, Link};
-pub use survey::{Survey, Topics};
+pub use survey::{Found, Survey, Topics};
 pub use topic_log::TopicLog;
 pub use transport::Member;
 pub use writer::TopicWriter;

@@ -49,8 +49,13 @@ pub(super) fn produce<C: ProducerContext>(
 
 /// Waits until nothing is on its way to the brokers any more; `false`: some is still at the deadline.
 pub(super) fn drain<C: ProducerContext>(producer: &BaseProducer<C>, deadline: Instant) -> bool {
+    drain_unless(producer, deadline, || false)
+}
+
+/// The same, given up as soon as it is in vain.
+pub(super) fn drain_unless<C: ProducerContext>(producer: &BaseProducer<C>, deadline: Instant, is_in_vain: impl Fn() -> bool) -> bool {
     while producer.in_flight_count() > 0 {
-        if Instant::now() > deadline {
+        if Instant::now() > deadline || is_in_vain() {
             return false;
         }
         producer.poll(Duration::ZERO);

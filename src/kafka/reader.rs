@@ -10,10 +10,11 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::event::EventTime;
+use crate::kafka::Link;
 use crate::kafka::bystander::Bystander;
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::partition;
-use crate::kafka::{Link, failure};
+use crate::kafka::permission::Operation;
 use crate::ports::{InputReader, Original, Record, RecordBatch, TransportError};
 
 /// Without a record, or the end, for this long, reading is given up.
@@ -25,6 +26,7 @@ const TAKEN_RECORDS_MAX: u64 = 2_000;
 
 /// Committed records only, in order.
 pub(super) struct PartitionReader {
+    link: Link,
     consumer: BatchConsumer<Bystander>,
     topic: String,
     record_bytes_max: usize,
@@ -68,8 +70,8 @@ impl PartitionReader {
             consumer.assign(&list)?;
             Ok(consumer)
         };
-        let consumer = open().map_err(|error| failure::of_call("cannot read a topic again", &error))?;
-        Ok(Self { consumer, topic: topic.to_owned(), record_bytes_max, at: from, ahead: VecDeque::new(), ended: false })
+        let consumer = open().map_err(|error| link.failed(&format!("cannot read topic {topic} again"), Operation::Read, topic, &error))?;
+        Ok(Self { link: link.clone(), consumer, topic: topic.to_owned(), record_bytes_max, at: from, ahead: VecDeque::new(), ended: false })
     }
 
     /// Shows each record before this offset that was not shown yet, as long as more are wanted.
@@ -85,7 +87,7 @@ impl PartitionReader {
             let records_max = usize::try_from((next - self.at).min(TAKEN_RECORDS_MAX)).expect("few");
             let taken = self.consumer.take(WAIT, records_max);
             if taken.is_empty() {
-                judge_news(&self.consumer, &self.topic)?;
+                self.judge_news()?;
             } else {
                 // Whoever looks at a record may take long over it.
                 deadline = Instant::now() + PROGRESS_MAX;
@@ -105,7 +107,7 @@ impl PartitionReader {
                         }
                     }
                     Some(KafkaError::MessageConsumption(RDKafkaErrorCode::PartitionEOF)) => self.ended = true,
-                    Some(error) => judge(&error, &self.topic)?,
+                    Some(error) => self.judge(&error)?,
                 }
             }
             if !wanted {
@@ -113,32 +115,30 @@ impl PartitionReader {
             }
             if Instant::now() > deadline {
                 let seconds = PROGRESS_MAX.as_secs();
-                return Err(TransportError::fatal(format!("topic {} gives no record for {seconds} s, although it holds some", self.topic)));
+                let trouble =
+                    self.consumer.context().attempts.trouble().map(|trouble| format!(" ({})", self.link.explain_briefly(&trouble))).unwrap_or_default();
+                return Err(TransportError::fatal(format!("topic {} gives no record for {seconds} s, although it holds some{trouble}", self.topic)));
             }
         }
         Ok(())
     }
-}
 
-/// What concerns the whole client comes another way than records.
-fn judge_news(consumer: &BatchConsumer<Bystander>, topic: &str) -> Result<(), TransportError> {
-    match consumer.poll(Duration::ZERO) {
-        Some(Err(error)) => judge(&error, topic),
-        // All records lead elsewhere.
-        Some(Ok(_)) | None => Ok(()),
+    /// What concerns the whole client comes another way than records.
+    fn judge_news(&self) -> Result<(), TransportError> {
+        match self.consumer.poll(Duration::ZERO) {
+            Some(Err(error)) => self.judge(&error),
+            // All records lead elsewhere.
+            Some(Ok(_)) | None => Ok(()),
+        }
     }
-}
 
-fn judge(error: &KafkaError, topic: &str) -> Result<(), TransportError> {
-    if is_lost(error) {
-        return Err(failure::of_poll(error).unwrap_or_else(|| failure::of_call("reading again", error)));
+    fn judge(&self, error: &KafkaError) -> Result<(), TransportError> {
+        if let Some(error) = self.link.of_poll(&self.topic, error) {
+            return Err(error);
+        }
+        tracing::debug!(%error, topic = self.topic, "reading again");
+        Ok(())
     }
-    tracing::debug!(%error, topic, "reading again");
-    Ok(())
-}
-
-fn is_lost(error: &KafkaError) -> bool {
-    matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) || failure::of_poll(error).is_some()
 }
 
 impl InputReader for PartitionReader {

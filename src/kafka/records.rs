@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
@@ -12,7 +12,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::event::EventTime;
 use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
-use crate::kafka::{Link, failure, ffi};
+use crate::kafka::permission::Operation;
+use crate::kafka::{Link, ffi};
 use crate::ports::{OwnedHeader, TransportError, read_headers};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +49,7 @@ impl TopicRecord {
 
 /// Reads forward; the next record can be looked at before it is taken.
 pub struct TopicReader {
+    link: Link,
     consumer: BystanderConsumer,
     topic: String,
     end: u64,
@@ -58,13 +60,13 @@ pub struct TopicReader {
 impl TopicReader {
     /// From an offset on, or from the oldest that is kept where that is later, up to what the topic holds now. Waits until every transaction that is open now has ended.
     pub fn open(link: &Link, topic: &str, number: u32, from: u64) -> Result<Self, TransportError> {
-        let failed = |error: &KafkaError| failure::of_call(&format!("cannot read topic {topic}"), error);
+        let failed = |error: &KafkaError| link.failed(&format!("cannot read topic {topic}"), Operation::Read, topic, error);
         let consumer = link.consumer().map_err(|error| failed(&error))?;
         let Range { start, end } = stable(link, &consumer, topic, number).map_err(|error| failed(&error))?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition(number), Offset::Offset(from.max(start).cast_signed())).map_err(|error| failed(&error))?;
         consumer.assign(&list).map_err(|error| failed(&error))?;
-        Ok(Self { consumer, topic: topic.to_owned(), end, ahead: None, is_done: from.max(start) >= end })
+        Ok(Self { link: link.clone(), consumer, topic: topic.to_owned(), end, ahead: None, is_done: from.max(start) >= end })
     }
 
     /// The next record, left where it is.
@@ -97,7 +99,7 @@ impl TopicReader {
                 }
                 // What stands between here and the end are markers and aborted records.
                 Some(Err(KafkaError::PartitionEOF(_))) => self.is_done = true,
-                Some(Err(error)) => match failure::of_poll(&error) {
+                Some(Err(error)) => match self.link.of_poll(&self.topic, &error) {
                     Some(error) => return Err(error),
                     None => tracing::debug!(%error, topic = self.topic, "reading a topic"),
                 },
@@ -118,12 +120,12 @@ impl TopicReader {
 /// The oldest offset that is kept.
 pub fn oldest(link: &Link, topic: &str, number: u32) -> Result<u64, TransportError> {
     let ask = || Ok(link.consumer()?.fetch_watermarks(topic, partition(number), CALL_TIMEOUT)?.0);
-    ask().map(|low: i64| low.max(0).cast_unsigned()).map_err(|error| failure::of_call(&format!("cannot read topic {topic}"), &error))
+    ask().map(|low: i64| low.max(0).cast_unsigned()).map_err(|error| link.failed(&format!("cannot read topic {topic}"), Operation::Read, topic, &error))
 }
 
 /// What the partition holds now, once readers of committed records are let that far: they are not beyond an open transaction.
 fn stable(link: &Link, committed: &BystanderConsumer, topic: &str, number: u32) -> KafkaResult<Range<u64>> {
-    let all: BaseConsumer = link.bystander().set("isolation.level", "read_uncommitted").create()?;
+    let all = link.uncommitted_consumer()?;
     let deadline = Instant::now() + PROGRESS_MAX;
     let mut end = None;
     loop {
@@ -136,7 +138,7 @@ fn stable(link: &Link, committed: &BystanderConsumer, topic: &str, number: u32) 
             Ok((low, stable, high)) if stable >= high => return Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned()),
             Ok(_) if Instant::now() > deadline => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
             // A topic that was only just made may not be led by anyone yet.
-            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(error) if Instant::now() > deadline || link.denied(&error, Operation::Read, &[topic]).is_some() => return Err(error),
             _ => std::thread::sleep(Duration::from_millis(20)),
         }
     }

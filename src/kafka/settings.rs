@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 /// How to reach the cluster.
 #[derive(Clone, Debug)]
@@ -92,6 +93,8 @@ impl Link {
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "motif");
+        // Of brokers that hang up, only at this level is anything said.
+        config.set_log_level(RDKafkaLogLevel::Info);
         config
     }
 
@@ -131,6 +134,8 @@ impl Link {
     pub(super) fn bystander(&self) -> ClientConfig {
         let mut config = self.reader();
         config.set("enable.partition.eof", "true").set("fetch.min.bytes", "1");
+        // Whoever asks for a topic does not make it.
+        config.set("allow.auto.create.topics", "false");
         // There may be one for each partition, and memory that is touched for the first time is dear.
         if !self.properties.contains_key(QUEUED) {
             config.set(QUEUED, "8192");

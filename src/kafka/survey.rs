@@ -12,14 +12,13 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::event::StreamId;
-use crate::kafka::bystander::BystanderConsumer;
+use crate::kafka::bystander::{BystanderConsumer, fetch_news, metadata};
 use crate::kafka::group::partition;
+use crate::kafka::permission::Operation;
 use crate::kafka::reader::PartitionReader;
 use crate::kafka::{Link, failure};
 use crate::ports::{Failure, InputPartition, InputReader, JournalEntry, TopicSurvey, TransportError};
 
-/// A cluster that does not answer for this long at the start is given up.
-const START_TIMEOUT: Duration = Duration::from_secs(8);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Committed offsets are not told while a transaction that changes them is open; after a hard crash that lasts until its time-out.
@@ -36,6 +35,16 @@ const STABLE_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct Topics {
     by_stream: BTreeMap<StreamId, String>,
+}
+
+/// A topic that was looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// With so many partitions.
+    There(u32),
+    Missing,
+    /// We are not allowed to know.
+    Hidden,
 }
 
 /// The cluster, as it was found and as it can be asked.
@@ -80,9 +89,9 @@ impl Topics {
 impl Survey {
     /// Connects and takes stock. An error where no broker answers.
     pub fn open(link: &Link, topics: Topics) -> Result<Self, TransportError> {
-        let client: BystanderConsumer = link.consumer().map_err(|error| failure::of_call("settings", &error))?;
+        let client: BystanderConsumer = link.consumer().map_err(|error| failure::of_settings(&error))?;
         let metadata = metadata(&client, link)?;
-        let uncommitted = link.uncommitted_consumer().map_err(|error| failure::of_call("settings", &error))?;
+        let uncommitted = link.uncommitted_consumer().map_err(|error| failure::of_settings(&error))?;
         Ok(Self { link: link.clone(), topics, client, uncommitted, journal: String::new(), metadata })
     }
 
@@ -93,7 +102,7 @@ impl Survey {
 
     /// Waits until everything that the log holds now is decided, and gives the range that is kept.
     fn await_stable(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
-        let end = ends(&self.uncommitted, || self.link.uncommitted_consumer(), topic, task)?.end;
+        let end = ends(&self.uncommitted, &self.link, || self.link.uncommitted_consumer(), topic, task)?.end;
         let deadline = Instant::now() + STABLE_TIMEOUT;
         loop {
             let retained = self.retained_of_topic(topic, task)?;
@@ -113,13 +122,26 @@ impl Survey {
 
     /// How many partitions a topic has; an error that names it where it does not exist.
     pub fn partitions(&self, topic: &str) -> Result<u32, TransportError> {
-        self.metadata
-            .topics()
-            .iter()
-            .find(|found| found.name() == topic && found.error().is_none())
-            .and_then(|found| u32::try_from(found.partitions().len()).ok())
-            .filter(|partitions| *partitions > 0)
-            .ok_or_else(|| TransportError::fatal(format!("topic {topic} does not exist at {}; create it first", self.link.brokers)))
+        match self.find(topic) {
+            Found::There(partitions) => Ok(partitions),
+            Found::Hidden => Err(self.link.hidden(&[(topic, &[Operation::Describe])])),
+            Found::Missing => Err(TransportError::fatal(format!("topic {topic} does not exist at {}; create it first", self.link.brokers))),
+        }
+    }
+
+    /// As things stood when this was opened.
+    pub fn find(&self, topic: &str) -> Found {
+        let there = self.metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+        match there.and_then(|found| u32::try_from(found.partitions().len()).ok()) {
+            Some(partitions) if partitions > 0 => Found::There(partitions),
+            _ if is_hidden(&self.client, topic) => Found::Hidden,
+            _ => Found::Missing,
+        }
+    }
+
+    /// How the cluster is reached.
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
     /// The number of tasks: of partitions that all inputs have alike.
@@ -142,7 +164,7 @@ impl Survey {
     }
 
     fn retained_of_topic(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
-        ends(&self.client, || self.link.consumer(), topic, task)
+        ends(&self.client, &self.link, || self.link.consumer(), topic, task)
     }
 
     /// After the last committed record; the oldest kept offset where there is none.
@@ -156,17 +178,23 @@ impl Survey {
         if retained.is_empty() {
             return Ok(None);
         }
-        let reader: BystanderConsumer = self.link.consumer().map_err(|error| failure::of_call("settings", &error))?;
+        let reader: BystanderConsumer = self.link.consumer().map_err(|error| failure::of_settings(&error))?;
         let mut back = 1;
         loop {
             let start = retained.end.saturating_sub(back).max(retained.start);
-            let last = last_record(&reader, topic, task, start..retained.end);
-            match last.map_err(|error| failure::of_call("the end of a topic", &error))? {
+            match last_record(&reader, &self.link, topic, task, start..retained.end)? {
                 Some(last) => return Ok(Some(last)),
                 None if start == retained.start => return Ok(None),
                 None => back *= 64,
             }
         }
+    }
+
+    /// Where even the group's coordinator is not told, the call only times out.
+    fn denied_offsets(&self, error: &KafkaError) -> Option<TransportError> {
+        fetch_news(&self.client);
+        let code = self.client.context().attempts.denied().or(error.rdkafka_error_code())?;
+        self.link.denied_code(code, Operation::Read, &[self.topics.leading()])
     }
 
     fn list(&self, partitions: &[InputPartition]) -> KafkaResult<TopicPartitionList> {
@@ -196,7 +224,13 @@ impl Survey {
 
 /// The offsets that a partition keeps, as the client may see them. Asked again while its leader changes. A client that was there while brokers came and went may never find
 /// the partition again: after a while another one is asked.
-fn ends(client: &BystanderConsumer, another: impl Fn() -> KafkaResult<BystanderConsumer>, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
+fn ends(
+    client: &BystanderConsumer,
+    link: &Link,
+    another: impl Fn() -> KafkaResult<BystanderConsumer>,
+    topic: &str,
+    task: u32,
+) -> Result<Range<u64>, TransportError> {
     let deadline = Instant::now() + CALL_TIMEOUT;
     let ask = |client: &BystanderConsumer| client.fetch_watermarks(topic, partition(task), CALL_TIMEOUT);
     loop {
@@ -205,22 +239,14 @@ fn ends(client: &BystanderConsumer, another: impl Fn() -> KafkaResult<BystanderC
         match asked {
             Ok((low, high)) => return Ok(low.max(0).cast_unsigned()..high.max(0).cast_unsigned()),
             Err(error) => {
-                let error = failure::of_call(&format!("the ends of topic {topic}"), &error);
+                let error = link.failed(&format!("the ends of topic {topic}"), Operation::Describe, topic, &error);
                 if error.failure != Failure::Retriable || is_last {
-                    return Err(error);
+                    return Err(explained(error, client, link));
                 }
                 std::thread::sleep(STABLE_INTERVAL);
             }
         }
     }
-}
-
-/// All topics and brokers. An error where no broker answers.
-pub(super) fn metadata(client: &BystanderConsumer, link: &Link) -> Result<Metadata, TransportError> {
-    client.fetch_metadata(None, START_TIMEOUT).map_err(|_| {
-        let seconds = START_TIMEOUT.as_secs();
-        TransportError::fatal(format!("no Kafka broker answers at {} (waited {seconds} s); check the address, and that the broker runs", link.brokers))
-    })
 }
 
 impl TopicSurvey for Survey {
@@ -230,13 +256,14 @@ impl TopicSurvey for Survey {
         loop {
             match self.ask_committed(partitions) {
                 Ok(offsets) => return Ok(offsets),
+                Err(error) if let Some(denied) = self.denied_offsets(&error) => return Err(denied),
                 Err(error) if Instant::now() > deadline => {
                     let (seconds, brokers) = (COMMITTED_TIMEOUT.as_secs(), &self.link.brokers);
                     let call = format!(
                         "the group's offsets were not told for {seconds} s (a transaction that nobody ends? \
                          `kafka-transactions.sh --bootstrap-server {brokers} find-hanging --topic __consumer_offsets`)"
                     );
-                    return Err(failure::of_call(&call, &error));
+                    return Err(explained(failure::of_call(&call, &error), &self.client, &self.link));
                 }
                 Err(error) if Instant::now() > warned => {
                     warned += COMMITTED_WARNING_INTERVAL;
@@ -262,7 +289,8 @@ impl TopicSurvey for Survey {
     }
 
     fn shares(&self) -> Result<Option<BTreeMap<String, Vec<u32>>>, TransportError> {
-        let groups = self.client.fetch_group_list(Some(&self.link.group), CALL_TIMEOUT).map_err(|error| failure::of_call("the group's members", &error))?;
+        let groups = self.client.fetch_group_list(Some(&self.link.group), CALL_TIMEOUT);
+        let groups = groups.map_err(|error| self.link.failed("the group's members", Operation::Read, self.topics.leading(), &error))?;
         let group = groups.groups().iter().find(|group| group.name() == self.link.group && group.state() == "Stable");
         let share = |assignment: Option<&[u8]>| assigned_partitions(assignment.unwrap_or_default(), self.topics.leading());
         Ok(group.map(|group| group.members().iter().map(|member| (member.id().to_owned(), share(member.assignment()))).collect()))
@@ -311,11 +339,33 @@ fn assigned_partitions(assignment: &[u8], topic: &str) -> Vec<u32> {
     read().unwrap_or_default()
 }
 
+/// A call that has failed because there is no connection says why there is none, where we know.
+fn explained(error: TransportError, client: &BystanderConsumer, link: &Link) -> TransportError {
+    if error.failure != Failure::Retriable {
+        return error;
+    }
+    fetch_news(client);
+    match client.context().attempts.trouble() {
+        Some(trouble) => TransportError { reason: format!("{} ({})", error.reason, link.explain_briefly(&trouble)), ..error },
+        None => error,
+    }
+}
+
+/// Whether we may not even know if there is such a topic.
+pub(super) fn is_hidden(client: &BystanderConsumer, topic: &str) -> bool {
+    const DENIED: RDKafkaErrorCode = RDKafkaErrorCode::TopicAuthorizationFailed;
+    match client.fetch_metadata(Some(topic), CALL_TIMEOUT) {
+        Ok(metadata) => metadata.topics().iter().any(|found| found.error().is_some_and(|code| RDKafkaErrorCode::from(code) == DENIED)),
+        Err(error) => error.rdkafka_error_code() == Some(DENIED),
+    }
+}
+
 /// The last committed record among these offsets, found by reading them.
-fn last_record(reader: &BystanderConsumer, topic: &str, task: u32, range: Range<u64>) -> KafkaResult<Option<JournalEntry>> {
+fn last_record(reader: &BystanderConsumer, link: &Link, topic: &str, task: u32, range: Range<u64>) -> Result<Option<JournalEntry>, TransportError> {
+    let failed = |error: KafkaError| link.failed(&format!("the end of topic {topic}"), Operation::Read, topic, &error);
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition(task), Offset::Offset(range.start.cast_signed()))?;
-    reader.assign(&list)?;
+    list.add_partition_offset(topic, partition(task), Offset::Offset(range.start.cast_signed())).map_err(failed)?;
+    reader.assign(&list).map_err(failed)?;
     let deadline = Instant::now() + CALL_TIMEOUT;
     let mut last = None;
     while Instant::now() < deadline {
@@ -330,9 +380,10 @@ fn last_record(reader: &BystanderConsumer, topic: &str, task: u32, range: Range<
                 }
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+            Some(Err(error)) if let Some(denied) = link.denied(&error, Operation::Read, &[topic]) => return Err(denied),
             Some(Err(error)) => tracing::debug!(%error, "looking for the end of a topic"),
             None => {}
         }
     }
-    Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut))
+    Err(explained(failed(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)), reader, link))
 }

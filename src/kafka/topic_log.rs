@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
+use crate::kafka::permission::Operation;
 use crate::kafka::{Link, Survey, failure};
 use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, TransportError};
 
@@ -82,12 +83,12 @@ impl TopicLog {
     /// Starts the reading thread. Up to `entries_max` recent entries are kept in memory.
     pub fn open(link: &Link, survey: Arc<Survey>, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
         let partitions = survey.partitions(topic)?;
-        let consumer: BystanderConsumer = link.consumer().map_err(|error| failure::of_call("settings", &error))?;
+        let consumer: BystanderConsumer = link.consumer().map_err(|error| failure::of_settings(&error))?;
         let mut ring = Ring { entries_max, entries: 0, sequence: 0, partitions: Vec::new() };
         let mut from = Vec::new();
         for task in 0..partitions {
             let watermarks = consumer.fetch_watermarks(topic, partition(task), OLDER_TIMEOUT);
-            let (oldest, end) = watermarks.map_err(|error| failure::of_call("the ends of the output topic", &error))?;
+            let (oldest, end) = watermarks.map_err(|error| link.failed("the ends of the output topic", Operation::Read, topic, &error))?;
             let (oldest, end) = (oldest.max(0).cast_unsigned(), end.max(0).cast_unsigned());
             ring.partitions.push(RingPartition { oldest, from: end, next: end, entries: VecDeque::new() });
             from.push(end);
@@ -97,8 +98,8 @@ impl TopicLog {
         let tail = std::thread::Builder::new()
             .name("output-topic".to_owned())
             .spawn({
-                let shared = shared.clone();
-                move || shared.tail(&consumer)
+                let (shared, link, topic) = (shared.clone(), link.clone(), topic.to_owned());
+                move || shared.tail(&consumer, &link, &topic)
             })
             .map_err(|error| TransportError::fatal(format!("cannot start a thread: {error}")))?;
         let identity = format!("{}/{topic}", survey.cluster());
@@ -154,7 +155,7 @@ impl TopicLog {
                 }
                 // Of a reader that was kept it may be the end as it was then: only offsets tell.
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(error)) if failure::of_poll(&error).is_some() => {
+                Some(Err(error)) if failure::of_poll(&self.topic, &error).is_some() => {
                     return Err(LogError::OutOfRange { earliest: self.shared.ring().earliest() });
                 }
                 Some(Err(_)) | None => {}
@@ -206,7 +207,7 @@ impl Shared {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tail(&self, consumer: &BystanderConsumer) {
+    fn tail(&self, consumer: &BystanderConsumer, link: &Link, topic: &str) {
         while !self.stopped.load(Ordering::Relaxed) {
             match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
@@ -216,7 +217,10 @@ impl Shared {
                     self.changed.send_modify(|version| *version += 1);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-                Some(Err(error)) => tracing::warn!(%error, "reading the output topic"),
+                Some(Err(error)) => match link.denied(&error, Operation::Read, &[topic]) {
+                    Some(denied) => tracing::error!(%denied, "subscribers get nothing"),
+                    None => tracing::warn!(%error, "reading the output topic"),
+                },
             }
         }
     }

@@ -1,19 +1,20 @@
 //! One worker's part: a consumer in the group and a transactional producer.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
 
+use crate::kafka::deliveries::Deliveries;
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::hanging::{Written, end_hanging};
-use crate::kafka::produce::{drain, produce};
+use crate::kafka::permission::Operation;
+use crate::kafka::produce::{drain, drain_unless, produce};
 use crate::kafka::survey::Topics;
 use crate::kafka::{Identity, Link, failure, ffi, reader};
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
@@ -48,57 +49,12 @@ pub struct Member {
     waiting: BTreeSet<u32>,
 }
 
-/// The brokers' answers to what was sent.
-#[derive(Default)]
-struct Deliveries {
-    /// The first refusal, and of which transaction. (Answers to what an abort has purged come late.)
-    refused: Mutex<Option<(usize, String)>>,
-    /// By topic and partition: the offset after the last record.
-    delivered: Mutex<BTreeMap<String, BTreeMap<u32, u64>>>,
-}
-
-impl Deliveries {
-    fn note(&self, topic: &str, partition: u32, next: u64) {
-        let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
-        match delivered.get_mut(topic) {
-            Some(partitions) => drop(partitions.insert(partition, next)),
-            None => drop(delivered.insert(topic.to_owned(), BTreeMap::from([(partition, next)]))),
-        }
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "the Kafka client reports");
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, transaction: usize) {
-        match result {
-            Ok(message) => {
-                if let (Ok(partition), Ok(offset)) = (u32::try_from(message.partition()), u64::try_from(message.offset())) {
-                    self.note(message.topic(), partition, offset + 1);
-                }
-            }
-            Err((error, message)) => {
-                let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-                if refused.as_ref().is_none_or(|(before, _)| *before != transaction) {
-                    *refused = Some((transaction, format!("topic {}: {error}", message.topic())));
-                }
-            }
-        }
-    }
-}
-
 impl Member {
     /// Fences whatever an earlier process of this identity left behind, then joins the group.
     pub fn join(link: &Link, identity: Identity, topics: &Topics, written: &Written) -> Result<Self, TransportError> {
         let producer = make_producer(link, &identity, topics, written)?;
         let group = Group::new(topics.names().map(str::to_owned).collect());
-        let consumer: GroupConsumer = link.member(&identity).create_with_context(group).map_err(|error| failure::of_call("settings", &error))?;
+        let consumer: GroupConsumer = link.member(&identity).create_with_context(group).map_err(|error| failure::of_settings(&error))?;
         consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
         Ok(Self {
             link: link.clone(),
@@ -119,15 +75,15 @@ impl Member {
         if self.consumer.context().has_no_change()
             && let Some(Err(error)) = self.consumer.poll(wait)
         {
-            self.judge(&error)?;
+            self.judge(self.topics.leading(), &error)?;
         }
         let change = self.consumer.context().next_change();
         Ok(change.map(|change| self.note(change)))
     }
 
-    fn judge(&self, error: &KafkaError) -> Result<(), TransportError> {
-        match failure::of_poll(error) {
-            Some(error) if self.waiting.is_empty() => Err(error),
+    fn judge(&self, topic: &str, error: &KafkaError) -> Result<(), TransportError> {
+        match self.link.of_poll(topic, error) {
+            Some(error) if self.waiting.is_empty() || error.failure == Failure::Denied => Err(error),
             // It may be of a partition that is not started yet, and was not paused quickly enough.
             _ => {
                 tracing::warn!(%error, "reading from Kafka");
@@ -146,7 +102,7 @@ impl Member {
         let mut headers = Vec::new();
         for taken in run {
             if let Some(error) = taken.error() {
-                self.judge(&error)?;
+                self.judge(taken.topic(), &error)?;
             } else if let Some(batch) = &mut batch {
                 headers.clear();
                 taken.write_headers(&mut headers);
@@ -197,10 +153,13 @@ impl Member {
         self.waiting.retain(|task| !tasks.contains(task));
     }
 
-    /// Why a record of this transaction was refused.
-    fn refused(&self) -> Option<String> {
-        let refused = self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-        refused.filter(|(transaction, _)| *transaction == self.transaction).map(|(_, reason)| reason)
+    /// A failed call of the transaction. Which topic was refused, only the answers to what was sent tell: where they do not, it is those whose offsets are committed.
+    fn of_transaction(&self, call: &str, error: &KafkaError) -> TransportError {
+        let inputs: Vec<&str> = self.topics.names().collect();
+        let denied = || self.link.denied(error, Operation::Read, &inputs);
+        let is_topic = error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+        let written = is_topic.then(|| self.producer.context().denied(&self.link)).flatten();
+        written.or_else(denied).unwrap_or_else(|| failure::of_transaction(call, error))
     }
 }
 
@@ -256,7 +215,7 @@ impl Transport for Member {
 
     fn begin(&mut self) -> Result<(), TransportError> {
         self.transaction += 1;
-        self.producer.begin_transaction().map_err(|error| failure::of_transaction("cannot begin a transaction", &error))
+        self.producer.begin_transaction().map_err(|error| self.of_transaction("cannot begin a transaction", &error))
     }
 
     fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError> {
@@ -264,8 +223,12 @@ impl Transport for Member {
     }
 
     fn drain(&mut self, wait: Duration) -> Result<(), TransportError> {
-        let drained = drain(&self.producer, Instant::now() + wait);
-        match self.refused() {
+        let deliveries = self.producer.context();
+        let drained = drain_unless(&self.producer, Instant::now() + wait, || deliveries.is_denied());
+        if let Some(denied) = deliveries.denied(&self.link) {
+            return Err(denied);
+        }
+        match deliveries.refused(self.transaction) {
             Some(reason) => Err(failure::of_delivery(reason)),
             None if drained => Ok(()),
             None => Err(failure::of_delivery("the brokers do not answer".to_owned())),
@@ -277,19 +240,18 @@ impl Transport for Member {
     }
 
     fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64> {
-        let delivered = self.producer.context().delivered.lock().unwrap_or_else(PoisonError::into_inner);
-        delivered.get(topic)?.get(&partition).copied()
+        self.producer.context().delivered_to(topic, partition)
     }
 
     fn send_offsets(&mut self, next: &[(InputPartition, u64)], wait: Duration) -> Result<(), TransportError> {
         let list = self.list(next.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))));
         let list = list.map_err(|error| failure::of_call("offsets", &error))?;
         let metadata = self.consumer.group_metadata().ok_or_else(|| TransportError::fatal("Kafka: the consumer has no group"))?;
-        self.producer.send_offsets_to_transaction(&list, &metadata, wait).map_err(|error| failure::of_transaction("cannot send offsets", &error))
+        self.producer.send_offsets_to_transaction(&list, &metadata, wait).map_err(|error| self.of_transaction("cannot send offsets", &error))
     }
 
     fn commit(&mut self, wait: Duration) -> Result<(), TransportError> {
-        self.producer.commit_transaction(wait).map_err(|error| failure::of_transaction("cannot commit", &error))
+        self.producer.commit_transaction(wait).map_err(|error| self.of_transaction("cannot commit", &error))
     }
 
     fn abort(&mut self, wait: Duration) -> Result<(), TransportError> {
@@ -300,7 +262,7 @@ impl Transport for Member {
             self.producer.purge(PurgeConfig::default().queue().inflight());
             drain(&self.producer, Instant::now() + wait);
         }
-        self.producer.abort_transaction(wait).map_err(|error| failure::of_transaction("cannot abort", &error))
+        self.producer.abort_transaction(wait).map_err(|error| self.of_transaction("cannot abort", &error))
     }
 
     fn rejoin(&mut self, member: &str) -> Result<bool, TransportError> {
@@ -352,8 +314,8 @@ fn make_producer(link: &Link, identity: &Identity, topics: &Topics, written: &Wr
 /// With its name taken from whoever had it before, and that one's open transaction aborted, also where the brokers have lost sight of it.
 fn try_make_producer(link: &Link, identity: &Identity, topics: &Topics, written: &Written) -> Result<BaseProducer<Deliveries>, TransportError> {
     let producer: BaseProducer<Deliveries> =
-        link.producer(identity).create_with_context(Deliveries::default()).map_err(|error| failure::of_call("settings", &error))?;
-    producer.init_transactions(CALL_TIMEOUT).map_err(|error| failure::of_transaction("cannot begin to produce", &error))?;
+        link.producer(identity).create_with_context(Deliveries::default()).map_err(|error| failure::of_settings(&error))?;
+    producer.init_transactions(CALL_TIMEOUT).map_err(|error| link.cannot_produce(&producer, &error))?;
     end_hanging(&producer, link, topics, written)?;
     Ok(producer)
 }

@@ -149,6 +149,8 @@ pub enum Failure {
     Expelled,
     /// Fenced, or nothing that can be repaired with this client.
     Fatal,
+    /// Not allowed: trying again helps nothing before someone has changed that.
+    Denied,
 }
 
 /// The outside's fault. The reason is one sentence.

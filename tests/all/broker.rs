@@ -54,10 +54,7 @@ fn has_java() -> bool {
 
 impl Broker {
     fn start(environment: Vec<(&'static str, String)>) -> Self {
-        let broker = Self::prepare(free_port(), environment);
-        broker.launch();
-        broker.await_metadata();
-        broker
+        Self::at(free_port(), environment)
     }
 
     /// One that nobody else uses, to be harmed. `None` as with [`broker`].
@@ -89,6 +86,14 @@ impl Broker {
         std::thread::scope(|scope| brokers.iter().for_each(|broker| drop(scope.spawn(|| broker.launch()))));
         brokers.iter().for_each(Self::await_metadata);
         Some(brokers)
+    }
+
+    /// One that nobody else uses, on this port and the next, with what the script is told besides.
+    pub fn at(port: u16, environment: Vec<(&'static str, String)>) -> Self {
+        let broker = Self::prepare(port, environment);
+        broker.launch();
+        broker.await_metadata();
+        broker
     }
 
     fn prepare(port: u16, environment: Vec<(&'static str, String)>) -> Self {
@@ -173,6 +178,14 @@ impl Broker {
 
     pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         self.create(&settings.iter().fold(NewTopic::new(name, partitions, TopicReplication::Fixed(-1)), |topic, (name, value)| topic.set(name, value)));
+    }
+
+    pub fn delete_topic(&self, name: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().expect("a client");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        let deleted = runtime.block_on(admin.delete_topics(&[name], &options)).expect("the broker answers");
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
     }
 
     /// One partition, which only this one of several brokers has.
@@ -402,7 +415,7 @@ pub fn unique(name: &str) -> String {
 }
 
 /// Two neighbouring ports that nobody uses now. Below those that systems give to outgoing connections: one of these could take the place of a broker that is being restarted.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     const PAIRS: Range<u32> = 10_000..16_000;
     static NEXT: OnceLock<AtomicU32> = OnceLock::new();
     let next = NEXT.get_or_init(|| AtomicU32::new(rand::random_range(PAIRS)));

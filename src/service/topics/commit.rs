@@ -95,7 +95,7 @@ pub(super) fn decide(step: Step, failure: Failure, in_time: bool) -> Decision {
         (_, Failure::Expelled) => Decision::AbortAndLeave,
         (Step::Send | Step::Drain, Failure::Abortable | Failure::Unknown | Failure::Retriable) => Decision::Discard,
         (_, Failure::Abortable | Failure::Unknown | Failure::Retriable) => Decision::Abort,
-        (_, Failure::Fatal) => Decision::Stop,
+        (_, Failure::Fatal | Failure::Denied) => Decision::Stop,
     }
 }
 
@@ -202,15 +202,15 @@ mod tests {
     fn each_failure_of_each_step_has_its_answer() {
         use Decision::*;
         use Failure::*;
-        let failures = [Retriable, Failure::Unknown, Abortable, Expelled, Fatal];
+        let failures = [Retriable, Failure::Unknown, Abortable, Expelled, Fatal, Denied];
         let table = [
-            (Step::Begin, [Repeat, Stop, Stop, Stop, Stop], [Stop; 5]),
-            (Step::Send, [Repeat, Discard, Discard, AbortAndLeave, Stop], [Discard, Discard, Discard, AbortAndLeave, Stop]),
-            (Step::Drain, [Repeat, Discard, Discard, AbortAndLeave, Stop], [Discard, Discard, Discard, AbortAndLeave, Stop]),
-            (Step::Guard, [Repeat, Abort, Abort, AbortAndLeave, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop]),
-            (Step::Offsets, [Repeat, Repeat, Abort, AbortAndLeave, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop]),
-            (Step::Commit, [Repeat, Repeat, Abort, AbortAndLeave, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop]),
-            (Step::Abort, [Repeat, Stop, Stop, Stop, Stop], [Stop; 5]),
+            (Step::Begin, [Repeat, Stop, Stop, Stop, Stop, Stop], [Stop; 6]),
+            (Step::Send, [Repeat, Discard, Discard, AbortAndLeave, Stop, Stop], [Discard, Discard, Discard, AbortAndLeave, Stop, Stop]),
+            (Step::Drain, [Repeat, Discard, Discard, AbortAndLeave, Stop, Stop], [Discard, Discard, Discard, AbortAndLeave, Stop, Stop]),
+            (Step::Guard, [Repeat, Abort, Abort, AbortAndLeave, Stop, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop, Stop]),
+            (Step::Offsets, [Repeat, Repeat, Abort, AbortAndLeave, Stop, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop, Stop]),
+            (Step::Commit, [Repeat, Repeat, Abort, AbortAndLeave, Stop, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop, Stop]),
+            (Step::Abort, [Repeat, Stop, Stop, Stop, Stop, Stop], [Stop; 6]),
         ];
         for (step, in_time, too_late) in table {
             for (place, failure) in failures.into_iter().enumerate() {

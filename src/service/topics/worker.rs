@@ -442,7 +442,7 @@ impl Worker {
             Delivered::Unknown(error) => {
                 metrics.outcome_unknown();
                 // Somebody else has the tasks by now, or the transaction took too long: there is nothing to hold on to until the journal was read.
-                if error.failure == Failure::Fatal {
+                if matches!(error.failure, Failure::Fatal | Failure::Denied) {
                     metrics.fenced();
                     return self.replace_producer(error);
                 }
@@ -503,6 +503,9 @@ impl Worker {
 
     /// Nothing can be done with this producer any more. Tasks that are still ours begin anew with another.
     fn replace_producer(&mut self, error: TransportError) -> anyhow::Result<()> {
+        if error.failure == Failure::Denied {
+            return Err(error.into());
+        }
         self.aborts_in_a_row = 0;
         self.failures_in_a_row += 1;
         if self.failures_in_a_row >= FAILURES_MAX {
@@ -528,6 +531,9 @@ impl Worker {
     fn renew(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         while let Err(error) = self.transport.renew() {
+            if error.failure == Failure::Denied {
+                return Err(error.into());
+            }
             if began.elapsed() >= OUTAGE_MAX || self.deployment.stop.is_asked() {
                 return Err(error).context("no new producer can be made");
             }

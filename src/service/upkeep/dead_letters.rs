@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use crate::config::{Config, KafkaConfig};
 use crate::event::EventTime;
-use crate::kafka::{Admin, Link, TopicReader, TopicRecord, TopicWriter};
+use crate::kafka::{Admin, Link, Operation, TopicReader, TopicRecord, TopicWriter};
 use crate::ports::{OutputRecord, OwnedHeader};
 use crate::service::topics::outgoing::ORIGINAL_PREFIX;
 use crate::service::upkeep::topics::link;
@@ -153,8 +153,12 @@ fn of_replayed<'a>(letter: &'a DeadLetter, origin: &'a str) -> Vec<(&'a str, Opt
 
 fn visit_all(link: &Link, kafka: &KafkaConfig, selection: &Selection, visit: &mut dyn FnMut(DeadLetter) -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let topics: BTreeSet<&str> = [&kafka.late_topic, &kafka.rejected_topic].into_iter().flatten().map(String::as_str).collect();
-    let described = Admin::open(link)?.describe(&topics.iter().copied().collect::<Vec<_>>())?;
+    let admin = Admin::open(link)?;
+    let described = admin.describe(&topics.iter().copied().collect::<Vec<_>>())?;
     for topic in topics {
+        if !described.contains_key(topic) && !admin.hidden(&[topic]).is_empty() {
+            return Err(link.hidden(&[(topic, &[Operation::Read])]).into());
+        }
         let facts = described.get(topic).with_context(|| format!("topic {topic} does not exist at {}", kafka.brokers))?;
         for partition in 0..facts.partitions {
             if !visit_partition(link, topic, partition, selection, visit)? {

@@ -1,8 +1,10 @@
 //! The topics that a configuration needs, and what for.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::{Config, KafkaConfig, Origin};
+use crate::kafka::Operation;
 use crate::pattern::Program;
 use crate::service::rekeying::handed_bytes_max;
 use crate::service::upkeep::partitioning::rekeyed_patterns;
@@ -42,6 +44,17 @@ impl Need {
             Purpose::Rekeyed { record_bytes_max } => Some(*record_bytes_max),
             _ => None,
         })
+    }
+
+    /// What a service does with it, as ACLs name it.
+    pub(super) fn operations(&self) -> Vec<Operation> {
+        let of_purpose = |purpose: &Purpose| match purpose {
+            Purpose::Input(_) => [Operation::Read].as_slice(),
+            Purpose::Matches | Purpose::Late | Purpose::Rejected => &[Operation::Write],
+            Purpose::Rekeyed { .. } | Purpose::Journal => &[Operation::Read, Operation::Write],
+        };
+        let operations: BTreeSet<Operation> = self.purposes.iter().flat_map(of_purpose).copied().collect();
+        operations.into_iter().collect()
     }
 
     pub fn is_for(&self, purpose: &Purpose) -> bool {

@@ -3,9 +3,9 @@
 use anyhow::Context;
 
 use crate::config::{Config, KafkaConfig};
-use crate::kafka::{Admin, Link, Survey};
+use crate::kafka::{Admin, Found, Link, Survey};
 use crate::pattern::Program;
-use crate::ports::{NewTopic, TopicFacts};
+use crate::ports::{NewTopic, TopicFacts, TransportError};
 use crate::service::upkeep::findings::{Facts, Finding, Severity, examine};
 use crate::service::upkeep::needs::{Need, Purpose, needs};
 use crate::service::upkeep::partitioning::partitioning;
@@ -107,7 +107,12 @@ pub(in crate::service) fn link(config: &Config, kafka: &KafkaConfig) -> Link {
 /// Before a service starts: names every topic that does not exist, and the command that makes them.
 pub(in crate::service) fn refuse_missing(survey: &Survey, program: &Program, config: &Config, kafka: &KafkaConfig) -> anyhow::Result<()> {
     let needs = needs(program, config, kafka, survey.tasks().ok());
-    let missing: Vec<&str> = needs.iter().map(|need| need.topic.as_str()).filter(|topic| survey.partitions(topic).is_err()).collect();
+    let found: Vec<(&Need, Found)> = needs.iter().map(|need| (need, survey.find(&need.topic))).collect();
+    let hidden: Vec<&Need> = found.iter().filter(|(_, found)| *found == Found::Hidden).map(|(need, _)| *need).collect();
+    if !hidden.is_empty() {
+        return Err(refuse_hidden(survey.link(), &hidden).into());
+    }
+    let missing: Vec<&str> = found.iter().filter(|(_, found)| *found == Found::Missing).map(|(need, _)| need.topic.as_str()).collect();
     let file = config.file.as_deref().map_or("FILE".to_owned(), |file| file.display().to_string());
     let remedy = format!("`motif topics --config {file} --create` makes what is missing");
     match missing.as_slice() {
@@ -115,6 +120,11 @@ pub(in crate::service) fn refuse_missing(survey: &Survey, program: &Program, con
         [topic] => anyhow::bail!("topic {topic} does not exist at {}; {remedy}", kafka.brokers),
         topics => anyhow::bail!("topics {} do not exist at {}; {remedy}", topics.join(", "), kafka.brokers),
     }
+}
+
+fn refuse_hidden(link: &Link, hidden: &[&Need]) -> TransportError {
+    let deeds: Vec<_> = hidden.iter().map(|need| (need.topic.as_str(), need.operations())).collect();
+    link.hidden(&deeds.iter().map(|(topic, operations)| (*topic, operations.as_slice())).collect::<Vec<_>>())
 }
 
 /// Says of patterns whose events do not meet, and of those that one task evaluates alone, what that costs.
@@ -137,7 +147,14 @@ pub(in crate::service) fn warn_of_retention(program: &Program, config: &Config) 
 
 fn facts(admin: &Admin, needs: &[Need]) -> anyhow::Result<Facts> {
     let topics: Vec<&str> = needs.iter().map(|need| need.topic.as_str()).collect();
-    Ok(Facts { brokers: admin.brokers(), topics: admin.describe(&topics)? })
+    let found = admin.describe(&topics)?;
+    let others: Vec<&str> = topics.into_iter().filter(|topic| !found.contains_key(*topic)).collect();
+    let hidden = admin.hidden(&others);
+    if !hidden.is_empty() {
+        let hidden: Vec<&Need> = needs.iter().filter(|need| hidden.contains(&need.topic.as_str())).collect();
+        return Err(refuse_hidden(admin.link(), &hidden).into());
+    }
+    Ok(Facts { brokers: admin.brokers(), topics: found })
 }
 
 fn report(needs: Vec<Need>, facts: &Facts, created: &[String]) -> Vec<TopicReport> {

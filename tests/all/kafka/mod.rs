@@ -6,6 +6,7 @@ mod dlq;
 mod proxy;
 mod real_logs;
 mod rekeyed;
+mod secured;
 mod service;
 mod topics;
 mod torture;

@@ -1,0 +1,121 @@
+//! The brokers' answers to what a producer sends.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use crate::kafka::connection::Attempts;
+use crate::kafka::permission::Operation;
+use crate::kafka::{Link, failure};
+use crate::ports::TransportError;
+
+/// Under which the library logs that the coordinator does not take a partition into the transaction; no call and no record tells it.
+const ADDING: &str = "ADDPARTS";
+
+/// How it says that this is because we may not write there.
+const DENIED: &str = "Topic authorization failed";
+
+#[derive(Default)]
+pub(super) struct Deliveries {
+    /// The first refusal, and of which transaction. (Answers to what an abort has purged come late.)
+    refused: Mutex<Option<(usize, String)>>,
+    /// A topic that we may not write to.
+    denied: Mutex<Option<String>>,
+    /// By topic and partition: the offset after the last record.
+    delivered: Mutex<BTreeMap<String, BTreeMap<u32, u64>>>,
+    pub attempts: Attempts,
+}
+
+impl Deliveries {
+    fn note(&self, topic: &str, partition: u32, next: u64) {
+        let mut delivered = lock(&self.delivered);
+        match delivered.get_mut(topic) {
+            Some(partitions) => drop(partitions.insert(partition, next)),
+            None => drop(delivered.insert(topic.to_owned(), BTreeMap::from([(partition, next)]))),
+        }
+    }
+
+    /// Why a record of this transaction was refused, for whatever reason but that we may not write.
+    pub(super) fn refused(&self, transaction: usize) -> Option<String> {
+        lock(&self.refused).take().filter(|(of, _)| *of == transaction).map(|(_, reason)| reason)
+    }
+
+    pub(super) fn is_denied(&self) -> bool {
+        lock(&self.denied).is_some()
+    }
+
+    /// That we may not write to some topic.
+    pub(super) fn denied(&self, link: &Link) -> Option<TransportError> {
+        let topic = lock(&self.denied).clone()?;
+        link.denied_code(Code::TopicAuthorizationFailed, Operation::Write, &[&topic])
+    }
+
+    pub(super) fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64> {
+        lock(&self.delivered).get(topic)?.get(&partition).copied()
+    }
+}
+
+impl Link {
+    /// A producer that cannot take up its name.
+    pub(super) fn cannot_produce(&self, producer: &BaseProducer<Deliveries>, error: &KafkaError) -> TransportError {
+        if let Some(denied) = self.denied(error, Operation::Write, &[]) {
+            return denied;
+        }
+        producer.poll(Duration::ZERO);
+        let error = failure::of_transaction("cannot begin to produce", error);
+        match producer.context().attempts.trouble() {
+            Some(trouble) => TransportError { reason: format!("{} ({})", error.reason, self.explain_briefly(&trouble)), ..error },
+            None => error,
+        }
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        if facility == ADDING
+            && line.contains(DENIED)
+            && let Some(topic) = line.split('"').nth(1)
+        {
+            *lock(&self.denied) = Some(topic.to_owned());
+        }
+        self.attempts.log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.attempts.hear(&error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, transaction: usize) {
+        match result {
+            Ok(message) => {
+                if let (Ok(partition), Ok(offset)) = (u32::try_from(message.partition()), u64::try_from(message.offset())) {
+                    self.note(message.topic(), partition, offset + 1);
+                }
+            }
+            Err((error, message)) if error.rdkafka_error_code() == Some(Code::TopicAuthorizationFailed) => {
+                *lock(&self.denied) = Some(message.topic().to_owned());
+            }
+            Err((error, message)) => {
+                let mut refused = lock(&self.refused);
+                if refused.as_ref().is_none_or(|(before, _)| *before != transaction) {
+                    *refused = Some((transaction, format!("topic {}: {error}", message.topic())));
+                }
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,5 @@
+//! Whoever is kept out is told by whom, why, and what lets him in.
+
+mod connections;
+mod permissions;
+mod rig;
