@@ -70,6 +70,8 @@ impl Group {
         let list = self.of_tasks(&tasks)?;
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         self.cooperative.store(cooperative, Ordering::Relaxed);
+        // Before as well: where a topic has lost its oldest records, one request for the first offset, and the library reads the partition no more, wherever it is moved to.
+        consumer.pause(&list)?;
         if cooperative {
             consumer.incremental_assign(&list)?
         } else {

@@ -55,13 +55,19 @@ impl Member {
         let producer = make_producer(link, &identity, topics, written)?;
         let group = Group::new(topics.names().map(str::to_owned).collect());
         let consumer: GroupConsumer = link.member(&identity).create_with_context(group).map_err(|error| failure::of_settings(&error))?;
+        let consumer = BatchConsumer::new(consumer);
+        // Only what the library knows of can be paused before it is read for the first time.
+        for topic in topics.names() {
+            let known = (0..written.tasks).try_for_each(|task| consumer.collect(topic, partition(task)));
+            known.map_err(|error| failure::of_call("cannot join the group", &error))?;
+        }
         consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
         Ok(Self {
             link: link.clone(),
             identity,
             topics: topics.clone(),
             written: written.clone(),
-            consumer: BatchConsumer::new(consumer),
+            consumer,
             producer,
             transaction: 0,
             started: BTreeSet::new(),

@@ -7,9 +7,9 @@
 //! |---|---|
 //! | no offsets, no journal, no state | fresh, at the oldest record that is kept |
 //! | no journal, but offsets or state | refused: the journal was deleted, or the group's name was used before |
-//! | offsets that are not those of the journal | refused: they were moved from outside, both are printed |
-//! | an input that ends before the journal's offsets | refused: the topic was made anew or has lost records |
+//! | an input that ends before the journal's offsets | refused: the topic was made anew (the group's offsets go with it) or has lost records |
 //! | the records before these offsets are others than were read | refused: the same |
+//! | offsets that are not those of the journal | refused: they were moved from outside, both are printed, or are gone, as with a topic that was made anew |
 //! | a bounded run has closed all windows | nothing to do where nothing was added; else refused |
 //! | the base is at the journal's last epoch, what is held back can be read again | resumed |
 //! | no base, and the journal does not begin at the first epoch or a reset | refused: the state is lost |
@@ -141,10 +141,13 @@ pub(super) enum Refusal {
     )]
     NoJournal { topic: String, partition: u32, committed: Option<u64> },
     #[error(
-        "the group's offset of {topic}/{partition} is {}, but the journal's is {journal}: it was moved from outside, or has expired; going on would lose or double matches. Set it back to {journal}, or accept with --accept-reset that the state before is lost",
-        shown(.committed)
+        "the group's offset of {topic}/{partition} is {committed}, but the journal's is {journal}: it was moved from outside; going on would lose or double matches. Set it back to {journal}, or accept with --accept-reset that the state before is lost"
     )]
-    OffsetsMoved { topic: String, partition: u32, committed: Option<u64>, journal: u64 },
+    OffsetsMoved { topic: String, partition: u32, committed: u64, journal: u64 },
+    #[error(
+        "the group has no offset of {topic}/{partition} any more, and the journal's is {journal}: it has expired, or the topic was deleted and made anew, which takes its offsets with it. Where it is the same topic, set the offset back to {journal}; where it was made anew, accept with --accept-reset that the state before is lost"
+    )]
+    OffsetsGone { topic: String, partition: u32, journal: u64 },
     #[error(
         "{topic}/{partition} ends at offset {end}, before {journal}, up to where it was read: the topic was made anew, or has lost records (unclean leader election); accept with --accept-reset that the state before is lost"
     )]
@@ -241,12 +244,15 @@ fn check_offsets<'a>(input: &InputFacts, last: &'a EpochRecord) -> Result<Option
             None => Ok(None),
             Some(_) => Err(Refusal::NoJournal { topic, partition, committed }),
         },
-        Some(range) if committed != Some(range.next) => Err(Refusal::OffsetsMoved { topic, partition, committed, journal: range.next }),
         Some(range) if input.kept.end < range.next => Err(Refusal::LogChanged { topic, partition, journal: range.next, end: input.kept.end }),
         Some(range) => match input.last_read {
             LastRead::OtherRecords => Err(Refusal::RecordsChanged { topic, partition, base: range.base, next: range.next, epoch: last.epoch }),
             LastRead::OtherLeader { then, now } => Err(Refusal::LeaderChanged { topic, partition, next: range.next, then, now }),
-            LastRead::Unknown | LastRead::Same => Ok(Some(range)),
+            LastRead::Unknown | LastRead::Same => match committed {
+                Some(committed) if committed == range.next => Ok(Some(range)),
+                Some(committed) => Err(Refusal::OffsetsMoved { topic, partition, committed, journal: range.next }),
+                None => Err(Refusal::OffsetsGone { topic, partition, journal: range.next }),
+            },
         },
     }
 }

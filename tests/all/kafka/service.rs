@@ -1,5 +1,6 @@
 //! `motif run --config` between topics: what the engine gives directly, each match once, whatever is stopped and started in between.
 
+mod lost_input;
 mod object_store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -288,6 +289,21 @@ impl Running {
         let mut child = self.0.take().expect("not stopped yet");
         child.kill().expect("killed");
         child.wait().expect("gone");
+    }
+
+    /// By itself.
+    fn ended(mut self) -> Output {
+        let child = self.0.take().expect("not stopped yet");
+        let id = child.id();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        match receiver.recv_timeout(LIMIT) {
+            Ok(output) => output.expect("a child"),
+            Err(_) => {
+                drop(Command::new("kill").args(["-9", &id.to_string()]).status());
+                panic!("motif does not end within {LIMIT:?}")
+            }
+        }
     }
 
     /// As an operator does; it must end well.

@@ -91,7 +91,10 @@ fn refused() -> Vec<(Facts, &'static [&'static str])> {
         (changed(facts(1..1, None, 0..9), |facts| facts.has_state = true), &["t0/3", "committed offset: none", "journal holds nothing"]),
         (changed(facts(1..6, Some(5), 0..70), |facts| add_input(facts, Some(4), 0..9)), &["t1/3", "committed offset: 4"]),
         (changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].committed = Some(49)), &["offset of t0/3 is 49", "journal's is 50"]),
-        (changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].committed = None), &["offset of t0/3 is none", "journal's is 50", "Set it back"]),
+        (
+            changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].committed = None),
+            &["no offset of t0/3", "journal's is 50", "made anew", "set the offset back to 50"],
+        ),
         (facts(1..6, Some(5), 0..49), &["t0/3 ends at offset 49", "before 50"]),
         (
             changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].last_read = LastRead::OtherRecords),
