@@ -1,5 +1,6 @@
 //! `motif run --config` between topics: what the engine gives directly, each match once, whatever is stopped and started in between.
 
+mod idle;
 mod lost_input;
 mod object_store;
 
@@ -157,6 +158,16 @@ impl Service {
 
     fn matches(&self) -> Vec<Read> {
         self.broker.read(&self.output)
+    }
+
+    fn await_late(&self, number: usize, running: &mut [Running]) {
+        let deadline = Instant::now() + LIMIT;
+        while self.broker.read(&self.late).len() < number {
+            assert!(Instant::now() < deadline, "not {number} late events");
+            for running in running.iter_mut() {
+                running.assert_runs();
+            }
+        }
     }
 
     fn await_matches(&self, number: usize, running: &mut [Running]) {
