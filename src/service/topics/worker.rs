@@ -214,14 +214,19 @@ impl Worker {
             let topic = &self.deployment.inputs[&batch.stream];
             let mut from = 0;
             while from < batch.len() {
-                let again = assigned.again(batch, from);
-                let reading = reading(&self.deployment, assigned, input, allowed, &*self.transport);
-                let room = self.pace.room(reading, allowed).saturating_add(again);
-                if room == 0 {
-                    full.push(input);
-                    break;
-                }
-                let to = from.saturating_add(room).min(batch.len());
+                let to = match allowed {
+                    // Without a second stage there is nobody to wait for, and nothing to be looked up.
+                    Allowed::Everything => batch.len(),
+                    Allowed::Beyond(..) => {
+                        let reading = reading(&self.deployment, assigned, input, allowed, &*self.transport);
+                        let room = self.pace.room(reading, allowed).saturating_add(assigned.again(batch, from));
+                        if room == 0 {
+                            full.push(input);
+                            break;
+                        }
+                        from.saturating_add(room).min(batch.len())
+                    }
+                };
                 let part = if to - from == batch.len() { Cow::Borrowed(batch) } else { Cow::Owned(batch.part(from..to)) };
                 assigned.apply(&part, end, now).with_context(|| format!("{topic}/{} cannot be read", batch.partition))?;
                 from = to;
