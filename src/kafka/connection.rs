@@ -305,7 +305,7 @@ mod tests {
                 Cause::HungUpOnTls,
             ),
             // As a broker does that ends.
-            ("ssl://a:1/1: Disconnected: SSL connection closed by peer (after 1ms in state UP)", Cause::Unreachable),
+            ("ssl://a:1/1: Disconnected: SSL connection closed by peer (after 90000ms in state UP)", Cause::Unreachable),
             (
                 "a:1/bootstrap: Disconnected: verify that security.protocol is correctly configured, broker might require SASL authentication (after 1ms in state UP)",
                 Cause::HungUp,
