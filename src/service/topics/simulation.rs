@@ -1,12 +1,14 @@
-//! Workers on a simulated cluster that fails at every step, as seeds tell: what they deliver, and the state that they end with, is that of an undisturbed run.
+//! Workers on a simulated cluster that fails at every step, as seeds tell: what they deliver, what they set aside, and the state that they end with, is that of a run that
+//! nothing disturbs.
 //!
 //! ```text
 //! Cluster: topics, offsets, journal, group, transactions ◀─ Simulated (one life of a worker's clients) ◀─ Worker, stepped
 //! ```
 //!
 //! Two workers with a machine each share the tasks. At random, calls fail in every way that they can; a commit whose answer is lost has happened, has not, or arrives
-//! later, also into the transaction after it, as do records whose delivery was given up; tasks move; members are expelled without a word; processes are killed, and
-//! start again with the state that they had, an older one, or none; checkpoints are damaged, or away. Everything happens in one thread, so a seed tells everything.
+//! later, also into the transaction after it, as do records whose delivery was given up, partition by partition; tasks move; members are expelled without a word; processes
+//! are killed, and start again with the state that they had, an older one, or none; checkpoints are damaged, or away. Everything happens in one thread, so a seed tells
+//! everything.
 //!
 //! `MOTIF_TEST_SEED` names the first seed, `MOTIF_SIMULATION_SEEDS` how many.
 
@@ -31,6 +33,7 @@ use crate::service::state::Meta;
 use crate::service::topics::bases::Bases;
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
 use crate::service::topics::deployment::{Deployment, OutputTopic, Outputs, Recoveries};
+use crate::service::topics::journal::OutputKind;
 use crate::service::topics::metrics::{Metrics, MetricsSnapshot};
 use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::slot::Slot;
@@ -39,7 +42,7 @@ use crate::service::topics::unowned::Rejoin;
 use crate::service::topics::worker::Worker;
 use crate::store::Memory;
 
-use cluster::{Shared, Simulated};
+use cluster::{SetAside, Shared, Simulated};
 use scenario::{JOURNAL, LATE, OUTPUT, REJECTED, Scenario, TASKS};
 
 const WORKERS: usize = 2;
@@ -48,10 +51,11 @@ const SEEDS_OF_OTHERS: u64 = 500;
 /// A cluster that needs more turns makes no progress.
 const TURNS_MAX: usize = 100_000;
 
-/// By task: what is delivered, in order; and the state at the end.
+/// By task: what is delivered, in order, and what is set aside; and the state at the end.
 #[derive(Clone, PartialEq, Debug, Default)]
 struct Outcome {
     delivered: BTreeMap<u32, Vec<String>>,
+    set_aside: SetAside,
     states: BTreeMap<u32, Entries>,
 }
 
@@ -306,10 +310,10 @@ impl Simulation {
         self.cluster.set_faults(NO_FAULTS);
         self.checkpoints.lock().expect("one thread").values_mut().flatten().for_each(|checkpoint| checkpoint.damaged = false);
         if self.scenario == Scenario::Bounded {
-            return (Outcome { delivered: self.cluster.delivered(), ..Outcome::default() }, self);
+            return (Outcome { delivered: self.cluster.delivered(), set_aside: self.cluster.set_aside(), ..Outcome::default() }, self);
         }
         self.run_once_more(0);
-        (Outcome { delivered: self.cluster.delivered(), states: self.states() }, self)
+        (Outcome { delivered: self.cluster.delivered(), set_aside: self.cluster.set_aside(), states: self.states() }, self)
     }
 
     /// A worker takes over all tasks, then is told to stop, which copies their states.
@@ -397,6 +401,8 @@ fn simulate(scenario: Scenario, seeds: u64, check: impl Fn(u64, Outcome, &mut Si
     let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in first..first + seeds {
         let (outcome, mut simulation) = Simulation::new(scenario, seed, FAULTS, WORKERS).run();
+        let twice: Vec<_> = outcome.set_aside.iter().filter(|(_, records)| !records.is_sorted_by(|one, next| one.0 < next.0)).collect();
+        assert!(twice.is_empty(), "a record is set aside once, in the order of its input: MOTIF_TEST_SEED={seed} {twice:?}");
         check(seed, outcome, &mut simulation);
         assert_eq!(simulation.total(|metrics| metrics.digest_differences), 0, "MOTIF_TEST_SEED={seed}");
         assert_eq!(simulation.cluster.accounts(), simulation.journal_accounts(), "MOTIF_TEST_SEED={seed}");
@@ -433,6 +439,9 @@ fn undisturbed(scenario: Scenario) -> Outcome {
     let (outcome, simulation) = Simulation::new(scenario, 0, NO_FAULTS, 1).run();
     assert_eq!(simulation.lives, 2, "and one for the states");
     assert!(outcome.delivered.values().map(Vec::len).sum::<usize>() > 12, "{outcome:?}");
+    for kind in [OutputKind::Late, OutputKind::Rejected] {
+        assert!(outcome.set_aside.iter().filter(|((.., of), _)| *of == kind).map(|(_, records)| records.len()).sum::<usize>() > 3, "{outcome:?}");
+    }
     assert!(outcome.states.len() == TASKS as usize && outcome.states.values().all(|state| state.len() > 1), "{outcome:?}");
     outcome
 }
@@ -486,6 +495,7 @@ fn what_a_full_buffer_has_kept_out_is_kept_out_when_it_is_repeated() {
 #[test]
 fn what_a_bounded_run_has_let_out_at_the_ends_of_its_inputs_is_repeated_as_it_was() {
     simulate(Scenario::Bounded, SEEDS_OF_OTHERS, |seed, outcome, _| {
-        assert!(outcome.delivered.values().map(Vec::len).sum::<usize>() > 12, "MOTIF_TEST_SEED={seed}");
+        let set_aside = outcome.set_aside.values().map(Vec::len).sum::<usize>();
+        assert!(outcome.delivered.values().map(Vec::len).sum::<usize>() + set_aside > 12, "MOTIF_TEST_SEED={seed}");
     });
 }

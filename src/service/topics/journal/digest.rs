@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::Xxh3;
 
 /// Which output a record goes to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum OutputKind {
     Match = 0,
     Late = 1,

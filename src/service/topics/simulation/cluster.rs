@@ -25,8 +25,10 @@ struct Cluster {
     now_us: i64,
     inputs: BTreeMap<InputPartition, Vec<Arriving>>,
     offsets: BTreeMap<InputPartition, u64>,
-    /// By task: what is committed, in order.
+    /// By task: the matches that are committed, in order.
     delivered: BTreeMap<u32, Vec<String>>,
+    /// By task and stream: the offsets of the records that were set aside, and what they were, as it is committed, in order.
+    set_aside: SetAside,
     /// By task and epoch: the digest of what is committed, in order.
     accounts: BTreeMap<(u32, u64), OutputDigest>,
     journal: BTreeMap<u32, Vec<Vec<u8>>>,
@@ -63,7 +65,12 @@ struct Delivered {
     kind: OutputKind,
     key: Option<Vec<u8>>,
     value: String,
+    /// Of what is set aside: its stream and offset.
+    place: Option<(String, u64)>,
 }
+
+/// By task, stream and kind of output.
+pub(super) type SetAside = BTreeMap<(u32, String, OutputKind), Vec<(u64, String)>>;
 
 #[derive(Default)]
 struct Member {
@@ -84,6 +91,7 @@ impl Shared {
             inputs: scenario.inputs(seed),
             offsets: BTreeMap::new(),
             delivered: BTreeMap::new(),
+            set_aside: BTreeMap::new(),
             accounts: BTreeMap::new(),
             journal: BTreeMap::new(),
             producers: BTreeMap::new(),
@@ -155,6 +163,10 @@ impl Shared {
         self.lock().delivered.clone()
     }
 
+    pub(super) fn set_aside(&self) -> SetAside {
+        self.lock().set_aside.clone()
+    }
+
     /// The process is gone, and the group has noticed.
     pub(super) fn gone(&self, worker: usize) {
         let mut cluster = self.lock();
@@ -195,11 +207,26 @@ impl Cluster {
         }
     }
 
+    /// Records of the open transaction are still on their way. Those of one partition come together, or not yet.
+    fn hold_up(&mut self, worker: usize, epoch: u32) {
+        let producer = self.producers.get_mut(&worker).expect("joined");
+        let Some(open) = &mut producer.open else { return };
+        let mut is_late = BTreeMap::new();
+        let (late, there) = std::mem::take(&mut open.records)
+            .into_iter()
+            .partition(|record| *is_late.entry((record.kind, record.task)).or_insert_with(|| self.random.random_bool(0.7)));
+        open.records = there;
+        producer.late = Some((epoch, late));
+    }
+
     fn commit(&mut self, worker: usize) {
         let Some(transaction) = self.producers.get_mut(&worker).and_then(|producer| producer.open.take()) else { return };
-        for Delivered { task, epoch, kind, key, value } in transaction.records {
+        for Delivered { task, epoch, kind, key, value, place } in transaction.records {
             self.accounts.entry((task, epoch)).or_default().push(kind, key.as_deref(), Some(value.as_bytes()));
-            self.delivered.entry(task).or_default().push(value);
+            match place {
+                Some((stream, offset)) => self.set_aside.entry((task, stream, kind)).or_default().push((offset, value)),
+                None => self.delivered.entry(task).or_default().push(value),
+            }
         }
         for (task, value) in transaction.journal {
             self.journal.entry(task).or_default().push(value);
@@ -390,9 +417,7 @@ impl Simulated {
         };
         let failure = possible[cluster.random.random_range(0..possible.len())];
         if step == Step::Drain && cluster.random.random_bool(0.5) {
-            let epoch = self.producer_epoch;
-            let producer = cluster.producers.get_mut(&self.worker).expect("joined");
-            producer.late = producer.open.as_mut().map(|open| (epoch, std::mem::take(&mut open.records)));
+            cluster.hold_up(self.worker, self.producer_epoch);
         }
         if step == Step::Commit && failure == Failure::Unknown {
             match cluster.random.random_range(0..3) {
@@ -492,8 +517,13 @@ impl Transport for Simulated {
     }
 
     fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError> {
-        let number = |place: usize| std::str::from_utf8(record.headers[place].1.expect("a value")).expect("digits").parse().expect("a number");
-        let (worker, epoch, task) = (self.worker, number(1), u32::try_from(number(0)).expect("small"));
+        let header = |name: &str| {
+            let value = record.headers.iter().find(|(found, _)| *found == name)?.1.expect("a value");
+            Some(std::str::from_utf8(value).expect("text"))
+        };
+        let number = |name: &str| header(name).expect("every record of ours has it").parse::<u64>().expect("a number");
+        let (worker, epoch, task) = (self.worker, number("epoch"), u32::try_from(number("task")).expect("small"));
+        let place = header("stream").map(|stream| (stream.to_owned(), number("offset")));
         let mut cluster = self.call(Step::Send)?;
         let value = record.value.expect("every record has one").to_vec();
         // A commit that came late has ended it: the brokers take the record for the start of another.
@@ -507,7 +537,8 @@ impl Transport for Simulated {
                 LATE => OutputKind::Late,
                 _ => OutputKind::Rejected,
             };
-            open.records.push(Delivered { task, epoch, kind, key: record.key.map(<[u8]>::to_vec), value: String::from_utf8(value).expect("text") });
+            let (key, value) = (record.key.map(<[u8]>::to_vec), String::from_utf8(value).expect("text"));
+            open.records.push(Delivered { task, epoch, kind, key, value, place });
         }
         Ok(())
     }

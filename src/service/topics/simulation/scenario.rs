@@ -91,8 +91,7 @@ impl Scenario {
             config.limits.held_events_max = 5;
         }
         let (brokers, group, output_topic, journal_topic) = (String::new(), String::new(), OUTPUT.to_owned(), JOURNAL.to_owned());
-        let sets_aside = matches!(self, Self::Sporadic | Self::Crowded | Self::Bounded);
-        let [late_topic, rejected_topic] = [LATE, REJECTED].map(|name| sets_aside.then(|| name.to_owned()));
+        let [late_topic, rejected_topic] = [LATE, REJECTED].map(|name| Some(name.to_owned()));
         // An epoch with each turn.
         config.kafka = Some(KafkaConfig { brokers, group, output_topic, late_topic, rejected_topic, journal_topic, epoch_ms: 0, properties: BTreeMap::new() });
         config
@@ -104,7 +103,9 @@ impl Scenario {
         let mut inputs: BTreeMap<InputPartition, Vec<Arriving>> = BTreeMap::new();
         for place in 0..RECORDS {
             let key = (place * 7) % 10;
-            let at = 1_700_000_000_000 + place * 100 - (place * 31) % 15 * 100;
+            let back_ms = if place % 11 == 8 { 60_000 } else { (place * 31) % 15 * 100 };
+            let at = 1_700_000_000_000 + place * 100 - back_ms;
+            let unread = if place % 17 == 5 { ", unreadable" } else { "" };
             let is_order = place.is_multiple_of(3);
             let stream = schema.find(if is_order { "orders" } else { "clicks" }).expect("declared");
             let input = InputPartition { stream, partition: u32::try_from(key).expect("small") % TASKS };
@@ -118,7 +119,7 @@ impl Scenario {
                 Self::Sporadic => random.random_range(0..100_000),
                 _ => 0,
             };
-            records.push(Arriving { at_us: before_us + pause_us, value: format!("{{\"k\":\"{key}\",\"at\":{at}}}"), leader_epoch: 0 });
+            records.push(Arriving { at_us: before_us + pause_us, value: format!("{{\"k\":\"{key}\",\"at\":{at}{unread}}}"), leader_epoch: 0 });
         }
         inputs
     }
