@@ -142,6 +142,12 @@ impl Fleet {
         }
     }
 
+    /// What `motif verify` says of the topics.
+    pub fn verify(&self) -> String {
+        let verified = self.work.run(&format!("verify --config {}", config(0)));
+        format!("{}{}", verified.out(), verified.stderr)
+    }
+
     /// `motif verify` comes to the same, from the topics alone.
     pub fn assert_verified(&self, events: &[Made], matches: usize, late: usize, rejected: usize) {
         let verified = self.work.run(&format!("verify --config {} --format json", config(0)));
