@@ -187,6 +187,9 @@ pub struct Limits {
     pub runs_per_key_max: u64,
     /// Matches of one key and pattern that one event or deadline hands out; where there are more, none is.
     pub matches_per_event_max: u64,
+    /// Keys that are kept ready for events, per task and for patterns with the same keys: about 300 bytes each with one partial match. Where there are more, those to which no event
+    /// comes are packed, to a third of that; an event that comes to one costs a microsecond or two more. What comes out does not depend on it.
+    pub ready_keys_max: usize,
     /// Events held back for the watermark, per task.
     pub held_events_max: usize,
     /// How far ahead of the reference instant an event may be.
@@ -204,6 +207,7 @@ impl Default for Limits {
         Self {
             runs_per_key_max: 10_000,
             matches_per_event_max: 10_000,
+            ready_keys_max: 250_000,
             held_events_max: 1_000_000,
             ahead_max: TimeSpan::from_secs(86_400),
             record_bytes_max: 1 << 20,

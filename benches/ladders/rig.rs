@@ -70,6 +70,8 @@ impl Rig {
             typed::apply(&mut self.engine, self.next..last, &fields, &mut self.effects);
             self.matches += typed::count(&mut self.effects);
             self.next = last;
+            // As at a commit.
+            self.engine.discard_changes();
             after_batch();
         }
     }

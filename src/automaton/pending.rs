@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::automaton::dump::Printer;
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
 use crate::automaton::shared::{CONDITIONS_MAX, Choices, Plan, Rules, SPANS_MAX, Unshared, Workspace};
+use crate::automaton::snapshot::Outline;
 use crate::automaton::watch::Watch;
 use crate::automaton::ways::Automaton;
 use crate::event::binary::Malformed;
@@ -182,6 +183,17 @@ impl Pending {
                 Choices::decode(rules, workspace, bytes).map(Box::new).map(Self::Choices)
             }
             Evaluation::Together(_) | Evaluation::RunByRun(_) => Runs::decode(stepping.automaton, bytes).map(Self::Runs),
+        }
+    }
+
+    /// What has to be known of what [`Pending::encode`] wrote where it is not needed yet. Refuses what [`Pending::decode`] refuses.
+    pub fn outline(stepping: &mut Stepping<'_>, bytes: &[u8]) -> Result<Outline, Malformed> {
+        match stepping.evaluation {
+            Evaluation::Together(_) if Choices::wrote(bytes) => {
+                let pending = Self::decode(stepping, bytes)?;
+                Ok(Outline { runs: pending.len(), next: pending.next_deadline().unwrap_or(EventTime::END) })
+            }
+            Evaluation::Together(_) | Evaluation::RunByRun(_) => Outline::of_runs(stepping.automaton, bytes),
         }
     }
 }

@@ -20,9 +20,9 @@ use crate::automaton::chain::{Chain, Link};
 use crate::automaton::class::Class;
 use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, WayId};
+use crate::automaton::ways::{Automaton, NodeId, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
-use crate::event::{Event, Lookup, Value};
+use crate::event::{Event, EventTime, Lookup, StreamId, Value};
 use crate::pattern::{Moment, StepId};
 
 const FORMAT: u64 = 1;
@@ -40,10 +40,7 @@ impl Runs {
     /// Reads what [`Runs::encode`] wrote, to the last byte. What is refused was not written by it, or with another pattern.
     pub fn decode(automaton: &Automaton, bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        if reader.unsigned("format")? != FORMAT {
-            return Err(reader.malformed("known format of runs"));
-        }
-        let dropped = reader.unsigned("count of runs dropped")?;
+        let dropped = read_head(&mut reader)?;
         let events = read_events(automaton, &mut reader)?;
         let links = read_links(automaton, &events, &mut reader)?;
         let count = reader.count("runs")?;
@@ -59,7 +56,51 @@ impl Runs {
     }
 }
 
+/// What has to be known of runs that are not at hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outline {
+    /// How many there are, or groups of choices.
+    pub runs: usize,
+    /// When time next decides or removes something; the end of time: only events do.
+    pub next: EventTime,
+}
+
+impl Outline {
+    /// Reads no more than it needs of what [`Runs::encode`] wrote, and refuses what [`Runs::decode`] refuses. Allocates nothing for few runs.
+    pub fn of_runs(automaton: &Automaton, bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        read_head(&mut reader)?;
+        let count = reader.count("events")?;
+        let events: SmallVec<[(StreamId, EventTime); 4]> =
+            (0..count).map(|_| reader.pass_event(|number| automaton.stream_of(number))).collect::<Result<_, Malformed>>()?;
+        let count = reader.count("links")?;
+        // The times of the first event up to each link, and of its own.
+        let mut links: SmallVec<[(EventTime, EventTime); 4]> = SmallVec::new();
+        for _ in 0..count {
+            let (parent, _, event) = read_link(automaton, links.len(), |event| events.get(event).map(|(stream, _)| *stream), &mut reader)?;
+            let time = events[event].1;
+            links.push((parent.map_or(time, |parent| links[parent].0), time));
+        }
+        let runs = reader.count("runs")?;
+        let mut next = EventTime::END;
+        for _ in 0..runs {
+            let standing = read_standing(automaton, links.len(), &mut reader)?;
+            let (first, last) = links[standing.link];
+            next = next.min(automaton.deadline(&standing.ways, first, last));
+        }
+        if !reader.is_at_end() {
+            return Err(reader.malformed("end"));
+        }
+        Ok(Self { runs, next })
+    }
+}
+
 impl Automaton {
+    /// What the number of a stream means in what is stored.
+    fn stream_of(&self, number: u64) -> Option<StreamId> {
+        self.streams.get(usize::try_from(number).ok()?).copied()
+    }
+
     /// Appends runs that lie elsewhere as [`Runs::encode`] does.
     pub fn encode_runs<'a>(&self, runs: impl Iterator<Item = &'a Run> + Clone, out: &mut Vec<u8>) {
         encode(runs, 0, self, out);
@@ -183,9 +224,8 @@ fn write_ways(ways: &WaySet, out: &mut Vec<u8>) {
 }
 
 fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<SmallVec<[Arc<Event>; 1]>, Malformed> {
-    let stream_of = |number: u64| automaton.streams.get(usize::try_from(number).ok()?).copied();
     let count = reader.count("events")?;
-    (0..count).map(|_| Ok(Arc::new(reader.event(stream_of)?))).collect()
+    (0..count).map(|_| Ok(Arc::new(reader.event(|number| automaton.stream_of(number))?))).collect()
 }
 
 /// Chains up to each link. Where nothing goes on from a first one, it needs no link.
@@ -193,23 +233,44 @@ fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<
     let count = reader.count("links")?;
     let mut links: SmallVec<[Chain; 1]> = SmallVec::new();
     for _ in 0..count {
-        let parent = reader.index(links.len() + 1, "link before")?.checked_sub(1).map(|parent| links[parent].link().clone());
-        let step = reader.index(automaton.pattern.steps.len(), "step")?;
-        let event = &events[reader.index(events.len(), "event of a link")?];
-        if event.stream != automaton.pattern.steps[step].stream {
-            return Err(reader.malformed("event of the step's stream"));
-        }
-        let step = StepId(u16::try_from(step).expect("steps are numbered by 16 bits"));
-        links.push(match parent {
-            None => Chain::First(step, event.clone()),
-            parent => Chain::More(Link::new(step, event.clone(), parent)),
-        });
+        let (parent, step, event) = read_link(automaton, links.len(), |event| events.get(event).map(|event| event.stream), reader)?;
+        let event = events[event].clone();
+        let chain = match parent {
+            None => Chain::First(step, event),
+            Some(parent) => Chain::More(Link::new(step, event, Some(links[parent].link().clone()))),
+        };
+        links.push(chain);
     }
     Ok(links)
 }
 
-fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
-    let chain = links[reader.index(links.len(), "link of a run")?].clone();
+/// The link before, the step, and the number of the event. `links`: how many were read before.
+fn read_link(
+    automaton: &Automaton,
+    links: usize,
+    stream_of_event: impl Fn(usize) -> Option<StreamId>,
+    reader: &mut Reader<'_>,
+) -> Result<(Option<usize>, StepId, usize), Malformed> {
+    let parent = reader.index(links + 1, "link before")?.checked_sub(1);
+    let step = reader.index(automaton.pattern.steps.len(), "step")?;
+    let event = usize::try_from(reader.unsigned("event of a link")?).unwrap_or(usize::MAX);
+    if stream_of_event(event).ok_or_else(|| reader.malformed("event of a link"))? != automaton.pattern.steps[step].stream {
+        return Err(reader.malformed("event of the step's stream"));
+    }
+    Ok((parent, StepId(u16::try_from(step).expect("steps are numbered by 16 bits")), event))
+}
+
+/// How a run stands, and after which link.
+struct Standing {
+    link: usize,
+    flags: u64,
+    marks: Marks,
+    ways: WaySet,
+    node: NodeId,
+}
+
+fn read_standing(automaton: &Automaton, links: usize, reader: &mut Reader<'_>) -> Result<Standing, Malformed> {
+    let link = reader.index(links, "link of a run")?;
     let flags = reader.unsigned("flags")?;
     let inside = reader.unsigned("bits")?;
     let broken = reader.unsigned("bits")?;
@@ -224,16 +285,30 @@ fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> 
     if ways.is_empty() {
         return Err(reader.malformed("way on"));
     }
-    let set = |flag| flags & flag != 0;
     // The ways of one node have neighbouring numbers, and the run stands there unless it has others as well.
     let first = ways.first().and_then(|way| automaton.way(way).from);
     let node = first.ok_or_else(|| reader.malformed("way on"))?;
+    Ok(Standing { link, flags, marks: Marks { inside, broken }, ways, node })
+}
+
+fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
+    let Standing { link, flags, marks, ways, node } = read_standing(automaton, links.len(), reader)?;
+    let chain = links[link].clone();
+    let set = |flag| flags & flag != 0;
     let own = (automaton.node(node).after != ways).then(|| {
         Box::new(Own { awaited: automaton.awaited(&ways), compares: automaton.register(&ways), ways, marks: Marks::default(), register: Value::Null })
     });
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
     let faults = Cell::new(0);
     let mut run = Run { fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT), ..automaton.run_at(node, chain, own, Moment::plain(&faults)) };
-    run.mark(automaton, Marks { inside, broken });
+    run.mark(automaton, marks);
     Ok(run)
+}
+
+/// How many runs were dropped.
+fn read_head(reader: &mut Reader<'_>) -> Result<u64, Malformed> {
+    if reader.unsigned("format")? != FORMAT {
+        return Err(reader.malformed("known format of runs"));
+    }
+    reader.unsigned("count of runs dropped")
 }

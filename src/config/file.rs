@@ -116,6 +116,7 @@ struct Grpc {
 struct LimitsTable {
     runs_per_key_max: Option<u64>,
     matches_per_event_max: Option<u64>,
+    ready_keys_max: Option<usize>,
     held_events_max: Option<usize>,
     ahead_max: Option<String>,
     record_bytes_max: Option<usize>,
@@ -235,6 +236,7 @@ fn check_limits(table: LimitsTable) -> Result<Limits, String> {
     Ok(Limits {
         runs_per_key_max: table.runs_per_key_max.unwrap_or(default.runs_per_key_max).max(1),
         matches_per_event_max: table.matches_per_event_max.unwrap_or(default.matches_per_event_max).max(1),
+        ready_keys_max: table.ready_keys_max.unwrap_or(default.ready_keys_max),
         held_events_max: table.held_events_max.unwrap_or(default.held_events_max).max(1),
         ahead_max: table.ahead_max.map_or(Ok(default.ahead_max), |text| parse_span("limits.ahead_max", &text))?,
         record_bytes_max: table.record_bytes_max.unwrap_or(default.record_bytes_max).max(1),

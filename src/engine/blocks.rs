@@ -32,6 +32,11 @@ impl<T: Default> Blocks<T> {
         u32::try_from(before + self.blocks.last().map_or(0, Vec::len)).expect("fewer keys than 31 bits count")
     }
 
+    /// Those that are not vacant.
+    pub(super) fn in_use(&self) -> u32 {
+        self.len() - u32::try_from(self.vacant.len()).expect("no more than were given out")
+    }
+
     pub(super) fn add(&mut self, thing: T) -> u32 {
         if let Some(number) = self.vacant.pop() {
             *self.at_mut(number) = thing;
@@ -54,6 +59,6 @@ impl<T: Default> Blocks<T> {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.vacant.len() == self.len() as usize
+        self.in_use() == 0
     }
 }

@@ -1,24 +1,26 @@
 //! The keys of the patterns that share them, in one shard: where each is found, when time next decides something of it, and what changed
 //! since the store was written.
 //!
-//! [Slots](Slot) are found by the hash of the key's bytes; nothing iterates the hash table. A slot or a cell is there only while it holds something, or while the store
-//! still has a value for it that the next flush deletes.
+//! A key is *ready*: it has a [slot](Slot); or [packed]. Both are found by the hash of the key's bytes; nothing iterates the hash table. A slot or a cell is there only while it holds
+//! something, or while the store still has a value for it that the next flush deletes.
 //!
 //! Timers: each slot and each cell knows the least that is set for it; others are stale, and a timer that comes too early is looked at and set again. A timer whose
 //! place is vacant finds nothing to do, also where the place is another key's by now.
 
 mod families;
+mod packed;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
-use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
-use crate::engine::slot::{Before, Cell, CellId, Families, FoundGroup, Held, Slot, SlotId, Stored};
+use crate::engine::keys::packed::PackedKeys;
+use crate::engine::slot::{Before, Cell, CellId, Families, FoundGroup, Held, Notes, Slot, SlotId, Stored};
 use crate::engine::timers::Timers;
-use crate::engine::windowed::WindowedEvents;
 use crate::event::{Directory, EventTime};
+
+pub(super) use packed::{Found, PackedId, begin_packed};
 
 #[derive(Debug, Default)]
 pub(super) struct Keys {
@@ -30,6 +32,9 @@ pub(super) struct Keys {
     changed: Vec<PlaceNumber>,
     /// Runs whose time was up, until they are [let go](Keys::let_go).
     dropped: Vec<Run>,
+    packed: PackedKeys,
+    /// The slot that is looked at next for whether an event has come to it.
+    idle_hand: u32,
 }
 
 /// What timers and changes are noted for.
@@ -86,8 +91,17 @@ pub(super) fn key_hash(key: &[u8]) -> u64 {
 
 impl Keys {
     /// Allocates nothing.
-    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<SlotId> {
-        self.found.find(hash, |number| self.slots.at(number).key() == key).map(SlotId)
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Found> {
+        let is_key = |number| match Found::of_number(number) {
+            Found::Ready(id) => self.slots.at(id.0).key() == key,
+            Found::Packed(id) => self.packed.key(id) == key,
+        };
+        self.found.find(hash, is_key).map(Found::of_number)
+    }
+
+    /// An event has come to the key.
+    pub(super) fn touch(&mut self, id: SlotId) {
+        self.slots.at_mut(id.0).set_note(Notes::TOUCHED, true);
     }
 
     pub(super) fn slot(&self, id: SlotId) -> &Slot {
@@ -96,6 +110,16 @@ impl Keys {
 
     pub(super) fn cell(&mut self, id: CellId) -> &mut Cell {
         self.cells.at_mut(id.0)
+    }
+
+    pub(super) fn cell_at(&self, id: CellId) -> &Cell {
+        self.cells.at(id.0)
+    }
+
+    pub(super) fn set_families(&mut self, id: SlotId, families: Families) {
+        if families != Families::Together {
+            self.slots.at_mut(id.0).many().families = families;
+        }
     }
 
     pub(super) fn key_of(&self, place: Place) -> &[u8] {
@@ -332,7 +356,7 @@ impl Keys {
                 }
                 Place::Slot(id) => {
                     let slot = self.slots.at_mut(id.0);
-                    if !slot.set_noted(false) {
+                    if !slot.set_note(Notes::CHANGED, false) {
                         continue;
                     }
                     slot.tell_changes(&mut tell);
@@ -345,51 +369,18 @@ impl Keys {
         self.changed = changed;
     }
 
-    /// Takes up what the store has for a key, where patterns of families are [apart](Keys::part). `runs_max`: as [`Keys::lay_down`] has it.
-    pub(super) fn restore(
-        &mut self,
-        pattern: u32,
-        (hash, key): (u64, &[u8]),
-        (compiled, runs_max): (&Compiled, usize),
-        pending: Pending,
-        windowed: Option<Box<WindowedEvents>>,
-        counters: &mut Counters,
-    ) {
-        let has_family = compiled.family_of(pattern).is_some();
-        let mut slot = self.find(hash, key);
-        if let Some(id) = slot {
-            if has_family {
-                self.part_if_together(id, compiled, counters);
-            }
-            slot = self.forget(id, pattern, counters);
-        }
-        let of = (&compiled.patterns[pattern as usize].automaton, runs_max);
-        let mut held = Cell { pending, windowed, ..Cell::default() };
-        let before = Before { runs: 0, dropped: held.pending.runs_dropped() };
-        let Some(id) = self.lay_down(Address { slot, hash, key }, (pattern, 1), of, &mut held, before, counters) else { return };
+    /// Puts into the slot what a pattern had of it before the key was packed or stored: `held`, for as many of the patterns kept together as the store has a value of
+    /// (`there`, a bit each).
+    pub(super) fn take_up(&mut self, id: SlotId, (pattern, there): (u32, u64), of: (&Automaton, usize), held: &mut Cell) {
+        // It was counted when it came to be, or when it was read from the store.
+        let mut counted = Counters::default();
+        let address = Address { slot: Some(id), hash: 0, key: &[] };
+        self.lay_down(address, (pattern, 0), of, held, Before { runs: 0, dropped: 0 }, &mut counted);
         let slot = self.slots.at_mut(id.0);
-        if has_family && slot.families() == Families::Together {
-            slot.many().families = Families::AsStored;
+        if !slot.set_stored(pattern, there) {
+            let cell = slot.cell(pattern).expect("what is packed holds something");
+            self.cell(cell).stored = Stored { is_changed: false, is_there: there != 0 };
         }
-        if !slot.set_stored(pattern)
-            && let Some(cell) = slot.cell(pattern)
-        {
-            self.cell(cell).stored = Stored { is_changed: false, is_there: true };
-        }
-    }
-
-    /// What a pattern holds of a key gives way to something else. `None` if the slot is gone with it.
-    fn forget(&mut self, id: SlotId, pattern: u32, counters: &mut Counters) -> Option<SlotId> {
-        let slot = self.slots.at_mut(id.0);
-        if let Some(cell) = slot.cell(pattern) {
-            counters.live_runs -= self.cell(cell).pending.len() as u64;
-            return self.remove_cell(cell, counters).then_some(id);
-        }
-        let (Ok(_), runs) = slot.group(pattern) else { return Some(id) };
-        let before = Before { runs: runs.len(), dropped: 0 };
-        counters.live_runs -= runs.len() as u64;
-        slot.renew_group(pattern);
-        self.settle_group(id, (pattern, 1), before, counters)
     }
 
     #[cfg(test)]
@@ -399,14 +390,22 @@ impl Keys {
 
     #[cfg(test)]
     pub(super) fn is_bare(&self) -> bool {
-        self.found.is_empty() && self.timers.is_empty() && self.changed.is_empty() && self.slots.is_empty() && self.cells.is_empty()
+        self.found.is_empty() && self.timers.is_empty() && self.changed.is_empty() && self.slots.is_empty() && self.cells.is_empty() && self.packed.is_empty()
     }
 
     fn make(&mut self, hash: u64, key: &[u8]) -> SlotId {
-        let id = self.slots.add(Slot::of(key));
-        let Self { found, slots, .. } = self;
-        found.insert(hash, id, |number| key_hash(slots.at(number).key()));
-        SlotId(id)
+        let id = SlotId(self.slots.add(Slot::of(key)));
+        self.enter(hash, Found::Ready(id));
+        id
+    }
+
+    fn enter(&mut self, hash: u64, found: Found) {
+        let Self { found: directory, slots, packed, .. } = self;
+        let hash_of = |number| match Found::of_number(number) {
+            Found::Ready(id) => key_hash(slots.at(id.0).key()),
+            Found::Packed(id) => key_hash(packed.key(id)),
+        };
+        directory.insert(hash, found.number(), hash_of);
     }
 
     fn remove_slot(&mut self, id: SlotId) {
@@ -429,7 +428,7 @@ impl Keys {
     /// Notes that the place is among the changes, or is not. Returns how it was.
     fn set_noted(&mut self, place: Place, is_noted: bool) -> bool {
         match place {
-            Place::Slot(id) => self.slots.at_mut(id.0).set_noted(is_noted),
+            Place::Slot(id) => self.slots.at_mut(id.0).set_note(Notes::CHANGED, is_noted),
             Place::Cell(id) => std::mem::replace(&mut self.cells.at_mut(id.0).stored.is_changed, is_noted),
         }
     }

@@ -18,7 +18,7 @@
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
 //! | `shard` | a part of the keys: the steps of events in their lines, deadlines, changes |
 //! | `timers` | when to look at keys again |
-//! | `keys`, `slot`, `blocks` | the keys that patterns share, and what changed; what they hold of one; memory that never moves |
+//! | `keys`, `slot`, `blocks` | the keys that patterns share, ready or packed, and what changed; what they hold of one; memory that never moves |
 //! | `spread` | which parts of the keys an event belongs to, where these are apart |
 //! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |
@@ -122,6 +122,8 @@ pub struct EngineOptions {
     pub runs_alone_max: usize,
     /// Matches of one key and pattern that one event or deadline may hand out.
     pub matches_per_event_max: u64,
+    /// Keys that are kept ready for events, by shard and for patterns with the same keys; what is more is packed where no event comes. What comes out does not depend on it.
+    pub ready_keys_max: usize,
     /// Events that may wait for the watermark.
     pub held_events_max: usize,
     /// Far-future times are measured from here.
@@ -135,6 +137,9 @@ pub struct EngineOptions {
 /// Up to about so many runs cost less one by one.
 pub const RUNS_ALONE_MAX: usize = 16;
 
+/// Ready, these take some 80 MB.
+pub const READY_KEYS_MAX: usize = 250_000;
+
 /// The limits that hold where nothing is configured; no time is too far ahead.
 impl Default for EngineOptions {
     fn default() -> Self {
@@ -143,6 +148,7 @@ impl Default for EngineOptions {
             runs_per_key_max: 10_000,
             runs_alone_max: RUNS_ALONE_MAX,
             matches_per_event_max: 10_000,
+            ready_keys_max: READY_KEYS_MAX,
             held_events_max: 1_000_000,
             reference: EventTime::END,
             ahead_max: TimeSpan::ZERO,
@@ -164,7 +170,8 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(program: &Program, options: EngineOptions) -> Self {
-        let EngineOptions { shards, runs_per_key_max, runs_alone_max, matches_per_event_max, held_events_max, reference, ahead_max, timings } = options;
+        let EngineOptions { shards, runs_per_key_max, runs_alone_max, matches_per_event_max, ready_keys_max, held_events_max, reference, ahead_max, timings } =
+            options;
         assert!(shards > 0, "keys belong to some shard");
         let said = |lateness: Option<TimeSpan>| StreamTiming::of_lateness(lateness.unwrap_or(TimeSpan::ZERO));
         let timings = timings.unwrap_or_else(|| program.schema.streams.iter().map(|stream| said(stream.lateness)).collect());
@@ -173,7 +180,7 @@ impl Engine {
         Self {
             judge: Judge::new(compiled.clone()),
             intake: Intake::new(program.schema.clone(), timings, IntakeLimits { held_events_max, reference, ahead_max }),
-            shards: (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect(),
+            shards: (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits, ready_keys_max)).collect(),
             suppression: Suppression::default(),
             released: Vec::new(),
             matches: Vec::new(),
@@ -243,6 +250,12 @@ impl Engine {
         self.shards.iter_mut().for_each(|shard| shard.take_changes(changes));
         self.suppression.take_changes(changes);
         changes[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    }
+
+    /// Lets what changed go untold, where nothing is kept.
+    pub fn discard_changes(&mut self) {
+        self.shards.iter_mut().for_each(Shard::discard_changes);
+        self.suppression.discard_changes();
     }
 
     /// Takes up positions and stored entries, before anything arrives and after partitions were opened. The sources are then read from each

@@ -7,6 +7,7 @@
 mod families;
 mod hand;
 mod lines;
+mod packing;
 mod state;
 mod step;
 
@@ -21,8 +22,9 @@ use crate::engine::keys::{Keys, key_hash};
 use crate::engine::matched::Match;
 use crate::engine::reorder::Wanted;
 use crate::engine::shard::hand::{FoundSlot, Hand, KeyAtHand, Whose};
-use crate::engine::shard::lines::{Lines, Part, lie_in_slots};
-use crate::engine::shard::state::{decode_state, encode_state};
+use crate::engine::shard::lines::{Lines, Part};
+use crate::engine::shard::packing::Packing;
+use crate::engine::shard::state::encode_state;
 use crate::engine::shard::step::Standing;
 use crate::engine::slot::Cell;
 use crate::engine::snapshot::{Change, DamagedState, Restored, entry_key, split_entry_key};
@@ -42,7 +44,7 @@ pub struct Shard {
 
 impl Shard {
     /// The part `shard` of `shards`, counted from 0.
-    pub fn new(compiled: Arc<Compiled>, shard: usize, shards: usize, limits: Limits) -> Self {
+    pub fn new(compiled: Arc<Compiled>, shard: usize, shards: usize, limits: Limits, ready_keys_max: usize) -> Self {
         assert!(shard < shards, "shards are counted from 0");
         let keyings = compiled.streams.iter().map(|stream| stream.keyings.len()).max().unwrap_or(0);
         let part = Part { shard, shards };
@@ -50,6 +52,7 @@ impl Shard {
             lines: Lines {
                 part,
                 limits,
+                ready_keys_max,
                 watch: None,
                 keys: compiled.tables.iter().map(|_| Keys::default()).collect(),
                 stepped: Stepped::default(),
@@ -58,6 +61,7 @@ impl Shard {
                 counting: Vec::new(),
                 answers: RefCell::default(),
                 key: Vec::new(),
+                packing: Packing::default(),
                 due: Vec::new(),
                 counters: Counters::default(),
                 faults: cell::Cell::new(0),
@@ -84,8 +88,10 @@ impl Shard {
             self.lines.expire(table, &self.compiled, watermark, events.len(), matches);
         }
         if watermark == EventTime::END {
+            (0..self.lines.keys.len()).for_each(|table| self.lines.unpack_all(table, &self.compiled));
             self.lines.keys.iter_mut().for_each(|keys| keys.end(&mut self.lines.counters));
         }
+        self.lines.pack_idle(&self.compiled, events.len());
         // Patterns and keys have been decided one after the other.
         matches[before..].sort_by(|one, other| one.order().cmp(&other.order()));
         self.lines.counters.faults = self.lines.faults.get();
@@ -119,7 +125,7 @@ impl Shard {
         self.lines.keys.iter_mut().for_each(|keys| keys.discard_changed(&mut self.lines.counters));
     }
 
-    /// Takes up an entry of the store, if it is this shard's.
+    /// Takes up an entry of the store, if it is this shard's: each once, before any event. The keys stay packed until events come to them.
     ///
     /// # Errors
     ///
@@ -133,13 +139,8 @@ impl Shard {
         }
         let compiled = &self.compiled.patterns[place];
         let damaged = |reason| DamagedState { pattern: compiled.pattern.name.clone(), reason };
-        let Lines { limits, workspaces, .. } = &mut self.lines;
-        let lie_in_slots = lie_in_slots(compiled, limits);
-        let stepping = compiled.stepping(limits, &mut workspaces[place], None);
-        let (pending, windowed) = decode_state(compiled, stepping, value).map_err(damaged)?;
         let pattern = u32::try_from(place).expect("patterns are numbered by 32 bits");
-        let Lines { keys, counters, .. } = &mut self.lines;
-        keys[compiled.table].restore(pattern, (hash, key), (&self.compiled, lie_in_slots), pending, windowed.map(Box::new), counters);
+        self.lines.restore(pattern, (hash, key), value, &self.compiled).map_err(damaged)?;
         Ok(Restored::Taken)
     }
 

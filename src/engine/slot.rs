@@ -61,6 +61,27 @@ pub(super) enum Families {
     Apart,
 }
 
+/// What is noted of a slot, a bit each: so it takes no more than its contents.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notes(u8);
+
+impl Notes {
+    /// It is among the changes.
+    pub(super) const CHANGED: u8 = 1;
+    /// An event has come to the key since it was last looked for keys to which none comes.
+    pub(super) const TOUCHED: u8 = 2;
+
+    pub(super) fn has(self, note: u8) -> bool {
+        self.0 & note != 0
+    }
+
+    fn set(&mut self, note: u8, is_set: bool) -> bool {
+        let before = self.has(note);
+        self.0 = self.0 & !note | if is_set { note } else { 0 };
+        before
+    }
+}
+
 /// What a pattern holds of a key, as the store is told.
 pub(super) enum Held<'a> {
     Nothing,
@@ -163,16 +184,6 @@ impl Slot {
         }
     }
 
-    /// The patterns that have a group here.
-    pub(super) fn patterns(&self) -> impl Iterator<Item = u32> {
-        let (one, many) = match &self.holding {
-            Holding::Nothing => (None, &[][..]),
-            Holding::One(one) => (one.is_group().then_some(one.pattern), &[][..]),
-            Holding::Many(many) => (None, &many.groups[..]),
-        };
-        one.into_iter().chain(many.iter().map(|group| group.pattern))
-    }
-
     /// Whether the store has a value of the group at that place.
     pub(super) fn is_there(&self, place: usize) -> bool {
         match &self.holding {
@@ -273,31 +284,15 @@ impl Slot {
         }
     }
 
-    /// The store has the group's runs. False if the pattern has no group.
-    pub(super) fn set_stored(&mut self, pattern: u32) -> bool {
+    /// The store has what the group holds for so many of its patterns, a bit each. False if the pattern has no group.
+    pub(super) fn set_stored(&mut self, pattern: u32, there: u64) -> bool {
         let Ok(place) = self.group(pattern).0 else { return false };
         match &mut self.holding {
             Holding::Nothing => {}
-            Holding::One(one) => (one.is_changed, one.is_there) = (false, true),
-            Holding::Many(many) => (many.groups[place].changed, many.groups[place].there) = (0, 1),
+            Holding::One(one) => (one.is_changed, one.is_there) = (false, there != 0),
+            Holding::Many(many) => (many.groups[place].changed, many.groups[place].there) = (0, there),
         }
         true
-    }
-
-    /// The group is as one that has just been made, without runs.
-    pub(super) fn renew_group(&mut self, pattern: u32) {
-        let (Ok(place), runs) = self.group(pattern) else { return };
-        match &mut self.holding {
-            Holding::Nothing => {}
-            Holding::One(one) => {
-                one.take();
-                (one.is_changed, one.is_there) = (false, false);
-            }
-            Holding::Many(many) => {
-                many.runs.drain(runs);
-                many.groups[place] = Group::of(pattern);
-            }
-        }
     }
 
     pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {
@@ -378,13 +373,47 @@ impl Slot {
         is_sooner
     }
 
-    /// Notes that it is among the changes, or is not. Returns how it was.
-    pub(super) fn set_noted(&mut self, is_noted: bool) -> bool {
+    pub(super) fn notes(&self) -> Notes {
+        match &self.holding {
+            Holding::Nothing => Notes::default(),
+            Holding::One(one) => one.notes,
+            Holding::Many(many) => many.notes,
+        }
+    }
+
+    /// Returns whether it was noted before.
+    pub(super) fn set_note(&mut self, note: u8, is_set: bool) -> bool {
         match &mut self.holding {
             Holding::Nothing => false,
-            Holding::One(one) => std::mem::replace(&mut one.is_noted, is_noted),
-            Holding::Many(many) => std::mem::replace(&mut many.is_noted, is_noted),
+            Holding::One(one) => one.notes.set(note, is_set),
+            Holding::Many(many) => many.notes.set(note, is_set),
         }
+    }
+
+    /// By pattern: the group's, of which of its patterns the store has a value, and its runs.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (u32, u64, &[Run])> {
+        let mut first = 0;
+        let runs = self.runs();
+        let (one, many) = match &self.holding {
+            Holding::Nothing => (None, &[][..]),
+            Holding::One(one) => (one.is_group().then(|| (one.pattern, one.is_there.into(), runs)), &[][..]),
+            Holding::Many(many) => (None, &many.groups[..]),
+        };
+        one.into_iter().chain(many.iter().map(move |group| {
+            let own = first..first + usize::from(group.runs);
+            first = own.end;
+            (group.pattern, group.there, &runs[own])
+        }))
+    }
+
+    /// By pattern.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (u32, CellId)> {
+        let (one, many) = match &self.holding {
+            Holding::One(One { lone: Lone::Cell(id), pattern, .. }) => (Some((*pattern, *id)), &[][..]),
+            Holding::Nothing | Holding::One(_) => (None, &[][..]),
+            Holding::Many(many) => (None, &many.cells[..]),
+        };
+        one.into_iter().chain(many.iter().copied())
     }
 
     pub(super) fn families(&self) -> Families {

@@ -153,7 +153,7 @@ fn what_is_told_to_the_store_is_the_same_after_a_restart() {
 }
 
 /// Patterns that differ in how much their first event must be of something are stepped as one, and nothing shows it: what comes out and what is told to the store is what each of them
-/// says alone, also where a key has so many runs that they are kept apart, where engines start again with what was told, and where a limit keeps them apart from the beginning.
+/// says alone, also where a key has so many runs that they are kept apart, where engines start again with what was told, where keys are packed, and where a limit keeps them apart from the beginning.
 #[test]
 fn a_family_is_as_its_patterns_are_alone() {
     let bodies = [
@@ -174,7 +174,8 @@ fn a_family_is_as_its_patterns_are_alone() {
     let alone: Vec<Program> = each.iter().map(|pattern| program(pattern)).collect();
 
     let few_matches = EngineOptions { matches_per_event_max: 2, ..EngineOptions::default() };
-    for (seed, options) in (1..=6_u64).flat_map(|seed| [(seed, EngineOptions::default()), (seed, few_matches.clone())]) {
+    let few_ready = EngineOptions { ready_keys_max: 1, ..EngineOptions::default() };
+    for (seed, options) in (1..=6_u64).flat_map(|seed| [(seed, EngineOptions::default()), (seed, few_matches.clone()), (seed, few_ready.clone())]) {
         let mut engines = Fleet::new(std::slice::from_ref(&together), &options);
         let mut others = Fleet::new(&alone, &options);
         let mut draw = seed;

@@ -198,12 +198,26 @@ impl<'a> Reader<'a> {
 
     /// An event written with [`write_event`]; `stream_of` knows what the number of its stream means.
     pub fn event(&mut self, stream_of: impl FnOnce(u64) -> Option<StreamId>) -> Result<Event, Malformed> {
+        let event = self.fieldless(stream_of)?;
+        let fields = self.values(DEPTH_MAX)?.into_boxed_slice();
+        Ok(Event { fields, ..event })
+    }
+
+    /// Passes over what [`Reader::event`] reads, and refuses what that refuses: of which stream it is, and when it was. Allocates nothing for plain values.
+    pub fn pass_event(&mut self, stream_of: impl FnOnce(u64) -> Option<StreamId>) -> Result<(StreamId, EventTime), Malformed> {
+        let Event { stream, time, .. } = self.fieldless(stream_of)?;
+        for _ in 0..self.count("values")? {
+            self.value_within(DEPTH_MAX)?;
+        }
+        Ok((stream, time))
+    }
+
+    fn fieldless(&mut self, stream_of: impl FnOnce(u64) -> Option<StreamId>) -> Result<Event, Malformed> {
         let stream = stream_of(self.unsigned("stream")?).ok_or_else(|| self.malformed("known stream"))?;
         let partition = u32::try_from(self.unsigned("partition")?).map_err(|_| self.malformed("partition"))?;
         let offset = self.unsigned("offset")?;
         let time = EventTime::from_micros(self.signed("time")?);
-        let fields = self.values(DEPTH_MAX)?.into_boxed_slice();
-        Ok(Event { stream, partition, offset, time, fields })
+        Ok(Event { stream, partition, offset, time, fields: Box::default() })
     }
 
     fn value_within(&mut self, depth: u32) -> Result<Value, Malformed> {

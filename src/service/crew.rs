@@ -372,7 +372,7 @@ mod tests {
         let program = Program { schema: Arc::new(Schema { streams: vec![stream] }), patterns: Vec::new() };
         let compiled = Arc::new(Compiled::new(&program));
         let shards = (0..threads)
-            .map(|shard| Shard::new(compiled.clone(), shard, threads, Limits { runs_max: 1, matches_max: 1, runs_alone_max: RUNS_ALONE_MAX }))
+            .map(|shard| Shard::new(compiled.clone(), shard, threads, Limits { runs_max: 1, matches_max: 1, runs_alone_max: RUNS_ALONE_MAX }, 0))
             .collect();
         Crew::new(&[Decoder::new(&program.schema, StreamId(0), DecodeOptions::default())], &compiled, shards)
     }

@@ -30,6 +30,8 @@ pub struct TaskOptions {
     pub shards: usize,
     pub runs_per_key_max: u64,
     pub matches_per_event_max: u64,
+    /// Keys that are kept ready for events, of all shards together and for patterns with the same keys.
+    pub ready_keys_max: usize,
     pub held_events_max: usize,
     /// Far-future times are measured from here.
     pub reference: EventTime,
@@ -179,6 +181,7 @@ impl TaskOptions {
             shards: config.workers.max(1),
             runs_per_key_max: config.limits.runs_per_key_max,
             matches_per_event_max: config.limits.matches_per_event_max,
+            ready_keys_max: config.limits.ready_keys_max,
             held_events_max: config.limits.held_events_max,
             reference,
             ahead_max: config.limits.ahead_max,
@@ -223,9 +226,10 @@ impl Task {
             crate::automaton::Limits { runs_max: options.runs_per_key_max, matches_max: options.matches_per_event_max, runs_alone_max: RUNS_ALONE_MAX };
         let shards = options.shards.max(1);
         assert!(shards == 1 || options.rekeying.is_none(), "tasks that hand events on have one shard");
+        let ready_keys_max = options.ready_keys_max / shards;
         let mut shards: Vec<Shard> = match part {
-            Some((part, parts)) => vec![Shard::new(compiled.clone(), part, parts, limits)],
-            None => (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits)).collect(),
+            Some((part, parts)) => vec![Shard::new(compiled.clone(), part, parts, limits, ready_keys_max)],
+            None => (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits, ready_keys_max)).collect(),
         };
         let decoders: Vec<Decoder> = decoders.collect();
         let hands = match shards.pop() {

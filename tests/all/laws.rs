@@ -264,8 +264,8 @@ fn arrive(event: Event) -> Input {
     Input::Arrive { event, position, next_position }
 }
 
-fn engine(program: &Program, shards: usize, held_events_max: usize, runs_alone_max: usize) -> Engine {
-    let mut engine = Engine::new(program, EngineOptions { shards, held_events_max, runs_alone_max, ..EngineOptions::default() });
+fn engine(program: &Program, options: EngineOptions) -> Engine {
+    let mut engine = Engine::new(program, options);
     let open = PARTITIONS.map(|(stream, partition)| Input::Open { stream: StreamId(stream), partition });
     engine.apply_batch(open, &mut Vec::new());
     engine
@@ -328,7 +328,7 @@ impl Store {
 
 /// The plain way: one input at a time, one shard, partial matches one by one.
 fn plain(program: &Program, arrivals: &[Event], held_events_max: usize) -> Output {
-    let mut engine = engine(program, 1, held_events_max, usize::MAX);
+    let mut engine = engine(program, EngineOptions { held_events_max, runs_alone_max: usize::MAX, ..EngineOptions::default() });
     let (mut effects, mut output) = (Vec::new(), Output::default());
     for event in arrivals {
         engine.apply(arrive(event.clone()), &mut effects);
@@ -353,7 +353,7 @@ fn assert_nothing_is_left(engine: &mut Engine, store: &mut Store) {
 }
 
 #[test]
-fn batches_shards_and_the_interleaving_of_partitions_do_not_show() {
+fn batches_shards_packed_keys_and_the_interleaving_of_partitions_do_not_show() {
     let program = program();
     let total = std::cell::RefCell::new(BTreeMap::<String, u64>::new());
     for_each_case(|random| {
@@ -365,7 +365,10 @@ fn batches_shards_and_the_interleaving_of_partitions_do_not_show() {
         let runs_alone_max = random.random_range(0..6);
         let stores: Vec<Store> = (1..=3)
             .map(|shards| {
-                let mut engine = engine(&program, shards, usize::MAX, runs_alone_max);
+                // Of those to which no event comes all are packed, some, or none.
+                let ready_keys_max = [0, random.random_range(1..6), usize::MAX][shards % 3];
+                let options = EngineOptions { shards, runs_alone_max, ready_keys_max, held_events_max: usize::MAX, ..EngineOptions::default() };
+                let mut engine = engine(&program, options);
                 let (mut effects, mut store) = (Vec::new(), Store::default());
                 let arrivals = interleaved(random, &logs);
                 let mut rest = arrivals.as_slice();
@@ -444,7 +447,8 @@ fn run_with_crashes(random: &mut ChaCha8Rng, logs: &[Vec<Event>], arrivals: &[Ev
     let mut crashes = 0;
     loop {
         let program = program();
-        let mut engine = engine(&program, random.random_range(1..=3), held_events_max, random.random_range(0..6));
+        let (shards, runs_alone_max, ready_keys_max) = (random.random_range(1..=3), random.random_range(0..6), random.random_range(0..4));
+        let mut engine = engine(&program, EngineOptions { shards, held_events_max, runs_alone_max, ready_keys_max, ..EngineOptions::default() });
         let mut effects = Vec::new();
         let Committed { mut store, positions, mut output, arrivals: mut read } = committed.clone();
         if !positions.partitions.is_empty() {
@@ -529,4 +533,38 @@ fn fields_that_no_pattern_looks_at_do_not_show() {
         });
     }
     assert!(unused > all.patterns.len(), "much is not looked at: {unused} fields");
+}
+
+/// State is looked at when it is taken up, and read when it is needed: what is not refused at first can be read then.
+#[test]
+fn damaged_state_is_refused_when_it_is_taken_up() {
+    let program = program();
+    let (refused, taken) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    for_each_case(|random| {
+        let logs = logs(random, Disorder::InTime);
+        let (mut store, mut effects) = (Store::default(), Vec::new());
+        let mut first = engine(&program, EngineOptions { runs_alone_max: random.random_range(0..6), ..EngineOptions::default() });
+        for event in interleaved(random, &logs) {
+            first.apply(arrive(event), &mut effects);
+        }
+        store.flush(&mut first);
+        for (key, value) in store.0 {
+            let mut value = value.clone();
+            let at = random.random_range(0..value.len());
+            match random.random_range(0..3) {
+                0 => value.truncate(at),
+                1 => value[at] ^= 1 << random.random_range(0..8),
+                _ => value.insert(at, random.random_range(0..4)),
+            }
+            let mut engine = engine(&program, EngineOptions::default());
+            match engine.restore(&first.positions(), [(key.as_slice(), value.as_slice())]) {
+                Err(_) => refused.set(refused.get() + 1),
+                Ok(_) => {
+                    taken.set(taken.get() + 1);
+                    engine.apply(Input::End, &mut effects);
+                }
+            }
+        }
+    });
+    assert!(refused.get() > 100 && taken.get() > 100, "{} refused, {} taken", refused.get(), taken.get());
 }

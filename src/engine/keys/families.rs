@@ -23,14 +23,6 @@ impl Keys {
         }
     }
 
-    /// Before one of them is given something of its own.
-    pub(super) fn part_if_together(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
-        let slot = self.slot(id);
-        if slot.families() == Families::Together && slot.patterns().any(|pattern| compiled.family_of(pattern).is_some()) {
-            self.part(id, compiled, counters);
-        }
-    }
-
     /// Puts the patterns of families together that were read from the store, each by itself. They stay apart where they are not what they would be together: a pattern is younger than
     /// the others, say.
     pub(in crate::engine) fn join(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {

@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use crate::engine::compiled::{Keying, RouteSource};
-use crate::engine::keys::{Keys, key_hash};
+use crate::engine::compiled::{Compiled, Keying, RouteSource};
+use crate::engine::keys::key_hash;
 use crate::engine::shard::lines::Lines;
 use crate::engine::slot::SlotId;
 use crate::event::Event;
@@ -70,11 +70,11 @@ impl Hand {
     }
 
     /// Where the key is in the table, unless another pattern has looked before.
-    pub(super) fn slot(&mut self, table: usize, keying: usize, keys: &Keys) -> Option<SlotId> {
+    pub(super) fn slot(&mut self, table: usize, keying: usize, lines: &mut Lines, all: &Compiled) -> Option<SlotId> {
         let found = &mut self.slots[table];
         if found.event_number != self.event_number || found.keying != keying {
             let key = &self.keys[keying];
-            *found = FoundSlot { event_number: self.event_number, keying, slot: keys.find(key.hash, &key.bytes) };
+            *found = FoundSlot { event_number: self.event_number, keying, slot: lines.find_ready(table, all, (key.hash, &key.bytes)) };
         }
         found.slot
     }

@@ -12,6 +12,7 @@ use crate::engine::keys::{Address, Keys, Place};
 use crate::engine::matched::Match;
 use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::shard::hand::{Hand, KeyAtHand};
+use crate::engine::shard::packing::Packing;
 use crate::engine::shard::step::{Standing, Step};
 use crate::engine::slot::{Cell, CellId, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
@@ -23,6 +24,8 @@ use crate::pattern::Moment;
 pub(super) struct Lines {
     pub part: Part,
     pub limits: Limits,
+    /// So many keys of a table are ready; what is more is packed if no event comes to it.
+    pub ready_keys_max: usize,
     /// Whoever watches the runs of all patterns.
     pub watch: Option<Arc<dyn Watch>>,
     /// By table.
@@ -36,6 +39,7 @@ pub(super) struct Lines {
     pub counting: Vec<usize>,
     pub answers: RefCell<Answers>,
     pub key: Vec<u8>,
+    pub packing: Packing,
     pub due: Vec<Place>,
     pub counters: Counters,
     pub faults: cell::Cell<u64>,
@@ -61,7 +65,7 @@ impl Lines {
         let compiled = &all.patterns[candidate.pattern as usize];
         let table = compiled.table;
         let now = standing.event.time;
-        let mut known = hand.slot(table, keying, &self.keys[table]);
+        let mut known = hand.slot(table, keying, self, all);
         if let Some(slot) = known.filter(|slot| self.keys[table].take_due_timer(*slot, now)) {
             known = self.expire_slot(table, slot, all, now, matches);
         }
@@ -187,6 +191,7 @@ impl Lines {
         let is_bounded = compiled.tables[table].ends_silently && self.watch.is_none() && instant < EventTime::END;
         // Each event begins few: what was left is caught up with.
         let mut left = if is_bounded { EXPIRED_MAX.max(2 * events) } else { usize::MAX };
+        self.unpack_due(table, compiled, instant, left);
         let mut due = std::mem::take(&mut self.due);
         loop {
             self.keys[table].take_due(instant, left, &mut due);

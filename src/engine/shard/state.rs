@@ -1,8 +1,8 @@
 //! What a pattern holds of a key, as the store has it.
 
-use crate::automaton::{Pending, Stepping};
+use crate::automaton::{Outline, Pending, Stepping};
 use crate::engine::compiled::CompiledPattern;
-use crate::engine::slot::Held;
+use crate::engine::slot::{Cell, Held};
 use crate::engine::windowed::WindowedEvents;
 use crate::event::binary::{Malformed, Reader, write_bytes};
 
@@ -38,4 +38,14 @@ pub(super) fn decode_state(compiled: &CompiledPattern, mut stepping: Stepping<'_
     }
     let pending = Pending::decode(&mut stepping, reader.rest())?;
     Ok((pending, Some(windowed).filter(|windowed| !windowed.is_empty())))
+}
+
+/// What has to be known of a state that is not needed yet; `None`: it holds nothing. Refuses what [`decode_state`] refuses.
+pub(super) fn outline_state(compiled: &CompiledPattern, mut stepping: Stepping<'_>, value: &[u8]) -> Result<Option<Outline>, Malformed> {
+    if compiled.pattern.windows.is_empty() {
+        return Ok(Some(Pending::outline(&mut stepping, value)?).filter(|outline| outline.runs > 0));
+    }
+    let (pending, windowed) = decode_state(compiled, stepping, value)?;
+    let held = Cell { pending, windowed: windowed.map(Box::new), ..Cell::default() };
+    Ok((!held.is_empty()).then(|| Outline { runs: held.pending.len(), next: held.next_deadline() }))
 }

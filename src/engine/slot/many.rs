@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
 use crate::engine::slot::one::{Lone, One};
-use crate::engine::slot::{CellId, Families, FoundGroup, Held};
+use crate::engine::slot::{CellId, Families, FoundGroup, Held, Notes};
 use crate::event::EventTime;
 
 #[derive(Debug)]
@@ -16,8 +16,7 @@ pub(in crate::engine) struct Many {
     pub cells: Vec<(u32, CellId)>,
     /// Its least timer; the end of time: none.
     pub timer: EventTime,
-    /// Among the changes: one of the groups is.
-    pub is_noted: bool,
+    pub notes: Notes,
     pub families: Families,
 }
 
@@ -53,7 +52,7 @@ impl Many {
             runs: SmallVec::new(),
             cells: Vec::new(),
             timer: EventTime::END,
-            is_noted: one.as_ref().is_some_and(|one| one.is_noted),
+            notes: one.as_ref().map_or_else(Notes::default, |one| one.notes),
             families: Families::Together,
         };
         let Some(one) = one else { return many };

@@ -2,7 +2,7 @@
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
-use crate::engine::slot::{CellId, FoundGroup, Held};
+use crate::engine::slot::{CellId, FoundGroup, Held, Notes};
 use crate::event::EventTime;
 
 /// A group with at most one run, or a cell. Of a family only what its first pattern alone has.
@@ -15,8 +15,7 @@ pub(super) struct One {
     /// As a slot's groups have it: not yet told to the store; the store has a value.
     pub is_changed: bool,
     pub is_there: bool,
-    /// Among the changes.
-    pub is_noted: bool,
+    pub notes: Notes,
 }
 
 #[derive(Debug)]
@@ -32,11 +31,11 @@ pub(super) enum Lone {
 impl One {
     /// Not yet armed.
     pub(super) fn of(pattern: u32, run: Run) -> Self {
-        Self { lone: Lone::Run(run), pattern, is_armed: false, is_changed: true, is_there: false, is_noted: false }
+        Self { lone: Lone::Run(run), pattern, is_armed: false, is_changed: true, is_there: false, notes: Notes::default() }
     }
 
     pub(super) fn of_cell(pattern: u32, id: CellId) -> Self {
-        Self { lone: Lone::Cell(id), pattern, is_armed: false, is_changed: false, is_there: false, is_noted: false }
+        Self { lone: Lone::Cell(id), pattern, is_armed: false, is_changed: false, is_there: false, notes: Notes::default() }
     }
 
     pub(super) fn run(&self) -> Option<&Run> {

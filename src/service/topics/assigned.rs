@@ -17,7 +17,7 @@ use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::ports::{InputPartition, Record, RecordBatch, StateStore, StoreError, WriteBatch};
 use crate::service::rekeying::Announced;
 use crate::service::state::{self, Meta};
-use crate::service::task::{Epoch, StrictViolation, Task};
+use crate::service::task::{Epoch, StrictViolation, Task, TaskOptions};
 use crate::service::topics::bases::Bases;
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, InputRange, PatternSetId};
@@ -116,13 +116,14 @@ pub(super) struct Parts {
     pub meta: Meta,
     pub inputs: Vec<TaskInput>,
     pub strictness: Strictness,
+    pub ready_keys_max: usize,
     pub reset: bool,
 }
 
 impl Assigned {
     /// Takes up what the store holds. A changed pattern set drops the state of patterns that changed, which is said, and written with the next epoch.
     pub(super) fn restore(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { number, evaluation, store, mut meta, inputs, strictness, reset } = parts;
+        let Parts { number, evaluation, store, mut meta, inputs, strictness, ready_keys_max, reset } = parts;
         let program = &evaluation.program;
         let is_known = meta.epoch > 0 && !reset;
         let mut pending = WriteBatch::default();
@@ -139,7 +140,7 @@ impl Assigned {
         let mut inputs: BTreeMap<StreamId, InputProgress> =
             inputs.into_iter().filter_map(|input| Some((program.schema.find(&input.name)?, InputProgress::new(input, &meta.positions)))).collect();
         let partitions: Vec<_> = inputs.keys().map(|&stream| (stream, number)).collect();
-        let options = evaluation.task_options(EventTime::from_micros(meta.reference_us), strictness);
+        let options = TaskOptions { ready_keys_max, ..evaluation.task_options(EventTime::from_micros(meta.reference_us), strictness) };
         let mut task = Task::new(program, &options, &partitions);
         task.note_decisions();
         if is_known {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::{Config, Strictness, TimestampUnit};
+use crate::engine::READY_KEYS_MAX;
 use crate::event::{EventTime, TimeSpan};
 use crate::language::{Source, compile};
 use crate::pattern::Program;
@@ -178,6 +179,7 @@ impl Evaluation {
             shards: 1,
             runs_per_key_max: self.set.runs_per_key_max,
             matches_per_event_max: self.set.matches_per_event_max,
+            ready_keys_max: READY_KEYS_MAX,
             held_events_max: self.set.held_events_max,
             reference,
             ahead_max: TimeSpan::from_micros(self.set.ahead_max_us),

@@ -79,6 +79,7 @@ impl Replay<'_> {
             meta,
             inputs: self.inputs.clone(),
             strictness: crate::config::Strictness::SetAside,
+            ready_keys_max: self.deployment.config.limits.ready_keys_max,
             reset: record.reset,
         };
         let assigned = Assigned::restore(parts).with_context(|| format!("state of task {}", self.number))?;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::anyhow;
 
 use crate::config::Strictness;
+use crate::engine::READY_KEYS_MAX;
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::kafka::TopicReader;
 use crate::ports::{InputPartition, Original, Record, RecordBatch, StateStore, write_header};
@@ -156,6 +157,7 @@ impl<'a> Recomputation<'a> {
             meta,
             inputs: inputs.clone(),
             strictness: Strictness::SetAside,
+            ready_keys_max: READY_KEYS_MAX,
             reset: record.reset,
         };
         let assigned = Assigned::restore(parts)?;

@@ -1,0 +1,166 @@
+//! Keys that no event has come to for a while: each as one string of bytes, until an event or its timer comes.
+//!
+//! A packed key has neither slot nor cells, and nothing of it is among the changes. What the bytes say of it is its owner's affair
+//! (`engine::shard::packing`); here they begin with the key:
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | free to use |
+//! | length, bytes | the key |
+//! | the rest | free to use |
+
+use crate::engine::blocks::{Blocks, NUMBER_BITS};
+use crate::engine::keys::{Keys, key_hash};
+use crate::engine::slot::{CellId, Notes, SlotId};
+use crate::engine::timers::Timers;
+use crate::event::EventTime;
+use crate::event::binary::{Reader, write_bytes};
+
+/// Place among the packed keys.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(in crate::engine) struct PackedId(pub u32);
+
+/// Where a key is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::engine) enum Found {
+    Ready(SlotId),
+    Packed(PackedId),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PackedKeys {
+    keys: Blocks<Packed>,
+    timers: Timers,
+}
+
+#[derive(Debug)]
+struct Packed {
+    /// None: vacant.
+    bytes: Box<[u8]>,
+    /// The end of time: none.
+    timer: EventTime,
+}
+
+/// Vacant.
+impl Default for Packed {
+    fn default() -> Self {
+        Self { bytes: Box::default(), timer: EventTime::END }
+    }
+}
+
+/// Marks the numbers of packed keys in the directory.
+const PACKED: u32 = 1 << NUMBER_BITS;
+
+impl Found {
+    pub(super) fn of_number(number: u32) -> Self {
+        if number & PACKED == 0 { Self::Ready(SlotId(number)) } else { Self::Packed(PackedId(number & !PACKED)) }
+    }
+
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::Ready(id) => id.0,
+            Self::Packed(id) => id.0 | PACKED,
+        }
+    }
+}
+
+impl PackedKeys {
+    pub(super) fn key(&self, id: PackedId) -> &[u8] {
+        packed_key(&self.keys.at(id.0).bytes)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.timers.is_empty()
+    }
+}
+
+fn packed_key(bytes: &[u8]) -> &[u8] {
+    Reader::new(&bytes[1..]).bytes("key").expect("a packed key begins with it")
+}
+
+/// What is packed of a key that has nothing yet.
+pub(in crate::engine) fn begin_packed(first: u8, key: &[u8], out: &mut Vec<u8>) {
+    out.push(first);
+    write_bytes(key, out);
+}
+
+impl Keys {
+    /// Ready keys that are there.
+    pub(in crate::engine) fn ready(&self) -> usize {
+        self.slots.in_use() as usize
+    }
+
+    /// Goes on by one around the slots, and returns it if no event has come to it since the last time around and nothing of it has to be told to the store.
+    pub(in crate::engine) fn next_idle(&mut self) -> Option<SlotId> {
+        let id = SlotId(self.idle_hand);
+        self.idle_hand = if id.0 + 1 < self.slots.len() { id.0 + 1 } else { 0 };
+        let was_touched = self.slots.at_mut(id.0).set_note(Notes::TOUCHED, false);
+        let slot = self.slots.at(id.0);
+        let is_idle =
+            !was_touched && !slot.is_vacant() && !slot.notes().has(Notes::CHANGED) && slot.cells().all(|(_, cell)| !self.cells.at(cell.0).stored.is_changed);
+        is_idle.then_some(id)
+    }
+
+    /// The slot and its cells give way to bytes, which say all of them.
+    pub(in crate::engine) fn pack(&mut self, id: SlotId, bytes: &[u8]) {
+        let slot = self.slots.remove(id.0);
+        let cells: Vec<CellId> = slot.cells().map(|(_, cell)| cell).collect();
+        let timer = cells.into_iter().fold(slot.timer(), |least, cell| least.min(self.cells.remove(cell.0).timer));
+        let hash = key_hash(slot.key());
+        self.found.remove(hash, Found::Ready(id).number());
+        self.add_packed(hash, bytes, timer);
+    }
+
+    /// Of a key that is not there.
+    pub(in crate::engine) fn add_packed(&mut self, hash: u64, bytes: &[u8], deadline: EventTime) {
+        let id = PackedId(self.packed.keys.add(Packed { bytes: bytes.into(), timer: EventTime::END }));
+        self.enter(hash, Found::Packed(id));
+        self.set_packed_timer(id, deadline);
+    }
+
+    pub(in crate::engine) fn packed(&self, id: PackedId) -> &[u8] {
+        &self.packed.keys.at(id.0).bytes
+    }
+
+    /// There is more to be said of it.
+    pub(in crate::engine) fn add_to_packed(&mut self, id: PackedId, first: u8, bytes: &[u8], deadline: EventTime) {
+        let packed = &mut self.packed.keys.at_mut(id.0).bytes;
+        let mut all = std::mem::take(packed).into_vec();
+        all.reserve_exact(bytes.len());
+        all[0] = first;
+        all.extend_from_slice(bytes);
+        *packed = all.into_boxed_slice();
+        self.set_packed_timer(id, deadline);
+    }
+
+    /// The key is ready from now on, with an empty slot; what was said of it is the caller's to put there.
+    pub(in crate::engine) fn unpack(&mut self, id: PackedId) -> (SlotId, Box<[u8]>) {
+        let Packed { bytes, .. } = self.packed.keys.remove(id.0);
+        let key = packed_key(&bytes);
+        let hash = key_hash(key);
+        self.found.remove(hash, Found::Packed(id).number());
+        let slot = self.make(hash, key);
+        (slot, bytes)
+    }
+
+    /// Takes out a packed key whose timer is at or before the instant.
+    pub(in crate::engine) fn next_packed_due(&mut self, instant: EventTime) -> Option<PackedId> {
+        let PackedKeys { keys, timers } = &mut self.packed;
+        let when = |number| keys.at(number).timer;
+        timers.sweep(keys.len() as usize, when);
+        std::iter::from_fn(|| timers.next_due(instant, when)).find(|number| when(*number) <= instant && when(*number) < EventTime::END).map(PackedId)
+    }
+
+    pub(in crate::engine) fn all_packed(&self) -> Vec<PackedId> {
+        (0..self.packed.keys.len()).map(PackedId).filter(|id| !self.packed(*id).is_empty()).collect()
+    }
+
+    fn set_packed_timer(&mut self, id: PackedId, deadline: EventTime) {
+        let timer = &mut self.packed.keys.at_mut(id.0).timer;
+        if deadline < *timer {
+            *timer = deadline;
+            self.packed.timers.set(deadline, id.0);
+        }
+    }
+}

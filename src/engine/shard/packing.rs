@@ -1,0 +1,197 @@
+//! Keys are packed where there are many and no event comes to them, and made ready when an event or their time comes.
+//!
+//! A ready key takes several times the memory of what has to be known of it. A packed one is that, as [`crate::engine::keys`] keeps it:
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | where it keeps what the patterns of families have |
+//! | length, bytes | the key |
+//! | for each pattern: its number | of a family that is together, the first's |
+//! | … of which of the patterns kept together the store has a value | a bit each |
+//! | … length, bytes | what it holds, as the store is told |
+//! | … length, a byte for each run | of how many patterns it is one; nothing: each of one |
+//!
+//! Which keys are packed is decided by the second-chance algorithm (CLOCK; F. Corbató, *A paging experiment with the Multics system*, 1968). What was read from the store is packed at
+//! first: so a task goes on before all of it has been taken up. To pack a key and make it ready again is what a restart does with it, and shows as little.
+
+use crate::automaton::{Outline, Pending};
+use crate::engine::compiled::Compiled;
+use crate::engine::keys::{Found, PackedId, begin_packed};
+use crate::engine::shard::lines::{Lines, lie_in_slots};
+use crate::engine::shard::state::{decode_state, encode_state, outline_state};
+use crate::engine::slot::{Cell, Families, Held, SlotId};
+use crate::event::EventTime;
+use crate::event::binary::{Malformed, Reader, write_bytes, write_unsigned};
+
+/// So many keys are looked at for each event, and for each call: more than events can make.
+const LOOKS_PER_EVENT: usize = 4;
+const LOOKS_PER_CALL: usize = 16;
+
+const WHOLE: &str = "what is packed was written here";
+
+/// Memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Packing {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    patterns: Vec<u8>,
+}
+
+/// What a pattern, or a family that is together, has of a packed key.
+struct Entry<'a> {
+    pattern: u32,
+    there: u64,
+    value: &'a [u8],
+    /// By run.
+    patterns: &'a [u8],
+}
+
+impl Lines {
+    /// Where the key is, if it has anything; it is ready then.
+    pub(super) fn find_ready(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) -> Option<SlotId> {
+        let slot = match self.keys[table].find(hash, key)? {
+            Found::Ready(slot) => slot,
+            Found::Packed(id) => self.unpack(table, id, all),
+        };
+        self.keys[table].touch(slot);
+        Some(slot)
+    }
+
+    /// Makes keys ready whose time has come, at most so many.
+    pub(super) fn unpack_due(&mut self, table: usize, all: &Compiled, instant: EventTime, most: usize) {
+        for _ in 0..most {
+            let Some(id) = self.keys[table].next_packed_due(instant) else { break };
+            self.unpack(table, id, all);
+        }
+    }
+
+    pub(super) fn unpack_all(&mut self, table: usize, all: &Compiled) {
+        for id in self.keys[table].all_packed() {
+            self.unpack(table, id, all);
+        }
+    }
+
+    fn unpack(&mut self, table: usize, id: PackedId, all: &Compiled) -> SlotId {
+        let (slot, bytes) = self.keys[table].unpack(id);
+        let mut reader = Reader::new(&bytes);
+        let families = Families::of_byte(reader.byte("families").expect(WHOLE));
+        reader.bytes("key").expect(WHOLE);
+        while !reader.is_at_end() {
+            let Entry { pattern, there, value, patterns } = Entry::read(&mut reader).expect(WHOLE);
+            let mut held = self.decode(pattern, value, all).expect(WHOLE);
+            if !patterns.is_empty() {
+                let runs = held.pending.lean_runs().expect("the runs of a family are lean");
+                runs.iter_mut().zip(patterns).for_each(|(run, patterns)| *run = run.clone().of_first(*patterns));
+            }
+            let compiled = &all.patterns[pattern as usize];
+            self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, lie_in_slots(compiled, &self.limits)), &mut held);
+        }
+        self.keys[table].set_families(slot, families);
+        slot
+    }
+
+    /// Packs keys to which no event comes, where more are ready than may be. `events`: how many have been stepped since the last time.
+    pub(super) fn pack_idle(&mut self, all: &Compiled, events: usize) {
+        for table in 0..self.keys.len() {
+            let mut looks = LOOKS_PER_CALL + LOOKS_PER_EVENT * events;
+            while looks > 0 && self.keys[table].ready() > self.ready_keys_max {
+                looks -= 1;
+                if let Some(slot) = self.keys[table].next_idle() {
+                    self.pack(table, slot, all);
+                }
+            }
+        }
+    }
+
+    fn pack(&mut self, table: usize, id: SlotId, all: &Compiled) {
+        let Self { keys, packing: Packing { key: bytes, value, patterns }, .. } = self;
+        let keys = &mut keys[table];
+        bytes.clear();
+        let slot = keys.slot(id);
+        begin_packed(slot.families().byte(), slot.key(), bytes);
+        for (pattern, there, runs) in slot.groups() {
+            value.clear();
+            all.patterns[pattern as usize].automaton.encode_runs(runs.iter(), value);
+            patterns.clear();
+            if runs.iter().any(|run| run.patterns() != 1) {
+                patterns.extend(runs.iter().map(|run| u8::try_from(run.patterns().count_ones()).expect("64 at most")));
+            }
+            Entry { pattern, there, value, patterns }.write(bytes);
+        }
+        for (pattern, cell) in slot.cells() {
+            let cell = keys.cell_at(cell);
+            let value = encode_state(&all.patterns[pattern as usize], Held::Cell(cell)).expect("a cell has a value");
+            Entry { pattern, there: cell.stored.is_there.into(), value: &value, patterns: &[] }.write(bytes);
+        }
+        keys.pack(id, bytes);
+    }
+
+    /// Takes up what a store has of a key.
+    pub(super) fn restore(&mut self, pattern: u32, (hash, key): (u64, &[u8]), value: &[u8], all: &Compiled) -> Result<(), Malformed> {
+        let compiled = &all.patterns[pattern as usize];
+        let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
+        let Some(Outline { runs, next }) = outline_state(compiled, stepping, value)? else { return Ok(()) };
+        self.counters.keys_made += 1;
+        self.counters.live_keys += 1;
+        self.counters.live_runs += runs as u64;
+        let keys = &mut self.keys[compiled.table];
+        let families = if compiled.first.is_some() { Families::AsStored } else { Families::Together };
+        let entry = Entry { pattern, there: 1, value, patterns: &[] };
+        let bytes = &mut self.packing.key;
+        bytes.clear();
+        match keys.find(hash, key) {
+            None => {
+                begin_packed(families.byte(), key, bytes);
+                entry.write(bytes);
+                keys.add_packed(hash, bytes, next);
+            }
+            Some(Found::Packed(id)) => {
+                let before = Families::of_byte(keys.packed(id)[0]);
+                let families = if families == Families::Together { before } else { families };
+                entry.write(bytes);
+                keys.add_to_packed(id, families.byte(), bytes, next);
+            }
+            Some(Found::Ready(_)) => unreachable!("state is taken up before events come"),
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, pattern: u32, value: &[u8], all: &Compiled) -> Result<Cell, Malformed> {
+        let compiled = &all.patterns[pattern as usize];
+        let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
+        let (pending, windowed): (Pending, _) = decode_state(compiled, stepping, value)?;
+        Ok(Cell { pending, windowed: windowed.map(Box::new), ..Cell::default() })
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_unsigned(self.pattern.into(), out);
+        write_unsigned(self.there, out);
+        write_bytes(self.value, out);
+        write_bytes(self.patterns, out);
+    }
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let pattern = u32::try_from(reader.unsigned("pattern")?).map_err(|_| reader.malformed("pattern"))?;
+        Ok(Self { pattern, there: reader.unsigned("bits")?, value: reader.bytes("value")?, patterns: reader.bytes("patterns of runs")? })
+    }
+}
+
+impl Families {
+    fn byte(self) -> u8 {
+        match self {
+            Self::Together => 0,
+            Self::AsStored => 1,
+            Self::Apart => 2,
+        }
+    }
+
+    fn of_byte(byte: u8) -> Self {
+        match byte {
+            0 => Self::Together,
+            1 => Self::AsStored,
+            _ => Self::Apart,
+        }
+    }
+}
