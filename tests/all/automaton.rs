@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use motif::automaton::{Arrival, Automaton, Limits, Runs, Stepped};
+use motif::automaton::{Arrival, Automaton, Limits, Outline, Runs, Stepped};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Compiled, Severity, Source, compile};
 use motif::pattern::Moment;
@@ -155,14 +155,21 @@ fn changed_bytes_are_refused_or_read_but_never_panic() {
     assert!(line.runs.len() > 3);
     for length in 0..bytes.len() {
         assert!(Runs::decode(&line.automaton, &bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
+        assert!(Outline::of_runs(&line.automaton, &bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
     }
     for place in 0..bytes.len() {
         for change in 1..=255 {
             let mut changed = bytes.clone();
             changed[place] ^= change;
-            if let Ok(runs) = Runs::decode(&line.automaton, &changed) {
-                let mut again = Vec::new();
-                runs.encode(&line.automaton, &mut again);
+            let outline = Outline::of_runs(&line.automaton, &changed);
+            match Runs::decode(&line.automaton, &changed) {
+                Err(_) => assert!(outline.is_err(), "byte {place} changed by {change}"),
+                Ok(runs) => {
+                    let expected = Outline { runs: runs.len(), next: runs.next_deadline().unwrap_or(EventTime::END) };
+                    assert_eq!(outline, Ok(expected), "byte {place} changed by {change}");
+                    let mut again = Vec::new();
+                    runs.encode(&line.automaton, &mut again);
+                }
             }
         }
     }

@@ -534,37 +534,3 @@ fn fields_that_no_pattern_looks_at_do_not_show() {
     }
     assert!(unused > all.patterns.len(), "much is not looked at: {unused} fields");
 }
-
-/// State is looked at when it is taken up, and read when it is needed: what is not refused at first can be read then.
-#[test]
-fn damaged_state_is_refused_when_it_is_taken_up() {
-    let program = program();
-    let (refused, taken) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
-    for_each_case(|random| {
-        let logs = logs(random, Disorder::InTime);
-        let (mut store, mut effects) = (Store::default(), Vec::new());
-        let mut first = engine(&program, EngineOptions { runs_alone_max: random.random_range(0..6), ..EngineOptions::default() });
-        for event in interleaved(random, &logs) {
-            first.apply(arrive(event), &mut effects);
-        }
-        store.flush(&mut first);
-        for (key, value) in store.0 {
-            let mut value = value.clone();
-            let at = random.random_range(0..value.len());
-            match random.random_range(0..3) {
-                0 => value.truncate(at),
-                1 => value[at] ^= 1 << random.random_range(0..8),
-                _ => value.insert(at, random.random_range(0..4)),
-            }
-            let mut engine = engine(&program, EngineOptions::default());
-            match engine.restore(&first.positions(), [(key.as_slice(), value.as_slice())]) {
-                Err(_) => refused.set(refused.get() + 1),
-                Ok(_) => {
-                    taken.set(taken.get() + 1);
-                    engine.apply(Input::End, &mut effects);
-                }
-            }
-        }
-    });
-    assert!(refused.get() > 100 && taken.get() > 100, "{} refused, {} taken", refused.get(), taken.get());
-}
