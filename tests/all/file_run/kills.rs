@@ -100,7 +100,13 @@ fn run_under_kills(work: &Workplace, random: &mut ChaCha8Rng, kills_max: usize, 
 fn assert_same(found: &[u8], expected: &[u8], what: &str) {
     if found != expected {
         let differs = found.iter().zip(expected).position(|(found, expected)| found != expected);
-        panic!("{what} differs: {} bytes, expected {}, unlike from byte {differs:?} on", found.len(), expected.len());
+        let around = |bytes: &[u8]| {
+            let at = differs.unwrap_or(found.len().min(expected.len()));
+            String::from_utf8_lossy(&bytes[at.saturating_sub(300).min(bytes.len())..(at + 300).min(bytes.len())]).into_owned()
+        };
+        let (found_text, expected_text) = (around(found), around(expected));
+        let lengths = (found.len(), expected.len());
+        panic!("{what} differs: bytes and those expected: {lengths:?}, unlike from byte {differs:?} on:\n{found_text}\ninstead of\n{expected_text}");
     }
 }
 
