@@ -44,7 +44,9 @@ impl<T: Default> Blocks<T> {
         }
         if self.blocks.last().is_none_or(|block| block.len() == 1 << BLOCK_BITS) {
             assert!(self.blocks.len() < 1 << (NUMBER_BITS - BLOCK_BITS), "fewer keys than 31 bits count");
-            self.blocks.push(Vec::new());
+            // The first grows with what is there; those that follow are sure to be filled, and growing would touch memory twice.
+            let capacity = if self.blocks.is_empty() { 0 } else { 1 << BLOCK_BITS };
+            self.blocks.push(Vec::with_capacity(capacity));
         }
         let number = self.len();
         self.blocks.last_mut().expect("just made if there was none").push(thing);
