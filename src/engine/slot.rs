@@ -353,7 +353,7 @@ impl Slot {
         if is_due {
             match &mut self.holding {
                 Holding::Nothing => {}
-                Holding::One(one) => one.is_armed = false,
+                Holding::One(one) => one.disarm(),
                 Holding::Many(many) => many.timer = EventTime::END,
             }
         }

@@ -376,6 +376,34 @@ fn at_the_end_of_time_not_even_a_timer_is_left() {
     }
 }
 
+/// What is left of a run that has ended, until the store is told, does not hide the deadlines of others.
+#[test]
+fn a_deadline_is_kept_beside_what_the_store_is_not_yet_told() {
+    let program = program(
+        "pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 30s }
+         pattern q { from sent by from_account  match c: sent where v == 3 then not d: sent where v == 4 within 30s }",
+    );
+    let stream = program.schema.find("sent").expect("declared");
+    let mut engine = Engine::new(&program, EngineOptions::default());
+    let (mut effects, mut changes) = (Vec::new(), Vec::new());
+    let mut found = |v: Option<i64>, seconds: i64, is_told: bool| {
+        effects.clear();
+        let offset = u64::try_from(seconds).expect("counted from 0");
+        if let Some(v) = v {
+            engine.apply(Input::Arrive { event: event(&program, offset, ("x", "", v, seconds)), position: offset, next_position: offset + 1 }, &mut effects);
+        }
+        engine.apply(Input::Watermark { stream, partition: 0, watermark: EventTime::from_micros(seconds * 1_000_000) }, &mut effects);
+        if is_told {
+            engine.take_changes(&mut changes);
+        }
+        effects.len()
+    };
+    let steps = [(Some(1), 1, true, 0), (Some(2), 2, false, 1), (None, 20, false, 0), (Some(3), 21, false, 0), (None, 50, false, 0), (None, 51, false, 1)];
+    for (v, seconds, is_told, expected) in steps {
+        assert_eq!(found(v, seconds, is_told), expected, "after {seconds} s");
+    }
+}
+
 /// A shell with threads steps each shard on one.
 #[test]
 fn shards_and_matches_can_go_to_other_threads() {

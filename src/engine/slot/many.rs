@@ -56,7 +56,7 @@ impl Many {
             families: Families::Together,
         };
         let Some(one) = one else { return many };
-        many.timer = if let Lone::Gone { timer } = one.lone { timer } else { one.timer() };
+        many.timer = one.timer();
         if let Lone::Cell(id) = one.lone {
             many.cells.push((one.pattern, id));
             return many;

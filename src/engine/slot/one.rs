@@ -78,7 +78,19 @@ impl One {
     }
 
     pub(super) fn timer(&self) -> EventTime {
-        if self.is_armed { self.deadline() } else { EventTime::END }
+        match &self.lone {
+            Lone::Run(run) if self.is_armed => run.deadline(),
+            Lone::Gone { timer } => *timer,
+            Lone::Run(_) | Lone::Cell(_) => EventTime::END,
+        }
+    }
+
+    /// No timer is set from now on.
+    pub(super) fn disarm(&mut self) {
+        self.is_armed = false;
+        if let Lone::Gone { timer } = &mut self.lone {
+            *timer = EventTime::END;
+        }
     }
 
     pub(super) fn take(&mut self) -> Option<Run> {
