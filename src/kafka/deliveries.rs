@@ -42,6 +42,14 @@ impl Deliveries {
         }
     }
 
+    /// What is only now answered to an older transaction says nothing of the one that runs.
+    fn refuse(&self, transaction: usize, reason: impl FnOnce() -> String) {
+        let mut refused = lock(&self.refused);
+        if refused.as_ref().is_none_or(|(before, _)| *before < transaction) {
+            *refused = Some((transaction, reason()));
+        }
+    }
+
     /// Why a record of this transaction was refused, for whatever reason but that we may not write.
     pub(super) fn refused(&self, transaction: usize) -> Option<String> {
         lock(&self.refused).take().filter(|(of, _)| *of == transaction).map(|(_, reason)| reason)
@@ -107,10 +115,7 @@ impl ProducerContext for Deliveries {
                 *lock(&self.denied) = Some(message.topic().to_owned());
             }
             Err((error, message)) => {
-                let mut refused = lock(&self.refused);
-                if refused.as_ref().is_none_or(|(before, _)| *before != transaction) {
-                    *refused = Some((transaction, format!("topic {}: {error}", message.topic())));
-                }
+                self.refuse(transaction, || format!("topic {}: {error}", message.topic()));
             }
         }
     }
@@ -118,4 +123,19 @@ impl ProducerContext for Deliveries {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_refusal_of_the_newest_transaction_is_kept() {
+        let deliveries = Deliveries::default();
+        for (transaction, reason, kept) in [(3, "a", (3, "a")), (3, "b", (3, "a")), (2, "c", (3, "a")), (4, "d", (4, "d"))] {
+            deliveries.refuse(transaction, || reason.to_owned());
+            let refused = lock(&deliveries.refused).clone();
+            assert_eq!(refused, Some((kept.0, kept.1.to_owned())), "{transaction} {reason}");
+        }
+    }
 }
