@@ -1,6 +1,6 @@
 //! Records that go on as earlier ones did, read in one go; mostly that is the whole of them.
 //!
-//! While a label comes that is remembered ([`Shape`]), a value in a usual spelling ([`quick`]) and then at once a comma or the closing brace, nothing else has to be asked. Of fields
+//! While a label comes that is remembered ([`Shape`]), a value in a usual spelling ([`super::quick`]) and then at once a comma or the closing brace, nothing else has to be asked. Of fields
 //! that nobody looks at no value is made, but it is read as far as it takes to know that it is one. At the first member that is anything else the reading stops, and
 //! [`crate::codec::json`] goes on from there: what was read until then is what it would have read.
 
