@@ -25,8 +25,9 @@ test: build ## Run all tests, those on a real Apache Kafka included
 fuzz: build ## Search for differences between the engine and its brute-force reading, for long
 	MOTIF_TEST_CASES=$(or $(CASES),200000) $(CARGO) test --release --test all -- --nocapture oracle laws parser printer
 
-torture: build ## Kill, freeze and end processes on Kafka for minutes: each match must come out once
+torture: build ## Kill, freeze and end processes on Kafka for minutes, then simulate failures at every step for SEEDS seeds: each match must come out once
 	$(CARGO) test --release --test all -- --ignored --nocapture --test-threads 1 torture
+	MOTIF_SIMULATION_SEEDS=$(or $(SEEDS),100000) $(CARGO) test --release --lib -- --nocapture simulation
 
 bench: install-missing ## Measure, and print one table. Less: ONLY=engine (a section, or a part of rows' names), RUNS=1, PEERS=no, PART=10 (a tenth)
 	MOTIF_BENCH_ONLY="$(ONLY)" MOTIF_BENCH_RUNS="$(RUNS)" MOTIF_BENCH_PEERS="$(PEERS)" MOTIF_BENCH_PART="$(PART)" $(CARGO) bench --profile release

@@ -13,7 +13,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::UpstreamPosition;
@@ -32,18 +32,23 @@ const PIECES: u64 = 4;
 /// How many places of an input are remembered. With fewer it only waits a little earlier.
 const MARKS_MAX: usize = 1_000;
 
+/// Tells how long ago something began that was before all else, and never goes back.
+pub(super) type Stopwatch = Arc<dyn Fn() -> Duration + Send + Sync>;
+
 /// What the second stage's tasks of this process tell its first stage.
-#[derive(Debug)]
-pub(super) struct Alignment(Mutex<Told>);
+pub(super) struct Alignment {
+    told: Mutex<Told>,
+    now: Stopwatch,
+}
 
 #[derive(Debug)]
 struct Told {
     /// By task of the second stage: how far it has read that each upstream task is. Nothing: it is being taken up.
     said: BTreeMap<u32, Vec<UpstreamPosition>>,
     /// Since when there is no task of the second stage here.
-    nobody_since: Instant,
+    nobody_since: Duration,
     /// What somebody waits for, and since when.
-    awaited: Option<(EventTime, Instant)>,
+    awaited: Option<(EventTime, Duration)>,
 }
 
 /// How much of an input the first stage may hand on, as [`Ahead::events`] counts it.
@@ -55,8 +60,14 @@ pub(super) enum Allowed {
 }
 
 impl Alignment {
+    /// By the machine's clock.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Told { said: BTreeMap::new(), nobody_since: Instant::now(), awaited: None }))
+        let began = Instant::now();
+        Self::by(Arc::new(move || began.elapsed()))
+    }
+
+    pub(super) fn by(now: Stopwatch) -> Self {
+        Self { told: Mutex::new(Told { said: BTreeMap::new(), nobody_since: now(), awaited: None }), now }
     }
 
     /// A task of the second stage is here, and has read this.
@@ -69,16 +80,16 @@ impl Alignment {
         let mut told = self.lock();
         told.said.remove(&task);
         if told.said.is_empty() {
-            told.nobody_since = Instant::now();
+            told.nobody_since = (self.now)();
         }
     }
 
     /// What each of so many inputs of each of so many upstream tasks may bring, where a task of the second stage may hold so many events.
     pub(super) fn allowed(&self, upstreams: u32, inputs: usize, held_max: usize) -> Allowed {
-        let told = self.lock();
-        let is_nobody_here = told.said.is_empty() && told.nobody_since.elapsed() >= NOBODY_MAX;
+        let (told, now) = (self.lock(), (self.now)());
+        let is_nobody_here = told.said.is_empty() && now - told.nobody_since >= NOBODY_MAX;
         let reached = reached(&told.said, upstreams);
-        let is_given_up = told.awaited.is_some_and(|(awaited, since)| awaited == reached && since.elapsed() >= WAIT_MAX);
+        let is_given_up = told.awaited.is_some_and(|(awaited, since)| awaited == reached && now - since >= WAIT_MAX);
         if is_nobody_here || is_given_up || reached == EventTime::END {
             return Allowed::Everything;
         }
@@ -89,12 +100,12 @@ impl Alignment {
     pub(super) fn wait(&self, reached: EventTime) {
         let mut told = self.lock();
         if told.awaited.is_none_or(|(awaited, _)| awaited != reached) {
-            told.awaited = Some((reached, Instant::now()));
+            told.awaited = Some((reached, (self.now)()));
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -207,6 +218,8 @@ impl Ahead {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use crate::event::StreamId;
 
@@ -245,15 +258,17 @@ mod tests {
 
     #[test]
     fn nobody_is_waited_for_for_ever() {
-        let alignment = Alignment::new();
-        let early = || Instant::now().checked_sub(WAIT_MAX).expect("the machine runs for longer");
+        let seconds = Arc::new(AtomicU64::new(0));
+        let clock = seconds.clone();
+        let alignment = Alignment::by(Arc::new(move || Duration::from_secs(clock.load(Ordering::Relaxed))));
+        let pass = |time: Duration| seconds.fetch_add(time.as_secs(), Ordering::Relaxed);
         assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(EventTime::BEGINNING, 200), "the second stage is about to come");
-        alignment.lock().nobody_since = early();
+        pass(NOBODY_MAX);
         assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Everything, "it is elsewhere");
         alignment.tell(7, said(&[(0, 5, false), (1, 9, false)]));
         alignment.wait(at(5));
         assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(at(5), 200));
-        alignment.lock().awaited = Some((at(5), early()));
+        pass(WAIT_MAX);
         alignment.wait(at(5));
         assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Everything, "it does not come");
         alignment.tell(7, said(&[(0, 6, false), (1, 9, false)]));

@@ -1,86 +1,125 @@
-//! What the brokers hold and decide, and one life of a worker's clients.
+//! What the brokers hold and decide.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::Faults;
-use super::scenario::{Arriving, BEGINNING_US, JOURNAL, LATE, OUTPUT, Scenario, TASKS};
+use super::log::Log;
+use super::scenario::{Arriving, BEGINNING_US, LATE, OUTPUT, REJECTED, Scenario, TASKS};
 use crate::event::ProcessingTime;
-use crate::ports::{
-    Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, Original, OutputRecord, Record, RecordBatch, TopicSurvey, Transport,
-    TransportError,
-};
-use crate::service::StopSignal;
-use crate::service::topics::commit::Step;
+use crate::ports::{GroupChange, InputPartition, Original, Record};
 use crate::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
+use crate::service::topics::stages::{Stage, TaskName};
 
-struct Cluster {
-    random: StdRng,
-    faults: Faults,
-    now_us: i64,
+/// How many turns others take while one waits, at most.
+const TURNS_MEANWHILE_MAX: usize = 30;
+
+/// A worker's clients: those of one stage in one process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Client {
+    pub process: usize,
+    pub stage: Stage,
+}
+
+pub(super) struct Cluster {
+    pub random: StdRng,
+    pub faults: Faults,
+    pub now_us: i64,
+    stages: Vec<Stage>,
+    /// Every member has a task at any time.
+    is_balanced: bool,
     inputs: BTreeMap<InputPartition, Vec<Arriving>>,
+    /// By partition: what the first stage has handed on.
+    handed_on: BTreeMap<u32, Log>,
     offsets: BTreeMap<InputPartition, u64>,
-    /// By task: the matches that are committed, in order.
-    delivered: BTreeMap<u32, Vec<String>>,
-    /// By task and stream: the offsets of the records that were set aside, and what they were, as it is committed, in order.
-    set_aside: SetAside,
+    /// What is committed, in order.
+    delivered: BTreeMap<TaskName, Vec<Delivered>>,
     /// By task and epoch: the digest of what is committed, in order.
-    accounts: BTreeMap<(u32, u64), OutputDigest>,
-    journal: BTreeMap<u32, Vec<Vec<u8>>>,
-    /// By worker: the names that transactions go by.
-    producers: BTreeMap<usize, Producer>,
-    members: BTreeMap<usize, Member>,
-    /// By task: who has it, and who is to have it.
-    owners: BTreeMap<u32, usize>,
-    wanted: BTreeMap<u32, usize>,
-    crashed: BTreeSet<usize>,
+    accounts: BTreeMap<(TaskName, u64), OutputDigest>,
+    journal: BTreeMap<TaskName, Vec<Vec<u8>>>,
+    /// The names that transactions go by.
+    pub producers: BTreeMap<Client, Producer>,
+    pub members: BTreeMap<Client, Member>,
+    /// Which process has a task, and which is to have it.
+    owners: BTreeMap<TaskName, usize>,
+    wanted: BTreeMap<TaskName, usize>,
+    pub crashed: BTreeSet<usize>,
 }
 
 #[derive(Default)]
-struct Producer {
+pub(super) struct Producer {
     /// Calls of an older one are fenced.
-    epoch: u32,
-    open: Option<Transaction>,
+    pub epoch: u32,
+    pub open: Option<Transaction>,
     /// A commit of this epoch is on its way, and arrives in whatever transaction is open by then.
-    delayed: Option<u32>,
+    pub delayed: Option<u32>,
     /// Records of this epoch that have not arrived yet: they belong to whatever transaction is open when they do.
-    late: Option<(u32, Vec<Delivered>)>,
+    pub late: Option<(u32, Vec<Sent>)>,
 }
 
 #[derive(Default)]
-struct Transaction {
-    records: Vec<Delivered>,
-    journal: Vec<(u32, Vec<u8>)>,
-    offsets: Vec<(InputPartition, u64)>,
+pub(super) struct Transaction {
+    /// On their way.
+    pub sent: Vec<Sent>,
+    /// With the brokers.
+    arrived: Vec<Sent>,
+    pub offsets: Vec<(InputPartition, u64)>,
 }
 
-struct Delivered {
-    task: u32,
-    epoch: u64,
-    kind: OutputKind,
-    key: Option<Vec<u8>>,
-    value: String,
-    /// Of what is set aside: its stream and offset.
-    place: Option<(String, u64)>,
+pub(super) enum Sent {
+    Journal(TaskName, Vec<u8>),
+    HandedOn { partition: u32, value: Vec<u8>, of: (TaskName, u64) },
+    Output(Delivered),
 }
 
-/// By task, stream and kind of output.
-pub(super) type SetAside = BTreeMap<(u32, String, OutputKind), Vec<(u64, String)>>;
+/// A record of an output for users.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Delivered {
+    /// Of what was set aside: the place where it stood first.
+    pub from: Option<String>,
+    pub topic: &'static str,
+    pub partition: u32,
+    pub key: Option<Vec<u8>>,
+    pub value: String,
+    pub task: TaskName,
+    pub epoch: u64,
+}
 
-#[derive(Default)]
-struct Member {
+#[derive(Default, Debug)]
+pub(super) struct Member {
     /// Put out of the group, and not told yet.
-    expelled: bool,
-    revoked: BTreeSet<u32>,
+    pub expelled: bool,
+    pub revoked: BTreeSet<u32>,
 }
 
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Mutex<Cluster>>);
+
+impl Sent {
+    /// Where it goes: topic and partition.
+    fn partition(&self) -> (&'static str, u32) {
+        match self {
+            Self::Journal(task, _) => ("journal", task.number),
+            Self::HandedOn { partition, .. } => ("handed on", *partition),
+            Self::Output(output) => (output.topic, output.partition),
+        }
+    }
+}
+
+impl Delivered {
+    pub(super) fn kind(&self) -> OutputKind {
+        match self.topic {
+            OUTPUT => OutputKind::Match,
+            LATE => OutputKind::Late,
+            REJECTED => OutputKind::Rejected,
+            other => panic!("nobody reads {other}"),
+        }
+    }
+}
 
 impl Shared {
     pub(super) fn new(seed: u64, faults: Faults, scenario: Scenario) -> Self {
@@ -88,10 +127,12 @@ impl Shared {
             random: StdRng::seed_from_u64(seed),
             faults,
             now_us: BEGINNING_US,
+            stages: scenario.plans().iter().map(|plan| plan.stage).collect(),
+            is_balanced: scenario == Scenario::RekeyedLagging,
             inputs: scenario.inputs(seed),
+            handed_on: BTreeMap::new(),
             offsets: BTreeMap::new(),
             delivered: BTreeMap::new(),
-            set_aside: BTreeMap::new(),
             accounts: BTreeMap::new(),
             journal: BTreeMap::new(),
             producers: BTreeMap::new(),
@@ -103,7 +144,7 @@ impl Shared {
         Self(Arc::new(Mutex::new(cluster)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Cluster> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Cluster> {
         self.0.lock().expect("one thread")
     }
 
@@ -115,17 +156,40 @@ impl Shared {
         self.lock().faults = faults;
     }
 
-    pub(super) fn is_crashed(&self, worker: usize) -> bool {
-        self.lock().crashed.contains(&worker)
+    pub(super) fn is_crashed(&self, process: usize) -> bool {
+        self.lock().crashed.contains(&process)
     }
 
     pub(super) fn is_finished(&self, scenario: Scenario) -> bool {
-        let is_ended = |task| self.records(task).last().is_some_and(|last| last.ended);
-        if scenario == Scenario::Bounded {
-            return (0..TASKS).all(is_ended);
+        let is_ended = |task| self.journal(task).last().is_some_and(|last| last.ended);
+        if scenario.is_bounded() {
+            return self.tasks().into_iter().all(is_ended);
         }
         let cluster = self.lock();
-        cluster.inputs.iter().all(|(input, records)| cluster.offsets.get(input) == Some(&(records.len() as u64)))
+        let is_read = |(input, records): (&InputPartition, &Vec<Arriving>)| cluster.offsets.get(input) == Some(&(records.len() as u64));
+        let has_taken = |partition: u32, log: &Log| {
+            let of_partition = |offset: &(&InputPartition, &u64)| offset.0.partition == partition && !cluster.inputs.contains_key(offset.0);
+            cluster.offsets.iter().find(of_partition).is_some_and(|(_, next)| *next >= log.committed_end())
+        };
+        cluster.inputs.iter().all(is_read) && cluster.handed_on.iter().all(|(partition, log)| has_taken(*partition, log))
+    }
+
+    /// How far everything is, for whoever has to find out why it does not go on.
+    pub(super) fn standing(&self) -> String {
+        let cluster = self.lock();
+        let inputs = cluster.inputs.iter().map(|(input, records)| (*input, cluster.offset(*input), records.len()));
+        let logs = cluster.handed_on.iter().map(|(partition, log)| (*partition, log.stable_end(), log.committed_end()));
+        let open = cluster.producers.iter().filter(|(_, producer)| producer.open.is_some()).map(|(client, _)| client);
+        format!(
+            "inputs {:?}, offsets {:?}, logs {:?}, open {:?}, owners {:?}, wanted {:?}, {:?}",
+            inputs.collect::<Vec<_>>(),
+            cluster.offsets,
+            logs.collect::<Vec<_>>(),
+            open.collect::<Vec<_>>(),
+            cluster.owners,
+            cluster.wanted,
+            cluster.members
+        )
     }
 
     pub(super) fn now(&self) -> ProcessingTime {
@@ -135,6 +199,11 @@ impl Shared {
     /// The clock goes on while nothing else does.
     pub(super) fn pass(&self, micros: i64) {
         self.lock().now_us += micros;
+    }
+
+    /// All tasks of all stages.
+    pub(super) fn tasks(&self) -> Vec<TaskName> {
+        self.lock().tasks()
     }
 
     /// Each with the number of its records.
@@ -149,447 +218,288 @@ impl Shared {
         (last.value, last.leader_epoch) = (last.value.replace("\"k\":", "\"K\":"), 1);
     }
 
-    pub(super) fn records(&self, task: u32) -> Vec<EpochRecord> {
-        let values = self.lock().journal.get(&task).cloned().unwrap_or_default();
-        values.iter().map(|value| EpochRecord::decode(value).expect("written by us")).collect()
+    pub(super) fn journal(&self, task: TaskName) -> Vec<EpochRecord> {
+        self.lock().journal(task).iter().map(|value| EpochRecord::decode(value).expect("written by us")).collect()
     }
 
     /// By task and epoch: number and digest of the outputs that are committed; epochs without any are left out.
-    pub(super) fn accounts(&self) -> BTreeMap<(u32, u64), (u64, u64)> {
+    pub(super) fn accounts(&self) -> BTreeMap<(TaskName, u64), (u64, u64)> {
         self.lock().accounts.iter().map(|(epoch, digest)| (*epoch, (digest.count(), digest.value()))).collect()
     }
 
-    pub(super) fn delivered(&self) -> BTreeMap<u32, Vec<String>> {
+    pub(super) fn delivered(&self) -> BTreeMap<TaskName, Vec<Delivered>> {
         self.lock().delivered.clone()
     }
 
-    pub(super) fn set_aside(&self) -> SetAside {
-        self.lock().set_aside.clone()
+    /// How many records were handed on in transactions that were aborted.
+    pub(super) fn aborted(&self) -> u64 {
+        self.lock().handed_on.values().map(|log| log.aborted() as u64).sum()
     }
 
-    /// The process is gone, and the group has noticed.
-    pub(super) fn gone(&self, worker: usize) {
+    /// The process is gone, and the groups have noticed.
+    pub(super) fn gone(&self, process: usize) {
         let mut cluster = self.lock();
-        cluster.members.remove(&worker);
-        cluster.owners.retain(|_, owner| *owner != worker);
-        cluster.wanted.retain(|_, wanted| *wanted != worker);
-        cluster.crashed.remove(&worker);
+        for stage in cluster.stages.clone() {
+            cluster.leave(Client { process, stage });
+        }
+        cluster.crashed.remove(&process);
+    }
+
+    /// What those that do not come back have open times out: until then nobody sees what was handed on after it.
+    pub(super) fn end_transactions(&self) {
+        self.lock().await_decided(|_, _| true);
+    }
+
+    /// A worker has ended as it should.
+    pub(super) fn leave(&self, client: Client) {
+        self.lock().leave(client);
+    }
+
+    /// A client waits for an answer, perhaps for so long that its group goes on without it: so many turns others take meanwhile.
+    pub(super) fn turns_meanwhile(&self, client: Client) -> usize {
+        let mut cluster = self.lock();
+        let of_thousand = cluster.faults.pause;
+        if of_thousand == 0 || !cluster.chance(of_thousand) {
+            return 0;
+        }
+        if cluster.random.random_bool(0.5) {
+            cluster.expel(client);
+        }
+        cluster.random.random_range(1..TURNS_MEANWHILE_MAX)
     }
 }
 
 impl Cluster {
-    /// How much of an input is there by now.
-    fn end(&self, input: InputPartition) -> usize {
-        self.inputs[&input].iter().take_while(|record| record.at_us <= self.now_us).count()
+    fn tasks(&self) -> Vec<TaskName> {
+        self.stages.iter().flat_map(|stage| (0..TASKS).map(|number| stage.task(number))).collect()
     }
 
-    fn chance(&mut self, of_thousand: u32) -> bool {
+    /// Up to here an input is there to be read by now.
+    pub(super) fn end(&self, input: InputPartition) -> u64 {
+        match self.inputs.get(&input) {
+            Some(records) => records.iter().take_while(|record| record.at_us <= self.now_us).count() as u64,
+            None => self.handed_on.get(&input.partition).map_or(0, Log::stable_end),
+        }
+    }
+
+    /// After the last record that is there to be read.
+    pub(super) fn records_end(&self, input: InputPartition) -> u64 {
+        if self.inputs.contains_key(&input) { self.end(input) } else { self.handed_on.get(&input.partition).map_or(0, Log::committed_end) }
+    }
+
+    /// Shows the records that an input has among these offsets, with their leader epochs.
+    pub(super) fn visit(&self, input: InputPartition, offsets: Range<u64>, visit: &mut dyn FnMut(Record<'_>, Original<'_>, Option<u32>)) {
+        if let Some(records) = self.inputs.get(&input) {
+            for (offset, arriving) in (0..).zip(records).filter(|(offset, _)| offsets.contains(offset)) {
+                let (record, original) = record(offset, Some(arriving.key.as_bytes()), arriving.value.as_bytes());
+                visit(record, original, Some(arriving.leader_epoch));
+            }
+        } else if let Some(log) = self.handed_on.get(&input.partition) {
+            for (offset, value) in log.committed(offsets) {
+                let (record, original) = record(offset, None, value);
+                visit(record, original, Some(0));
+            }
+        }
+    }
+
+    pub(super) fn offset(&self, input: InputPartition) -> Option<u64> {
+        self.offsets.get(&input).copied()
+    }
+
+    pub(super) fn journal(&self, task: TaskName) -> &[Vec<u8>] {
+        self.journal.get(&task).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn chance(&mut self, of_thousand: u32) -> bool {
         self.random.random_range(0..1_000) < of_thousand
     }
 
     /// What is on its way may arrive before each call.
-    fn arrive(&mut self) {
-        for worker in self.producers.keys().copied().collect::<Vec<_>>() {
-            let producer = self.producers.get_mut(&worker).expect("just seen");
+    pub(super) fn arrive(&mut self) {
+        for client in self.producers.keys().copied().collect::<Vec<_>>() {
+            let producer = self.producers.get_mut(&client).expect("just seen");
+            if producer.open.as_ref().is_some_and(|open| !open.sent.is_empty()) && self.random.random_range(0..4) == 0 {
+                self.arrive_all(client);
+            }
+            let producer = self.producers.get_mut(&client).expect("just seen");
             if let Some((epoch, records)) = producer.late.take_if(|_| self.random.random_range(0..4) == 0)
                 && epoch == producer.epoch
-                && let Some(open) = &mut producer.open
+                && producer.open.is_some()
             {
-                open.records.extend(records);
+                self.arrive_as(client, records);
             }
+            let producer = self.producers.get_mut(&client).expect("just seen");
             let Some(epoch) = producer.delayed else { continue };
             if self.random.random_range(0..4) == 0 {
                 producer.delayed = None;
                 if producer.epoch == epoch {
-                    self.commit(worker);
+                    self.end_transaction(client, true);
                 }
             }
         }
     }
 
-    /// Records of the open transaction are still on their way. Those of one partition come together, or not yet.
-    fn hold_up(&mut self, worker: usize, epoch: u32) {
-        let producer = self.producers.get_mut(&worker).expect("joined");
-        let Some(open) = &mut producer.open else { return };
-        let mut is_late = BTreeMap::new();
-        let (late, there) = std::mem::take(&mut open.records)
-            .into_iter()
-            .partition(|record| *is_late.entry((record.kind, record.task)).or_insert_with(|| self.random.random_bool(0.7)));
-        open.records = there;
-        producer.late = Some((epoch, late));
+    /// All that a producer has sent.
+    pub(super) fn arrive_all(&mut self, client: Client) {
+        let open = self.producers.get_mut(&client).and_then(|producer| producer.open.as_mut());
+        let sent = open.map(|open| std::mem::take(&mut open.sent)).unwrap_or_default();
+        self.arrive_as(client, sent);
     }
 
-    fn commit(&mut self, worker: usize) {
-        let Some(transaction) = self.producers.get_mut(&worker).and_then(|producer| producer.open.take()) else { return };
-        for Delivered { task, epoch, kind, key, value, place } in transaction.records {
-            self.accounts.entry((task, epoch)).or_default().push(kind, key.as_deref(), Some(value.as_bytes()));
-            match place {
-                Some((stream, offset)) => self.set_aside.entry((task, stream, kind)).or_default().push((offset, value)),
-                None => self.delivered.entry(task).or_default().push(value),
+    /// What a producer has sent is still on its way. What is for one partition comes together, or not yet.
+    pub(super) fn hold_up(&mut self, client: Client, epoch: u32) {
+        let Some(open) = self.producers.get_mut(&client).and_then(|producer| producer.open.as_mut()) else { return };
+        let mut is_late = BTreeMap::new();
+        let random = &mut self.random;
+        let late = open.sent.extract_if(.., |sent| *is_late.entry(sent.partition()).or_insert_with(|| random.random_bool(0.7))).collect();
+        self.producers.get_mut(&client).expect("just seen").late = Some((epoch, late));
+    }
+
+    fn arrive_as(&mut self, client: Client, records: Vec<Sent>) {
+        for sent in &records {
+            if let Sent::HandedOn { partition, value, .. } = sent {
+                self.handed_on.entry(*partition).or_default().append(client, value.clone());
             }
         }
-        for (task, value) in transaction.journal {
-            self.journal.entry(task).or_default().push(value);
+        if let Some(open) = self.producers.get_mut(&client).and_then(|producer| producer.open.as_mut()) {
+            open.arrived.extend(records);
         }
-        self.offsets.extend(transaction.offsets);
+    }
+
+    /// Whatever the producer has open counts from now on, or never will.
+    pub(super) fn end_transaction(&mut self, client: Client, is_committed: bool) {
+        let Some(producer) = self.producers.get_mut(&client) else { return };
+        let Some(Transaction { sent, arrived, offsets }) = producer.open.take() else { return };
+        self.handed_on.values_mut().for_each(|log| log.end_transaction(client, is_committed));
+        if !is_committed {
+            return;
+        }
+        // A commit that came late does not have them.
+        if !sent.is_empty() {
+            producer.open = Some(Transaction { sent, ..Transaction::default() });
+        }
+        for record in arrived {
+            match record {
+                Sent::Journal(task, value) => self.journal.entry(task).or_default().push(value),
+                Sent::HandedOn { value, of, .. } => self.accounts.entry(of).or_default().push(OutputKind::HandedOn, None, Some(&value)),
+                Sent::Output(output) => {
+                    let account = self.accounts.entry((output.task, output.epoch)).or_default();
+                    account.push(output.kind(), output.key.as_deref(), Some(output.value.as_bytes()));
+                    self.delivered.entry(output.task).or_default().push(output);
+                }
+            }
+        }
+        self.offsets.extend(offsets);
     }
 
     /// Whoever asks for what is committed waits until every transaction that may change it has ended, or timed out, which fences its producer.
-    fn await_stable(&mut self, task: u32) {
+    pub(super) fn await_decided(&mut self, changes: impl Fn(Client, &Transaction) -> bool) {
         self.arrive();
-        for producer in self.producers.values_mut() {
-            let is_of = |open: &Transaction| open.offsets.iter().any(|(input, _)| input.partition == task) || open.journal.iter().any(|(of, _)| *of == task);
-            if producer.open.as_ref().is_some_and(is_of) {
-                producer.open = None;
-                producer.epoch += 1;
-            }
+        let is_of = |(client, producer): (&Client, &Producer)| producer.open.as_ref().filter(|open| changes(*client, open)).map(|_| *client);
+        for client in self.producers.iter().filter_map(is_of).collect::<Vec<_>>() {
+            self.end_transaction(client, false);
+            self.producers.get_mut(&client).expect("just seen").epoch += 1;
         }
     }
 
-    /// Moves tasks about.
-    fn disturb(&mut self) {
-        let members: Vec<usize> = self.members.iter().filter(|(_, member)| !member.expelled).map(|(worker, _)| *worker).collect();
+    /// What the older one had open is aborted.
+    pub(super) fn replace_producer(&mut self, client: Client) -> u32 {
+        self.end_transaction(client, false);
+        let producer = self.producers.entry(client).or_default();
+        producer.epoch += 1;
+        producer.epoch
+    }
+
+    fn leave(&mut self, client: Client) {
+        self.members.remove(&client);
+        let is_others = |task: &TaskName, process: &mut usize| task.stage != client.stage || *process != client.process;
+        self.owners.retain(is_others);
+        self.wanted.retain(is_others);
+    }
+
+    /// Those of a stage's group that are not put out.
+    fn members_of(&self, stage: Stage) -> Vec<usize> {
+        self.members.iter().filter(|(client, member)| client.stage == stage && !member.expelled).map(|(client, _)| client.process).collect()
+    }
+
+    /// Puts a member out of its group without a word, where there is another.
+    fn expel(&mut self, client: Client) {
+        let members = self.members_of(client.stage);
+        let Some(&other) = members.iter().find(|member| **member != client.process).filter(|_| members.contains(&client.process)) else { return };
+        self.members.get_mut(&client).expect("a member").expelled = true;
+        self.owners.retain(|task, owner| task.stage != client.stage || *owner != client.process);
+        self.wanted.iter_mut().filter(|(task, wanted)| task.stage == client.stage && **wanted == client.process).for_each(|(_, wanted)| *wanted = other);
+    }
+
+    /// Moves tasks of a stage about.
+    pub(super) fn disturb(&mut self, stage: Stage) {
+        let members = self.members_of(stage);
         if members.is_empty() {
             return;
         }
         if self.chance(self.faults.rebalance) {
-            let (task, worker) = (self.random.random_range(0..TASKS), members[self.random.random_range(0..members.len())]);
-            self.wanted.insert(task, worker);
+            let (task, process) = (stage.task(self.random.random_range(0..TASKS)), members[self.random.random_range(0..members.len())]);
+            self.wanted.insert(task, process);
         }
         if members.len() > 1 && self.chance(self.faults.expel) {
-            let worker = members[self.random.random_range(0..members.len())];
-            let other = *members.iter().find(|member| **member != worker).expect("there are two");
-            self.members.get_mut(&worker).expect("a member").expelled = true;
-            self.owners.retain(|_, owner| *owner != worker);
-            self.wanted.values_mut().filter(|wanted| **wanted == worker).for_each(|wanted| *wanted = other);
+            let process = members[self.random.random_range(0..members.len())];
+            self.expel(Client { process, stage });
         }
-        for task in 0..TASKS {
-            let worker = members[task as usize % members.len()];
-            self.wanted.entry(task).or_insert(worker);
+        for number in 0..TASKS {
+            let process = members[number as usize % members.len()];
+            self.wanted.entry(stage.task(number)).or_insert(process);
+        }
+        let is_without = |process: &&usize| !self.wanted.iter().any(|(task, wanted)| task.stage == stage && wanted == *process);
+        if let Some(&process) = self.members_of(stage).iter().find(is_without).filter(|_| self.is_balanced) {
+            self.wanted.insert(stage.task(self.random.random_range(0..TASKS)), process);
         }
     }
 
-    fn change_for(&mut self, worker: usize) -> Option<GroupChange> {
-        let member = self.members.get_mut(&worker).expect("joined");
+    pub(super) fn change_for(&mut self, Client { process, stage }: Client) -> Option<GroupChange> {
+        let member = self.members.get_mut(&Client { process, stage }).expect("joined");
         if std::mem::take(&mut member.expelled) {
             member.revoked.clear();
             return Some(GroupChange::Lost((0..TASKS).collect()));
         }
-        let taken = self.owners.iter().find(|(task, owner)| **owner == worker && self.wanted[task] != worker && !member.revoked.contains(task));
-        if let Some((&task, _)) = taken {
-            member.revoked.insert(task);
-            return Some(GroupChange::Revoked(vec![task]));
+        let is_taken = |task: &TaskName, owner: usize| task.stage == stage && owner == process && self.wanted[task] != process;
+        let taken = self.owners.iter().find(|(task, owner)| is_taken(task, **owner) && !member.revoked.contains(&task.number));
+        if let Some((task, _)) = taken {
+            member.revoked.insert(task.number);
+            return Some(GroupChange::Revoked(vec![task.number]));
         }
-        let given: Vec<u32> = (0..TASKS).filter(|task| self.wanted.get(task) == Some(&worker) && !self.owners.contains_key(task)).collect();
+        let is_free = |number: &u32| self.wanted.get(&stage.task(*number)) == Some(&process) && !self.owners.contains_key(&stage.task(*number));
+        let given: Vec<u32> = (0..TASKS).filter(is_free).collect();
         if given.is_empty() {
             return None;
         }
-        self.owners.extend(given.iter().map(|task| (*task, worker)));
+        self.owners.extend(given.iter().map(|number| (stage.task(*number), process)));
         Some(GroupChange::Assigned(given))
     }
-}
 
-impl TopicSurvey for Shared {
-    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Option<u64>>, TransportError> {
-        let mut cluster = self.lock();
-        partitions.iter().for_each(|input| cluster.await_stable(input.partition));
-        Ok(partitions.iter().map(|input| cluster.offsets.get(input).copied()).collect())
-    }
-
-    fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError> {
-        Ok(0..self.end(partition)?)
-    }
-
-    fn journal(&self, task: u32, from: u64, visit: &mut dyn FnMut(JournalEntry) -> ControlFlow<()>) -> Result<(), TransportError> {
-        let mut cluster = self.lock();
-        cluster.await_stable(task);
-        let values = cluster.journal.get(&task).cloned().unwrap_or_default();
-        // It may be asked for more meanwhile.
-        drop(cluster);
-        for (offset, value) in (0..).zip(values).filter(|(offset, _)| *offset >= from) {
-            if visit(JournalEntry { offset, value }).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn await_decided(&self, _: &str, task: u32) -> Result<(), TransportError> {
-        self.lock().await_stable(task);
-        Ok(())
-    }
-
-    fn shares(&self) -> Result<Option<BTreeMap<String, Vec<u32>>>, TransportError> {
-        Ok(None)
-    }
-
-    fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {
-        let mut last = None;
-        self.journal(task, 0, &mut |entry| {
-            last = Some(entry);
-            ControlFlow::Continue(())
-        })?;
-        Ok(last)
-    }
-
-    fn reader(&self, partition: InputPartition, from: u64, _: usize) -> Result<Box<dyn InputReader>, TransportError> {
-        Ok(Box::new(Reader { cluster: self.clone(), partition, at: from }))
-    }
-
-    fn end(&self, partition: InputPartition) -> Result<u64, TransportError> {
-        Ok(self.lock().end(partition) as u64)
-    }
-}
-
-struct Reader {
-    cluster: Shared,
-    partition: InputPartition,
-    at: u64,
-}
-
-impl InputReader for Reader {
-    fn read_until(&mut self, next: u64, batch: &mut RecordBatch) -> Result<(), TransportError> {
-        let cluster = self.cluster.lock();
-        for (offset, arriving) in (0..).zip(&cluster.inputs[&self.partition]).filter(|(offset, _)| (self.at..next).contains(offset)) {
-            let (record, original) = record(offset, &arriving.value);
-            batch.push_original(record, original);
-            batch.leader_epoch = Some(arriving.leader_epoch);
-        }
-        self.at = self.at.max(next);
-        Ok(())
-    }
-}
-
-fn record(offset: u64, value: &str) -> (Record<'_>, Original<'_>) {
-    let bytes = value.as_bytes();
-    let record = Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes, full_bytes: bytes.len() as u64 };
-    (record, Original { key: None, value: Some(bytes), headers: &[] })
-}
-
-/// One life of a worker's clients.
-pub(super) struct Simulated {
-    cluster: Shared,
-    worker: usize,
-    producer_epoch: u32,
-    reading: BTreeMap<InputPartition, u64>,
-    paused: BTreeMap<InputPartition, u64>,
-    stop: StopSignal,
-}
-
-impl Simulated {
-    pub(super) fn join(cluster: &Shared, worker: usize, stop: &StopSignal) -> Self {
-        let mut locked = cluster.lock();
-        locked.members.insert(worker, Member::default());
-        let producer_epoch = locked.replace_producer(worker);
-        drop(locked);
-        Self { cluster: cluster.clone(), worker, producer_epoch, reading: BTreeMap::new(), paused: BTreeMap::new(), stop: stop.clone() }
-    }
-
-    /// The call is made, unless it fails; it may have been the process's last.
-    fn call(&mut self, step: Step) -> Result<MutexGuard<'_, Cluster>, TransportError> {
-        let mut cluster = self.cluster.lock();
-        cluster.arrive();
-        let error = |failure, what: &str| Err(TransportError { failure, reason: format!("simulated {what} at {step:?}") });
-        if cluster.crashed.contains(&self.worker) {
-            return error(Failure::Fatal, "crash");
-        }
-        let faults = cluster.faults;
-        if cluster.chance(faults.crash / 4) {
-            if step == Step::Commit && cluster.random.random_bool(0.5) {
-                cluster.commit(self.worker);
-            }
-            cluster.crashed.insert(self.worker);
-            self.stop.ask();
-            return error(Failure::Fatal, "crash");
-        }
-        if cluster.producers[&self.worker].epoch != self.producer_epoch {
-            return error(Failure::Fatal, "fence");
-        }
-        if !cluster.chance(faults.call) {
-            return Ok(cluster);
-        }
-        let possible: &[Failure] = match step {
-            Step::Begin | Step::Guard => &[Failure::Retriable],
-            Step::Send | Step::Drain => &[Failure::Abortable],
-            Step::Abort => &[Failure::Retriable, Failure::Fatal],
-            Step::Offsets => &[Failure::Retriable, Failure::Unknown, Failure::Abortable, Failure::Expelled, Failure::Fatal],
-            Step::Commit => &[Failure::Retriable, Failure::Unknown, Failure::Unknown, Failure::Abortable, Failure::Fatal],
-        };
-        let failure = possible[cluster.random.random_range(0..possible.len())];
-        if step == Step::Drain && cluster.random.random_bool(0.5) {
-            cluster.hold_up(self.worker, self.producer_epoch);
-        }
-        if step == Step::Commit && failure == Failure::Unknown {
-            match cluster.random.random_range(0..3) {
-                0 => cluster.commit(self.worker),
-                1 => cluster.producers.get_mut(&self.worker).expect("joined").delayed = Some(self.producer_epoch),
-                _ => {}
-            }
-        }
-        error(failure, &format!("{failure:?}"))
-    }
-}
-
-impl Cluster {
-    /// What the older one had open is aborted.
-    fn replace_producer(&mut self, worker: usize) -> u32 {
-        let producer = self.producers.entry(worker).or_default();
-        producer.epoch += 1;
-        producer.open = None;
-        producer.epoch
-    }
-}
-
-impl Transport for Simulated {
-    fn poll(&mut self, _: Duration, fetched: &mut Fetched) -> Result<Option<GroupChange>, TransportError> {
-        let mut cluster = self.cluster.lock();
-        cluster.arrive();
-        let faults = cluster.faults;
-        if cluster.crashed.contains(&self.worker) || cluster.chance(faults.crash) {
-            cluster.crashed.insert(self.worker);
-            self.stop.ask();
-            return Err(TransportError::fatal("simulated crash"));
-        }
-        cluster.now_us += cluster.random.random_range(0..60_000);
-        cluster.disturb();
-        if let Some(change) = cluster.change_for(self.worker) {
-            if let GroupChange::Lost(tasks) | GroupChange::Assigned(tasks) = &change {
-                self.reading.retain(|input, _| !tasks.contains(&input.partition));
-                self.paused.retain(|input, _| !tasks.contains(&input.partition));
-            }
-            return Ok(Some(change));
-        }
-        let cluster = &mut *cluster;
-        for (&input, next) in &mut self.reading {
-            let take = cluster.random.random_range(0..6);
-            let end = cluster.end(input);
-            for (offset, arriving) in (0..).zip(&cluster.inputs[&input][..end]).skip(usize::try_from(*next).expect("small")).take(take) {
-                let (record, original) = record(offset, &arriving.value);
-                fetched.push(input, record, original, Some(arriving.leader_epoch));
-                *next = offset + 1;
-            }
-        }
-        Ok(None)
-    }
-
-    fn start(&mut self, from: &[(InputPartition, u64)]) -> Result<(), TransportError> {
-        self.paused.retain(|input, _| from.iter().all(|(started, _)| started != input));
-        self.reading.extend(from.iter().copied());
-        Ok(())
-    }
-
-    fn pause(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError> {
-        self.paused.extend(partitions.iter().filter_map(|input| self.reading.remove_entry(input)));
-        Ok(())
-    }
-
-    fn resume(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError> {
-        self.reading.extend(partitions.iter().filter_map(|input| self.paused.remove_entry(input)));
-        Ok(())
-    }
-
-    fn release(&mut self, tasks: &[u32]) -> Result<(), TransportError> {
-        self.reading.retain(|input, _| !tasks.contains(&input.partition));
-        self.paused.retain(|input, _| !tasks.contains(&input.partition));
-        let mut cluster = self.cluster.lock();
-        let worker = self.worker;
-        if let Some(member) = cluster.members.get_mut(&worker) {
+    pub(super) fn release(&mut self, client: Client, tasks: &[u32]) {
+        if let Some(member) = self.members.get_mut(&client) {
             member.revoked.retain(|task| !tasks.contains(task));
         }
-        cluster.owners.retain(|task, owner| *owner != worker || !tasks.contains(task));
-        Ok(())
+        self.owners.retain(|task, owner| task.stage != client.stage || *owner != client.process || !tasks.contains(&task.number));
+    }
+}
+
+impl Transaction {
+    /// It changes the offsets of this partition, or adds to what the brokers hold of it, as far as that is with them.
+    pub(super) fn has_offset(&self, input: InputPartition) -> bool {
+        self.offsets.iter().any(|(changed, _)| *changed == input)
     }
 
-    fn membership(&mut self) -> Membership {
-        let mut cluster = self.cluster.lock();
-        let of_thousand = cluster.faults.call;
-        let unlucky = cluster.chance(of_thousand);
-        Membership { generation: if unlucky { -1 } else { 1 }, lost: false }
+    pub(super) fn has_journal(&self, task: TaskName) -> bool {
+        self.arrived.iter().any(|sent| matches!(sent, Sent::Journal(of, _) if *of == task))
     }
 
-    fn begin(&mut self) -> Result<(), TransportError> {
-        let worker = self.worker;
-        let mut cluster = self.call(Step::Begin)?;
-        let producer = cluster.producers.get_mut(&worker).expect("joined");
-        assert!(producer.open.is_none(), "one transaction at a time");
-        producer.open = Some(Transaction::default());
-        Ok(())
+    pub(super) fn has_output(&self, topic: &str, partition: u32) -> bool {
+        self.arrived.iter().any(|sent| matches!(sent, Sent::Output(output) if output.topic == topic && output.partition == partition))
     }
+}
 
-    fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError> {
-        let header = |name: &str| {
-            let value = record.headers.iter().find(|(found, _)| *found == name)?.1.expect("a value");
-            Some(std::str::from_utf8(value).expect("text"))
-        };
-        let number = |name: &str| header(name).expect("every record of ours has it").parse::<u64>().expect("a number");
-        let (worker, epoch, task) = (self.worker, number("epoch"), u32::try_from(number("task")).expect("small"));
-        let place = header("stream").map(|stream| (stream.to_owned(), number("offset")));
-        let mut cluster = self.call(Step::Send)?;
-        let value = record.value.expect("every record has one").to_vec();
-        // A commit that came late has ended it: the brokers take the record for the start of another.
-        let open = cluster.producers.get_mut(&worker).expect("joined").open.get_or_insert_default();
-        if record.topic == JOURNAL {
-            assert_eq!(record.partition, task);
-            open.journal.push((task, value));
-        } else {
-            let kind = match record.topic {
-                OUTPUT => OutputKind::Match,
-                LATE => OutputKind::Late,
-                _ => OutputKind::Rejected,
-            };
-            let (key, value) = (record.key.map(<[u8]>::to_vec), String::from_utf8(value).expect("text"));
-            open.records.push(Delivered { task, epoch, kind, key, value, place });
-        }
-        Ok(())
-    }
-
-    fn drain(&mut self, _: Duration) -> Result<(), TransportError> {
-        self.call(Step::Drain).map(drop)
-    }
-
-    fn known_end(&self, input: InputPartition) -> Option<u64> {
-        Some(self.cluster.lock().end(input) as u64)
-    }
-
-    fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64> {
-        let of_task = |journal: &BTreeMap<u32, Vec<Vec<u8>>>| journal.get(&partition).map(|records| records.len() as u64);
-        if topic == JOURNAL { of_task(&self.cluster.lock().journal) } else { None }
-    }
-
-    fn send_offsets(&mut self, next: &[(InputPartition, u64)], _: Duration) -> Result<(), TransportError> {
-        let worker = self.worker;
-        let mut cluster = self.call(Step::Offsets)?;
-        // Whether the sender is of the group is checked, what is its own is not.
-        if cluster.members.get(&worker).is_none_or(|member| member.expelled) {
-            return Err(TransportError { failure: Failure::Expelled, reason: "simulated expulsion".to_owned() });
-        }
-        cluster.producers.get_mut(&worker).expect("joined").open.get_or_insert_default().offsets = next.to_vec();
-        Ok(())
-    }
-
-    fn commit(&mut self, _: Duration) -> Result<(), TransportError> {
-        let worker = self.worker;
-        self.call(Step::Commit)?.commit(worker);
-        Ok(())
-    }
-
-    fn abort(&mut self, _: Duration) -> Result<(), TransportError> {
-        let worker = self.worker;
-        self.call(Step::Abort)?.producers.get_mut(&worker).expect("joined").open = None;
-        Ok(())
-    }
-
-    fn rejoin(&mut self, _: &str) -> Result<bool, TransportError> {
-        Ok(false)
-    }
-
-    fn renew(&mut self) -> Result<(), TransportError> {
-        let mut cluster = self.cluster.lock();
-        cluster.arrive();
-        if cluster.crashed.contains(&self.worker) {
-            return Err(TransportError::fatal("simulated crash"));
-        }
-        self.producer_epoch = cluster.replace_producer(self.worker);
-        Ok(())
-    }
+pub(super) fn record<'a>(offset: u64, key: Option<&'a [u8]>, value: &'a [u8]) -> (Record<'a>, Original<'a>) {
+    let record = Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: value, full_bytes: value.len() as u64 };
+    (record, Original { key, value: Some(value), headers: &[] })
 }

@@ -1,0 +1,59 @@
+//! What must hold of tasks that read the topics as they are.
+
+use super::scenario::Scenario;
+use super::{NO_FAULTS, processes, simulate, undisturbed};
+
+const SEEDS: u64 = 5_000;
+const SEEDS_OF_OTHERS: u64 = 500;
+
+#[test]
+fn failures_at_every_step_neither_lose_nor_double_a_match() {
+    let undisturbed = undisturbed(Scenario::Steady);
+    simulate(Scenario::Steady, SEEDS, |seed, outcome, _| assert_eq!(outcome, undisturbed, "MOTIF_TEST_SEED={seed}"));
+}
+
+#[test]
+fn a_log_that_holds_other_records_than_were_read_is_refused() {
+    let mut sentences = Vec::new();
+    let run = || processes::run(Scenario::Steady, 0, NO_FAULTS, 1).1;
+    for input in run().cluster.inputs().into_keys() {
+        let mut simulation = run();
+        simulation.cluster.elect_uncleanly(input);
+        let mut worker = simulation.first_worker();
+        let refusal = (0..5).find_map(|_| worker.turn().err()).unwrap_or_else(|| panic!("{input:?} is not what was read"));
+        sentences.push(format!("{refusal:#}"));
+    }
+    for found in ["are not those that epoch", "was written under leader epoch 0 when it was read, the one that is there now under 1"] {
+        assert!(sentences.iter().any(|sentence| sentence.contains(found)), "{sentences:?}");
+    }
+}
+
+/// Where one is only not read, because a task recovers or is somewhere else, it is not taken for silent.
+#[test]
+fn failures_beside_a_silent_input_neither_lose_nor_double_a_match() {
+    let undisturbed = undisturbed(Scenario::Silent);
+    simulate(Scenario::Silent, SEEDS_OF_OTHERS, |seed, outcome, _| assert_eq!(outcome, undisturbed, "MOTIF_TEST_SEED={seed}"));
+}
+
+/// What comes out hangs on the clock, and on what was read first; so it is compared with what the journal makes of the input.
+fn comes_to_the_same_when_repeated(scenario: Scenario) {
+    simulate(scenario, SEEDS_OF_OTHERS, |seed, outcome, simulation| {
+        assert_eq!(simulation.replayed(), outcome.states, "MOTIF_TEST_SEED={seed}");
+    });
+}
+
+#[test]
+fn what_the_clock_has_decided_is_repeated_as_it_was() {
+    comes_to_the_same_when_repeated(Scenario::Sporadic);
+}
+
+#[test]
+fn what_a_full_buffer_has_kept_out_is_kept_out_when_it_is_repeated() {
+    comes_to_the_same_when_repeated(Scenario::Crowded);
+}
+
+/// Which of the epochs they were is in the journal; each that a crash has had repeated has come to the same.
+#[test]
+fn what_a_bounded_run_has_let_out_at_the_ends_of_its_inputs_is_repeated_as_it_was() {
+    simulate(Scenario::Bounded, SEEDS_OF_OTHERS, |seed, outcome, _| assert!(outcome.records() > 12, "MOTIF_TEST_SEED={seed}"));
+}
