@@ -176,7 +176,7 @@ impl Intake {
         let was_rereading = self.partitions[place].is_rereading();
         let arrival = self.judge(event, interest, place, reading, at);
         if was_rereading && !self.partitions[place].is_rereading() {
-            self.advance();
+            self.end_rereading();
         }
         let counters = &mut self.counters;
         match reading {
@@ -202,8 +202,9 @@ impl Intake {
         let place = self.place_of(stream, partition);
         let partition = &mut self.partitions[place];
         partition.begin(offset);
+        let was_rereading = partition.is_rereading();
         partition.end(offset, next_position);
-        self.advance();
+        if was_rereading && !partition.is_rereading() { self.end_rereading() } else { self.advance() }
     }
 
     /// Says how far the partition is. From the first such word on, only what is said counts for its stream. What was said is not among the positions.
@@ -389,6 +390,16 @@ impl Intake {
         let bounds = self.partitions.iter().filter_map(bound);
         // Where nothing holds it back, nothing says how far it is either.
         if let Some(least) = bounds.min() {
+            self.let_out(least);
+        }
+    }
+
+    /// A partition is where it was. Time is at least where all of them are by themselves, also where each is idle by now: a run without a restart has come there when their
+    /// events came, and a repetition of this one does.
+    fn end_rereading(&mut self) {
+        self.advance();
+        let live = self.partitions.iter().filter(|partition| partition.live);
+        if let Some(least) = live.map(|partition| self.clocks[usize::from(partition.stream.0)].own(partition)).min() {
             self.let_out(least);
         }
     }

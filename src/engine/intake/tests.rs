@@ -244,6 +244,36 @@ fn what_an_idle_partition_held_is_held_again_before_time_goes_on() {
     assert_eq!(released(&mut after), [30, 40]);
 }
 
+/// Each was idle before the last of what the other held was there again, and nobody said how far they are.
+#[test]
+fn where_all_are_idle_once_all_is_read_again_time_is_where_they_are() {
+    let timing = StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(5) };
+    let mut before = intake(timing, 9);
+    before.note_decisions();
+    before.open(A, 0);
+    before.open(B, 0);
+    tick(&mut before, 0);
+    arrive(&mut before, B, 0, seconds(40));
+    arrive(&mut before, A, 0, seconds(30));
+    tick(&mut before, 31);
+    released(&mut before);
+    let mut after = intake(timing, 9);
+    after.note_decisions();
+    after.open(A, 0);
+    after.open(B, 0);
+    after.restore(&before.positions());
+    tick(&mut after, 31);
+    arrive(&mut after, A, 0, seconds(30));
+    arrive(&mut after, A, 1, seconds(60));
+    tick(&mut after, 70);
+    arrive(&mut after, B, 0, seconds(40));
+    assert_eq!((after.watermark(), released(&mut after)), (seconds(35).minus(TimeSpan::TICK), vec![30]));
+    before.follow(after.take_decisions());
+    arrive(&mut before, A, 1, seconds(60));
+    before.settle(after.watermark(), ProcessingTime::from_micros(70 * SECOND_US));
+    assert_eq!((before.watermark(), released(&mut before)), (after.watermark(), vec![30]), "it is repeated as it was");
+}
+
 /// However long that takes.
 #[test]
 fn what_was_held_is_waited_for_when_it_is_read_again() {
