@@ -47,6 +47,8 @@ struct Told {
     said: BTreeMap<u32, Vec<UpstreamPosition>>,
     /// Since when there is no task of the second stage here.
     nobody_since: Duration,
+    /// All have come as far, whoever is here now: what the second stage has let out by then stays out.
+    reached: EventTime,
     /// What somebody waits for, and since when.
     awaited: Option<(EventTime, Duration)>,
 }
@@ -67,7 +69,7 @@ impl Alignment {
     }
 
     pub(super) fn by(now: Stopwatch) -> Self {
-        Self { told: Mutex::new(Told { said: BTreeMap::new(), nobody_since: now(), awaited: None }), now }
+        Self { told: Mutex::new(Told { said: BTreeMap::new(), nobody_since: now(), reached: EventTime::BEGINNING, awaited: None }), now }
     }
 
     /// A task of the second stage is here, and has read this.
@@ -86,13 +88,14 @@ impl Alignment {
 
     /// What each of so many inputs of each of so many upstream tasks may bring, where a task of the second stage may hold so many events.
     pub(super) fn allowed(&self, upstreams: u32, inputs: usize, held_max: usize) -> Allowed {
-        let (told, now) = (self.lock(), (self.now)());
+        let (mut told, now) = (self.lock(), (self.now)());
         let is_nobody_here = told.said.is_empty() && now - told.nobody_since >= NOBODY_MAX;
-        let reached = reached(&told.said, upstreams);
+        let reached = reached(&told.said, upstreams).max(told.reached);
         let is_given_up = told.awaited.is_some_and(|(awaited, since)| awaited == reached && now - since >= WAIT_MAX);
         if is_nobody_here || is_given_up || reached == EventTime::END {
             return Allowed::Everything;
         }
+        told.reached = reached;
         Allowed::Beyond(reached, (held_max as u64 / 2 / u64::from(upstreams.max(1)) / inputs.max(1) as u64).max(1))
     }
 
@@ -205,14 +208,16 @@ impl Ahead {
         }
     }
 
-    /// How many events a task of the second stage has got since the input was where all are now, at most.
+    /// How many events a task of the second stage has got since the input was where all are now, at most. Where the input's task has begun here beyond that, as after a
+    /// restart, there may be any number before: those that come count as [`PIECES`] each, so that many restarts do not bring the whole room again each time.
     fn events(&mut self, reached: EventTime, handed_on: &[u64]) -> u64 {
         while self.marks.get(1).is_some_and(|(watermark, _)| *watermark <= reached) {
             self.marks.pop_front();
         }
         let before = self.marks.front();
         let since = |(task, now): (usize, &u64)| now - before.and_then(|(_, counts)| counts.get(task)).unwrap_or(&0);
-        handed_on.iter().enumerate().map(since).max().unwrap_or(0)
+        let since = handed_on.iter().enumerate().map(since).max().unwrap_or(0);
+        if before.is_some_and(|(watermark, _)| *watermark <= reached) { since } else { since * PIECES }
     }
 }
 
@@ -274,7 +279,7 @@ mod tests {
         alignment.tell(7, said(&[(0, 6, false), (1, 9, false)]));
         assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(at(6), 200), "it does");
         alignment.forget(7);
-        assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(EventTime::BEGINNING, 200), "others may come");
+        assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(at(6), 200), "others may come, and nobody goes back");
     }
 
     #[test]
@@ -316,7 +321,8 @@ mod tests {
             ahead.note(at(watermark), &handed_on);
         }
         let now = [9, 20];
-        for (reached, events) in [(5, 20), (10, 20), (25, 19), (30, 11), (39, 11), (40, 1), (99, 1), (12, 1)] {
+        assert_eq!(ahead.events(at(5), &now), 20 * PIECES, "how many came before it began is not known");
+        for (reached, events) in [(10, 20), (25, 19), (30, 11), (39, 11), (40, 1), (99, 1)] {
             assert_eq!(ahead.events(at(reached), &now), events, "all are at {reached}");
         }
         (100..5_000).for_each(|micros| ahead.note(at(micros), &now));
