@@ -12,7 +12,7 @@ use crate::engine::keys::{Address, Keys, Place};
 use crate::engine::matched::Match;
 use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::shard::hand::{Hand, KeyAtHand};
-use crate::engine::shard::packing::Packing;
+use crate::engine::shard::packing::{Packing, UNPACKED_MAX, UNPACKING_COSTS};
 use crate::engine::shard::step::{Standing, Step};
 use crate::engine::slot::{Cell, CellId, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
@@ -191,13 +191,18 @@ impl Lines {
         let is_bounded = compiled.tables[table].ends_silently && self.watch.is_none() && instant < EventTime::END;
         // Each event begins few: what was left is caught up with.
         let mut left = if is_bounded { EXPIRED_MAX.max(2 * events) } else { usize::MAX };
-        self.unpack_due(table, compiled, instant, left);
         let mut due = std::mem::take(&mut self.due);
         loop {
             self.keys[table].take_due(instant, left, &mut due);
             self.keys[table].let_go();
             if due.is_empty() {
-                break;
+                // A few at a time, so that the memory of the ones is used again for the next.
+                let unpacked = self.unpack_due(table, compiled, instant, UNPACKED_MAX.min(left / UNPACKING_COSTS));
+                if unpacked == 0 {
+                    break;
+                }
+                left -= UNPACKING_COSTS * unpacked;
+                continue;
             }
             left -= due.len();
             for place in due.drain(..) {

@@ -27,6 +27,12 @@ use crate::event::binary::{Malformed, Reader, write_bytes, write_unsigned};
 const LOOKS_PER_EVENT: usize = 4;
 const LOOKS_PER_CALL: usize = 16;
 
+/// To make a key ready takes as long as to let go of what so many ready ones hold.
+pub(super) const UNPACKING_COSTS: usize = 4;
+
+/// So many are made ready together when time goes on.
+pub(super) const UNPACKED_MAX: usize = 1024;
+
 const WHOLE: &str = "what is packed was written here";
 
 /// Memory that is used again.
@@ -57,12 +63,16 @@ impl Lines {
         Some(slot)
     }
 
-    /// Makes keys ready whose time has come, at most so many.
-    pub(super) fn unpack_due(&mut self, table: usize, all: &Compiled, instant: EventTime, most: usize) {
-        for _ in 0..most {
-            let Some(id) = self.keys[table].next_packed_due(instant) else { break };
+    /// Makes keys ready whose time has come, at most so many. Returns how many there were.
+    pub(super) fn unpack_due(&mut self, table: usize, all: &Compiled, instant: EventTime, most: usize) -> usize {
+        let mut unpacked = 0;
+        while unpacked < most
+            && let Some(id) = self.keys[table].next_packed_due(instant)
+        {
             self.unpack(table, id, all);
+            unpacked += 1;
         }
+        unpacked
     }
 
     pub(super) fn unpack_all(&mut self, table: usize, all: &Compiled) {
