@@ -13,6 +13,7 @@ pub struct Rig {
     effects: Vec<Effect>,
     next: u64,
     pub matches: u64,
+    keeps_changes: bool,
 }
 
 /// A pattern file with these patterns over `events`, by `k`, every start counted. Each is a `match` with its `within`.
@@ -28,7 +29,12 @@ impl Rig {
     pub fn new(text: &str, options: EngineOptions) -> Self {
         let compiled = compile(&[Source { path: "ladder.motif".to_owned(), text: text.to_owned() }]);
         assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
-        Self { engine: Engine::new(&compiled.program, options), effects: Vec::new(), next: 0, matches: 0 }
+        Self { engine: Engine::new(&compiled.program, options), effects: Vec::new(), next: 0, matches: 0, keeps_changes: false }
+    }
+
+    /// For who takes them; else they are let go after each batch, as at a commit where nothing is stored.
+    pub fn keeping_changes(self) -> Self {
+        Self { keeps_changes: true, ..self }
     }
 
     pub fn of(steps: &str) -> Self {
@@ -70,8 +76,9 @@ impl Rig {
             typed::apply(&mut self.engine, self.next..last, &fields, &mut self.effects);
             self.matches += typed::count(&mut self.effects);
             self.next = last;
-            // As at a commit.
-            self.engine.discard_changes();
+            if !self.keeps_changes {
+                self.engine.discard_changes();
+            }
             after_batch();
         }
     }

@@ -52,7 +52,7 @@ impl Figures {
     fn measure(&mut self, live: u64, dirty: u64) {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Rocks::open(&folder.path().join("state"), RocksOptions { durability: Durability::Process }).expect("a store");
-        let mut rig = Rig::of(PAIR);
+        let mut rig = Rig::of(PAIR).keeping_changes();
         rig.feed(live, |number| Fields { k: number.cast_signed(), typ: 0, amt: 500, at_ms: FIRST_MS + (number / 10).cast_signed() });
         let last_ms = FIRST_MS + (live / 10).cast_signed();
         pass(&mut rig, last_ms);
