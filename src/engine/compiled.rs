@@ -198,11 +198,7 @@ impl StreamRoutes {
 
 impl Keying {
     fn new(key: &[Expression]) -> Self {
-        let field = |part: &Expression| match part {
-            Expression::Field(path) if path.len() == 1 => Some(usize::from(path[0])),
-            _ => None,
-        };
-        key.iter().map(field).collect::<Option<Vec<usize>>>().map_or_else(|| Self::Computed(key.to_vec()), Self::Fields)
+        key.iter().map(Expression::whole_field).collect::<Option<Vec<usize>>>().map_or_else(|| Self::Computed(key.to_vec()), Self::Fields)
     }
 
     /// Writes the event's key; `false` where a part of it is null.

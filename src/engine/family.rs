@@ -97,12 +97,7 @@ fn first_asked(compiled: &CompiledPattern) -> Option<(String, Threshold, Express
 
 /// What a comparison with a number compares, and how; and the number.
 fn threshold(conjunct: &Expression) -> Option<(String, Threshold)> {
-    let Expression::Compare { comparison, left, right } = conjunct else { return None };
-    let (comparison, field, value) = match (&**left, &**right) {
-        (Expression::Field(field), Expression::Constant(value)) => (*comparison, field, value),
-        (Expression::Constant(value), Expression::Field(field)) => (comparison.turned(), field, value),
-        _ => return None,
-    };
+    let (comparison, field, value) = conjunct.compares_with_constant()?;
     let number = match value {
         Value::Int(number) => (*number).into(),
         Value::Decimal(number) => *number,

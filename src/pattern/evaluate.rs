@@ -9,7 +9,7 @@ use std::cell::Cell;
 use chrono::{Datelike, Timelike};
 
 use crate::event::{Event, Value};
-use crate::pattern::{Aggregate, Comparison, Condition, Expression, NoWindows, Occurrence, StepId, Windows, functions, numbers};
+use crate::pattern::{Aggregate, Comparison, Condition, Expression, FieldPath, NoWindows, Occurrence, StepId, Windows, functions, numbers};
 
 /// The events that a run has chosen so far.
 pub trait Chosen {
@@ -141,6 +141,24 @@ impl Expression {
         match (left.asks_the_event_alone(), right.asks_the_event_alone()) {
             (true, false) if right.asks_places_alone() => Some((*comparison, left, right)),
             (false, true) if left.asks_places_alone() => Some((comparison.turned(), right, left)),
+            _ => None,
+        }
+    }
+
+    /// Of a comparison of a field of the event at hand with a constant, whichever stands first: the comparison, as seen from the field, and the two.
+    pub fn compares_with_constant(&self) -> Option<(Comparison, &FieldPath, &Value)> {
+        let Self::Compare { comparison, left, right } = self else { return None };
+        match (&**left, &**right) {
+            (Self::Field(path), Self::Constant(value)) => Some((*comparison, path, value)),
+            (Self::Constant(value), Self::Field(path)) => Some((comparison.turned(), path, value)),
+            _ => None,
+        }
+    }
+
+    /// The place of the field, if it is one of the event at hand, and no part of a record.
+    pub fn whole_field(&self) -> Option<usize> {
+        match self {
+            Self::Field(path) if path.len() == 1 => Some(usize::from(path[0])),
             _ => None,
         }
     }

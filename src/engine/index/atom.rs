@@ -35,17 +35,15 @@ pub(super) enum Atom {
 impl Atom {
     pub(super) fn of(conjunct: &Expression) -> Self {
         let spelt_out = match conjunct {
-            Expression::Compare { comparison, left, right } => match (&**left, &**right) {
-                (field, Expression::Constant(value)) => whole_field(field).map(|field| Self::compared(field, *comparison, value)),
-                (Expression::Constant(value), field) => whole_field(field).map(|field| Self::compared(field, comparison.turned(), value)),
-                _ => None,
-            },
-            Expression::IsNull(field) => whole_field(field).map(|field| Self::Null { field }),
+            Expression::IsNull(field) => field.whole_field().map(|field| Self::Null { field }),
             Expression::Not(operand) => match &**operand {
-                Expression::IsNull(field) => whole_field(field).map(|field| Self::NotNull { field }),
+                Expression::IsNull(field) => field.whole_field().map(|field| Self::NotNull { field }),
                 _ => None,
             },
-            _ => None,
+            other => match other.compares_with_constant() {
+                Some((comparison, path, value)) if path.len() == 1 => Some(Self::compared(usize::from(path[0]), comparison, value)),
+                _ => None,
+            },
         };
         spelt_out.unwrap_or_else(|| Self::Other(conjunct.clone()))
     }
@@ -90,10 +88,3 @@ impl Atom {
 
 /// Being among so many constants is found out in little time.
 const FEW: usize = 8;
-
-fn whole_field(expression: &Expression) -> Option<usize> {
-    match expression {
-        Expression::Field(path) if path.len() == 1 => Some(usize::from(path[0])),
-        _ => None,
-    }
-}

@@ -216,17 +216,14 @@ fn whole_number(value: &Value) -> Option<i64> {
 /// The values of a field that a conjunct asks for.
 fn values_asked_for(conjunct: &Expression) -> Option<(&FieldPath, &[Value])> {
     let (path, values) = match conjunct {
-        Expression::Compare { comparison: Comparison::Equal, left, right } => match (&**left, &**right) {
-            (Expression::Field(path), Expression::Constant(value)) | (Expression::Constant(value), Expression::Field(path)) => {
-                (path, std::slice::from_ref(value))
-            }
-            _ => return None,
-        },
         Expression::In { item, list } => match (&**item, &**list) {
             (Expression::Field(path), Expression::Constant(Value::List(values))) => (path, &**values),
             _ => return None,
         },
-        _ => return None,
+        other => match other.compares_with_constant()? {
+            (Comparison::Equal, path, value) => (path, std::slice::from_ref(value)),
+            _ => return None,
+        },
     };
     let can_be_filed = |value: &Value| matches!(value, Value::Text(_)) || whole_number(value).is_some();
     values.iter().all(can_be_filed).then_some((path, values))

@@ -114,7 +114,7 @@ fn topic_key<'a>(origin: &'a Origin, key: &'a [String]) -> Option<(&'a str, &'a 
 /// Which parts of the pattern's key the topic is partitioned by; `None` where one is not among them.
 fn places(program: &Program, source: &Source, topic_key: &[String]) -> Option<Vec<usize>> {
     let fields = &program.schema.stream(source.stream).fields;
-    let is_field = |part: &Expression, name: &str| matches!(part, Expression::Field(path) if path.len() == 1 && fields[usize::from(path[0])].name == name);
+    let is_field = |part: &Expression, name: &str| part.whole_field().is_some_and(|place| fields[place].name == name);
     topic_key.iter().map(|name| source.key.iter().position(|part| is_field(part, name))).collect()
 }
 
