@@ -196,6 +196,12 @@ impl StreamRoutes {
     }
 }
 
+impl RouteSource {
+    pub(super) fn fits(&self, event: &Event, faults: &Cell<u64>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, faults)))
+    }
+}
+
 impl Keying {
     fn new(key: &[Expression]) -> Self {
         key.iter().map(Expression::whole_field).collect::<Option<Vec<usize>>>().map_or_else(|| Self::Computed(key.to_vec()), Self::Fields)

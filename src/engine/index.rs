@@ -16,7 +16,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::automaton::Class;
-use crate::engine::compiled::{Compiled, Route, RouteSource, of_event};
+use crate::engine::compiled::{Compiled, Route, RouteSource};
 use crate::event::Event;
 
 pub(super) use filed::{Indexes, StreamIndex};
@@ -57,8 +57,7 @@ impl FittingSources {
 
     /// Those as which the event stands in lines.
     pub(super) fn of_route<'a>(self, route: &'a Route, event: &'a Event, faults: &'a Cell<u64>) -> impl Iterator<Item = &'a RouteSource> {
-        let is_asked = move |source: &RouteSource| source.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, faults)));
-        let fits = move |(number, source): &(usize, &RouteSource)| self.0 & Self::of(*number).0 != 0 && (*number < Self::LAST || is_asked(source));
+        let fits = move |(number, source): &(usize, &RouteSource)| self.0 & Self::of(*number).0 != 0 && (*number < Self::LAST || source.fits(event, faults));
         route.sources.iter().enumerate().filter(fits).map(|(_, source)| source)
     }
 }
@@ -161,8 +160,7 @@ impl Judge {
 
 /// The pattern of the route, whatever the event is there; `None` if it stands in no line of it.
 fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>) -> Option<Candidate> {
-    let fits = |source: &RouteSource| source.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, faults)));
-    let fitting = route.sources.iter().enumerate().filter(|(_, source)| fits(source));
+    let fitting = route.sources.iter().enumerate().filter(|(_, source)| source.fits(event, faults));
     let sources = fitting.fold(FittingSources::NONE, |sources, (number, _)| sources.with(FittingSources::of(number)));
     let class = compiled.patterns[route.pattern].automaton.class_of(event, faults);
     (sources != FittingSources::NONE).then(|| Candidate { pattern: filed::number(route.pattern), sources, class })
