@@ -38,9 +38,14 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// Without marks and register so far.
+    pub(super) fn of(ways: WaySet, awaited: Class, compares: Option<ConditionId>) -> Self {
+        Self { ways, awaited, compares, marks: Marks::default(), register: Value::Null }
+    }
+
     /// Nothing differs so far.
     pub(super) fn of_node(node: &Node) -> Self {
-        Self { ways: node.after.clone(), awaited: node.awaited, compares: node.register, marks: Marks::default(), register: Value::Null }
+        Self::of(node.after.clone(), node.awaited, node.register)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
-use crate::event::{Event, Value};
+use crate::event::Event;
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
@@ -221,7 +221,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
         let awaited = nodes().fold(Class::EMPTY, |awaited, node| awaited.with(node.awaited));
         let compares = nodes().next().and_then(|node| node.register);
-        Box::new(Own { ways, awaited, compares, marks: Marks::default(), register: Value::Null })
+        Box::new(Own::of(ways, awaited, compares))
     }
 
     fn meet(&self, way: WayId, stand: &Stand<'_>) -> Fate {

@@ -22,7 +22,7 @@ use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, NodeId, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
-use crate::event::{Event, EventTime, Lookup, StreamId, Value};
+use crate::event::{Event, EventTime, Lookup, StreamId};
 use crate::pattern::{Moment, StepId};
 
 const FORMAT: u64 = 1;
@@ -296,7 +296,8 @@ fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> 
     let chain = links[link].clone();
     let set = |flag| flags & flag != 0;
     let own = (automaton.node(node).after != ways).then(|| {
-        Box::new(Own { awaited: automaton.awaited(&ways), compares: automaton.register(&ways), ways, marks: Marks::default(), register: Value::Null })
+        let (awaited, compares) = (automaton.awaited(&ways), automaton.register(&ways));
+        Box::new(Own::of(ways, awaited, compares))
     });
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
     let faults = Cell::new(0);
