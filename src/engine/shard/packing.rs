@@ -14,12 +14,12 @@
 //! Which keys are packed is decided by the second-chance algorithm (CLOCK; F. Corbató, *A paging experiment with the Multics system*, 1968). What was read from the store is packed at
 //! first: so a task goes on before all of it has been taken up. To pack a key and make it ready again is what a restart does with it, and shows as little.
 
-use crate::automaton::{Outline, Pending};
+use crate::automaton::Outline;
 use crate::engine::compiled::Compiled;
 use crate::engine::keys::{Found, PackedId, begin_packed};
 use crate::engine::shard::lines::{Lines, lie_in_slots};
 use crate::engine::shard::state::{decode_state, encode_state, outline_state};
-use crate::engine::slot::{Cell, Families, Held, SlotId};
+use crate::engine::slot::{Families, Held, SlotId};
 use crate::event::EventTime;
 use crate::event::binary::{Malformed, Reader, write_bytes, write_unsigned};
 
@@ -88,12 +88,13 @@ impl Lines {
         reader.bytes("key").expect(WHOLE);
         while !reader.is_at_end() {
             let Entry { pattern, there, value, patterns } = Entry::read(&mut reader).expect(WHOLE);
-            let mut held = self.decode(pattern, value, all).expect(WHOLE);
+            let compiled = &all.patterns[pattern as usize];
+            let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
+            let mut held = decode_state(compiled, stepping, value).expect(WHOLE);
             if !patterns.is_empty() {
                 let runs = held.pending.lean_runs().expect("the runs of a family are lean");
                 runs.iter_mut().zip(patterns).for_each(|(run, patterns)| *run = run.clone().of_first(*patterns));
             }
-            let compiled = &all.patterns[pattern as usize];
             self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, lie_in_slots(compiled, &self.limits)), &mut held);
         }
         self.keys[table].set_families(slot, families);
@@ -164,13 +165,6 @@ impl Lines {
             Some(Found::Ready(_)) => unreachable!("state is taken up before events come"),
         }
         Ok(())
-    }
-
-    fn decode(&mut self, pattern: u32, value: &[u8], all: &Compiled) -> Result<Cell, Malformed> {
-        let compiled = &all.patterns[pattern as usize];
-        let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
-        let (pending, windowed): (Pending, _) = decode_state(compiled, stepping, value)?;
-        Ok(Cell { pending, windowed: windowed.map(Box::new), ..Cell::default() })
     }
 }
 

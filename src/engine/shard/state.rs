@@ -25,10 +25,11 @@ pub(super) fn encode_state(compiled: &CompiledPattern, held: Held<'_>) -> Option
     Some(value)
 }
 
-pub(super) fn decode_state(compiled: &CompiledPattern, mut stepping: Stepping<'_>, value: &[u8]) -> Result<(Pending, Option<WindowedEvents>), Malformed> {
+/// As of no slot.
+pub(super) fn decode_state(compiled: &CompiledPattern, mut stepping: Stepping<'_>, value: &[u8]) -> Result<Cell, Malformed> {
     let windows = &compiled.pattern.windows;
     if windows.is_empty() {
-        return Ok((Pending::decode(&mut stepping, value)?, None));
+        return Ok(Cell { pending: Pending::decode(&mut stepping, value)?, ..Cell::default() });
     }
     let mut reader = Reader::new(value);
     let mut of_windows = Reader::new(reader.bytes("events of windows")?);
@@ -37,7 +38,8 @@ pub(super) fn decode_state(compiled: &CompiledPattern, mut stepping: Stepping<'_
         return Err(of_windows.malformed("end"));
     }
     let pending = Pending::decode(&mut stepping, reader.rest())?;
-    Ok((pending, Some(windowed).filter(|windowed| !windowed.is_empty())))
+    let windowed = (!windowed.is_empty()).then(|| Box::new(windowed));
+    Ok(Cell { pending, windowed, ..Cell::default() })
 }
 
 /// What has to be known of a state that is not needed yet; `None`: it holds nothing. Refuses what [`decode_state`] refuses.
@@ -45,7 +47,6 @@ pub(super) fn outline_state(compiled: &CompiledPattern, mut stepping: Stepping<'
     if compiled.pattern.windows.is_empty() {
         return Ok(Some(Pending::outline(&mut stepping, value)?).filter(|outline| outline.runs > 0));
     }
-    let (pending, windowed) = decode_state(compiled, stepping, value)?;
-    let held = Cell { pending, windowed: windowed.map(Box::new), ..Cell::default() };
+    let held = decode_state(compiled, stepping, value)?;
     Ok((!held.is_empty()).then(|| Outline { runs: held.pending.len(), next: held.next_deadline() }))
 }
