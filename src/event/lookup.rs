@@ -80,6 +80,12 @@ impl Directory {
         entry.unwrap_or_else(|_| panic!("number {number} is in the directory")).remove();
     }
 
+    /// What the number stands for has another from now on.
+    pub fn renumber(&mut self, hash: u64, number: u32, now: u32) {
+        let entry = self.0[part(hash)].find_mut(hash, |other| *other == number);
+        *entry.unwrap_or_else(|| panic!("number {number} is in the directory")) = now;
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(HashTable::is_empty)
     }

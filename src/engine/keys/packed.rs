@@ -11,7 +11,7 @@
 
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::keys::{Keys, key_hash};
-use crate::engine::slot::{CellId, Notes, SlotId};
+use crate::engine::slot::{CellId, Notes, Slot, SlotId};
 use crate::engine::timers::Timers;
 use crate::event::EventTime;
 use crate::event::binary::{Reader, write_bytes};
@@ -69,6 +69,11 @@ impl PackedKeys {
         packed_key(&self.keys.at(id.0).bytes)
     }
 
+    /// Without a timer.
+    fn add(&mut self, bytes: &[u8]) -> PackedId {
+        PackedId(self.keys.add(Packed { bytes: bytes.into(), timer: EventTime::END }))
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.timers.is_empty()
@@ -107,14 +112,14 @@ impl Keys {
         let slot = self.slots.remove(id.0);
         let cells: Vec<CellId> = slot.cells().map(|(_, cell)| cell).collect();
         let timer = cells.into_iter().fold(slot.timer(), |least, cell| least.min(self.cells.remove(cell.0).timer));
-        let hash = key_hash(slot.key());
-        self.found.remove(hash, Found::Ready(id).number());
-        self.add_packed(hash, bytes, timer);
+        let packed = self.packed.add(bytes);
+        self.found.renumber(key_hash(slot.key()), Found::Ready(id).number(), Found::Packed(packed).number());
+        self.set_packed_timer(packed, timer);
     }
 
     /// Of a key that is not there.
     pub(in crate::engine) fn add_packed(&mut self, hash: u64, bytes: &[u8], deadline: EventTime) {
-        let id = PackedId(self.packed.keys.add(Packed { bytes: bytes.into(), timer: EventTime::END }));
+        let id = self.packed.add(bytes);
         self.enter(hash, Found::Packed(id));
         self.set_packed_timer(id, deadline);
     }
@@ -138,9 +143,8 @@ impl Keys {
     pub(in crate::engine) fn unpack(&mut self, id: PackedId) -> (SlotId, Box<[u8]>) {
         let Packed { bytes, .. } = self.packed.keys.remove(id.0);
         let key = packed_key(&bytes);
-        let hash = key_hash(key);
-        self.found.remove(hash, Found::Packed(id).number());
-        let slot = self.make(hash, key);
+        let slot = SlotId(self.slots.add(Slot::of(key)));
+        self.found.renumber(key_hash(key), Found::Packed(id).number(), Found::Ready(slot).number());
         (slot, bytes)
     }
 
