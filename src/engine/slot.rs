@@ -21,6 +21,7 @@ use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
 use crate::engine::slot::key::StoredKey;
 use crate::engine::slot::one::{Lone, One};
+use crate::engine::timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::EventTime;
 
@@ -348,8 +349,7 @@ impl Slot {
 
     /// Takes the timer, if it is due.
     pub(super) fn take_due_timer(&mut self, instant: EventTime) -> bool {
-        let timer = self.timer();
-        let is_due = timer <= instant && timer < EventTime::END;
+        let is_due = timers::is_due(self.timer(), instant);
         if is_due {
             match &mut self.holding {
                 Holding::Nothing => {}
@@ -454,7 +454,7 @@ impl Cell {
 
     /// Takes the timer, if it is due.
     pub(super) fn take_due_timer(&mut self, instant: EventTime) -> bool {
-        let is_due = self.timer <= instant && self.timer < EventTime::END;
+        let is_due = timers::is_due(self.timer, instant);
         if is_due {
             self.timer = EventTime::END;
         }

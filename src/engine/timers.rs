@@ -194,6 +194,11 @@ impl Timers {
     }
 }
 
+/// Whether a timer, which may be the end of time where none is set, is due at the instant.
+pub(super) fn is_due(timer: EventTime, instant: EventTime) -> bool {
+    timer <= instant && timer < EventTime::END
+}
+
 fn bucket_of(instant: EventTime) -> i64 {
     instant.micros() >> BUCKET_BITS
 }

@@ -12,7 +12,7 @@
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::keys::{Keys, key_hash};
 use crate::engine::slot::{CellId, Notes, Slot, SlotId};
-use crate::engine::timers::Timers;
+use crate::engine::timers::{self, Timers};
 use crate::event::EventTime;
 use crate::event::binary::{Reader, write_bytes};
 
@@ -150,10 +150,10 @@ impl Keys {
 
     /// Takes out a packed key whose timer is at or before the instant.
     pub(in crate::engine) fn next_packed_due(&mut self, instant: EventTime) -> Option<PackedId> {
-        let PackedKeys { keys, timers } = &mut self.packed;
+        let PackedKeys { keys, timers: set } = &mut self.packed;
         let when = |number| keys.at(number).timer;
-        timers.sweep(keys.len() as usize, when);
-        std::iter::from_fn(|| timers.next_due(instant, when)).find(|number| when(*number) <= instant && when(*number) < EventTime::END).map(PackedId)
+        set.sweep(keys.len() as usize, when);
+        std::iter::from_fn(|| set.next_due(instant, when)).find(|number| timers::is_due(when(*number), instant)).map(PackedId)
     }
 
     pub(in crate::engine) fn all_packed(&self) -> Vec<PackedId> {
