@@ -223,9 +223,10 @@ impl Link {
         Some(sentence)
     }
 
-    /// Beside what else there is to say.
-    pub(super) fn explain_briefly(&self, trouble: &Trouble) -> String {
-        self.explain(trouble).unwrap_or_else(|| format!("no connection to {}: {}", trouble.broker, trouble.text))
+    /// Why there is no connection, in parentheses behind what else there is to say; nothing where the client has not said.
+    pub(super) fn explain_beside(&self, attempts: &Attempts) -> String {
+        let brief = |trouble: &Trouble| self.explain(trouble).unwrap_or_else(|| format!("no connection to {}: {}", trouble.broker, trouble.text));
+        attempts.trouble().map(|trouble| format!(" ({})", brief(&trouble))).unwrap_or_default()
     }
 
     /// The certificate is a good one, of someone else.
@@ -270,7 +271,7 @@ impl Link {
         self.property("sasl.mechanism").or_else(|| self.property("sasl.mechanisms")).unwrap_or("GSSAPI")
     }
 
-    fn property(&self, name: &str) -> Option<&str> {
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
         self.properties.get(name).map(String::as_str)
     }
 }

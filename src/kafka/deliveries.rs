@@ -78,10 +78,7 @@ impl Link {
         }
         producer.poll(Duration::ZERO);
         let error = failure::of_transaction("cannot begin to produce", error);
-        match producer.context().attempts.trouble() {
-            Some(trouble) => TransportError { reason: format!("{} ({})", error.reason, self.explain_briefly(&trouble)), ..error },
-            None => error,
-        }
+        TransportError { reason: error.reason + &self.explain_beside(&producer.context().attempts), ..error }
     }
 }
 

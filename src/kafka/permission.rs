@@ -115,7 +115,7 @@ impl Link {
     }
 
     fn user(&self) -> Option<&str> {
-        self.has_sasl().then(|| self.properties.get("sasl.username")).flatten().map(String::as_str)
+        self.has_sasl().then(|| self.property("sasl.username")).flatten()
     }
 
     /// Neither a user nor a certificate.

@@ -115,8 +115,7 @@ impl PartitionReader {
             }
             if Instant::now() > deadline {
                 let seconds = PROGRESS_MAX.as_secs();
-                let trouble =
-                    self.consumer.context().attempts.trouble().map(|trouble| format!(" ({})", self.link.explain_briefly(&trouble))).unwrap_or_default();
+                let trouble = self.link.explain_beside(&self.consumer.context().attempts);
                 return Err(TransportError::fatal(format!("topic {} gives no record for {seconds} s, although it holds some{trouble}", self.topic)));
             }
         }

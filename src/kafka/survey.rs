@@ -345,10 +345,7 @@ fn explained(error: TransportError, client: &BystanderConsumer, link: &Link) -> 
         return error;
     }
     fetch_news(client);
-    match client.context().attempts.trouble() {
-        Some(trouble) => TransportError { reason: format!("{} ({})", error.reason, link.explain_briefly(&trouble)), ..error },
-        None => error,
-    }
+    TransportError { reason: error.reason + &link.explain_beside(&client.context().attempts), ..error }
 }
 
 /// Whether we may not even know if there is such a topic.
