@@ -16,7 +16,7 @@ use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::counters::Counters;
 use crate::engine::keys::packed::PackedKeys;
-use crate::engine::slot::{Before, Cell, CellId, Families, FoundGroup, Held, Notes, Slot, SlotId, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Families, Held, Notes, Slot, SlotId, Stored};
 use crate::engine::timers::Timers;
 use crate::event::{Directory, EventTime};
 
@@ -158,7 +158,7 @@ impl Keys {
         }
         let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
         let group = self.slot(id).group(pattern);
-        let there = group.1.len();
+        let there = group.map_or(0, |place| self.slot(id).runs(place).len());
         if held.windowed.is_none()
             && let Some(lean) = held.pending.lean_runs().filter(|lean| there + lean.len() <= runs_max)
         {
@@ -180,14 +180,15 @@ impl Keys {
     }
 
     /// Adds a run to those of the pattern that lie in the slot, which have room; `group`: as [`Slot::group`] has it. Returns the slot.
-    pub(super) fn add_run(&mut self, address: Address<'_>, pattern: u32, group: FoundGroup, run: Run, counters: &mut Counters) -> SlotId {
+    pub(super) fn add_run(&mut self, address: Address<'_>, pattern: u32, group: Option<usize>, run: Run, counters: &mut Counters) -> SlotId {
         let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
+        let slot = self.slots.at_mut(id.0);
         counters.live_runs += 1;
-        if group.1.is_empty() {
+        if group.is_none_or(|place| slot.runs(place).is_empty()) {
             counters.keys_made += 1;
             counters.live_keys += 1;
         }
-        let deadline = self.slots.at_mut(id.0).add_run((pattern, run.patterns()), group, run);
+        let deadline = slot.add_run((pattern, run.patterns()), group, run);
         self.note_added(id, deadline);
         id
     }
@@ -200,12 +201,12 @@ impl Keys {
 
     fn move_to_cell(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, held: &mut Cell, before: Before, counters: &mut Counters) {
         let slot = self.slots.at_mut(id.0);
-        let (place, runs) = slot.group(pattern);
-        let had_runs = !runs.is_empty() || before.runs > 0;
+        let place = slot.group(pattern);
+        let had_runs = before.runs > 0 || place.is_some_and(|place| !slot.runs(place).is_empty());
         let mut cell = std::mem::take(held);
         slot.lift(pattern, automaton, &mut cell.pending);
         (cell.slot, cell.pattern) = (id, pattern);
-        if let Ok(place) = place {
+        if let Some(place) = place {
             cell.stored = Stored { is_changed: false, is_there: slot.is_there(place) };
             slot.remove_group(place);
         }
@@ -229,9 +230,10 @@ impl Keys {
     /// The group was stepped. `None` if the slot is gone with it.
     fn settle_group(&mut self, id: SlotId, (pattern, patterns): (u32, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
         let slot = self.slots.at_mut(id.0);
-        if let (Ok(place), runs) = slot.group(pattern) {
-            counters.live_keys -= u64::from(before.runs > 0 && runs.is_empty());
-            if runs.is_empty() && !slot.is_there(place) {
+        if let Some(place) = slot.group(pattern) {
+            let is_empty = slot.runs(place).is_empty();
+            counters.live_keys -= u64::from(before.runs > 0 && is_empty);
+            if is_empty && !slot.is_there(place) {
                 slot.remove_group(place);
             } else {
                 self.note_step(id, place, patterns);

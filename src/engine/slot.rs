@@ -1,19 +1,17 @@
 //! A key, and what the patterns that share it hold of it.
 //!
-//! Most keys have [one] run of one pattern, which lies in the slot itself. Where there are [more](many), of few patterns mostly, they lie together beside it, in groups by pattern: a start then makes
+//! Most keys have [one] run of one pattern, which lies in the slot itself. Where there are [more](many), of few patterns mostly, they lie beside it, in groups by pattern: a start then makes
 //! little, and what an event must look at lies together.
 //! What needs more has a *cell* of its own: very many runs, choices kept together, windows, what a limit has dropped.
 //!
 //! A [family](super::family) has one group, unless its patterns are apart here.
 //!
-//! Invariants: a pattern has a group or a cell, never both; groups ascend by pattern, their runs stand in the order of the groups; a group without runs is one that is being stepped, or of which the store
-//! still has a value; a slot is only there while it has a group or a cell; what holds many things once does so until it is vacant.
+//! Invariants: a pattern has a group or a cell, never both; a group without runs is one that is being stepped, or of which the store still has a value; a slot is only there while it has a group or
+//! a cell; what holds many things once does so until it is vacant.
 
 mod key;
 mod many;
 mod one;
-
-use std::ops::Range;
 
 use smallvec::SmallVec;
 
@@ -25,7 +23,7 @@ use crate::engine::timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::EventTime;
 
-pub(super) use crate::engine::slot::many::{Group, Many};
+pub(super) use crate::engine::slot::many::{Group, Many, RunsOfGroup};
 
 /// Place among the slots.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -47,7 +45,7 @@ enum Holding {
     #[default]
     Nothing,
     One(One),
-    Many(Box<Many>),
+    Many(Many),
 }
 
 /// Where a slot keeps what the patterns of families have.
@@ -91,8 +89,14 @@ pub(super) enum Held<'a> {
     Cell(&'a Cell),
 }
 
-/// The place of a pattern's group, or where it would stand, and the places of its runs.
-pub(super) type FoundGroup = (Result<usize, usize>, Range<usize>);
+/// What a pattern has in a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kept {
+    Nothing,
+    /// A group, at that place.
+    Group(usize),
+    Cell(CellId),
+}
 
 /// How a cell stands with the store.
 #[derive(Clone, Copy, Debug, Default)]
@@ -154,7 +158,7 @@ impl Slot {
         match &self.holding {
             Holding::Nothing => true,
             Holding::One(_) => false,
-            Holding::Many(many) => many.groups.is_empty() && many.cells.is_empty(),
+            Holding::Many(many) => many.is_vacant(),
         }
     }
 
@@ -163,26 +167,35 @@ impl Slot {
         match &self.holding {
             Holding::Nothing => true,
             Holding::One(one) => one.run().is_none(),
-            Holding::Many(many) => many.groups.first().is_some_and(|group| group.runs == 0),
+            Holding::Many(many) => many.first_is_bare(),
         }
     }
 
-    /// In the order of the groups.
-    pub(super) fn runs(&self) -> &[Run] {
+    pub(super) fn kept(&self, pattern: u32) -> Kept {
+        match &self.holding {
+            Holding::Nothing => Kept::Nothing,
+            Holding::One(one) => one.kept(pattern),
+            Holding::Many(many) => many.kept(pattern),
+        }
+    }
+
+    /// The place of the pattern's group.
+    pub(super) fn group(&self, pattern: u32) -> Option<usize> {
+        if let Kept::Group(place) = self.kept(pattern) { Some(place) } else { None }
+    }
+
+    /// Those of the group at that place.
+    pub(super) fn runs(&self, place: usize) -> &[Run] {
         match &self.holding {
             Holding::Nothing => &[],
             Holding::One(one) => one.runs(),
-            Holding::Many(many) => &many.runs,
+            Holding::Many(many) => many.runs(place),
         }
     }
 
-    /// Cost: a look at each group.
-    pub(super) fn group(&self, pattern: u32) -> FoundGroup {
-        match &self.holding {
-            Holding::Nothing => (Err(0), 0..0),
-            Holding::One(one) => one.group(pattern),
-            Holding::Many(many) => many.group(pattern),
-        }
+    /// Those of the pattern's group.
+    pub(super) fn runs_of(&self, pattern: u32) -> &[Run] {
+        self.group(pattern).map_or(&[], |place| self.runs(place))
     }
 
     /// Whether the store has a value of the group at that place.
@@ -190,7 +203,7 @@ impl Slot {
         match &self.holding {
             Holding::Nothing => false,
             Holding::One(one) => one.is_there,
-            Holding::Many(many) => many.groups[place].there != 0,
+            Holding::Many(many) => many.group(place).there != 0,
         }
     }
 
@@ -200,14 +213,14 @@ impl Slot {
             Holding::Nothing => {}
             // Where there is neither a run nor a value, there is nothing to tell of the others.
             Holding::One(one) => one.is_changed = true,
-            Holding::Many(many) => many.groups[place].changed |= patterns,
+            Holding::Many(many) => many.group_mut(place).changed |= patterns,
         }
     }
 
     pub(super) fn remove_group(&mut self, place: usize) {
         match &mut self.holding {
             Holding::Nothing | Holding::One(_) => self.holding = Holding::Nothing,
-            Holding::Many(many) => drop(many.groups.remove(place)),
+            Holding::Many(many) => many.remove_group(place),
         }
     }
 
@@ -220,8 +233,8 @@ impl Slot {
         }
     }
 
-    /// Adds a run to those of the group, which is found as [`Slot::group`] has it. `patterns`: whom that concerns, a bit each. Returns its deadline.
-    pub(super) fn add_run(&mut self, (pattern, patterns): (u32, u64), group: FoundGroup, run: Run) -> EventTime {
+    /// Adds a run to those of the pattern's group, whose place is known if it has one. `patterns`: whom that concerns, a bit each. Returns its deadline.
+    pub(super) fn add_run(&mut self, (pattern, patterns): (u32, u64), group: Option<usize>, run: Run) -> EventTime {
         let deadline = run.deadline();
         let is_of_one = run.patterns() == 1;
         match &mut self.holding {
@@ -233,7 +246,7 @@ impl Slot {
     }
 
     /// The same for several. Returns the least of their deadlines.
-    pub(super) fn add_runs(&mut self, of: (u32, u64), group: FoundGroup, runs: impl IntoIterator<Item = Run>) -> EventTime {
+    pub(super) fn add_runs(&mut self, of: (u32, u64), group: Option<usize>, runs: impl IntoIterator<Item = Run>) -> EventTime {
         self.many().add_runs(of, group, runs)
     }
 
@@ -258,14 +271,7 @@ impl Slot {
         match &mut self.holding {
             Holding::Nothing => {}
             Holding::One(one) => alive.extend(one.take().map(|_| (one.pattern, 1))),
-            Holding::Many(many) => {
-                many.timer = EventTime::END;
-                many.runs.clear();
-                for group in many.groups.iter_mut().filter(|group| group.runs > 0) {
-                    alive.push((group.pattern, group.runs.into()));
-                    (group.runs, group.deadline) = (0, EventTime::END);
-                }
-            }
+            Holding::Many(many) => alive = many.end(),
         }
         alive
     }
@@ -287,21 +293,20 @@ impl Slot {
 
     /// The store has what the group holds for so many of its patterns, a bit each. False if the pattern has no group.
     pub(super) fn set_stored(&mut self, pattern: u32, there: u64) -> bool {
-        let Ok(place) = self.group(pattern).0 else { return false };
+        let Some(place) = self.group(pattern) else { return false };
         match &mut self.holding {
             Holding::Nothing => {}
             Holding::One(one) => (one.is_changed, one.is_there) = (false, there != 0),
-            Holding::Many(many) => (many.groups[place].changed, many.groups[place].there) = (0, there),
+            Holding::Many(many) => {
+                let group = many.group_mut(place);
+                (group.changed, group.there) = (0, there);
+            }
         }
         true
     }
 
     pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {
-        match &self.holding {
-            Holding::One(One { lone: Lone::Cell(id), pattern: of, .. }) => (*of == pattern).then_some(*id),
-            Holding::Nothing | Holding::One(_) => None,
-            Holding::Many(many) => many.cell(pattern),
-        }
+        if let Kept::Cell(id) = self.kept(pattern) { Some(id) } else { None }
     }
 
     /// Of a pattern that has no cell here.
@@ -325,7 +330,7 @@ impl Slot {
         match &self.holding {
             Holding::Nothing => EventTime::END,
             Holding::One(one) => one.deadline(),
-            Holding::Many(many) => many.groups.iter().fold(EventTime::END, |next, group| next.min(group.deadline)),
+            Holding::Many(many) => many.next_deadline(),
         }
     }
 
@@ -334,7 +339,7 @@ impl Slot {
         match &self.holding {
             Holding::Nothing => None,
             Holding::One(one) => one.run().is_some_and(|run| one.pattern >= from && run.deadline() <= instant).then_some(one.pattern),
-            Holding::Many(many) => many.groups.iter().find(|group| group.pattern >= from && group.is_due(instant)).map(|group| group.pattern),
+            Holding::Many(many) => many.next_due(instant, from),
         }
     }
 
@@ -392,18 +397,12 @@ impl Slot {
 
     /// By pattern: the group's, of which of its patterns the store has a value, and its runs.
     pub(super) fn groups(&self) -> impl Iterator<Item = (u32, u64, &[Run])> {
-        let mut first = 0;
-        let runs = self.runs();
         let (one, many) = match &self.holding {
-            Holding::Nothing => (None, &[][..]),
-            Holding::One(one) => (one.is_group().then(|| (one.pattern, one.is_there.into(), runs)), &[][..]),
-            Holding::Many(many) => (None, &many.groups[..]),
+            Holding::Nothing => (None, None),
+            Holding::One(one) => (one.is_group().then(|| (one.pattern, one.is_there.into(), one.runs())), None),
+            Holding::Many(many) => (None, Some(many)),
         };
-        one.into_iter().chain(many.iter().map(move |group| {
-            let own = first..first + usize::from(group.runs);
-            first = own.end;
-            (group.pattern, group.there, &runs[own])
-        }))
+        one.into_iter().chain(many.into_iter().flat_map(Many::groups).map(|(group, runs)| (group.pattern, group.there, runs)))
     }
 
     /// By pattern.
@@ -425,7 +424,7 @@ impl Slot {
     pub(super) fn many(&mut self) -> &mut Many {
         if !matches!(self.holding, Holding::Many(_)) {
             let one = if let Holding::One(one) = std::mem::take(&mut self.holding) { Some(one) } else { None };
-            self.holding = Holding::Many(Box::new(Many::of(one)));
+            self.holding = Holding::Many(Many::of(one));
         }
         let Holding::Many(many) = &mut self.holding else { unreachable!("it has just been made one") };
         many

@@ -5,7 +5,7 @@ use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
 use crate::engine::family::Family;
 use crate::engine::keys::Keys;
-use crate::engine::slot::{Families, Group, Many, SlotId};
+use crate::engine::slot::{Families, Group, Kept, Many, RunsOfGroup, SlotId};
 use crate::event::EventTime;
 
 impl Keys {
@@ -34,7 +34,7 @@ impl Keys {
         many.families = Families::Apart;
         let is_whole = |pattern: u32| compiled.family_of(pattern).is_none_or(|family| many.can_join(family));
         let with_cells = many.cells.iter().map(|(pattern, _)| *pattern);
-        if !many.groups.iter().map(|group| group.pattern).chain(with_cells).all(is_whole) {
+        if !many.groups().map(|(group, _)| group.pattern).chain(with_cells).all(is_whole) {
             return;
         }
         many.families = Families::Together;
@@ -42,7 +42,7 @@ impl Keys {
             None => joined.push((group, runs)),
             Some(family) => {
                 let place = family.patterns.iter().position(|pattern| *pattern == group.pattern).expect("it is of its family");
-                let own = if place == 0 { runs.into_iter().map(|run| family.count(run)).collect() } else { Vec::new() };
+                let own = if place == 0 { runs.into_iter().map(|run| family.count(run)).collect() } else { RunsOfGroup::new() };
                 add(joined, family.patterns[0], (group.changed << place, group.there << place), own);
             }
         });
@@ -56,25 +56,23 @@ impl Many {
         let is_part = |(place, pattern): (usize, &u32)| {
             let own = self.runs_of(*pattern);
             let mut expected = first.iter().filter(|run| run.is_of(place));
-            self.cell(*pattern).is_none() && own.iter().all(|run| expected.next().is_some_and(|other| run.chose_the_same(other))) && expected.next().is_none()
+            !matches!(self.kept(*pattern), Kept::Cell(_))
+                && own.iter().all(|run| expected.next().is_some_and(|other| run.chose_the_same(other)))
+                && expected.next().is_none()
         };
         family.patterns.iter().enumerate().all(is_part)
     }
 
     /// `lay`: where a group and its runs lie from now on.
-    fn regroup(&mut self, counters: &mut Counters, mut lay: impl FnMut(Group, Vec<Run>, &mut Vec<(Group, Vec<Run>)>)) {
-        let live = |many: &Self| (many.groups.iter().filter(|group| group.runs > 0).count() as u64, many.runs.len() as u64);
+    fn regroup(&mut self, counters: &mut Counters, mut lay: impl FnMut(Group, RunsOfGroup, &mut Vec<(Group, RunsOfGroup)>)) {
+        let live = |many: &Self| {
+            let alive = many.groups().filter(|(_, runs)| !runs.is_empty());
+            alive.fold((0, 0), |(keys, all), (_, runs)| (keys + 1, all + runs.len() as u64))
+        };
         let before = live(self);
-        let mut all = std::mem::take(&mut self.runs).into_iter();
         let mut laid = Vec::new();
-        for group in std::mem::take(&mut self.groups) {
-            lay(group, all.by_ref().take(group.runs.into()).collect(), &mut laid);
-        }
-        laid.sort_unstable_by_key(|(group, _)| group.pattern);
-        for (group, runs) in laid {
-            self.groups.push(group);
-            self.runs.extend(runs);
-        }
+        self.take_groups().for_each(|(group, runs)| lay(group, runs, &mut laid));
+        laid.into_iter().for_each(|(group, runs)| self.add_group(group, runs));
         let now = live(self);
         counters.live_keys = counters.live_keys + now.0 - before.0;
         counters.live_runs = counters.live_runs + now.1 - before.1;
@@ -82,17 +80,16 @@ impl Many {
 }
 
 /// `stored`: which of its patterns have changed, and of which the store has a value.
-fn add(laid: &mut Vec<(Group, Vec<Run>)>, pattern: u32, stored: (u64, u64), runs: Vec<Run>) {
+fn add(laid: &mut Vec<(Group, RunsOfGroup)>, pattern: u32, stored: (u64, u64), runs: RunsOfGroup) {
     if runs.is_empty() && stored.1 == 0 {
         return;
     }
     let place = laid.iter().position(|(group, _)| group.pattern == pattern).unwrap_or_else(|| {
-        laid.push((Group::of(pattern), Vec::new()));
+        laid.push((Group::of(pattern), RunsOfGroup::new()));
         laid.len() - 1
     });
     let (group, own) = &mut laid[place];
     (group.changed, group.there) = (group.changed | stored.0, group.there | stored.1);
     own.extend(runs);
-    group.runs = u16::try_from(own.len()).expect("few runs of a pattern lie in a slot");
     group.deadline = own.iter().fold(EventTime::END, |least, run| least.min(run.deadline()));
 }

@@ -30,7 +30,7 @@ impl Lines {
         let is_limited = runs_max == 0 || self.limits.matches_max < RUNS_MAX as u64;
         if let Some(slot) = address.slot.filter(|_| !is_limited) {
             keys.join(slot, all, counters);
-            if keys.slot(slot).group(candidate.pattern).1.len() >= runs_max {
+            if keys.slot(slot).runs_of(candidate.pattern).len() >= runs_max {
                 keys.part(slot, all, counters);
             }
         }
@@ -72,13 +72,13 @@ impl Lines {
         let compiled = &all.patterns[pattern as usize];
         let automaton = &compiled.automaton;
         let class = automaton.passed_by(candidate.class);
-        let group_of = |keys: &Keys, slot: Option<SlotId>| slot.map_or((Err(0), 0..0), |slot| keys.slot(slot).group(pattern));
+        let group_of = |keys: &Keys, slot: Option<SlotId>| slot.and_then(|slot| keys.slot(slot).group(pattern));
         let mut known = address.slot;
         let mut group = group_of(&self.keys[compiled.table], known);
-        if let (Some(slot), Ok(place)) = (known, &group.0)
+        if let (Some(slot), Some(place)) = (known, group)
             && class != Class::NOTHING
         {
-            let runs = &self.keys[compiled.table].slot(slot).runs()[group.1.clone()];
+            let runs = self.keys[compiled.table].slot(slot).runs(place);
             if self.concerns(runs, compiled, class, standing) {
                 let runs_max = lie_in_slots(compiled, &self.limits);
                 let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
@@ -89,7 +89,7 @@ impl Lines {
                 known = keys.lay_down(address, (pattern, family.all()), (automaton, runs_max), held, before, step.counters);
                 group = group_of(keys, known);
             } else {
-                self.keys[compiled.table].note_step(slot, *place, family.all());
+                self.keys[compiled.table].note_step(slot, place, family.all());
             }
         }
         if begun == 0 {

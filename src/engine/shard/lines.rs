@@ -14,7 +14,7 @@ use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::shard::hand::{Hand, KeyAtHand};
 use crate::engine::shard::packing::{Packing, UNPACKED_MAX, UNPACKING_COSTS};
 use crate::engine::shard::step::{Standing, Step};
-use crate::engine::slot::{Cell, CellId, RUNS_MAX, SlotId};
+use crate::engine::slot::{Cell, CellId, Kept, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
 use crate::event::EventTime;
 use crate::pattern::Moment;
@@ -86,9 +86,10 @@ impl Lines {
         standing: Standing<'_>,
         matches: &mut Vec<Match>,
     ) -> Option<SlotId> {
-        match address.slot.and_then(|slot| self.keys[compiled.table].slot(slot).cell(candidate.pattern)) {
-            Some(cell) => self.step_cell(cell, candidate, compiled, address.key, standing, matches).then_some(address.slot).flatten(),
-            None => self.step_slot(address, candidate, compiled, standing, matches),
+        match address.slot.map_or(Kept::Nothing, |slot| self.keys[compiled.table].slot(slot).kept(candidate.pattern)) {
+            Kept::Cell(cell) => self.step_cell(cell, candidate, compiled, address.key, standing, matches).then_some(address.slot).flatten(),
+            Kept::Group(place) => self.step_slot(address, Some(place), candidate, compiled, standing, matches),
+            Kept::Nothing => self.step_slot(address, None, candidate, compiled, standing, matches),
         }
     }
 
@@ -122,10 +123,11 @@ impl Lines {
         keys.settle_cell(id, before, step.counters)
     }
 
-    /// The pattern has at most a group there. Returns the slot, if there is one afterwards.
+    /// The pattern has at most a group there, at that place. Returns the slot, if there is one afterwards.
     fn step_slot(
         &mut self,
         address: Address<'_>,
+        group: Option<usize>,
         candidate: &Candidate,
         compiled: &CompiledPattern,
         standing: Standing<'_>,
@@ -134,12 +136,11 @@ impl Lines {
         let Candidate { pattern, class, .. } = *candidate;
         let automaton = &compiled.automaton;
         let (counts, acts) = self.acts(candidate, compiled, standing);
-        let slot = address.slot.map(|slot| self.keys[compiled.table].slot(slot));
-        let group = slot.map_or((Err(0), 0..0), |slot| slot.group(pattern));
-        let runs = slot.map_or(&[][..], |slot| &slot.runs()[group.1.clone()]);
+        let found = address.slot.zip(group);
+        let runs = found.map_or(&[][..], |(slot, place)| self.keys[compiled.table].slot(slot).runs(place));
         let is_concerned = !runs.is_empty() && self.concerns(runs, compiled, class, standing);
         if !is_concerned && !acts {
-            if let (Some(slot), Ok(place)) = (address.slot, group.0) {
+            if let Some((slot, place)) = found {
                 self.keys[compiled.table].note_step(slot, place, 1);
             }
             return address.slot;

@@ -2,7 +2,7 @@
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
-use crate::engine::slot::{CellId, FoundGroup, Held, Notes};
+use crate::engine::slot::{CellId, Held, Kept, Notes};
 use crate::event::EventTime;
 
 /// A group with at most one run, or a cell. Of a family only what its first pattern alone has.
@@ -50,14 +50,12 @@ impl One {
         !matches!(self.lone, Lone::Cell(_))
     }
 
-    /// As [`super::Slot::group`] has it.
-    pub(super) fn group(&self, pattern: u32) -> FoundGroup {
-        let runs = self.runs().len();
-        match self.pattern.cmp(&pattern) {
-            _ if !self.is_group() => (Err(0), 0..0),
-            std::cmp::Ordering::Equal => (Ok(0), 0..runs),
-            std::cmp::Ordering::Less => (Err(1), runs..runs),
-            std::cmp::Ordering::Greater => (Err(0), 0..0),
+    /// As [`super::Slot::kept`] has it.
+    pub(super) fn kept(&self, pattern: u32) -> Kept {
+        match &self.lone {
+            _ if self.pattern != pattern => Kept::Nothing,
+            Lone::Cell(id) => Kept::Cell(*id),
+            Lone::Run(_) | Lone::Gone { .. } => Kept::Group(0),
         }
     }
 
