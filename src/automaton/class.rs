@@ -36,7 +36,7 @@ impl Class {
         Self(self.0 & !other.0 | Self::NOTHING.0)
     }
 
-    pub(super) fn meets(self, awaited: Self) -> bool {
+    pub fn meets(self, awaited: Self) -> bool {
         self.0 & awaited.0 != 0
     }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::automaton::class::{Class, Fit};
 use crate::automaton::graph::{Graph, Point, START};
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, Timing, Way, WayId};
+use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, PlainStart, Timing, Way, WayId};
+use crate::event::EventTime;
 use crate::pattern::{OnTimeout, Pattern, StepId, Without};
 
 /// As many `without`s as a pattern may have: a run keeps two bits for each.
@@ -81,12 +82,18 @@ impl Automaton {
         automaton
     }
 
-    fn find_plain_start(&self) -> Option<NodeId> {
+    fn find_plain_start(&self) -> Option<PlainStart> {
         let way = self.way(self.start.clone().next().filter(|_| self.start.len() == 1)?);
         let id = way.to.filter(|_| *self.demand(way.demand) == Demand::NOTHING)?;
         let node = self.node(id);
         let is_plain = self.fit(node.condition).is_of_class() && node.until.is_none() && !node.completes && !node.after.is_empty();
-        (is_plain && self.opens[usize::from(node.step.0)] == 0).then_some(id)
+        if !is_plain || self.opens[usize::from(node.step.0)] != 0 {
+            return None;
+        }
+        let begun = EventTime::from_micros(0);
+        let deadline = self.deadline(&node.after, begun, begun);
+        let lasts = (deadline < EventTime::END).then(|| deadline.since(begun));
+        Some(PlainStart { node: id, step: node.step, register: node.register, lasts, fresh: self.asks_fresh })
     }
 }
 

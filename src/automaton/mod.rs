@@ -65,7 +65,7 @@ pub use pending::{Evaluation, Pending, Stepping};
 pub use runs::{Arrival, Limits, Run, Runs, Stepped};
 pub use snapshot::Outline;
 pub use watch::{Deadline, Role, Watch};
-pub use ways::Automaton;
+pub use ways::{Automaton, PlainStart};
 
 /// A decided choice of events: a match, or a partial match that ran out of time.
 #[derive(Clone, Debug)]

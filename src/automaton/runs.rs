@@ -11,7 +11,7 @@ use crate::automaton::moves::{Hand, Passed, Yield};
 use crate::automaton::skip::{Instant, TooMany, deliver};
 use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, NodeId};
+use crate::automaton::ways::{Automaton, NodeId, PlainStart};
 use crate::automaton::{Decided, DecidedBy};
 use crate::event::{Event, EventTime, Place, Value};
 use crate::pattern::{ConditionId, Moment};
@@ -148,6 +148,18 @@ impl Automaton {
             }
         };
         Run { chain, deadline, aside, node: id, fresh: self.asks_fresh, matched: false, timed_out: false, patterns: 1 }
+    }
+}
+
+impl PlainStart {
+    /// The run that the event begins. The automaton, whose start it is, is only looked at where the run has a register.
+    #[inline]
+    pub fn begin(self, automaton: &Automaton, event: &Arc<Event>, moment: Moment<'_>) -> Run {
+        let Self { node, step, register, lasts, fresh } = self;
+        let chain = Chain::First(step, event.clone());
+        let aside = register.map_or(Aside::Nothing, |condition| Aside::of(automaton.fit(condition).register(&chain, moment)));
+        let deadline = lasts.map_or(EventTime::END, |lasts| event.time.plus(lasts));
+        Run { chain, deadline, aside, node, fresh, matched: false, timed_out: false, patterns: 1 }
     }
 }
 

@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::automaton::chain::Chain;
 use crate::automaton::class::{Class, Fit};
 use crate::automaton::moves::Hand;
 use crate::automaton::runs::{Arrival, Run};
 use crate::automaton::way_set::WaySet;
-use crate::event::{Event, StreamId, TimeSpan};
-use crate::pattern::{ConditionId, Moment, Pattern, StepId};
+use crate::event::{StreamId, TimeSpan};
+use crate::pattern::{ConditionId, Pattern, StepId};
 
 /// A place that takes one event; nodes are numbered in text order, from 0. (A dump counts from 1: its 0 is the start.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -115,8 +114,7 @@ pub struct Automaton {
     pub(super) demands: Vec<Demand>,
     /// The ways from the start.
     pub(super) start: Range<WayId>,
-    /// Where every event whose class says that it may begin a run begins one, of which nothing more is to be known.
-    pub(super) plain_start: Option<NodeId>,
+    pub(super) plain_start: Option<PlainStart>,
     /// By condition, then by window.
     pub(super) fits: Vec<Fit>,
     /// The bits of the events that some window counts.
@@ -135,6 +133,17 @@ pub struct Automaton {
     pub(super) sees_every_event: bool,
     /// Whether it matters that no event has come since the last one chosen.
     pub(super) asks_fresh: bool,
+}
+
+/// Where every event whose class says that it may begin a run begins one, which does nothing but wait: what that run is like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PlainStart {
+    pub(super) node: NodeId,
+    pub(super) step: StepId,
+    pub(super) register: Option<ConditionId>,
+    /// Until the least deadline of its ways; `None`: they have none.
+    pub(super) lasts: Option<TimeSpan>,
+    pub(super) fresh: bool,
 }
 
 /// What deadlines there are.
@@ -156,15 +165,20 @@ impl Automaton {
         class.meets(self.beginning)
     }
 
-    /// The run that an event begins that [may](Automaton::may_begin), where there is nothing else to be asked, and nothing to be done but to keep it; `None`: there is.
-    pub fn begin_plainly(&self, event: &Arc<Event>, moment: Moment<'_>) -> Option<Run> {
-        self.plain_start.map(|node| self.run_at(node, Chain::First(self.node(node).step, event.clone()), None, moment))
+    /// How an event that [may](Automaton::may_begin) begins a run, where there is nothing else to be asked, and nothing to be done but to keep it; `None`: there is.
+    pub fn plain_start(&self) -> Option<PlainStart> {
+        self.plain_start
+    }
+
+    /// Of the events that may begin a run, or count in some window: no other does anything where nothing is held.
+    pub fn acting(&self) -> Class {
+        self.beginning.with(self.counted)
     }
 
     /// The condition of the first event, if the steps follow each other one by one, nothing else asks for it, and the class of every event alone decides whether it begins a run;
     /// and nothing comes out when time runs out. Then a run has at most one successor, and is over when it has.
     pub fn chain_of_steps(&self) -> Option<ConditionId> {
-        let first = self.plain_start?;
+        let first = self.plain_start?.node;
         let condition = self.node(first).condition;
         let goes_on = |node: &Node| node.after.len() == usize::from(!node.completes) && node.until.is_none();
         let is_chain = self.nodes.iter().all(goes_on) && self.ways.iter().all(|way| matches!(self.demand(way.demand).how, How::Begin | How::Then));

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::automaton::shared::Workspace;
-use crate::automaton::{Automaton, Evaluation, Limits, Stepping, Watch};
+use crate::automaton::{Automaton, Class, Evaluation, Limits, PlainStart, Stepping, Watch};
 use crate::engine::family::Family;
-use crate::engine::index::{Indexes, StreamIndex};
+use crate::engine::index::{Candidate, Indexes, StreamIndex, number};
 use crate::engine::matched::Delivery;
 use crate::event::{Event, Key, Value};
 use crate::pattern::{Expression, Moment, NothingChosen, Pattern, Program, Scope};
@@ -21,6 +21,8 @@ use crate::pattern::{Expression, Moment, NothingChosen, Pattern, Program, Scope}
 pub struct Compiled {
     /// In order of the patterns' names.
     pub(super) patterns: Vec<CompiledPattern>,
+    /// By pattern.
+    pub(super) glances: Vec<Glance>,
     /// By stream.
     pub(super) streams: Vec<StreamRoutes>,
     pub(super) tables: Vec<Table>,
@@ -49,15 +51,36 @@ pub(super) struct CompiledPattern {
     pub first: Option<u32>,
 }
 
+/// What every event that finds a pattern asks of it, in few bytes: with thousands of patterns that stays near the processor, as all that is known of them does not.
+#[derive(Debug)]
+pub(super) struct Glance {
+    pub table: u32,
+    pub is_family: bool,
+    /// No other event does anything where nothing is held of the key.
+    pub acts: Class,
+    /// What an event begins that acts, if it does no more.
+    pub start: Option<PlainStart>,
+}
+
 /// Where the events of one stream go.
 #[derive(Debug, Default)]
 pub(super) struct StreamRoutes {
     pub routes: Vec<Route>,
-    /// By pattern: its place in `routes`.
-    places: Vec<Option<u32>>,
+    /// By pattern.
+    lines: Vec<LinesOf>,
     /// The different keys that are asked for.
     pub keyings: Vec<Keying>,
     pub index: StreamIndex,
+}
+
+/// How a pattern reads a stream.
+#[derive(Clone, Copy, Debug)]
+enum LinesOf {
+    NotAtAll,
+    /// By one source: the place of its keying, and its bit.
+    One(u32, u64),
+    /// By several: the place in `routes`.
+    Several(u32),
 }
 
 /// One pattern that reads the stream.
@@ -115,15 +138,19 @@ impl Compiled {
         }
         for (stream, index) in streams.iter_mut().zip(Indexes::of(program.schema.streams.len(), &patterns)) {
             stream.index = index;
-            stream.places = vec![None; patterns.len()];
+            stream.lines = vec![LinesOf::NotAtAll; patterns.len()];
             for (place, route) in (0..).zip(&stream.routes) {
-                stream.places[route.pattern] = Some(place);
+                stream.lines[route.pattern] = match &route.sources[..] {
+                    [only] => LinesOf::One(number(only.keying), only.bit),
+                    _ => LinesOf::Several(place),
+                };
             }
         }
         let ends_silently = |table: usize| patterns.iter().filter(|compiled| compiled.table == table).all(|compiled| compiled.automaton.runs_end_silently());
         let tables = (0..tables.len()).map(|table| Table { ends_silently: ends_silently(table) }).collect();
+        let glances = patterns.iter().map(CompiledPattern::glance).collect();
         let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
-        Self { patterns, streams, tables, versions }
+        Self { patterns, glances, streams, tables, versions }
     }
 
     /// The other patterns that the pattern with this version is stepped with as one (a [family](super::family)): their names.
@@ -153,6 +180,11 @@ impl Compiled {
 }
 
 impl CompiledPattern {
+    fn glance(&self) -> Glance {
+        let start = self.automaton.plain_start().filter(|_| self.pattern.windows.is_empty());
+        Glance { table: number(self.table), is_family: self.family.is_some(), acts: self.automaton.acting(), start }
+    }
+
     /// What stepping a key goes by.
     pub(super) fn stepping<'a>(&'a self, limits: &'a Limits, workspace: &'a mut Workspace, watch: Option<&'a dyn Watch>) -> Stepping<'a> {
         Stepping { automaton: &self.automaton, evaluation: &self.evaluation, limits, workspace, watch }
@@ -168,10 +200,16 @@ fn keyed_by(pattern: &Pattern) -> String {
 }
 
 impl StreamRoutes {
-    /// How the pattern reads the stream.
-    pub(super) fn route(&self, pattern: u32) -> &Route {
-        let place = self.places[pattern as usize].expect("a candidate reads the event's stream");
-        &self.routes[place as usize]
+    /// In which lines of the candidate's pattern the event stands: by the place of the keying, and the source's bit.
+    pub(super) fn lines<'a>(&'a self, candidate: &Candidate, event: &'a Event, faults: &'a Cell<u64>) -> impl Iterator<Item = (usize, u64)> {
+        let (one, several) = match self.lines[candidate.pattern as usize] {
+            LinesOf::NotAtAll => (None, None),
+            LinesOf::One(keying, bit) => (Some((keying as usize, bit)), None),
+            LinesOf::Several(place) => (None, Some(&self.routes[place as usize])),
+        };
+        let sources = candidate.sources;
+        let of_several = several.into_iter().flat_map(move |route| sources.of_route(route, event, faults));
+        one.into_iter().chain(of_several.map(|source| (source.keying, source.bit)))
     }
 
     fn add(&mut self, pattern: usize, bit: u64, filter: Option<Expression>, key: &[Expression]) {

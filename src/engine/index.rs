@@ -19,7 +19,7 @@ use crate::automaton::Class;
 use crate::engine::compiled::{Compiled, Route, RouteSource};
 use crate::event::Event;
 
-pub(super) use filed::{Indexes, StreamIndex};
+pub(super) use filed::{Indexes, StreamIndex, number};
 
 use filed::{Posting, Postings};
 

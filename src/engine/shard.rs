@@ -22,7 +22,7 @@ use crate::engine::keys::{Keys, key_hash};
 use crate::engine::matched::Match;
 use crate::engine::reorder::Wanted;
 use crate::engine::shard::hand::{FoundSlot, Hand, KeyAtHand, Whose};
-use crate::engine::shard::lines::{Lines, Part};
+use crate::engine::shard::lines::{Lines, Part, lie_in_slots};
 use crate::engine::shard::packing::Packing;
 use crate::engine::shard::state::encode_state;
 use crate::engine::shard::step::Standing;
@@ -56,6 +56,7 @@ impl Shard {
                 watch: None,
                 keys: compiled.tables.iter().map(|_| Keys::default()).collect(),
                 stepped: Stepped::default(),
+                lie_in_slots: compiled.patterns.iter().map(|compiled| lie_in_slots(compiled, &limits)).collect(),
                 lifted: Cell::default(),
                 workspaces: compiled.patterns.iter().map(|_| Workspace::default()).collect(),
                 counting: Vec::new(),
@@ -164,9 +165,9 @@ impl Shard {
         let mut has_null = false;
         for candidate in wanted.interest.candidates() {
             hand.stands.clear();
-            for source in candidate.sources.of_route(stream.route(candidate.pattern), event, &lines.faults_elsewhere) {
-                match hand.find(source.keying, &stream.keyings[source.keying], event, lines) {
-                    Whose::Ours => hand.stand(source),
+            for (keying, source) in stream.lines(candidate, event, &lines.faults_elsewhere) {
+                match hand.find(keying, &stream.keyings[keying], event, lines) {
+                    Whose::Ours => hand.stand(keying, source),
                     Whose::Others => {}
                     Whose::Nobody => has_null = true,
                 }

@@ -179,6 +179,15 @@ impl Slot {
         }
     }
 
+    /// False if neither the pattern nor, if it is the first of a family, any other of it has anything. Cost: none.
+    pub(super) fn may_keep(&self, pattern: u32) -> bool {
+        match &self.holding {
+            Holding::Nothing => false,
+            Holding::One(one) => one.kept(pattern) != Kept::Nothing,
+            Holding::Many(many) => many.may_keep(pattern),
+        }
+    }
+
     /// The place of the pattern's group.
     pub(super) fn group(&self, pattern: u32) -> Option<usize> {
         if let Kept::Group(place) = self.kept(pattern) { Some(place) } else { None }

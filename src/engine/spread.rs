@@ -41,8 +41,8 @@ impl Spread {
         let faults = Cell::new(0);
         let mut has_null = false;
         for candidate in judge.interest(event).candidates() {
-            for source in candidate.sources.of_route(stream.route(candidate.pattern), event, &faults) {
-                if stream.keyings[source.keying].write(event, &faults, key) {
+            for (keying, _) in stream.lines(candidate, event, &faults) {
+                if stream.keyings[keying].write(event, &faults, key) {
                     let part = u32::try_from(key_hash(key) % u64::from(*parts)).expect("less than a number of 32 bits");
                     if let Err(place) = found.binary_search(&part) {
                         found.insert(place, part);

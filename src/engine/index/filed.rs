@@ -383,6 +383,6 @@ impl StreamIndex {
     }
 }
 
-pub(super) fn number(place: usize) -> u32 {
-    u32::try_from(place).expect("fewer patterns and conjuncts than 32 bits count")
+pub(in crate::engine) fn number(place: usize) -> u32 {
+    u32::try_from(place).expect("fewer patterns, conjuncts and keys of patterns than 32 bits count")
 }

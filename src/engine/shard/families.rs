@@ -6,7 +6,7 @@ use crate::engine::family::Family;
 use crate::engine::index::Candidate;
 use crate::engine::keys::{Address, Keys};
 use crate::engine::matched::Match;
-use crate::engine::shard::lines::{Lines, lie_in_slots};
+use crate::engine::shard::lines::Lines;
 use crate::engine::shard::step::Standing;
 use crate::engine::slot::{Families, RUNS_MAX, SlotId};
 use crate::pattern::Moment;
@@ -24,7 +24,7 @@ impl Lines {
     ) -> Option<SlotId> {
         let first = &all.patterns[candidate.pattern as usize];
         let begun = if first.automaton.may_begin(candidate.class) { family.begun_by(standing.event) } else { 0 };
-        let runs_max = lie_in_slots(first, &self.limits);
+        let runs_max = self.lie_in_slots[candidate.pattern as usize];
         let (keys, counters) = (&mut self.keys[first.table], &mut self.counters);
         // Together they would reach the limit on matches of one event before the first does alone.
         let is_limited = runs_max == 0 || self.limits.matches_max < RUNS_MAX as u64;
@@ -80,7 +80,7 @@ impl Lines {
         {
             let runs = self.keys[compiled.table].slot(slot).runs(place);
             if self.concerns(runs, compiled, class, standing) {
-                let runs_max = lie_in_slots(compiled, &self.limits);
+                let runs_max = self.lie_in_slots[pattern as usize];
                 let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
                 step.family = Some((family, all));
                 keys.lift(slot, pattern, automaton, &mut held.pending);
@@ -96,7 +96,8 @@ impl Lines {
             return known;
         }
         let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-        let run = automaton.begin_plainly(standing.event, moment).expect("the patterns of a family begin plainly").of_first(begun);
+        let start = automaton.plain_start().expect("the patterns of a family begin plainly");
+        let run = start.begin(automaton, standing.event, moment).of_first(begun);
         Some(self.keys[compiled.table].add_run(Address { slot: known, ..address }, pattern, group, run, &mut self.counters))
     }
 }

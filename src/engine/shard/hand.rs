@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::engine::compiled::{Compiled, Keying, RouteSource};
+use crate::engine::compiled::{Compiled, Keying};
 use crate::engine::keys::key_hash;
 use crate::engine::shard::lines::Lines;
 use crate::engine::slot::SlotId;
@@ -60,12 +60,12 @@ impl Hand {
         key.whose
     }
 
-    /// Notes that the event stands in the line of the source's key.
-    pub(super) fn stand(&mut self, source: &RouteSource) {
-        let key = &self.keys[source.keying].bytes;
-        match self.stands.iter_mut().find(|(keying, _)| *keying == source.keying || self.keys[*keying].bytes == *key) {
-            Some((_, stands_as)) => *stands_as |= source.bit,
-            None => self.stands.push((source.keying, source.bit)),
+    /// Notes that the event stands in the line of the key, as the source with this bit.
+    pub(super) fn stand(&mut self, keying: usize, source: u64) {
+        let key = &self.keys[keying].bytes;
+        match self.stands.iter_mut().find(|(known, _)| *known == keying || self.keys[*known].bytes == *key) {
+            Some((_, stands_as)) => *stands_as |= source,
+            None => self.stands.push((keying, source)),
         }
     }
 

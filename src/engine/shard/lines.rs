@@ -31,6 +31,8 @@ pub(super) struct Lines {
     /// By table.
     pub keys: Vec<Keys>,
     pub stepped: Stepped,
+    /// By pattern: so many of its runs may lie in the slot of a key.
+    pub lie_in_slots: Vec<usize>,
     /// Where runs that lie in slots are stepped.
     pub lifted: Cell,
     /// By pattern.
@@ -62,19 +64,34 @@ impl Lines {
 
     /// The event comes in the line of a key.
     pub(super) fn step(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, keying: usize, standing: Standing<'_>, matches: &mut Vec<Match>) {
-        let compiled = &all.patterns[candidate.pattern as usize];
-        let table = compiled.table;
-        let now = standing.event.time;
+        let Candidate { pattern, class, .. } = *candidate;
+        let glance = &all.glances[pattern as usize];
+        let (table, now) = (glance.table as usize, standing.event.time);
         let mut known = hand.slot(table, keying, self, all);
         if let Some(slot) = known.filter(|slot| self.keys[table].take_due_timer(*slot, now)) {
             known = self.expire_slot(table, slot, all, now, matches);
         }
         let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
         let address = Address { slot: known, hash: *hash, key };
-        hand.slots[table].slot = match &compiled.family {
+        let is_plain = self.watch.is_none() && known.is_none_or(|slot| !self.keys[table].slot(slot).may_keep(pattern));
+        hand.slots[table].slot = match glance.start {
+            _ if is_plain && !class.meets(glance.acts) => known,
+            Some(start) if is_plain && !glance.is_family && self.lie_in_slots[pattern as usize] > 0 => {
+                let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+                let run = start.begin(&all.patterns[pattern as usize].automaton, standing.event, moment);
+                Some(self.keys[table].add_run(address, pattern, None, run, &mut self.counters))
+            }
+            _ => self.step_kept(address, candidate, all, standing, matches),
+        };
+    }
+
+    /// Where the pattern may have something, or the event does more than to begin a run that waits.
+    fn step_kept(&mut self, address: Address<'_>, candidate: &Candidate, all: &Compiled, standing: Standing<'_>, matches: &mut Vec<Match>) -> Option<SlotId> {
+        let compiled = &all.patterns[candidate.pattern as usize];
+        match &compiled.family {
             Some(family) if self.watch.is_none() => self.step_family(address, candidate, family, all, standing, matches),
             Some(_) | None => self.step_pattern(address, candidate, compiled, standing, matches),
-        };
+        }
     }
 
     /// Returns the slot, if there is one afterwards; so do the others.
@@ -145,12 +162,13 @@ impl Lines {
             }
             return address.slot;
         }
-        let runs_max = lie_in_slots(compiled, &self.limits);
+        let runs_max = self.lie_in_slots[pattern as usize];
         // What begins goes beside the others, unless it may do something to them.
         let apart = !is_concerned && automaton.begins_quietly().is_some_and(|begun| runs.len() + begun <= runs_max);
         if apart && self.watch.is_none() {
             let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-            if let Some(run) = automaton.begin_plainly(standing.event, moment) {
+            if let Some(start) = automaton.plain_start() {
+                let run = start.begin(automaton, standing.event, moment);
                 return Some(self.keys[compiled.table].add_run(address, pattern, group, run, &mut self.counters));
             }
         }
@@ -259,7 +277,7 @@ impl Lines {
     }
 
     fn expire_group(&mut self, id: SlotId, pattern: u32, compiled: &CompiledPattern, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
-        let runs_max = lie_in_slots(compiled, &self.limits);
+        let runs_max = self.lie_in_slots[pattern as usize];
         let key = self.take_key(compiled.table, Place::Slot(id));
         let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
         keys.lift(id, pattern, &compiled.automaton, &mut held.pending);

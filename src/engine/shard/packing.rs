@@ -17,7 +17,7 @@
 use crate::automaton::Outline;
 use crate::engine::compiled::Compiled;
 use crate::engine::keys::{Found, PackedId, begin_packed};
-use crate::engine::shard::lines::{Lines, lie_in_slots};
+use crate::engine::shard::lines::Lines;
 use crate::engine::shard::state::{decode_state, encode_state, outline_state};
 use crate::engine::slot::{Families, Held, SlotId};
 use crate::event::EventTime;
@@ -95,7 +95,7 @@ impl Lines {
                 let runs = held.pending.lean_runs().expect("the runs of a family are lean");
                 runs.iter_mut().zip(patterns).for_each(|(run, patterns)| *run = run.clone().of_first(*patterns));
             }
-            self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, lie_in_slots(compiled, &self.limits)), &mut held);
+            self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, self.lie_in_slots[pattern as usize]), &mut held);
         }
         self.keys[table].set_families(slot, families);
         slot

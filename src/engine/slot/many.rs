@@ -79,6 +79,11 @@ impl Many {
         self.groups.is_empty() && self.cells.is_empty()
     }
 
+    /// As [`super::Slot::may_keep`] has it.
+    pub(super) fn may_keep(&self, pattern: u32) -> bool {
+        self.patterns & bit_of(pattern) != 0 || self.families != Families::Together
+    }
+
     /// Cost: mostly nothing where it has nothing, else a look at each group.
     pub(in crate::engine) fn kept(&self, pattern: u32) -> Kept {
         if self.patterns & bit_of(pattern) == 0 {
