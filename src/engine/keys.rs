@@ -237,6 +237,7 @@ impl Keys {
                 slot.remove_group(place);
             } else {
                 self.note_step(id, place, patterns);
+                self.slots.at_mut(id.0).settle(place);
             }
         }
         if self.slot(id).is_vacant() {

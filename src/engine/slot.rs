@@ -23,7 +23,7 @@ use crate::engine::timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::EventTime;
 
-pub(super) use crate::engine::slot::many::{Group, Many, RunsOfGroup};
+pub(super) use crate::engine::slot::many::{Group, Many};
 
 /// Place among the slots.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,7 +33,7 @@ pub(super) struct SlotId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct CellId(pub u32);
 
-/// In 72 bytes, as long as it holds but one thing.
+/// In 80 bytes, as long as it holds but one thing.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     key: StoredKey,
@@ -167,7 +167,7 @@ impl Slot {
         match &self.holding {
             Holding::Nothing => true,
             Holding::One(one) => one.run().is_none(),
-            Holding::Many(many) => many.first_is_bare(),
+            Holding::Many(many) => many.groups().next().is_some_and(|group| group.runs.is_empty()),
         }
     }
 
@@ -198,7 +198,7 @@ impl Slot {
         match &self.holding {
             Holding::Nothing => &[],
             Holding::One(one) => one.runs(),
-            Holding::Many(many) => many.runs(place),
+            Holding::Many(many) => &many.group(place).runs,
         }
     }
 
@@ -223,6 +223,13 @@ impl Slot {
             // Where there is neither a run nor a value, there is nothing to tell of the others.
             Holding::One(one) => one.is_changed = true,
             Holding::Many(many) => many.group_mut(place).changed |= patterns,
+        }
+    }
+
+    /// The runs of the group at that place have been stepped, and none was added again.
+    pub(super) fn settle(&mut self, place: usize) {
+        if let Holding::Many(many) = &mut self.holding {
+            many.settle(place);
         }
     }
 
@@ -411,7 +418,7 @@ impl Slot {
             Holding::One(one) => (one.is_group().then(|| (one.pattern, one.is_there.into(), one.runs())), None),
             Holding::Many(many) => (None, Some(many)),
         };
-        one.into_iter().chain(many.into_iter().flat_map(Many::groups).map(|(group, runs)| (group.pattern, group.there, runs)))
+        one.into_iter().chain(many.into_iter().flat_map(Many::groups).map(|group| (group.pattern, group.there, &group.runs[..])))
     }
 
     /// By pattern.
@@ -419,7 +426,7 @@ impl Slot {
         let (one, many) = match &self.holding {
             Holding::One(One { lone: Lone::Cell(id), pattern, .. }) => (Some((*pattern, *id)), &[][..]),
             Holding::Nothing | Holding::One(_) => (None, &[][..]),
-            Holding::Many(many) => (None, &many.cells[..]),
+            Holding::Many(many) => (None, many.cells()),
         };
         one.into_iter().chain(many.iter().copied())
     }
@@ -495,6 +502,6 @@ mod tests {
 
     #[test]
     fn a_slot_is_small() {
-        assert_eq!(size_of::<Slot>(), 72);
+        assert_eq!(size_of::<Slot>(), 80);
     }
 }

@@ -1,10 +1,11 @@
 //! What a slot holds where that is more than [one](super::one::One) thing.
 //!
-//! With a thousand patterns a key has a dozen groups of one run each; what an event or time must look at there is seldom near the processor. So few lines of memory are touched: whether a
-//! pattern has anything is mostly told by a bit; groups and their runs stand in no order, so that one is added at the end and the last one takes the place of one that goes.
+//! With a thousand patterns a key has a dozen groups of one run each; what an event or time must look at there is seldom near the processor. So few lines of memory are touched: a bit tells
+//! mostly that a pattern has nothing; and groups stand in a ring in the order of their deadlines, so that what begins mostly goes to the end, and what time removes is at the front.
+
+use std::collections::VecDeque;
 
 use smallvec::SmallVec;
-use thin_vec::ThinVec;
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
@@ -12,16 +13,12 @@ use crate::engine::slot::one::{Lone, One};
 use crate::engine::slot::{CellId, Families, Held, Kept, Notes};
 use crate::event::EventTime;
 
-/// In the order in which they came.
-pub(in crate::engine) type RunsOfGroup = SmallVec<[Run; 1]>;
-
 #[derive(Debug)]
 pub(in crate::engine) struct Many {
-    groups: ThinVec<Group>,
-    /// Those of the group at the same place.
-    runs: ThinVec<RunsOfGroup>,
-    /// By pattern.
-    pub cells: ThinVec<(u32, CellId)>,
+    /// By deadline.
+    groups: VecDeque<Group>,
+    /// By pattern; `None`: none, as mostly.
+    cells: Option<Box<Vec<(u32, CellId)>>>,
     /// A bit for each pattern that has a group or a cell, and perhaps for some that have none: that of its number modulo 64.
     patterns: u64,
     /// Its least timer; the end of time: none.
@@ -30,23 +27,38 @@ pub(in crate::engine) struct Many {
     pub families: Families,
 }
 
-/// What is known of the runs of one pattern, or of a family of them, under its first.
-#[derive(Clone, Copy, Debug)]
+/// The runs of one pattern, or of a family of them, under its first.
+#[derive(Debug)]
 pub(in crate::engine) struct Group {
     pub pattern: u32,
+    /// In the order in which they came.
+    pub runs: SmallVec<[Run; 1]>,
     /// The patterns, a bit each, of which something is not yet told to the store; of a family more than the first.
     pub changed: u64,
     /// Those of which the store has a value.
     pub there: u64,
-    /// The least of its runs, which lie elsewhere; the end of time: none.
-    pub deadline: EventTime,
+    /// The least of its runs; the end of time: none. While its runs are being stepped, as it was.
+    deadline: EventTime,
 }
 
 impl Group {
-    /// Without runs so far.
-    pub(in crate::engine) fn of(pattern: u32) -> Self {
-        Self { pattern, changed: 0, there: 0, deadline: EventTime::END }
+    pub(in crate::engine) fn of(pattern: u32, (changed, there): (u64, u64), runs: SmallVec<[Run; 1]>) -> Self {
+        let deadline = least_deadline(&runs);
+        Self { pattern, runs, changed, there, deadline }
     }
+
+    /// At the end of time all that has runs is.
+    fn is_due(&self, instant: EventTime) -> bool {
+        self.deadline <= instant && !self.runs.is_empty()
+    }
+
+    fn is_over(&self) -> bool {
+        self.runs.is_empty() && self.there == 0
+    }
+}
+
+fn least_deadline(runs: &[Run]) -> EventTime {
+    runs.iter().fold(EventTime::END, |least, run| least.min(run.deadline()))
 }
 
 fn bit_of(pattern: u32) -> u64 {
@@ -56,9 +68,8 @@ fn bit_of(pattern: u32) -> u64 {
 impl Many {
     pub(super) fn of(one: Option<One>) -> Self {
         let mut many = Self {
-            groups: ThinVec::new(),
-            runs: ThinVec::new(),
-            cells: ThinVec::new(),
+            groups: VecDeque::new(),
+            cells: None,
             patterns: 0,
             timer: EventTime::END,
             notes: one.as_ref().map_or_else(Notes::default, |one| one.notes),
@@ -66,17 +77,17 @@ impl Many {
         };
         let Some(one) = one else { return many };
         many.timer = one.timer();
-        let group = Group { changed: one.is_changed.into(), there: one.is_there.into(), deadline: one.deadline(), ..Group::of(one.pattern) };
+        let group = |runs| Group::of(one.pattern, (one.is_changed.into(), one.is_there.into()), runs);
         match one.lone {
             Lone::Cell(id) => many.add_cell(one.pattern, id),
-            Lone::Run(run) => many.add_group(group, SmallVec::from_buf([run])),
-            Lone::Gone { .. } => many.add_group(group, SmallVec::new()),
+            Lone::Run(run) => many.add_group(group(SmallVec::from_buf([run]))),
+            Lone::Gone { .. } => many.add_group(group(SmallVec::new())),
         }
         many
     }
 
     pub(super) fn is_vacant(&self) -> bool {
-        self.groups.is_empty() && self.cells.is_empty()
+        self.groups.is_empty() && self.cells.is_none()
     }
 
     /// As [`super::Slot::may_keep`] has it.
@@ -91,13 +102,13 @@ impl Many {
         }
         match self.groups.iter().position(|group| group.pattern == pattern) {
             Some(place) => Kept::Group(place),
-            None => self.cells.binary_search_by_key(&pattern, |(of, _)| *of).map_or(Kept::Nothing, |place| Kept::Cell(self.cells[place].1)),
+            None => self.cells().binary_search_by_key(&pattern, |(of, _)| *of).map_or(Kept::Nothing, |place| Kept::Cell(self.cells()[place].1)),
         }
     }
 
     /// Those without runs among them.
-    pub(in crate::engine) fn groups(&self) -> impl Iterator<Item = (&Group, &[Run])> {
-        self.groups.iter().zip(self.runs.iter().map(RunsOfGroup::as_slice))
+    pub(in crate::engine) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
     }
 
     pub(super) fn group(&self, place: usize) -> &Group {
@@ -108,54 +119,68 @@ impl Many {
         &mut self.groups[place]
     }
 
-    pub(super) fn runs(&self, place: usize) -> &[Run] {
-        &self.runs[place]
-    }
-
     pub(in crate::engine) fn runs_of(&self, pattern: u32) -> &[Run] {
-        if let Kept::Group(place) = self.kept(pattern) { self.runs(place) } else { &[] }
-    }
-
-    /// Whether the first group has no runs, nor ever a deadline: what is asked to have both at hand.
-    pub(super) fn first_is_bare(&self) -> bool {
-        self.groups.first().is_some_and(|group| group.deadline == EventTime::END) & self.runs.first().is_some_and(SmallVec::is_empty)
+        if let Kept::Group(place) = self.kept(pattern) { &self.groups[place].runs } else { &[] }
     }
 
     /// Of a pattern that has nothing here.
-    pub(in crate::engine) fn add_group(&mut self, group: Group, runs: RunsOfGroup) {
+    pub(in crate::engine) fn add_group(&mut self, group: Group) {
         self.patterns |= bit_of(group.pattern);
-        self.groups.push(group);
-        self.runs.push(runs);
+        if self.groups.back().is_none_or(|last| last.deadline <= group.deadline) {
+            return self.groups.push_back(group);
+        }
+        let place = self.groups.partition_point(|other| other.deadline <= group.deadline);
+        self.groups.insert(place, group);
     }
 
     pub(super) fn remove_group(&mut self, place: usize) {
-        self.groups.swap_remove(place);
-        self.runs.swap_remove(place);
+        self.groups.remove(place);
+        self.note_patterns();
     }
 
     /// Takes all groups out.
-    pub(in crate::engine) fn take_groups(&mut self) -> impl Iterator<Item = (Group, RunsOfGroup)> + use<> {
-        std::mem::take(&mut self.groups).into_iter().zip(std::mem::take(&mut self.runs))
+    pub(in crate::engine) fn take_groups(&mut self) -> impl Iterator<Item = Group> + use<> {
+        std::mem::take(&mut self.groups).into_iter()
     }
 
+    /// The group's deadline may be another: finds it, and the place for it.
+    pub(super) fn settle(&mut self, place: usize) {
+        let group = &mut self.groups[place];
+        let before = std::mem::replace(&mut group.deadline, least_deadline(&group.runs));
+        if group.deadline != before
+            && self.groups.len() > 1
+            && let Some(group) = self.groups.remove(place)
+        {
+            self.add_group(group);
+        }
+    }
+
+    fn note_patterns(&mut self) {
+        let with_cells = self.cells().iter().map(|(of, _)| *of);
+        self.patterns = self.groups.iter().map(|group| group.pattern).chain(with_cells).fold(0, |bits, of| bits | bit_of(of));
+    }
+
+    /// Until runs are [added](Many::add_runs) or it is [settled](Many::settle), the group stays where it is.
     pub(super) fn lift(&mut self, pattern: u32, automaton: &Automaton, into: &mut Pending) {
         if let Kept::Group(place) = self.kept(pattern) {
-            self.groups[place].deadline = EventTime::END;
-            into.put_before(automaton, self.runs[place].drain(..));
+            into.put_before(automaton, self.groups[place].runs.drain(..));
         }
     }
 
     /// Adds runs to those of the group at that place, or to a new one. Returns the least of their deadlines.
     pub(super) fn add_runs(&mut self, (pattern, patterns): (u32, u64), place: Option<usize>, new: impl IntoIterator<Item = Run>) -> EventTime {
-        let place = place.unwrap_or_else(|| {
-            self.add_group(Group::of(pattern), SmallVec::new());
-            self.groups.len() - 1
-        });
-        let mut least = EventTime::END;
-        self.runs[place].extend(new.into_iter().inspect(|run| least = least.min(run.deadline())));
+        let Some(place) = place else {
+            let group = Group::of(pattern, (patterns, 0), new.into_iter().collect());
+            let least = group.deadline;
+            self.add_group(group);
+            return least;
+        };
         let group = &mut self.groups[place];
+        let before = group.runs.len();
+        group.runs.extend(new);
         group.changed |= patterns;
-        group.deadline = group.deadline.min(least);
+        let least = least_deadline(&group.runs[before..]);
+        self.settle(place);
         least
     }
 
@@ -163,38 +188,26 @@ impl Many {
     pub(super) fn drop_due(&mut self, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
         let mut has_changed = false;
         let mut place = 0;
-        while let Some(group) = self.groups.get_mut(place) {
-            // At the end of time a group without runs is due as well.
-            if group.deadline > instant || self.runs[place].is_empty() || !end_silently(group.pattern) {
+        while let Some(group) = self.groups.get_mut(place).filter(|group| group.deadline <= instant) {
+            if !group.is_due(instant) || !end_silently(group.pattern) {
                 place += 1;
                 continue;
             }
-            let runs = &mut self.runs[place];
-            let before = runs.len();
-            group.deadline = EventTime::END;
-            let mut at = 0;
-            while at < runs.len() {
-                let deadline = runs[at].deadline();
-                if deadline <= instant {
-                    let run = runs.remove(at);
-                    group.changed |= run.patterns();
-                    dropped.push(run);
-                } else {
-                    group.deadline = group.deadline.min(deadline);
-                    at += 1;
-                }
+            let before = group.runs.len();
+            let is_over = |run: &Run| run.deadline() <= instant;
+            while let Some(at) = group.runs.iter().position(is_over) {
+                let run = group.runs.remove(at);
+                group.changed |= run.patterns();
+                dropped.push(run);
             }
             has_changed = true;
-            counters.live_runs -= (before - runs.len()) as u64;
-            counters.live_keys -= u64::from(runs.is_empty());
-            if runs.is_empty() && group.there == 0 {
-                self.remove_group(place);
+            counters.live_runs -= (before - group.runs.len()) as u64;
+            counters.live_keys -= u64::from(group.runs.is_empty());
+            if group.is_over() {
+                self.groups.remove(place);
             } else {
-                place += 1;
+                self.settle(place);
             }
-        }
-        if has_changed {
-            self.patterns = self.groups.iter().map(|group| group.pattern).chain(self.cells.iter().map(|(of, _)| *of)).fold(0, |bits, of| bits | bit_of(of));
         }
         has_changed
     }
@@ -203,30 +216,29 @@ impl Many {
     pub(super) fn end(&mut self) -> SmallVec<[(u32, usize); 2]> {
         self.timer = EventTime::END;
         let mut alive = SmallVec::new();
-        for (group, runs) in self.groups.iter_mut().zip(&mut self.runs).filter(|(_, runs)| !runs.is_empty()) {
-            alive.push((group.pattern, runs.len()));
-            runs.clear();
-            group.deadline = EventTime::END;
+        for group in self.groups.iter_mut().filter(|group| !group.runs.is_empty()) {
+            alive.push((group.pattern, group.runs.len()));
+            group.runs.clear();
         }
+        self.groups.iter_mut().for_each(|group| group.deadline = EventTime::END);
         alive
     }
 
     /// When time next decides or removes some of the runs.
     pub(super) fn next_deadline(&self) -> EventTime {
-        self.groups.iter().fold(EventTime::END, |next, group| next.min(group.deadline))
+        self.groups.front().map_or(EventTime::END, |group| group.deadline)
     }
 
-    /// The first pattern from `from` on with a run whose deadline is at or before the instant. At the end of time all that has runs is due.
+    /// The first pattern from `from` on with a run whose deadline is at or before the instant.
     pub(super) fn next_due(&self, instant: EventTime, from: u32) -> Option<u32> {
-        let due = self.groups.iter().zip(&self.runs).filter(|(group, runs)| group.pattern >= from && group.deadline <= instant && !runs.is_empty());
-        due.map(|(group, _)| group.pattern).min()
+        let due = self.groups.iter().take_while(|group| group.deadline <= instant);
+        due.filter(|group| group.pattern >= from && group.is_due(instant)).map(|group| group.pattern).min()
     }
 
     /// As [`super::Slot::tell_changes`] has it.
     pub(super) fn tell_changes(&mut self, key: &[u8], tell: &mut impl FnMut((u32, usize), &[u8], Held<'_>) -> bool) {
-        let mut place = 0;
-        while let Some(group) = self.groups.get_mut(place) {
-            let runs = &self.runs[place];
+        self.groups.retain_mut(|group| {
+            let runs = &group.runs;
             let mut changed = std::mem::take(&mut group.changed);
             while changed != 0 {
                 let pattern = changed.trailing_zeros();
@@ -240,18 +252,29 @@ impl Many {
                 let is_told = tell((group.pattern, of), key, held);
                 group.there = group.there & !bit | if is_told && !is_empty { bit } else { 0 };
             }
-            if runs.is_empty() && group.there == 0 { self.remove_group(place) } else { place += 1 }
-        }
+            !group.is_over()
+        });
+    }
+
+    /// By pattern.
+    pub(in crate::engine) fn cells(&self) -> &[(u32, CellId)] {
+        self.cells.as_ref().map_or(&[], |cells| cells)
     }
 
     pub(super) fn add_cell(&mut self, pattern: u32, id: CellId) {
         self.patterns |= bit_of(pattern);
-        let after = self.cells.partition_point(|(of, _)| *of < pattern);
-        self.cells.insert(after, (pattern, id));
+        let cells = self.cells.get_or_insert_default();
+        let after = cells.partition_point(|(of, _)| *of < pattern);
+        cells.insert(after, (pattern, id));
     }
 
     pub(super) fn remove_cell(&mut self, pattern: u32) {
-        let place = self.cells.binary_search_by_key(&pattern, |(of, _)| *of).expect("a cell is removed once");
-        self.cells.remove(place);
+        let place = self.cells().binary_search_by_key(&pattern, |(of, _)| *of).expect("a cell is removed once");
+        let cells = self.cells.as_mut().expect("it has just been found there");
+        cells.remove(place);
+        if cells.is_empty() {
+            self.cells = None;
+        }
+        self.note_patterns();
     }
 }
