@@ -22,6 +22,7 @@ const LATENESS_MS: u64 = 5_000;
 
 pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     windows(plan, table);
+    joined(plan, table);
     long(plan, table);
     out_of_order(plan, table);
     hot_key(plan, table);
@@ -35,6 +36,25 @@ fn windows(plan: &Plan, table: &mut Table<'_>) {
     let run = |seconds: u32| per_event(Workload::PairWithin(seconds), plan, TimeSpan::ZERO, plain);
     for seconds in [1, USUAL_WINDOW_S, 100, 1_000] {
         let name = format!("pair within {} s, CPU ns per event", counted(seconds.into()));
+        if !plan.wants(SECTION, &name) {
+            continue;
+        }
+        let (found, usual): (Vec<f64>, Vec<f64>) = (0..plan.runs).map(|_| (run(seconds), run(USUAL_WINDOW_S))).unzip();
+        let times = Spread::of_ratios(&found, &usual).median;
+        table.add(flat(Row::new(name, Spread::of(found)), times, "that of 10 s"));
+    }
+}
+
+/// `pair` without a key: an equality says what belongs together, and all partial matches are of one line, 1,000 for each second of the window.
+fn joined(plan: &Plan, table: &mut Table<'_>) {
+    let run = |seconds: u32| {
+        let workload = Workload::PairWithin(seconds);
+        let text = workload.text().replace("from events by k", "from events").replace("amt > a.amt", "k == a.k and amt > a.amt").replace("emit k", "emit a.k");
+        let options = EngineOptions { runs_per_key_max: u64::MAX, ..EngineOptions::default() };
+        per_event_of(&text, workload, sized(plan, EVENTS / 4), options, plain)
+    };
+    for seconds in [1, USUAL_WINDOW_S, 100] {
+        let name = format!("pair by an equality and no key, within {} s, CPU ns per event", counted(seconds.into()));
         if !plan.wants(SECTION, &name) {
             continue;
         }
@@ -97,9 +117,13 @@ fn flat(row: Row, times: f64, of: &str) -> Row {
 
 /// CPU nanoseconds per event, matches checked against those found by hand in the same events in order.
 fn per_event(workload: Workload, plan: &Plan, lateness: TimeSpan, fields: impl Fn(u64) -> Fields + Copy) -> f64 {
-    let events = sized(plan, EVENTS);
     let options = EngineOptions { timings: Some(vec![StreamTiming::of_lateness(lateness)]), ..EngineOptions::default() };
-    let mut rig = Rig::new(&workload.text(), options);
+    per_event_of(&workload.text(), workload, sized(plan, EVENTS), options, fields)
+}
+
+/// The same for a text of which the matches are those of the workload.
+fn per_event_of(text: &str, workload: Workload, events: u64, options: EngineOptions, fields: impl Fn(u64) -> Fields + Copy) -> f64 {
+    let mut rig = Rig::new(text, options);
     let ns = rig.feed_timed(events, fields);
     let matches = rig.end();
     let mut ordered: Vec<Fields> = (0..events).map(fields).collect();

@@ -88,10 +88,10 @@ impl Fit {
             return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()), compared: None };
         }
         let (alone, rest) = condition.conjuncts();
-        let compared = rest.iter().find_map(|conjunct| {
-            let (comparison, of_event, of_chosen) = conjunct.compares_with_chosen()?;
-            Some(Compared { comparison, of_event: of_event.clone(), of_chosen: of_chosen.clone() })
-        });
+        let comparisons = || rest.iter().filter_map(|conjunct| conjunct.compares_with_chosen());
+        // An equality lets fewest runs by.
+        let compared = comparisons().find(|(comparison, ..)| *comparison == Comparison::Equal).or_else(|| comparisons().next());
+        let compared = compared.map(|(comparison, of_event, of_chosen)| Compared { comparison, of_event: of_event.clone(), of_chosen: of_chosen.clone() });
         let alone = alone.into_iter().cloned().collect();
         let expression = match rest.as_slice() {
             [] => None,
@@ -182,6 +182,17 @@ impl Fit {
         self.compared.is_some()
     }
 
+    /// Whether what a run has its own side of is an equality.
+    pub(super) fn compares_equality(&self) -> bool {
+        self.compared.as_ref().is_some_and(|compared| compared.comparison == Comparison::Equal)
+    }
+
+    /// Asks something of the event's side of the comparison.
+    pub(super) fn ask_event<T>(&self, scope: &Scope<'_>, of: impl FnOnce(&Value) -> T) -> T {
+        let compared = self.compared.as_ref().expect("a register belongs to a comparison");
+        of(&compared.of_event.reference(scope))
+    }
+
     /// The side of the comparison that is a run's own.
     pub(super) fn register(&self, chosen: &dyn Chosen, moment: Moment<'_>) -> Value {
         let compared = self.compared.as_ref().expect("a register belongs to a comparison");
@@ -190,7 +201,7 @@ impl Fit {
 
     /// Whether the event can fit, as far as the comparison decides.
     pub(super) fn compares(&self, register: &Value, scope: &Scope<'_>) -> bool {
-        let compared = self.compared.as_ref().expect("a register belongs to a comparison");
-        compared.comparison.holds(&compared.of_event.reference(scope), register)
+        let comparison = self.compared.as_ref().expect("a register belongs to a comparison").comparison;
+        self.ask_event(scope, |of_event| comparison.holds(of_event, register))
     }
 }

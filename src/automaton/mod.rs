@@ -28,6 +28,7 @@
 //! | `skip` | which matches of an instant are delivered, in which order, and what they remove |
 //! | `snapshot` | runs as bytes |
 //! | `shared` | partial matches that wait for the same, kept together |
+//! | `by_value` | runs that are found by the value that they wait for |
 //! | `pending` | the partial matches of a key, whichever way they are evaluated |
 //! | `watch` | what can be seen of runs at work |
 //!
@@ -37,6 +38,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 mod aside;
+mod by_value;
 mod chain;
 mod class;
 mod compile;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::automaton::aside::Own;
 use crate::automaton::chain::{Chain, Link};
-use crate::automaton::class::Class;
+use crate::automaton::class::{Class, Fit};
 use crate::automaton::runs::{Marks, Run};
 use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
-use crate::event::Event;
+use crate::event::{Event, Value};
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
@@ -133,6 +133,15 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
             run.set_ways(self.automaton, ways);
         }
         Passed::On
+    }
+
+    pub(super) fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Asks something of the event's side of the comparison that runs have their own side of.
+    pub(super) fn ask_compared<T>(&self, fit: &Fit, of: impl FnOnce(&Value) -> T) -> T {
+        fit.ask_event(&Scope { event: Some(self.event), chosen: &NothingChosen, moment: self.moment }, of)
     }
 
     /// Whether the event can change anything about the run.

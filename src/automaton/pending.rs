@@ -1,10 +1,11 @@
 //! The partial matches of one pattern and key, whichever way they are evaluated.
 //!
-//! Every key begins with runs: few of them take less memory and time than what is needed to keep them together. Where they become many, and the pattern allows it
-//! ([`Evaluation`]), they are kept together from then on, until there is none left. Where someone watches they stay runs: what is kept together shows nothing of single ones.
+//! Every key begins with runs: few of them take less memory and time than what is needed to keep them together, or to find them by what they wait for. Where they become many, and the
+//! pattern allows it ([`Evaluation`]), they are kept so from then on, until there is none left. Where someone watches they stay runs: what is kept together shows nothing of single ones.
 
 use smallvec::SmallVec;
 
+use crate::automaton::by_value::ByValue;
 use crate::automaton::dump::Printer;
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
 use crate::automaton::shared::{CONDITIONS_MAX, Choices, Plan, Rules, SPANS_MAX, Unshared, Workspace};
@@ -13,19 +14,25 @@ use crate::automaton::watch::Watch;
 use crate::automaton::ways::Automaton;
 use crate::event::binary::Malformed;
 use crate::event::{EventTime, Schema};
+use crate::pattern::ConditionId;
 
 /// How a pattern is evaluated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Evaluation {
     /// Each partial match by itself.
     RunByRun(Unshared),
+    /// The same, found by what the condition asks to be equal with an earlier step.
+    ByValue(ConditionId),
     /// What waits for the same together.
     Together(Plan),
 }
 
 impl Evaluation {
     pub fn of(automaton: &Automaton) -> Self {
-        Plan::new(automaton).map_or_else(Self::RunByRun, Self::Together)
+        match Plan::new(automaton) {
+            Ok(plan) => Self::Together(plan),
+            Err(unshared) => automaton.found_by().map_or(Self::RunByRun(unshared), Self::ByValue),
+        }
     }
 
     /// Which way, and what decides it, in words.
@@ -34,6 +41,12 @@ impl Evaluation {
             Self::Together(_) => {
                 return "together where a key has many partial matches: memory and time then grow with the events they hold, not with how many they are"
                     .to_owned();
+            }
+            Self::ByValue(condition) => {
+                return format!(
+                    "each partial match by itself; where a key has many, those that an event concerns are found by the value that {} asks for",
+                    Printer { automaton, schema }.condition(*condition)
+                );
             }
             Self::RunByRun(Unshared::LooksBack(condition)) => {
                 format!("{} looks at what was chosen before", Printer { automaton, schema }.condition(*condition))
@@ -65,6 +78,7 @@ pub struct Stepping<'a> {
 pub enum Pending {
     Runs(Runs),
     Choices(Box<Choices>),
+    ByValue(Box<ByValue>),
 }
 
 impl Default for Pending {
@@ -83,7 +97,7 @@ impl Pending {
             (Self::Runs(runs), None) => {
                 runs.advance(automaton, limits, arrival, stepped);
                 if runs.len() > limits.runs_alone_max {
-                    self.keep_together(stepping, arrival.event.time);
+                    self.keep_many(stepping, arrival.event.time);
                 }
             }
             (Self::Runs(runs), Some(watch)) => runs.advance_watched(automaton, limits, arrival, stepped, watch),
@@ -91,6 +105,7 @@ impl Pending {
                 let (rules, workspace, limits) = stepping.together();
                 choices.advance(rules, workspace, limits, arrival, &mut stepped.decided);
             }
+            (Self::ByValue(runs), _) => runs.advance(automaton, limits, arrival, stepped),
         }
     }
 
@@ -104,6 +119,7 @@ impl Pending {
                 let (rules, workspace, limits) = stepping.together();
                 choices.expire(rules, workspace, limits, instant, &mut stepped.decided);
             }
+            (Self::ByValue(runs), _) => runs.expire(automaton, instant),
         }
     }
 
@@ -111,7 +127,7 @@ impl Pending {
     pub fn put_before(&mut self, automaton: &Automaton, runs: impl IntoIterator<Item = Run>) {
         match self {
             Self::Runs(held) => held.put_before(automaton, runs),
-            Self::Choices(_) => assert!(runs.into_iter().next().is_none(), "all runs of a key are kept together, or none"),
+            Self::Choices(_) | Self::ByValue(_) => assert!(runs.into_iter().next().is_none(), "all runs of a key are kept the same way"),
         }
     }
 
@@ -119,7 +135,7 @@ impl Pending {
     pub fn lean_runs(&mut self) -> Option<&mut SmallVec<[Run; 1]>> {
         match self {
             Self::Runs(runs) if runs.dropped == 0 => Some(&mut runs.alive),
-            Self::Runs(_) | Self::Choices(_) => None,
+            Self::Runs(_) | Self::Choices(_) | Self::ByValue(_) => None,
         }
     }
 
@@ -128,6 +144,7 @@ impl Pending {
         match self {
             Self::Runs(runs) => runs.next_deadline(),
             Self::Choices(choices) => choices.next_deadline(),
+            Self::ByValue(runs) => runs.next_deadline(),
         }
     }
 
@@ -135,6 +152,7 @@ impl Pending {
         match self {
             Self::Runs(runs) => runs.is_empty(),
             Self::Choices(choices) => choices.is_empty(),
+            Self::ByValue(runs) => runs.is_empty(),
         }
     }
 
@@ -143,6 +161,7 @@ impl Pending {
         match self {
             Self::Runs(runs) => runs.len(),
             Self::Choices(choices) => choices.len(),
+            Self::ByValue(runs) => runs.len(),
         }
     }
 
@@ -151,6 +170,7 @@ impl Pending {
         match self {
             Self::Runs(runs) => runs.runs_dropped(),
             Self::Choices(choices) => choices.runs_dropped(),
+            Self::ByValue(runs) => runs.runs_dropped(),
         }
     }
 
@@ -159,7 +179,7 @@ impl Pending {
         match self {
             Self::Runs(runs) => runs.clear(),
             // As it began: whether the store still has something for the key must not show.
-            Self::Choices(_) => *self = Self::default(),
+            Self::Choices(_) | Self::ByValue(_) => *self = Self::default(),
         }
     }
 
@@ -168,6 +188,7 @@ impl Pending {
         match self {
             Self::Runs(runs) => runs.encode(automaton, out),
             Self::Choices(choices) => choices.encode(automaton, out),
+            Self::ByValue(runs) => runs.encode(automaton, out),
         }
     }
 
@@ -182,7 +203,7 @@ impl Pending {
                 let (rules, workspace, _) = stepping.together();
                 Choices::decode(rules, workspace, bytes).map(Box::new).map(Self::Choices)
             }
-            Evaluation::Together(_) | Evaluation::RunByRun(_) => Runs::decode(stepping.automaton, bytes).map(Self::Runs),
+            Evaluation::Together(_) | Evaluation::RunByRun(_) | Evaluation::ByValue(_) => Runs::decode(stepping.automaton, bytes).map(Self::Runs),
         }
     }
 
@@ -193,17 +214,26 @@ impl Pending {
                 let pending = Self::decode(stepping, bytes)?;
                 Ok(Outline { runs: pending.len(), next: pending.next_deadline().unwrap_or(EventTime::END) })
             }
-            Evaluation::Together(_) | Evaluation::RunByRun(_) => Outline::of_runs(stepping.automaton, bytes),
+            Evaluation::Together(_) | Evaluation::RunByRun(_) | Evaluation::ByValue(_) => Outline::of_runs(stepping.automaton, bytes),
         }
     }
 }
 
 impl Pending {
     #[cold]
-    fn keep_together(&mut self, stepping: &mut Stepping<'_>, now: EventTime) {
-        if let (Self::Runs(runs), Evaluation::Together(_)) = (&*self, stepping.evaluation) {
-            let (rules, workspace, _) = stepping.together();
-            *self = Self::Choices(Box::new(Choices::of_runs(runs, rules, workspace, now)));
+    fn keep_many(&mut self, stepping: &mut Stepping<'_>, now: EventTime) {
+        let Self::Runs(runs) = &*self else { return };
+        match stepping.evaluation {
+            Evaluation::RunByRun(_) => {}
+            Evaluation::ByValue(_) => {
+                if let Some(found) = ByValue::of_runs(runs, stepping.automaton) {
+                    *self = Self::ByValue(Box::new(found));
+                }
+            }
+            Evaluation::Together(_) => {
+                let (rules, workspace, _) = stepping.together();
+                *self = Self::Choices(Box::new(Choices::of_runs(runs, rules, workspace, now)));
+            }
         }
     }
 }

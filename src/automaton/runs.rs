@@ -190,7 +190,7 @@ pub struct Stepped {
     /// In the order of delivery; for the caller to take out.
     pub decided: Vec<Decided>,
     /// Empty between two steps.
-    events: Yield,
+    pub(super) events: Yield,
 }
 
 impl Default for Runs {

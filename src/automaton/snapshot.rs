@@ -107,7 +107,7 @@ impl Automaton {
     }
 }
 
-fn encode<'a>(runs: impl Iterator<Item = &'a Run> + Clone, dropped: u64, automaton: &Automaton, out: &mut Vec<u8>) {
+pub(super) fn encode<'a>(runs: impl Iterator<Item = &'a Run> + Clone, dropped: u64, automaton: &Automaton, out: &mut Vec<u8>) {
     let mut tables = Tables { automaton, events: Table::default(), links: Table::default() };
     let tips: Vec<u64> = runs.clone().map(|run| tables.chain(&run.chain)).collect();
     write_unsigned(FORMAT, out);

@@ -11,7 +11,7 @@ use crate::event::{StreamId, TimeSpan};
 use crate::pattern::{ConditionId, Pattern, StepId};
 
 /// A place that takes one event; nodes are numbered in text order, from 0. (A dump counts from 1: its 0 is the start.)
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct NodeId(pub u32);
 
 /// A way, as a place in [`Automaton::ways`]: by the node it leaves, then in text order. Stored state names ways by it.
@@ -187,6 +187,12 @@ impl Automaton {
         let is_first = |(place, node): (usize, &Node)| place == first.0 as usize || node.condition != condition;
         let is_alone = self.nodes.iter().enumerate().all(is_first) && self.demands.iter().all(is_plain) && self.pattern.without.is_empty();
         (is_chain && is_alone && self.runs_end_silently()).then_some(condition)
+    }
+
+    /// The condition of some step by whose equality with earlier ones runs can be found ([`super::by_value`]).
+    pub(super) fn found_by(&self) -> Option<ConditionId> {
+        self.chain_of_steps()?;
+        self.nodes.iter().filter_map(|node| node.register).find(|condition| self.fit(*condition).compares_equality())
     }
 
     /// The class without what may begin a run.

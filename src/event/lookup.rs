@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 /// A map that cannot be iterated. The hash has a fixed seed: the same input does the same work in every run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Lookup<K, V>(HashMap<K, V, FixedState>);
 
 impl<K: Eq + Hash, V> Lookup<K, V> {

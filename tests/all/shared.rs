@@ -1,4 +1,4 @@
-//! Partial matches kept together decide what plain runs decide: random patterns on random streams, side by side, event by event.
+//! Partial matches kept together, and those that are found by value, decide what plain runs decide: random patterns on random streams, side by side, event by event.
 //!
 //! And each way: cut after every event and taken up from stored bytes, with moves forgotten and memory compacted all the time; the bytes are those of a key that was never cut.
 //!
@@ -9,10 +9,13 @@ use std::sync::Arc;
 
 use motif::automaton::shared::Workspace;
 use motif::automaton::{Arrival, Automaton, Decided, Evaluation, Limits, Pending, Runs, Stepped, Stepping};
-use motif::event::{Event, EventTime};
+use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Severity, Source, compile};
 use motif::pattern::Moment;
 use rand::Rng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use rust_decimal::Decimal;
 
 use crate::oracle::random;
 use crate::oracle::sketch::{SCHEMA, Sketch, smaller};
@@ -47,6 +50,86 @@ fn choices_kept_together_decide_what_runs_decide() {
     assert!(same > count / 4 && decisions as u64 > count / 2, "something happens");
 }
 
+/// Steps that must equal something of earlier ones, of whatever type; or be more, or more than one thing.
+#[test]
+fn runs_found_by_value_decide_what_runs_decide() {
+    const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  d: decimal\n  f: float\n  s: string\n  b: bool\n  ts: timestamp\n  time ts\n}\n";
+    const ASKED: [&str; 14] = [
+        "v == a.v",
+        "a.v == v",
+        "d == a.v",
+        "a.d == v",
+        "d == a.d",
+        "f == a.f",
+        "v == a.f",
+        "s == a.s",
+        "b == a.b",
+        "v == a.v + 1",
+        "d > a.d and s == a.s",
+        "s != a.s",
+        "v > a.v",
+        "id > 2",
+    ];
+    let cases = RandomCases::asked_for(CASES);
+    let (mut same, mut decisions) = (0, 0);
+    for case in 0..cases.count {
+        let mut random = cases.random_of(case);
+        let mut steps = vec!["a: ev where t == \"A\"".to_owned()];
+        for name in ["b", "c", "e"].iter().take(random.random_range(1..=3)) {
+            let mut asked = || *ASKED.choose(&mut random).expect("not empty");
+            let (guard, step) = (asked(), asked());
+            if random.random_bool(0.25) {
+                steps.push(format!("not n{name}: ev where t == \"N\" and {guard}"));
+            }
+            steps.push(format!("{name}: ev where t == \"{}\" and {step}", if random.random_bool(0.6) { "B" } else { "C" }));
+        }
+        let skip = *["none", "none", "to next", "past last"].choose(&mut random).expect("not empty");
+        let within = if random.random_bool(0.8) { format!("  within {}ms\n", random.random_range(2..120)) } else { String::new() };
+        let limit = if random.random_bool(0.2) { format!("  limit runs {}\n", random.random_range(1..6)) } else { String::new() };
+        let text = format!("{SCHEMA}pattern p {{\n  from ev\n  match {}\n{within}  skip {skip}\n{limit}}}\n", steps.join("\n    then "));
+        let events = valued_events(&mut random);
+        let limits = Limits {
+            runs_max: if random.random_bool(0.2) { random.random_range(1..6) } else { PLENTY },
+            matches_max: PLENTY,
+            runs_alone_max: random.random_range(0..6),
+        };
+        match judge_text(&text, &events, limits, &|evaluation| matches!(evaluation, Evaluation::ByValue(_))) {
+            Verdict::NotTaken => {}
+            Verdict::Same(decided) => (same, decisions) = (same + 1, decisions + decided),
+            Verdict::Differs(difference) => {
+                let listed: Vec<String> = events.iter().map(|event| format!("  {:?}", event.fields)).collect();
+                panic!("seed {}, case {case}, {limits:?}:\n{text}\n{}\n{difference}", cases.seed, listed.join("\n"));
+            }
+        }
+    }
+    println!("{same} patterns, {decisions} decisions");
+    assert!(same > cases.count / 4 && decisions as u64 > cases.count, "something happens");
+}
+
+fn valued_events(random: &mut ChaCha8Rng) -> Vec<Event> {
+    let mut millis = 0;
+    (0..random.random_range(1..=80))
+        .map(|offset: u64| {
+            millis += *[0, 0, 1, 1, 2, 3].choose(random).expect("not empty");
+            let time = EventTime::from_millis(millis).expect("small");
+            let id = Value::Int(offset.cast_signed());
+            let fields = [
+                id,
+                Value::text(["A", "A", "A", "B", "B", "C", "N"].choose(random).expect("not empty")),
+                Value::Int(random.random_range(0..3)),
+                Value::Decimal(Decimal::new(random.random_range(0..6) * 5, 1)),
+                Value::Float(random.random_range(0..3_i32).into()),
+                Value::text(["x", "y", "a text that is longer than what lies in a value"][random.random_range(0..3)]),
+                Value::Bool(random.random_bool(0.5)),
+                Value::Timestamp(time),
+            ];
+            let fields =
+                fields.into_iter().map(|value| if random.random_bool(0.03) && !matches!(value, Value::Timestamp(_)) { Value::Null } else { value }).collect();
+            Event { stream: StreamId(0), partition: 0, offset, time, fields }
+        })
+        .collect()
+}
+
 enum Verdict {
     /// Not a pattern, or not one that this is for, or too much for runs.
     NotTaken,
@@ -55,13 +138,17 @@ enum Verdict {
 }
 
 fn judge(sketch: &Sketch, events: &[Event], limits: Limits) -> Verdict {
-    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: format!("{SCHEMA}{sketch}") }]);
+    judge_text(&format!("{SCHEMA}{sketch}"), events, limits, &|evaluation| matches!(evaluation, Evaluation::Together(_)))
+}
+
+fn judge_text(text: &str, events: &[Event], limits: Limits, is_for: &dyn Fn(&Evaluation) -> bool) -> Verdict {
+    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: text.to_owned() }]);
     if compiled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Verdict::NotTaken;
     }
     let automaton = Automaton::compile(compiled.program.patterns[0].clone());
     let evaluation = Evaluation::of(&automaton);
-    if matches!(evaluation, Evaluation::RunByRun(_)) || !automaton.pattern().windows.is_empty() {
+    if !is_for(&evaluation) || !automaton.pattern().windows.is_empty() {
         return Verdict::NotTaken;
     }
     let events: Vec<Arc<Event>> = events.iter().cloned().map(Arc::new).collect();
@@ -156,7 +243,14 @@ fn compare(rules: Rules<'_>, events: &[Arc<Event>]) -> Verdict {
                 return Verdict::Differs(format!("at {}ms {} groups for {} runs", instant.micros() / 1_000, key.pending.len(), runs.len()));
             }
         }
-        let [_, (plain, _), (cut, _)] = &keys;
+        let [(at_once, at_once_rules), (plain, _), (cut, _)] = &keys;
+        if matches!(rules.evaluation, Evaluation::ByValue(_)) {
+            let mut expected = Vec::new();
+            runs.encode(rules.automaton, &mut expected);
+            if at_once.bytes(*at_once_rules) != expected {
+                return Verdict::Differs(format!("at {}ms other bytes:\n{:?}\n{runs:?}", instant.micros() / 1_000, at_once.pending));
+            }
+        }
         if plain.bytes(rules) != cut.bytes(rules) {
             return Verdict::Differs(format!("at {}ms other bytes:\n{:?}\n{:?}", instant.micros() / 1_000, plain.pending, cut.pending));
         }

@@ -296,7 +296,7 @@ pub(super) fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> usize
     }
     let most = usize::try_from(compiled.pattern.runs_max.unwrap_or(limits.runs_max)).unwrap_or(usize::MAX);
     let alone = match compiled.evaluation {
-        Evaluation::Together(_) => limits.runs_alone_max,
+        Evaluation::Together(_) | Evaluation::ByValue(_) => limits.runs_alone_max,
         Evaluation::RunByRun(_) => RUNS_MAX,
     };
     most.min(alone)

@@ -18,6 +18,7 @@ pub(in crate::engine) struct Many {
     /// By deadline.
     groups: VecDeque<Group>,
     /// By pattern; `None`: none, as mostly.
+    #[expect(clippy::box_collection, reason = "a third of the bytes, in every slot")]
     cells: Option<Box<Vec<(u32, CellId)>>>,
     /// A bit for each pattern that has a group or a cell, and perhaps for some that have none: that of its number modulo 64.
     patterns: u64,

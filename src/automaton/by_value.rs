@@ -1,0 +1,281 @@
+//! Many runs of one pattern and key, found by the value that they wait for.
+//!
+//! Where a step must equal something of an earlier one (`b.user == a.user`), an event concerns few of the runs that wait for it: those that hold its value. So they are filed by node
+//! and value, and an event costs a look at these, however many wait for others. What steps it is the same as for any run; only the finding differs.
+//!
+//! This is for patterns whose steps follow each other one by one and which end in silence ([`Automaton::chain_of_steps`]): a run has one successor then, which takes its place, and
+//! their order is that of their starts and of their deadlines. So time removes the first, and a limit as well.
+//!
+//! Invariants: a run is filed once, under what [`Filed::of`] says of it; the first place holds a run, if there is any; the bytes are those of [`Runs`] with the same runs.
+//!
+//! The idea is that of a symmetric hash join (A. Wilschut, P. Apers, 1991), one side of which is a partial match.
+
+use std::collections::VecDeque;
+
+use rust_decimal::prelude::ToPrimitive;
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::automaton::DecidedBy;
+use crate::automaton::moves::{Hand, Passed};
+use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
+use crate::automaton::skip::{Instant, TooMany, deliver};
+use crate::automaton::snapshot::encode;
+use crate::automaton::ways::{Automaton, NodeId};
+use crate::event::{EventTime, Lookup, Value};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct ByValue {
+    /// In the order of their starts; `None`: gone.
+    runs: VecDeque<Option<Run>>,
+    /// The number of the first of them.
+    first: u64,
+    live: usize,
+    /// Numbers of runs, ascending.
+    filed: Lookup<Filed, SmallVec<[u64; 2]>>,
+    /// By node.
+    standing: Vec<usize>,
+    dropped: u64,
+    /// The runs that the event at hand may concern: memory that is used again.
+    concerned: Vec<u64>,
+}
+
+/// Under what a run is filed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Filed {
+    node: NodeId,
+    /// `None`: it waits for no certain value, or for one that cannot be filed.
+    value: Option<u64>,
+}
+
+/// What a run is filed under that waits in vain.
+const NULL: u64 = 0x6e75_6c6c;
+
+/// Equal values are filed equally, whatever their types; values that are filed equally need not be equal.
+enum Hashed {
+    /// Null is equal to nothing.
+    EqualToNothing,
+    At(u64),
+    /// Rounding decides what it is equal to.
+    Unknown,
+}
+
+impl Hashed {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::EqualToNothing,
+            Value::Bool(is_so) => Self::At((*is_so).into()),
+            Value::Int(number) => Self::At(number.cast_unsigned()),
+            // The whole part: the same for all that are equal. One that does not fit is equal to no whole number.
+            Value::Decimal(number) => Self::At(number.trunc().to_i64().map_or(0, i64::cast_unsigned)),
+            Value::Text(text) => Self::At(xxh3_64(text.as_bytes())),
+            Value::Timestamp(time) => Self::At(time.micros().cast_unsigned()),
+            Value::Duration(span) => Self::At(span.micros().cast_unsigned()),
+            Value::Float(_) | Value::List(_) | Value::Record(_) => Self::Unknown,
+        }
+    }
+}
+
+impl Filed {
+    fn of(automaton: &Automaton, run: &Run) -> Self {
+        let by_equality = automaton.node(run.node).register.is_some_and(|condition| automaton.fit(condition).compares_equality());
+        let value = match by_equality.then(|| run.aside.ask(Hashed::of)) {
+            Some(Hashed::At(hash)) => Some(hash),
+            Some(Hashed::EqualToNothing) => Some(NULL),
+            Some(Hashed::Unknown) | None => None,
+        };
+        Self { node: run.node, value }
+    }
+}
+
+impl ByValue {
+    /// The runs of a pattern with an equality to be found by. `None` where they do not stand in the order of their deadlines.
+    pub fn of_runs(runs: &Runs, automaton: &Automaton) -> Option<Self> {
+        if !runs.alive.is_sorted_by_key(|run| run.deadline) {
+            return None;
+        }
+        let mut by_value = Self {
+            runs: VecDeque::with_capacity(2 * runs.alive.len()),
+            first: 0,
+            live: 0,
+            filed: Lookup::default(),
+            standing: vec![0; automaton.nodes.len()],
+            dropped: runs.dropped,
+            concerned: Vec::new(),
+        };
+        runs.alive.iter().for_each(|run| by_value.push(automaton, run.clone()));
+        Some(by_value)
+    }
+
+    /// As [`Runs::advance`].
+    pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, arrival: Arrival<'_>, stepped: &mut Stepped) {
+        let Arrival { event, class, moment } = arrival;
+        let hand = Hand::new(automaton, event, class, moment, &());
+        let Stepped { decided, events: out } = stepped;
+        self.find_concerned(automaton, &hand);
+        // In any order: what comes out is put in order by its starts, of which each run has its own.
+        let concerned = std::mem::take(&mut self.concerned);
+        for number in &concerned {
+            let place = self.place(*number);
+            let Some(run) = &mut self.runs[place] else { continue };
+            let before = Filed::of(automaton, run);
+            let born_before = out.born.len();
+            if hand.come_by(run, out) == Passed::On {
+                continue;
+            }
+            let successor = (out.born.len() > born_before).then(|| out.born.swap_remove(born_before));
+            self.unfile(*number, before);
+            if let Some(run) = &successor {
+                self.file(*number, Filed::of(automaton, run));
+            }
+            self.runs[place] = successor;
+        }
+        self.concerned = concerned;
+        hand.begin(out);
+        out.born.drain(..).for_each(|run| self.push(automaton, run));
+        if !out.complete.is_empty() {
+            let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped, matches_max: limits.matches_max };
+            match deliver(automaton, &instant, &mut out.complete, decided) {
+                Ok(Some(floor)) => self.remove_if(automaton, |run| !floor.spares_run(run)),
+                Ok(None) => {}
+                Err(TooMany) => self.dropped += 1,
+            }
+            out.complete.clear();
+        }
+        let most = usize::try_from(automaton.pattern.runs_max.unwrap_or(limits.runs_max)).unwrap_or(usize::MAX);
+        while self.live > most {
+            self.trim();
+            self.remove(automaton, 0);
+            self.dropped += 1;
+        }
+        self.trim();
+        self.make_dense(automaton);
+    }
+
+    /// As [`Runs::expire`]: nothing comes out.
+    pub fn expire(&mut self, automaton: &Automaton, instant: EventTime) {
+        while self.next_deadline().is_some_and(|next| next <= instant) || (instant == EventTime::END && self.live > 0) {
+            self.remove(automaton, 0);
+            self.trim();
+        }
+        if instant == EventTime::END {
+            self.dropped = 0;
+        }
+    }
+
+    /// When time next removes something; `None` if only events can.
+    pub fn next_deadline(&self) -> Option<EventTime> {
+        self.runs.front().and_then(Option::as_ref).map(Run::deadline).filter(|deadline| *deadline < EventTime::END)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// As [`Runs::runs_dropped`].
+    pub fn runs_dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// As [`Runs::encode`], which reads it.
+    pub fn encode(&self, automaton: &Automaton, out: &mut Vec<u8>) {
+        encode(self.runs.iter().flatten(), self.dropped, automaton, out);
+    }
+
+    fn find_concerned(&mut self, automaton: &Automaton, hand: &Hand<'_, ()>) {
+        self.concerned.clear();
+        for (node, standing) in (0..).map(NodeId).zip(&self.standing) {
+            let awaited = automaton.node(node).awaited;
+            if *standing == 0 || !hand.class().meets(awaited) {
+                continue;
+            }
+            let by_equality = automaton.node(node).register.map(|condition| automaton.fit(condition)).filter(|fit| fit.compares_equality());
+            let value = by_equality.map_or(Hashed::EqualToNothing, |fit| {
+                if hand.class().meets_only_in(awaited, fit.bit) { hand.ask_compared(fit, Hashed::of) } else { Hashed::Unknown }
+            });
+            let filed = |value| self.filed.get(&Filed { node, value }).map_or(&[][..], SmallVec::as_slice);
+            self.concerned.extend(filed(None));
+            match value {
+                Hashed::EqualToNothing => {}
+                Hashed::At(hash) => self.concerned.extend(filed(Some(hash))),
+                Hashed::Unknown => {
+                    let all = (self.first..).zip(&self.runs).filter_map(|(number, run)| Some((number, run.as_ref()?)));
+                    let others = all.filter(|(_, run)| run.node == node && Filed::of(automaton, run).value.is_some());
+                    self.concerned.extend(others.map(|(number, _)| number));
+                }
+            }
+        }
+    }
+
+    fn place(&self, number: u64) -> usize {
+        usize::try_from(number - self.first).expect("as many runs as memory holds")
+    }
+
+    fn push(&mut self, automaton: &Automaton, run: Run) {
+        assert!(self.runs.back().and_then(Option::as_ref).is_none_or(|last| last.deadline <= run.deadline), "runs that begin later run out of time later");
+        self.file(self.first + self.runs.len() as u64, Filed::of(automaton, &run));
+        self.runs.push_back(Some(run));
+    }
+
+    fn file(&mut self, number: u64, filed: Filed) {
+        self.live += 1;
+        self.standing[filed.node.0 as usize] += 1;
+        match self.filed.get_mut(&filed) {
+            Some(numbers) => {
+                let place = numbers.partition_point(|other| *other < number);
+                numbers.insert(place, number);
+            }
+            None => drop(self.filed.insert(filed, SmallVec::from_slice(&[number]))),
+        }
+    }
+
+    fn unfile(&mut self, number: u64, filed: Filed) {
+        self.live -= 1;
+        self.standing[filed.node.0 as usize] -= 1;
+        let numbers = self.filed.get_mut(&filed).expect("each run is filed");
+        let place = numbers.binary_search(&number).expect("each run is filed once");
+        numbers.remove(place);
+        if numbers.is_empty() {
+            self.filed.remove(&filed);
+        }
+    }
+
+    /// What is at that place, if it is a run.
+    fn remove(&mut self, automaton: &Automaton, place: usize) {
+        if let Some(run) = self.runs[place].take() {
+            self.unfile(self.first + place as u64, Filed::of(automaton, &run));
+        }
+    }
+
+    fn remove_if(&mut self, automaton: &Automaton, is_over: impl Fn(&Run) -> bool) {
+        for place in 0..self.runs.len() {
+            if self.runs[place].as_ref().is_some_and(&is_over) {
+                self.remove(automaton, place);
+            }
+        }
+    }
+
+    /// The first place is that of a run.
+    fn trim(&mut self) {
+        while self.runs.front().is_some_and(Option::is_none) {
+            self.runs.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// What is gone takes no more memory than what is there, and a little.
+    fn make_dense(&mut self, automaton: &Automaton) {
+        if self.runs.len() > 64 + 2 * self.live {
+            let runs = std::mem::take(&mut self.runs);
+            self.filed = Lookup::default();
+            self.standing.fill(0);
+            (self.first, self.live) = (0, 0);
+            runs.into_iter().flatten().for_each(|run| self.push(automaton, run));
+        }
+    }
+}
