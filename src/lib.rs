@@ -66,3 +66,8 @@ mod guarded;
 #[cfg(test)]
 #[path = "../tests/all/object_server.rs"]
 mod object_server;
+
+/// As the program has it.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

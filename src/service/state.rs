@@ -106,11 +106,23 @@ fn runs_key(change_key: &[u8]) -> Vec<u8> {
     key
 }
 
-/// Visits the partial matches of all keys: `(pattern version and key, value)`. They are read by a thread of its own meanwhile: to take them up is about as much work.
+/// Visits the partial matches of all keys: `(pattern version and key, value)`. Where they are many, a thread of its own reads them meanwhile: to take them up is about as much
+/// work.
 pub fn scan_runs(store: &dyn StateStore, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+    let (mut bytes, mut rest) = (0, None);
+    store.scan(&[RUNS], &[RUNS + 1], &mut |key, value| {
+        if bytes >= CHUNK_BYTES {
+            rest = Some(key.to_vec());
+            return ControlFlow::Break(());
+        }
+        bytes += key.len() + value.len();
+        visit(&key[1..], value);
+        ControlFlow::Continue(())
+    })?;
+    let Some(rest) = rest else { return Ok(()) };
     let (sender, receiver) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
     std::thread::scope(|scope| {
-        let scanning = scope.spawn(move || scan_chunks(store, &sender));
+        let scanning = scope.spawn(move || scan_chunks(store, &rest, &sender));
         for chunk in receiver {
             chunk.entries().for_each(|(key, value)| visit(key, value));
         }
@@ -118,9 +130,9 @@ pub fn scan_runs(store: &dyn StateStore, visit: &mut dyn FnMut(&[u8], &[u8])) ->
     })
 }
 
-fn scan_chunks(store: &dyn StateStore, sender: &Sender<Chunk>) -> Result<(), StoreError> {
+fn scan_chunks(store: &dyn StateStore, from: &[u8], sender: &Sender<Chunk>) -> Result<(), StoreError> {
     let mut chunk = Chunk::default();
-    store.scan(&[RUNS], &[RUNS + 1], &mut |key, value| {
+    store.scan(from, &[RUNS + 1], &mut |key, value| {
         chunk.push(&key[1..], value);
         if chunk.bytes.len() < CHUNK_BYTES {
             return ControlFlow::Continue(());
