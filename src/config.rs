@@ -190,7 +190,8 @@ pub struct Limits {
     /// Keys that are kept ready for events, per task and for patterns with the same keys: about 300 bytes each with one partial match. Where there are more, those to which no event
     /// comes are packed, to a third of that; an event that comes to one costs a microsecond or two more. What comes out does not depend on it.
     pub ready_keys_max: usize,
-    /// Events held back for the watermark, per task.
+    /// Events held back for the watermark, per task; what is too much is set aside. Inputs that are ahead wait before that, and of a second stage nothing is set aside where this is
+    /// at least twice the number of partitions of all inputs, and twice the number of events within their lateness.
     pub held_events_max: usize,
     /// How far ahead of the reference instant an event may be.
     pub ahead_max: TimeSpan,

@@ -251,9 +251,9 @@ impl Intake {
         self.find(stream, partition).and_then(bound).is_some_and(|bound| bound <= self.watermark)
     }
 
-    /// How far a partition is by itself.
+    /// How far a partition is by itself; while it is read again, how far it was.
     pub fn own_watermark(&self, stream: StreamId, partition: u32) -> EventTime {
-        let own = |place: usize| self.clocks[usize::from(stream.0)].own(&self.partitions[place]);
+        let own = |place: usize| self.clocks[usize::from(stream.0)].own_ever(&self.partitions[place]);
         self.find(stream, partition).map_or(EventTime::BEGINNING, own)
     }
 

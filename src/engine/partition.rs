@@ -178,14 +178,18 @@ impl Partition {
         self.silent_since(now);
     }
 
+    /// The newest event time that it has shown, also before what is read again.
+    pub(super) fn newest_ever(&self) -> EventTime {
+        self.rereading.as_ref().map_or(self.newest, |rereading| self.newest.max(rereading.newest))
+    }
+
     pub(super) fn position(&self, stream: &str, silence: TimeSpan) -> PartitionPosition {
-        let rereading = self.rereading.as_ref();
         PartitionPosition {
             stream: stream.to_owned(),
             partition: self.number,
             next_offset: self.next_offset,
             next_position: self.next_position,
-            newest_us: rereading.map_or(self.newest, |rereading| self.newest.max(rereading.newest)).micros(),
+            newest_us: self.newest_ever().micros(),
             idle: self.is_idle(),
             silent_us: silence.micros(),
             rewind: self.rewind(),

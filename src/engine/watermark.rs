@@ -49,7 +49,16 @@ impl StreamClock {
         if self.said {
             return partition.said;
         }
-        partition.newest.minus(self.timing.lateness).minus(TimeSpan::TICK)
+        self.behind(partition.newest)
+    }
+
+    /// The same, however far what was held of it is read again by now.
+    pub(super) fn own_ever(&self, partition: &Partition) -> EventTime {
+        if self.said { partition.said } else { self.behind(partition.newest_ever()) }
+    }
+
+    fn behind(&self, newest: EventTime) -> EventTime {
+        newest.minus(self.timing.lateness).minus(TimeSpan::TICK)
     }
 
     /// How far the partition holds the task back; `None`: not at all.

@@ -509,7 +509,7 @@ impl Task {
         if let Hand::HandsOn(hand) = &self.rekeying { hand.handed_on(stream) } else { &[] }
     }
 
-    /// How far a partition is by itself.
+    /// How far a partition is by itself; while it is read again, how far it was.
     pub fn own_watermark(&self, stream: StreamId, partition: u32) -> EventTime {
         self.intake.own_watermark(stream, partition)
     }

@@ -1,36 +1,46 @@
 //! Keeps the tasks of the first stage together, where some run far ahead of others.
 //!
 //! A task of the second stage holds events until all upstream tasks are as far. When a long backlog is read, or while the process of some tasks is away, the others would fill
-//! that memory, and then events would be set aside. So each input of a task of the first stage may bring only so many events, to each task of the second, beyond the point that
-//! all tasks have said they have reached: all of them together half of what may be held. The other half is for what no order of reading avoids, the events within the lateness.
-//!
-//! How far all have come, a process knows from its own tasks of the second stage. Where it has none, its first stage goes on as it can. And nobody is waited for for ever: one
-//! that shows nothing for long is passed over.
+//! that memory, and then events would be set aside. So each input of a task of the first stage has a *room*: so many events it may bring, to each task of the second, beyond the
+//! point that all tasks have said they have reached. All rooms together are half of what may be held. The other half is for what no order of reading avoids, the events within
+//! the lateness.
 //!
 //! ```text
 //! handed on of an input: ───────●═══════════▶   its room is used up by what stands doubled: what came since it was where
 //!                       all are here           all are now
 //! ```
+//!
+//! **What holds.** Let there be n inputs of all tasks together, at most H events be held ([`held_events_max`](crate::config::Limits::held_events_max)), and at most L of those
+//! that go to one task of the second stage come within the lateness, of all inputs together. Where H is at least 2n and 2L, nothing is set aside for want of room, whatever
+//! crashes and moves meanwhile: of each input a task holds no more than its room, H/2n, and what lies within the lateness before that. An input that is ahead is not read on
+//! instead. That is so because
+//!
+//! * what an upstream task says counts once it is committed, and what is handed on after that stands behind it in every partition: whoever reads it has let out by then
+//!   all up to the point that all have reached;
+//! * what an input has brought is counted from a place where it was not beyond that point. One that a restart finds beyond it has no such place: how much it brought before is
+//!   not known, so it brings nothing more until all are as far as it was;
+//! * what a task of the second stage reads again after a restart it has held before: it is held again without being counted.
+//!
+//! Nobody waits for an input that has nothing more to read: when that has held all back for [`WAIT_MAX`], they go on, and what is too much then is set aside. How long an input
+//! without events is waited for at all is what `idle_timeout` says. For one that has records nobody reads, because its process is away, they wait as long as it takes.
+//!
+//! How far all have come, a process knows from its own tasks of the second stage; where it has none, and somebody waits, from the journals of the first.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::UpstreamPosition;
 use crate::event::EventTime;
-use crate::ports::InputPartition;
 
-/// So long a standstill is waited for: longer than a group takes to give the tasks of a lost process to another, and that one to take them up.
+/// So long a standstill is waited for before it is asked whether there is anything more to read: what comes seldom comes as well.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
-/// So long a process waits for its first task of the second stage, or for another when the last has gone.
+/// So long a process waits for its first task of the second stage, or for another when the last has gone, before it asks the journals.
 const NOBODY_MAX: Duration = Duration::from_secs(10);
 
-/// In so many parts of its room an input goes on that is not ahead of all.
-const PIECES: u64 = 4;
-
-/// How many places of an input are remembered. With fewer it only waits a little earlier.
-const MARKS_MAX: usize = 1_000;
+/// Between two questions: each takes a few round trips.
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Tells how long ago something began that was before all else, and never goes back.
 pub(super) type Stopwatch = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -39,21 +49,35 @@ pub(super) type Stopwatch = Arc<dyn Fn() -> Duration + Send + Sync>;
 pub(super) struct Alignment {
     told: Mutex<Told>,
     now: Stopwatch,
+    wait_max: Duration,
 }
 
 #[derive(Debug)]
 struct Told {
     /// By task of the second stage: how far it has read that each upstream task is. Nothing: it is being taken up.
     said: BTreeMap<u32, Vec<UpstreamPosition>>,
+    /// By upstream task: how far its journal says that it is.
+    journals: BTreeMap<u32, UpstreamPosition>,
     /// Since when there is no task of the second stage here.
     nobody_since: Duration,
     /// All have come as far, whoever is here now: what the second stage has let out by then stays out.
     reached: EventTime,
-    /// What somebody waits for, and since when.
-    awaited: Option<(EventTime, Duration)>,
+    awaited: Option<Awaited>,
+    asked: Duration,
 }
 
-/// How much of an input the first stage may hand on, as [`Ahead::events`] counts it.
+/// What somebody waits for.
+#[derive(Debug)]
+struct Awaited {
+    /// All are to get beyond this.
+    beyond: EventTime,
+    since: Duration,
+    /// Upstream tasks that hold all back and have nothing more to read.
+    empty: BTreeSet<u32>,
+    given_up: bool,
+}
+
+/// How much of an input the first stage may hand on, as [`Pace`](crate::service::topics::pace::Pace) counts it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Allowed {
     Everything,
@@ -61,15 +85,24 @@ pub(super) enum Allowed {
     Beyond(EventTime, u64),
 }
 
+/// What is to be found out of an upstream task, wherever it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Question {
+    HowFar(u32),
+    /// Whether there is anything to read in those of its inputs that hold it back at this time, or it is not held back any more.
+    HasMore(u32, EventTime),
+}
+
 impl Alignment {
     /// By the machine's clock.
     pub(super) fn new() -> Self {
         let began = Instant::now();
-        Self::by(Arc::new(move || began.elapsed()))
+        Self::by(Arc::new(move || began.elapsed()), WAIT_MAX)
     }
 
-    pub(super) fn by(now: Stopwatch) -> Self {
-        Self { told: Mutex::new(Told { said: BTreeMap::new(), nobody_since: now(), reached: EventTime::BEGINNING, awaited: None }), now }
+    pub(super) fn by(now: Stopwatch, wait_max: Duration) -> Self {
+        let (said, journals, reached) = (BTreeMap::new(), BTreeMap::new(), EventTime::BEGINNING);
+        Self { told: Mutex::new(Told { said, journals, nobody_since: now(), reached, awaited: None, asked: Duration::ZERO }), now, wait_max }
     }
 
     /// A task of the second stage is here, and has read this.
@@ -88,23 +121,53 @@ impl Alignment {
 
     /// What each of so many inputs of each of so many upstream tasks may bring, where a task of the second stage may hold so many events.
     pub(super) fn allowed(&self, upstreams: u32, inputs: usize, held_max: usize) -> Allowed {
-        let (mut told, now) = (self.lock(), (self.now)());
-        let is_nobody_here = told.said.is_empty() && now - told.nobody_since >= NOBODY_MAX;
-        let reached = reached(&told.said, upstreams).max(told.reached);
-        let is_given_up = told.awaited.is_some_and(|(awaited, since)| awaited == reached && now - since >= WAIT_MAX);
-        if is_nobody_here || is_given_up || reached == EventTime::END {
+        let mut told = self.lock();
+        told.reached = told.reached.max(told.reached_by_now(upstreams));
+        let reached = told.reached;
+        let is_given_up = told.awaited.as_ref().is_some_and(|awaited| awaited.beyond == reached && awaited.given_up);
+        if is_given_up || reached == EventTime::END {
             return Allowed::Everything;
         }
-        told.reached = reached;
         Allowed::Beyond(reached, (held_max as u64 / 2 / u64::from(upstreams.max(1)) / inputs.max(1) as u64).max(1))
     }
 
-    /// Somebody waits for all to get beyond this.
-    pub(super) fn wait(&self, reached: EventTime) {
-        let mut told = self.lock();
-        if told.awaited.is_none_or(|(awaited, _)| awaited != reached) {
-            told.awaited = Some((reached, (self.now)()));
+    /// Somebody waits for all to get beyond this. Says what is to be asked about it.
+    pub(super) fn wait(&self, reached: EventTime, upstreams: u32) -> Option<Question> {
+        let (mut told, now) = (self.lock(), (self.now)());
+        if told.awaited.as_ref().is_none_or(|awaited| awaited.beyond != reached) {
+            told.awaited = Some(Awaited { beyond: reached, since: now, empty: BTreeSet::new(), given_up: false });
         }
+        if now.saturating_sub(told.asked) < ASK_INTERVAL {
+            return None;
+        }
+        let question = told.question(upstreams, now, self.wait_max);
+        if question.is_some() {
+            told.asked = now;
+        }
+        question
+    }
+
+    /// So far an upstream task is, as its journal says.
+    pub(super) fn learn_how_far(&self, position: UpstreamPosition) {
+        self.lock().journals.insert(position.task, position);
+    }
+
+    /// Whether an upstream task has anything to read in what holds it back. Only once none of those that hold all back has, they are passed over.
+    pub(super) fn learn_has_more(&self, upstream: u32, beyond: EventTime, has_more: bool, upstreams: u32) {
+        let (mut told, now) = (self.lock(), (self.now)());
+        let Some(mut awaited) = told.awaited.take_if(|awaited| awaited.beyond == beyond) else { return };
+        if has_more {
+            (awaited.since, awaited.empty) = (now, BTreeSet::new());
+            tracing::warn!(task = upstream, beyond = %awaited.beyond, "inputs that are ahead wait for a task that has records to read, and does not go on");
+        } else {
+            awaited.empty.insert(upstream);
+            awaited.given_up = told.holding_back(upstreams, awaited.beyond).iter().all(|upstream| awaited.empty.contains(upstream));
+            if awaited.given_up {
+                let tasks = &awaited.empty;
+                tracing::warn!(?tasks, beyond = %awaited.beyond, "these hold all back and have nothing to read: they are not waited for any more");
+            }
+        }
+        told.awaited = Some(awaited);
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {
@@ -112,112 +175,42 @@ impl Alignment {
     }
 }
 
-/// How far all upstream tasks are that are not idle, as the task of the second stage knows that has heard the last of each. One that has said nothing yet may be anywhere.
-fn reached(said: &BTreeMap<u32, Vec<UpstreamPosition>>, upstreams: u32) -> EventTime {
-    let last = |upstream: u32| said.values().flatten().filter(|position| position.task == upstream).max_by_key(|position| position.watermark_us);
-    let reached = |upstream| match last(upstream) {
-        None => Some(EventTime::BEGINNING),
-        Some(position) => (!position.idle).then_some(EventTime::from_micros(position.watermark_us)),
-    };
-    (0..upstreams).filter_map(reached).min().unwrap_or(EventTime::END)
-}
-
-/// The inputs of a worker of the first stage, as far as they have to wait for others.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    ahead: BTreeMap<InputPartition, Ahead>,
-    paused: BTreeSet<InputPartition>,
-}
-
-/// Where an input is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reading<'a> {
-    pub input: InputPartition,
-    /// How far it is by itself.
-    pub watermark: EventTime,
-    /// How many of its events each task of the second stage has got, as far as it has got any.
-    pub handed_on: &'a [u64],
-    /// Its task is not farther than all, and there is nothing to read of what holds it back: to wait would change nothing.
-    pub is_stuck: bool,
-}
-
-impl Pace {
-    /// How many more records of an input may be taken now, beside those that are read again.
-    pub(super) fn room(&mut self, reading: Reading<'_>, allowed: Allowed) -> usize {
-        let Allowed::Beyond(reached, events) = allowed else { return usize::MAX };
-        let ahead = self.ahead.entry(reading.input).or_default();
-        let room = if reading.watermark <= reached || reading.is_stuck {
-            ahead.note(reading.watermark, reading.handed_on);
-            (events / PIECES).max(1)
-        } else {
-            events.saturating_sub(ahead.events(reached, reading.handed_on))
-        };
-        usize::try_from(room).unwrap_or(usize::MAX)
+impl Told {
+    /// The last that is known of an upstream task. One that has said nothing yet may be anywhere.
+    fn last(&self, upstream: u32) -> Option<&UpstreamPosition> {
+        let told = self.journals.values().chain(self.said.values().flatten());
+        told.filter(|position| position.task == upstream).max_by_key(|position| position.watermark_us)
     }
 
-    /// It has come to the end of its room; what still comes of it is read again when it goes on.
-    pub(super) fn pause(&mut self, input: InputPartition) {
-        self.paused.insert(input);
+    /// How far all upstream tasks are that are not idle; where all are idle, the farthest of them, as the second stage has it.
+    fn reached_by_now(&self, upstreams: u32) -> EventTime {
+        let watermark = |position: &UpstreamPosition| EventTime::from_micros(position.watermark_us);
+        let active = (0..upstreams).filter_map(|upstream| match self.last(upstream) {
+            None => Some(EventTime::BEGINNING),
+            Some(position) => (!position.idle).then(|| watermark(position)),
+        });
+        let farthest = || (0..upstreams).filter_map(|upstream| self.last(upstream)).map(watermark).max();
+        active.min().or_else(farthest).unwrap_or(EventTime::END)
     }
 
-    pub(super) fn is_paused(&self, input: InputPartition) -> bool {
-        self.paused.contains(&input)
+    /// The upstream tasks that are no farther, those that are least far first.
+    fn holding_back(&self, upstreams: u32, reached: EventTime) -> Vec<u32> {
+        let watermark = |upstream: &u32| self.last(*upstream).map(|position| position.watermark_us);
+        let is_no_farther = |upstream: &u32| self.last(*upstream).is_none_or(|last| !last.idle && last.watermark_us <= reached.micros());
+        let mut tasks: Vec<_> = (0..upstreams).filter(is_no_farther).collect();
+        tasks.sort_by_key(watermark);
+        tasks
     }
 
-    pub(super) fn paused(&self) -> Vec<InputPartition> {
-        self.paused.iter().copied().collect()
-    }
-
-    /// An epoch has ended.
-    pub(super) fn note(&mut self, reading: Reading<'_>) {
-        self.ahead.entry(reading.input).or_default().note(reading.watermark, reading.handed_on);
-    }
-
-    /// The task begins anew, or is somebody else's now.
-    pub(super) fn forget(&mut self, task: u32) {
-        self.ahead.retain(|input, _| input.partition != task);
-        self.paused.retain(|input| input.partition != task);
-    }
-
-    /// An input that is paused goes on with half of its room, so that it does not stop and go all the time.
-    pub(super) fn goes_on(&mut self, reading: Reading<'_>, allowed: Allowed) -> bool {
-        let goes_on = match allowed {
-            Allowed::Everything => true,
-            Allowed::Beyond(reached, _) if reading.watermark <= reached || reading.is_stuck => true,
-            Allowed::Beyond(reached, events) => self.ahead.entry(reading.input).or_default().events(reached, reading.handed_on) <= events / 2,
-        };
-        goes_on && self.paused.remove(&reading.input)
-    }
-}
-
-/// What was handed on of an input, by how far it was.
-#[derive(Debug, Default)]
-struct Ahead {
-    /// Ascending: when it came to this watermark, each task of the second stage had got so many of its events.
-    marks: VecDeque<(EventTime, Vec<u64>)>,
-}
-
-impl Ahead {
-    /// It is here now, and has handed on so many.
-    fn note(&mut self, watermark: EventTime, handed_on: &[u64]) {
-        if self.marks.back().is_none_or(|(last, _)| *last < watermark) {
-            self.marks.push_back((watermark, handed_on.to_vec()));
+    fn question(&self, upstreams: u32, now: Duration, wait_max: Duration) -> Option<Question> {
+        let awaited = self.awaited.as_ref().filter(|awaited| !awaited.given_up)?;
+        let holding_back = self.holding_back(upstreams, awaited.beyond);
+        if now.saturating_sub(awaited.since) >= wait_max {
+            let unknown = holding_back.into_iter().find(|upstream| !awaited.empty.contains(upstream))?;
+            return Some(Question::HasMore(unknown, awaited.beyond));
         }
-        if self.marks.len() > MARKS_MAX {
-            self.marks.remove(1);
-        }
-    }
-
-    /// How many events a task of the second stage has got since the input was where all are now, at most. Where the input's task has begun here beyond that, as after a
-    /// restart, there may be any number before: those that come count as [`PIECES`] each, so that many restarts do not bring the whole room again each time.
-    fn events(&mut self, reached: EventTime, handed_on: &[u64]) -> u64 {
-        while self.marks.get(1).is_some_and(|(watermark, _)| *watermark <= reached) {
-            self.marks.pop_front();
-        }
-        let before = self.marks.front();
-        let since = |(task, now): (usize, &u64)| now - before.and_then(|(_, counts)| counts.get(task)).unwrap_or(&0);
-        let since = handed_on.iter().enumerate().map(since).max().unwrap_or(0);
-        if before.is_some_and(|(watermark, _)| *watermark <= reached) { since } else { since * PIECES }
+        let is_nobody_here = self.said.is_empty() && now.saturating_sub(self.nobody_since) >= NOBODY_MAX;
+        holding_back.first().filter(|_| is_nobody_here).map(|upstream| Question::HowFar(*upstream))
     }
 }
 
@@ -226,18 +219,11 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::event::StreamId;
 
     const HELD_MAX: usize = 800;
 
     fn said(watermarks: &[(u32, i64, bool)]) -> Vec<UpstreamPosition> {
         watermarks.iter().map(|&(task, watermark_us, idle)| UpstreamPosition { task, watermark_us, idle }).collect()
-    }
-
-    const INPUT: InputPartition = InputPartition { stream: StreamId(1), partition: 3 };
-
-    fn reading(watermark: i64, handed_on: &[u64]) -> Reading<'_> {
-        Reading { input: INPUT, watermark: at(watermark), handed_on, is_stuck: false }
     }
 
     fn at(micros: i64) -> EventTime {
@@ -252,7 +238,8 @@ mod tests {
             (2, vec![&[(0, 5, false), (1, 9, false)], &[(0, 7, false), (1, 8, false)]], at(7)),
             (2, vec![&[(0, 5, false), (1, 9, false)], &[]], at(5)),
             (2, vec![&[], &[]], EventTime::BEGINNING),
-            (2, vec![&[(0, 5, true), (1, 9, true)]], EventTime::END),
+            (2, vec![&[(0, 5, true), (1, 9, true)]], at(9)),
+            (2, vec![&[(0, i64::MAX, false), (1, i64::MAX, false)]], EventTime::END),
         ] {
             let alignment = Alignment::new();
             of_tasks.iter().zip(0..).for_each(|(watermarks, task)| alignment.tell(task, said(watermarks)));
@@ -261,71 +248,63 @@ mod tests {
         }
     }
 
+    /// And a clock that goes on as it is told.
+    fn with_clock() -> (Alignment, impl Fn(Duration)) {
+        let millis = Arc::new(AtomicU64::new(0));
+        let clock = millis.clone();
+        let alignment = Alignment::by(Arc::new(move || Duration::from_millis(clock.load(Ordering::Relaxed))), WAIT_MAX);
+        (alignment, move |time: Duration| _ = millis.fetch_add(u64::try_from(time.as_millis()).expect("short"), Ordering::Relaxed))
+    }
+
     #[test]
-    fn nobody_is_waited_for_for_ever() {
-        let seconds = Arc::new(AtomicU64::new(0));
-        let clock = seconds.clone();
-        let alignment = Alignment::by(Arc::new(move || Duration::from_secs(clock.load(Ordering::Relaxed))));
-        let pass = |time: Duration| seconds.fetch_add(time.as_secs(), Ordering::Relaxed);
-        assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(EventTime::BEGINNING, 200), "the second stage is about to come");
-        pass(NOBODY_MAX);
-        assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Everything, "it is elsewhere");
-        alignment.tell(7, said(&[(0, 5, false), (1, 9, false)]));
-        alignment.wait(at(5));
-        assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(at(5), 200));
+    fn nobody_waits_for_a_task_that_has_nothing_to_read_nor_goes_on_beside_one_that_has() {
+        let (alignment, pass) = with_clock();
+        alignment.tell(7, said(&[(0, 5, false), (1, 9, false), (2, 5, false), (3, 1, true)]));
+        let beyond = Allowed::Beyond(at(5), 100);
+        assert_eq!((alignment.allowed(4, 1, HELD_MAX), alignment.wait(at(5), 4)), (beyond, None));
         pass(WAIT_MAX);
-        alignment.wait(at(5));
-        assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Everything, "it does not come");
-        alignment.tell(7, said(&[(0, 6, false), (1, 9, false)]));
-        assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(at(6), 200), "it does");
+        let ask = |upstream, has_more| {
+            assert_eq!(alignment.wait(at(5), 4), Some(Question::HasMore(upstream, at(5))));
+            assert_eq!(alignment.wait(at(5), 4), None, "one at a time");
+            alignment.learn_has_more(upstream, at(5), has_more, 4);
+            pass(ASK_INTERVAL);
+            alignment.allowed(4, 1, HELD_MAX)
+        };
+        assert_eq!(ask(0, false), beyond, "the other may");
+        assert_eq!(ask(2, true), beyond);
+        assert_eq!(alignment.wait(at(5), 4), None, "it is waited for as long again");
+        pass(WAIT_MAX);
+        let ask = |upstream, has_more| {
+            assert_eq!(alignment.wait(at(5), 4), Some(Question::HasMore(upstream, at(5))));
+            alignment.learn_has_more(upstream, at(5), has_more, 4);
+            pass(ASK_INTERVAL);
+            alignment.allowed(4, 1, HELD_MAX)
+        };
+        assert_eq!((ask(0, false), ask(2, false)), (beyond, Allowed::Everything));
+        assert_eq!(alignment.wait(at(5), 4), None, "it is known");
+        alignment.tell(7, said(&[(0, 6, false), (1, 9, false), (2, 6, false), (3, 1, true)]));
+        assert_eq!(alignment.allowed(4, 1, HELD_MAX), Allowed::Beyond(at(6), 100), "they go on");
+        alignment.learn_has_more(0, at(5), false, 4);
         alignment.forget(7);
-        assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(at(6), 200), "others may come, and nobody goes back");
+        assert_eq!(alignment.allowed(4, 1, HELD_MAX), Allowed::Beyond(at(6), 100), "others may come, and nobody goes back");
     }
 
     #[test]
-    fn an_input_stops_at_the_end_of_its_room_and_goes_on_with_half_of_it() {
-        let mut pace = Pace::default();
-        let input = INPUT;
-        let beyond = |reached| Allowed::Beyond(at(reached), 8);
-        assert_eq!(pace.room(reading(1, &[]), Allowed::Everything), usize::MAX);
-        assert_eq!(pace.room(reading(1, &[]), beyond(0)), 8);
-        assert_eq!(pace.room(reading(1, &[]), beyond(1)), 2, "as far as all: piece by piece");
-        pace.note(reading(5, &[4]));
-        for (watermark, handed_on, reached, room) in [(6, [4], 1, 4), (6, [7], 4, 1), (6, [12], 4, 0), (6, [11], 5, 1), (6, [12], 6, 2), (7, [20], 6, 0)] {
-            assert_eq!(pace.room(reading(watermark, &handed_on), beyond(reached)), room, "{watermark} {handed_on:?} {reached}");
+    fn where_there_is_nobody_of_the_second_stage_the_journals_tell() {
+        let (alignment, pass) = with_clock();
+        let ask = |reached: EventTime| {
+            let question = alignment.wait(reached, 2);
+            pass(ASK_INTERVAL);
+            question
+        };
+        assert_eq!(ask(EventTime::BEGINNING), None, "the second stage is about to come");
+        (0..100).for_each(|_| _ = ask(EventTime::BEGINNING));
+        for (task, watermark_us) in [(0, 7), (1, 5)] {
+            assert_eq!(ask(EventTime::BEGINNING), Some(Question::HowFar(task)));
+            alignment.learn_how_far(UpstreamPosition { task, watermark_us, idle: false });
         }
-        let stuck = Reading { is_stuck: true, ..reading(7, &[20]) };
-        assert_eq!(pace.room(stuck, beyond(6)), 2);
-        for (wants, reading, allowed) in [
-            (false, reading(7, &[17]), beyond(6)),
-            (true, reading(7, &[16]), beyond(6)),
-            (true, reading(7, &[99]), beyond(7)),
-            (true, stuck, beyond(0)),
-            (true, reading(7, &[99]), Allowed::Everything),
-        ] {
-            pace.pause(input);
-            assert_eq!((pace.goes_on(reading, allowed), pace.is_paused(input)), (wants, !wants), "{reading:?} {allowed:?}");
-        }
-        pace.pause(input);
-        pace.forget(2);
-        assert_eq!(pace.paused(), [input]);
-        pace.forget(3);
-        assert_eq!((pace.paused(), pace.room(reading(1, &[0]), beyond(0))), (Vec::new(), 8));
-    }
-
-    #[test]
-    fn what_counts_is_handed_on_since_the_task_was_where_all_are() {
-        let mut ahead = Ahead::default();
-        ahead.note(at(10), &[0, 0]);
-        for (watermark, handed_on) in [(20, [5, 1]), (20, [6, 1]), (30, [7, 9]), (40, [8, 20])] {
-            ahead.note(at(watermark), &handed_on);
-        }
-        let now = [9, 20];
-        assert_eq!(ahead.events(at(5), &now), 20 * PIECES, "how many came before it began is not known");
-        for (reached, events) in [(10, 20), (25, 19), (30, 11), (39, 11), (40, 1), (99, 1)] {
-            assert_eq!(ahead.events(at(reached), &now), events, "all are at {reached}");
-        }
-        (100..5_000).for_each(|micros| ahead.note(at(micros), &now));
-        assert_eq!((ahead.marks.len(), ahead.events(at(4_999), &now)), (MARKS_MAX, 0));
+        assert_eq!((alignment.allowed(2, 1, HELD_MAX), ask(at(5))), (Allowed::Beyond(at(5), 200), Some(Question::HowFar(1))), "the last of them");
+        alignment.tell(3, Vec::new());
+        assert_eq!(ask(at(5)), None, "it will tell");
     }
 }

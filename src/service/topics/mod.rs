@@ -21,7 +21,7 @@
 //! | `pattern_set` | what was evaluated, under a name |
 //! | `verify/` | whether the promises were kept, from the topics alone |
 //! | `balance`, `silence` | inputs of a task kept together; which of them have nothing to say |
-//! | `alignment` | tasks whose events meet again kept together |
+//! | `alignment`, `pace`, `standing` | tasks whose events meet again kept together: how far all are, how far each input may go, where those of others stand |
 //! | `stages` | patterns keyed by something else than what the topics are partitioned by |
 //! | `unowned` | tasks that belong to nobody, noticed |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
@@ -44,6 +44,7 @@ pub mod journal;
 mod journal_end;
 pub mod metrics;
 pub(in crate::service) mod outgoing;
+mod pace;
 mod pattern_set;
 mod recover;
 mod recovery;
@@ -53,6 +54,7 @@ mod silence;
 mod simulation;
 mod slot;
 pub mod stages;
+mod standing;
 mod unowned;
 pub mod verify;
 mod worker;

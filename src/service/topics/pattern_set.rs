@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::{Config, Strictness, TimestampUnit};
 use crate::engine::READY_KEYS_MAX;
-use crate::event::{EventTime, TimeSpan};
+use crate::event::{EventTime, StreamId, TimeSpan};
 use crate::language::{Source, compile};
 use crate::pattern::Program;
 use crate::service::rekeying::Rekeying;
@@ -119,6 +119,13 @@ impl Evaluation {
             Arc::new(Program { schema: program.schema.clone(), patterns: patterns.cloned().collect() })
         });
         Self { program: set.split.as_ref().map_or_else(|| program.clone(), part), handed_on, set, hash }
+    }
+
+    /// What [`Task`](crate::service::task::Task) makes of what patterns and configuration say.
+    pub(super) fn lateness(&self, stream: StreamId) -> TimeSpan {
+        let stream = self.program.schema.stream(stream);
+        let configured = self.set.streams.get(&stream.name).and_then(|settings| settings.late_after_us).map(TimeSpan::from_micros);
+        stream.lateness.or(configured).unwrap_or(TimeSpan::ZERO)
     }
 
     /// Of a stored set. An error where it is not the set of this hash, or where this version of motif does not take its patterns any more.

@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use crate::event::ProcessingTime;
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Transport, TransportError};
 use crate::service::Summary;
-use crate::service::topics::alignment::{Allowed, Pace, Reading};
+use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
 use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
@@ -28,9 +28,11 @@ use crate::service::topics::journal::EpochRecord;
 use crate::service::topics::journal_end::visit_journal;
 use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
 use crate::service::topics::outgoing::delivery;
+use crate::service::topics::pace::{Pace, Reading};
 use crate::service::topics::recover::{Cancelled, Recovered, recover};
 use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
+use crate::service::topics::standing::find_out;
 
 /// An epoch ends early with this many records, bytes or matches.
 const EPOCH_RECORDS_MAX: usize = 100_000;
@@ -625,14 +627,17 @@ impl Worker {
             return Ok(());
         }
         let allowed = self.allowed();
-        let mut go_on: BTreeMap<u32, Vec<InputPartition>> = BTreeMap::new();
+        let (mut go_on, mut question): (BTreeMap<u32, Vec<InputPartition>>, _) = (BTreeMap::new(), None);
         for input in self.pace.paused() {
             let Some(Held::Running(assigned)) = self.tasks.get(&input.partition) else { continue };
             if self.pace.goes_on(reading(&self.deployment, assigned, input, allowed, &*self.transport), allowed) {
                 go_on.entry(input.partition).or_default().push(input);
             } else if let Allowed::Beyond(reached, _) = allowed {
-                alignment.wait(reached);
+                question = question.or_else(|| alignment.wait(reached, self.deployment.tasks));
             }
+        }
+        if let Some(question) = question {
+            find_out(&self.deployment, &alignment, question);
         }
         for (task, inputs) in go_on {
             let Some(Held::Running(assigned)) = self.tasks.get(&task) else { continue };
@@ -707,7 +712,7 @@ fn reading<'a>(deployment: &Deployment, assigned: &'a Assigned, input: InputPart
         input,
         watermark: assigned.task.own_watermark(input.stream, input.partition),
         handed_on: assigned.task.handed_on(input.stream),
-        is_stuck: is_behind && assigned.is_held_back_by_silence(&|input| deployment.known_end(transport, input)),
+        is_stuck: is_behind && deployment.ends.is_some() && assigned.is_held_back_by_silence(&|input| deployment.known_end(transport, input)),
     }
 }
 

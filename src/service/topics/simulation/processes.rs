@@ -28,6 +28,9 @@ use crate::service::{StopSignal, Summary};
 /// A cluster that needs more turns makes no progress.
 const TURNS_MAX: usize = 100_000;
 
+/// No input that has more is silent for so long, and a process may live as long.
+const STANDSTILL_MAX: Duration = Duration::from_secs(1);
+
 /// What lasts from one life of a process to the next.
 struct Place {
     machine: Arc<Mutex<Machine>>,
@@ -130,7 +133,7 @@ impl Simulation {
     fn shared(&self, process: usize) -> ProcessShared {
         let clock = self.cluster.clone();
         let micros = move || u64::try_from(clock.now().micros() - BEGINNING_US).expect("it goes on");
-        let alignment = || Arc::new(Alignment::by(Arc::new(move || Duration::from_micros(micros()))));
+        let alignment = || Arc::new(Alignment::by(Arc::new(move || Duration::from_micros(micros())), STANDSTILL_MAX));
         ProcessShared {
             slot: Slot::take(self.places[process].slots.path(), Some(0)).expect("one at a time").into(),
             alignment: self.scenario.is_rekeyed().then(alignment),

@@ -108,7 +108,7 @@ impl Scenario {
         matches!(self, Self::Sporadic | Self::RekeyedSporadic)
     }
 
-    fn has_few_held(self) -> bool {
+    pub(super) fn has_few_held(self) -> bool {
         matches!(self, Self::Crowded | Self::Bounded)
     }
 
