@@ -368,6 +368,18 @@ fn explain_tells_which_patterns_are_evaluated_at_once() {
 }
 
 #[test]
+fn explain_says_by_which_value_partial_matches_are_found() {
+    let work = Workplace::new();
+    let stream = "stream logins { user: string  country: string  at: timestamp  time at }\n";
+    let elsewhere = "pattern elsewhere { from logins  match a: logins then b: logins where country != a.country and user == a.user within 1h skip none }\n";
+    work.write("logins.motif", format!("{stream}{elsewhere}"));
+    let out = work.run("explain logins.motif").out();
+    let expected = "  Evaluated  each partial match by itself; where a key has many, those that an event concerns are found by the value that \
+                    [logins where ((country != a.country) and (user == a.user))] asks for";
+    assert!(out.lines().any(|line| line == expected), "{out}");
+}
+
+#[test]
 fn explain_tells_what_a_pattern_costs_on_the_topics_of_a_configuration() {
     let work = Workplace::new();
     work.write(
