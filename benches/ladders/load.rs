@@ -7,8 +7,8 @@ use super::super::Plan;
 use super::super::kernels;
 use super::super::measure::{Spread, counted, shown};
 use super::super::table::{Row, Table};
-use super::super::workloads::typed::{Fields, Workload, fields};
-use super::rig::Rig;
+use super::super::workloads::typed::{FIRST_MS, Fields, Workload, fields};
+use super::rig::{Rig, patterns};
 use super::{SECTION, sized};
 
 const EVENTS: u64 = 2_000_000;
@@ -26,6 +26,7 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     long(plan, table);
     out_of_order(plan, table);
     hot_key(plan, table);
+    on_one_key(plan, table);
 }
 
 fn plain(number: u64) -> Fields {
@@ -109,6 +110,22 @@ fn hot_key(plan: &Plan, table: &mut Table<'_>) {
 pub fn hot(number: u64) -> Fields {
     let event = plain(number);
     if number.is_multiple_of(2) { Fields { k: 0, ..event } } else { event }
+}
+
+/// Many patterns that all have something of one key: each event begins a run of one, beside four that it has open, and of all others.
+fn on_one_key(plan: &Plan, table: &mut Table<'_>) {
+    for rules in [10, 100, 1_000, 5_000] {
+        let name = format!("{} rules with open partial matches of one key, CPU ns per event", counted(rules));
+        if !plan.wants(SECTION, &name) {
+            continue;
+        }
+        let text = patterns(
+            (0..rules).map(|rule| format!("match a: events where typ == {rule} then b: events where typ == {} within {}ms", rules + rule, rules * 4 / 10)),
+        );
+        let event = |number: u64| Fields { k: 0, typ: (number * 7_919 % rules).cast_signed(), amt: 0, at_ms: FIRST_MS + (number / 10).cast_signed() };
+        let spread = Spread::of((0..plan.runs).map(|_| Rig::new(&text, EngineOptions::default()).feed_timed(sized(plan, EVENTS / 2), event)));
+        table.add(Row::new(name, spread));
+    }
 }
 
 fn flat(row: Row, times: f64, of: &str) -> Row {

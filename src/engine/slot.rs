@@ -179,13 +179,18 @@ impl Slot {
         }
     }
 
-    /// False if neither the pattern nor, if it is the first of a family, any other of it has anything. Cost: none.
+    /// False if neither the pattern nor, if it is the first of a family, any other of it has anything, and there is room for it. Cost: none.
     pub(super) fn may_keep(&self, pattern: u32) -> bool {
         match &self.holding {
             Holding::Nothing => false,
             Holding::One(one) => one.kept(pattern) != Kept::Nothing,
             Holding::Many(many) => many.may_keep(pattern),
         }
+    }
+
+    /// Whether the group of one more pattern may be added. What finds no room is to have a cell; families are few, and find some.
+    pub(super) fn has_room(&self) -> bool {
+        if let Holding::Many(many) = &self.holding { many.has_room() } else { true }
     }
 
     /// The place of the pattern's group.

@@ -176,31 +176,58 @@ fn a_family_is_as_its_patterns_are_alone() {
     let few_matches = EngineOptions { matches_per_event_max: 2, ..EngineOptions::default() };
     let few_ready = EngineOptions { ready_keys_max: 1, ..EngineOptions::default() };
     for (seed, options) in (1..=6_u64).flat_map(|seed| [(seed, EngineOptions::default()), (seed, few_matches.clone()), (seed, few_ready.clone())]) {
-        let mut engines = Fleet::new(std::slice::from_ref(&together), &options);
-        let mut others = Fleet::new(&alone, &options);
-        let mut draw = seed;
-        let mut next = |below: i64| {
-            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (draw >> 33).cast_signed() % below
-        };
-        for offset in 0..1_500_u64 {
-            // From time to time one key begins so much that it does not fit together.
-            let mut one_of = |names: &[&'static str]| names[usize::try_from(next(i64::try_from(names.len()).expect("few"))).expect("small")];
-            let from = one_of(if offset / 250 % 3 == 1 { &["x"] } else { &["x", "y", "z", "w"] });
-            let to = one_of(&["m", "m", "n", "o", "p", "p"]);
-            let (v, seconds) = (next(10), i64::try_from(offset).expect("small"));
-            let transfer = (from, to, v, seconds);
-            let found = engines.apply(&together, offset, transfer);
-            assert_eq!(found, others.apply(&together, offset, transfer), "seed {seed}, event {offset}: {transfer:?}");
-            if offset % 7 == 0 || offset % 400 == 399 {
-                assert_eq!(engines.told(), others.told(), "seed {seed}, event {offset}");
-            }
-            if offset % 400 == 399 {
-                engines = engines.started_again(std::slice::from_ref(&together), &options);
-            }
-        }
-        assert!(engines.matches > 500 || options == few_matches, "{} matches", engines.matches);
+        let matches = compare_with_alone(&together, &alone, seed, &options);
+        assert!(matches > 500 || options == few_matches, "{matches} matches");
     }
+}
+
+/// The same of patterns that have nothing in common, so many that a key has more than it keeps near: with windows of many lengths, so that what begins later may be over first.
+#[test]
+fn many_patterns_of_a_key_are_as_each_is_alone() {
+    let pattern = |number: usize| {
+        let (v, to, seconds) = (number % 7, ["m", "n", "o"][number % 3], 20 + number * 13 % 90);
+        let second = ["then b: sent where v > a.v", "then not x: sent where v == 8 then b: sent where v == 9", "then b: sent where to_account == a.to_account"]
+            [number % 5 % 3];
+        let skip = ["none", "past last"][number / 90];
+        format!(
+            "pattern p{number} {{ from sent by from_account  match a: sent where v == {v} and to_account == \"{to}\" {second} within {seconds}s skip {skip} }}\n"
+        )
+    };
+    let each: Vec<String> = (0..180).map(pattern).collect();
+    let together = program(&each.concat());
+    let alone: Vec<Program> = each.iter().map(|pattern| program(pattern)).collect();
+    for (seed, ready_keys_max) in [(1, usize::MAX), (2, 1)] {
+        let matches = compare_with_alone(&together, &alone, seed, &EngineOptions { ready_keys_max, ..EngineOptions::default() });
+        assert!(matches > 2_000, "{matches} matches");
+    }
+}
+
+/// What comes out and what is told to the store is what each of the programs says alone. Returns how many matches there were.
+fn compare_with_alone(together: &Program, alone: &[Program], seed: u64, options: &EngineOptions) -> usize {
+    let mut engines = Fleet::new(std::slice::from_ref(together), options);
+    let mut others = Fleet::new(alone, options);
+    let mut draw = seed;
+    let mut next = |below: i64| {
+        draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (draw >> 33).cast_signed() % below
+    };
+    for offset in 0..1_500_u64 {
+        // From time to time one key begins so much that it does not fit together.
+        let mut one_of = |names: &[&'static str]| names[usize::try_from(next(i64::try_from(names.len()).expect("few"))).expect("small")];
+        let from = one_of(if offset / 250 % 3 == 1 { &["x"] } else { &["x", "y", "z", "w"] });
+        let to = one_of(&["m", "m", "n", "o", "p", "p"]);
+        let (v, seconds) = (next(10), i64::try_from(offset).expect("small"));
+        let transfer = (from, to, v, seconds);
+        let found = engines.apply(together, offset, transfer);
+        assert_eq!(found, others.apply(together, offset, transfer), "seed {seed}, event {offset}: {transfer:?}");
+        if offset % 7 == 0 || offset % 400 == 399 {
+            assert_eq!(engines.told(), others.told(), "seed {seed}, event {offset}");
+        }
+        if offset % 400 == 399 {
+            engines = engines.started_again(std::slice::from_ref(together), options);
+        }
+    }
+    engines.matches
 }
 
 /// Engines that are given the same.

@@ -162,7 +162,7 @@ impl Lines {
             }
             return address.slot;
         }
-        let runs_max = self.lie_in_slots[pattern as usize];
+        let runs_max = self.room_for(pattern, address.slot.filter(|_| group.is_none()), compiled.table);
         // What begins goes beside the others, unless it may do something to them.
         let apart = !is_concerned && automaton.begins_quietly().is_some_and(|begun| runs.len() + begun <= runs_max);
         if apart && self.watch.is_none() {
@@ -179,6 +179,12 @@ impl Lines {
         let before = held.before();
         step.take(held, address.key, class, standing);
         keys.lay_down(address, (pattern, 1), (automaton, runs_max), held, before, step.counters)
+    }
+
+    /// So many of the runs of a pattern may lie in a slot, in which it has no group so far.
+    pub(super) fn room_for(&self, pattern: u32, slot: Option<SlotId>, table: usize) -> usize {
+        let has_room = slot.is_none_or(|slot| self.keys[table].slot(slot).has_room());
+        if has_room { self.lie_in_slots[pattern as usize] } else { 0 }
     }
 
     /// Whether the event can change anything about runs that lie in a slot. What cannot be calculated is counted here only if they are not stepped.

@@ -95,7 +95,8 @@ impl Lines {
                 let runs = held.pending.lean_runs().expect("the runs of a family are lean");
                 runs.iter_mut().zip(patterns).for_each(|(run, patterns)| *run = run.clone().of_first(*patterns));
             }
-            self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, self.lie_in_slots[pattern as usize]), &mut held);
+            let runs_max = self.room_for(pattern, Some(slot).filter(|_| compiled.family.is_none()), table);
+            self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, runs_max), &mut held);
         }
         self.keys[table].set_families(slot, families);
         slot

@@ -28,6 +28,9 @@ pub(in crate::engine) struct Many {
     pub families: Families,
 }
 
+/// With more of them, looking for one would take longer than a cell of its own does, which is found by halves.
+const GROUPS_MAX: usize = 64;
+
 /// The runs of one pattern, or of a family of them, under its first.
 #[derive(Debug)]
 pub(in crate::engine) struct Group {
@@ -87,13 +90,18 @@ impl Many {
         many
     }
 
+    /// For the group of one more pattern.
+    pub(super) fn has_room(&self) -> bool {
+        self.groups.len() < GROUPS_MAX
+    }
+
     pub(super) fn is_vacant(&self) -> bool {
         self.groups.is_empty() && self.cells.is_none()
     }
 
     /// As [`super::Slot::may_keep`] has it.
     pub(super) fn may_keep(&self, pattern: u32) -> bool {
-        self.patterns & bit_of(pattern) != 0 || self.families != Families::Together
+        self.patterns & bit_of(pattern) != 0 || self.families != Families::Together || !self.has_room()
     }
 
     /// Cost: mostly nothing where it has nothing, else a look at each group.
