@@ -25,6 +25,8 @@ pub(super) struct Group {
     topics: Vec<String>,
     changes: Mutex<VecDeque<GroupChange>>,
     closing: AtomicBool,
+    /// A consumer that is being closed has been given everything back.
+    closed: AtomicBool,
     /// Tasks come and go one by one, not all at once. Remembered: a consumer that is being closed hangs when it is asked.
     cooperative: AtomicBool,
     attempts: Attempts,
@@ -34,7 +36,14 @@ pub(super) type GroupConsumer = BaseConsumer<Group>;
 
 impl Group {
     pub(super) fn new(topics: Vec<String>) -> Self {
-        Self { topics, changes: Mutex::default(), closing: AtomicBool::new(false), cooperative: AtomicBool::new(true), attempts: Attempts::default() }
+        Self {
+            topics,
+            changes: Mutex::default(),
+            closing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            cooperative: AtomicBool::new(true),
+            attempts: Attempts::default(),
+        }
     }
 
     pub(super) fn has_no_change(&self) -> bool {
@@ -45,7 +54,7 @@ impl Group {
         self.changes().pop_front()
     }
 
-    /// From now on revocations are answered at once: nobody is there any more to commit anything.
+    /// From now on everything is given back: nobody is there any more to read or to commit anything.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -86,11 +95,17 @@ impl Group {
 
     fn revoke(&self, consumer: &GroupConsumer, tasks: Vec<u32>) -> KafkaResult<()> {
         let lost = consumer.assignment_lost();
-        if lost || tasks.is_empty() || self.closing.load(Ordering::Relaxed) {
+        if lost || tasks.is_empty() {
             self.give_back(consumer, &tasks)?;
         }
         self.changes().push_back(if lost { GroupChange::Lost(tasks) } else { GroupChange::Revoked(tasks) });
         Ok(())
+    }
+
+    /// While it closes, the library takes any answer for the return of everything, and may have come to its end right after. But in the middle of a rebalance it asks twice:
+    /// about the rebalance, and about all that is assigned. A second answer can come too late for anybody to take it, and whoever gives it waits for ever.
+    fn give_back_all(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
+        if self.closed.swap(true, Ordering::Relaxed) { Ok(()) } else { consumer.unassign() }
     }
 
     pub(super) fn give_back(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
@@ -113,7 +128,13 @@ impl ConsumerContext for Group {
         let mut tasks: Vec<u32> =
             list.elements().iter().filter(|element| element.topic() == self.topics[0]).filter_map(|element| element.partition().try_into().ok()).collect();
         tasks.sort_unstable();
-        let done = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS { self.assign(consumer, tasks) } else { self.revoke(consumer, tasks) };
+        let done = if self.closing.load(Ordering::Relaxed) {
+            self.give_back_all(consumer)
+        } else if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(consumer, tasks)
+        } else {
+            self.revoke(consumer, tasks)
+        };
         if let Err(error) = done {
             tracing::error!(%error, "a rebalance of the group could not be carried out");
         }

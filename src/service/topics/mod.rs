@@ -179,9 +179,8 @@ fn run_worker(stage: &StageShared, worker: usize, wrap: Wrap<'_>) -> anyhow::Res
     let member = Member::join(&stage.link, identity, &stage.topics, &deployment.written)?;
     let mut worker = Worker::new(deployment.clone(), wrap(Box::new(member)));
     let outcome = worker.work();
-    let closed = close(worker.into_transport());
+    close(worker.into_transport());
     let summary = outcome?;
-    closed?;
     stop_others.armed = false;
     Ok(summary)
 }
@@ -200,13 +199,16 @@ impl Drop for StopOthers<'_> {
     }
 }
 
-fn close(transport: Box<dyn Transport + Send>) -> anyhow::Result<()> {
+/// What the worker had to do is done by now, or has failed: a client that does not close changes nothing of that, and the process ends without it.
+fn close(transport: Box<dyn Transport + Send>) {
     let (closing, closed) = crossbeam_channel::bounded::<()>(0);
     std::thread::spawn(move || {
         drop(transport);
         drop(closing);
     });
-    let is_late = closed.recv_timeout(CLOSE_MAX) == Err(crossbeam_channel::RecvTimeoutError::Timeout);
-    anyhow::ensure!(!is_late, "the Kafka clients do not close; are the brokers gone?");
-    Ok(())
+    if closed.recv_timeout(CLOSE_MAX) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+        tracing::warn!(
+            "the Kafka clients do not close (are the brokers gone?): they are left as they are; the group waits for this worker until its session is over"
+        );
+    }
 }
