@@ -1,5 +1,6 @@
 //! An Apache Kafka for the tests of this binary: started with the first test that asks, gone with the process however that ends.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::ops::Range;
 use std::os::unix::process::CommandExt;
@@ -277,29 +278,50 @@ impl Broker {
         i32::try_from(metadata.topics()[0].partitions().len()).expect("few")
     }
 
-    /// Everything that is committed on a topic now, in order of partition and offset.
+    /// Everything that is committed on a topic, in order of partition and offset. What is being committed now is waited for.
     pub fn read(&self, topic: &str) -> Vec<Read> {
-        let mut config = self.config();
-        config.set("group.id", "reader").set("isolation.level", "read_committed").set("enable.partition.eof", "true").set("enable.auto.commit", "false");
-        let consumer: BaseConsumer = config.create().expect("a client");
-        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("metadata");
-        let partitions = i32::try_from(metadata.topics()[0].partitions().len()).expect("few");
+        let partitions = self.partitions(topic);
+        let consumer: BaseConsumer = self.committed_config().create().expect("a client");
+        self.await_decided(topic, partitions, &consumer);
         let mut list = TopicPartitionList::new();
         (0..partitions).for_each(|partition| list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset"));
         consumer.assign(&list).expect("assigned");
-        let (mut read, mut ends) = (Vec::new(), 0);
+        // A partition that grows meanwhile ends more than once.
+        let (mut read, mut ended) = (Vec::new(), BTreeSet::new());
         let deadline = Instant::now() + LIMIT;
-        while ends < partitions {
+        while ended.len() < list.count() {
             assert!(Instant::now() < deadline, "topic {topic} cannot be read to its end");
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => read.push(Read::new(&message)),
-                Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
                 Some(Err(error)) => panic!("{error}"),
                 None => {}
             }
         }
         read.sort_by_key(|read| (read.partition, read.offset));
+        let is_twice = |pair: &[Read]| (pair[0].partition, pair[0].offset) == (pair[1].partition, pair[1].offset);
+        assert!(!read.windows(2).any(is_twice), "the client has read records of topic {topic} twice, which stand there once");
         read
+    }
+
+    fn committed_config(&self) -> ClientConfig {
+        let mut config = self.config();
+        config.set("group.id", "reader").set("isolation.level", "read_committed").set("enable.partition.eof", "true").set("enable.auto.commit", "false");
+        config
+    }
+
+    /// Until the reader of what is committed is let up to where the topic's partitions end now: not beyond an open transaction, nor, for a moment, beyond one that has
+    /// just been committed.
+    fn await_decided(&self, topic: &str, partitions: i32, committed: &BaseConsumer) {
+        let all: BaseConsumer = self.config().set("isolation.level", "read_uncommitted").create().expect("a client");
+        let deadline = Instant::now() + LIMIT;
+        for partition in 0..partitions {
+            let end = all.fetch_watermarks(topic, partition, LIMIT).expect("the end").1;
+            while committed.fetch_watermarks(topic, partition, LIMIT).expect("the end").1 < end {
+                assert!(Instant::now() < deadline, "a transaction on topic {topic} stays open");
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+        }
     }
 
     /// What a topic's records take on the disk, markers of transactions included.
