@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -22,12 +22,27 @@ const ADDING: &str = "ADDPARTS";
 /// How it says that this is because we may not write there.
 const DENIED: &str = "Topic authorization failed";
 
+/// What the library calls its connection to the broker that ends transactions, and under which it logs that this has failed, or that an answer has not come in time.
+const COORDINATOR: &str = "TxnCoordinator";
+const LOST: [&str; 2] = ["FAIL", "REQTMOUT"];
+
+/// What has been said once is not said again for 30 s.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
+
+/// What is not answered the library asks again by itself, 80 ms later at the least (`retry.backoff.ms`, less a fifth): a call that was quicker has asked once.
+const ASKED_ONCE_MAX: Duration = Duration::from_millis(60);
+
+/// For all that the library has to say to be heard.
+const LISTEN: Duration = Duration::from_millis(5);
+
 #[derive(Default)]
 pub(super) struct Deliveries {
     /// The first refusal, and of which transaction. (Answers to what an abort has purged come late.)
     refused: Mutex<Option<(usize, String)>>,
     /// A topic that we may not write to.
     denied: Mutex<Option<String>>,
+    /// When the connection to the transactions' coordinator was last said to have failed.
+    coordinator_lost: Mutex<Option<Instant>>,
     /// By topic and partition: the offset after the last record.
     delivered: Mutex<BTreeMap<String, BTreeMap<u32, u64>>>,
     pub attempts: Attempts,
@@ -65,9 +80,23 @@ impl Deliveries {
         link.denied_code(Code::TopicAuthorizationFailed, Operation::Write, &[&topic])
     }
 
+    fn has_lost_coordinator(&self) -> bool {
+        lock(&self.coordinator_lost).is_some_and(|lost| lost.elapsed() < SILENCE_MAX)
+    }
+
     pub(super) fn delivered_to(&self, topic: &str, partition: u32) -> Option<u64> {
         lock(&self.delivered).get(topic)?.get(&partition).copied()
     }
+}
+
+/// Whether the end of a transaction, asked for in a call that began then, may have been asked for more than once. The first request may then still be on its way, and to
+/// brokers it is of whatever transaction of this producer is open when it arrives: it would commit or abort half of that. The call is only told the last answer.
+pub(super) fn may_be_repeated(producer: &BaseProducer<Deliveries>, began: Instant) -> bool {
+    if began.elapsed() < ASKED_ONCE_MAX {
+        return false;
+    }
+    producer.poll(LISTEN);
+    producer.context().has_lost_coordinator()
 }
 
 impl Link {
@@ -89,6 +118,9 @@ impl ClientContext for Deliveries {
             && let Some(topic) = line.split('"').nth(1)
         {
             *lock(&self.denied) = Some(topic.to_owned());
+        }
+        if LOST.contains(&facility) && line.contains(COORDINATOR) {
+            *lock(&self.coordinator_lost) = Some(Instant::now());
         }
         self.attempts.log(level, facility, line);
     }
@@ -125,6 +157,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_connection_to_the_coordinator_leaves_ends_of_transactions_behind() {
+        for (facility, line, is_lost) in [
+            ("REQTMOUT", "[thrd:TxnCoordinator]: TxnCoordinator/1: Timed out EndTxnRequest in flight (after 4004ms, timeout #0)", true),
+            ("FAIL", "[thrd:TxnCoordinator]: TxnCoordinator: 127.0.0.1:9092: Disconnected (after 97ms in state UP)", true),
+            ("FAIL", "[thrd:127.0.0.1:9092/1]: 127.0.0.1:9092/1: Disconnected (after 97ms in state UP)", false),
+            ("GETPID", "[thrd:main]: Failed to acquire transactional PID from broker TxnCoordinator/1: concurrent operation", false),
+        ] {
+            let deliveries = Deliveries::default();
+            deliveries.log(RDKafkaLogLevel::Info, facility, line);
+            assert_eq!(deliveries.has_lost_coordinator(), is_lost, "{line}");
+        }
+    }
 
     #[test]
     fn the_first_refusal_of_the_newest_transaction_is_kept() {

@@ -6,6 +6,7 @@
 //! | `fetch.queue.backoff.ms` 20 | a full queue stops fetching for this long; 1 s otherwise |
 //! | `auto.offset.reset` error | a range that is lost is never skipped in silence; the start of each partition is set by us |
 //! | `transaction.timeout.ms` 10000 | below the session's, so that a stuck commit dies before its member does |
+//! | `retry.backoff.ms` 100, `log.connection.close` | by these we know that a request was not sent twice (`deliveries`) |
 //! | `linger.ms` 5 | an epoch's records leave together |
 //! | `message.max.bytes` | what a record may have been, it may be again when it is handed on to other tasks |
 //!
@@ -38,13 +39,15 @@ pub struct Identity {
 }
 
 /// What nobody may change: exactly-once stands on it.
-const FIXED: [(&str, &str); 6] = [
+const FIXED: [(&str, &str); 8] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
     ("auto.offset.reset", "error"),
     ("enable.idempotence", "true"),
     ("acks", "all"),
+    ("retry.backoff.ms", "100"),
+    ("log.connection.close", "true"),
 ];
 
 /// How much is fetched ahead.
@@ -176,7 +179,8 @@ mod tests {
 
     #[test]
     fn properties_win_but_for_what_exactly_once_stands_on() {
-        let properties = [("session.timeout.ms", "6000"), ("isolation.level", "read_uncommitted"), ("linger.ms", "0"), ("acks", "1")];
+        let properties =
+            [("session.timeout.ms", "6000"), ("isolation.level", "read_uncommitted"), ("linger.ms", "0"), ("acks", "1"), ("retry.backoff.ms", "7")];
         let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let link = Link { brokers: "b:1".to_owned(), group: "g".to_owned(), properties, record_bytes_max: 1 };
         let identity = Identity { instance: "ab".to_owned(), slot: 2, worker: 1 };
@@ -189,6 +193,8 @@ mod tests {
             (&producer, "linger.ms", Some("0")),
             (&producer, "acks", Some("all")),
             (&producer, "session.timeout.ms", None),
+            (&producer, "retry.backoff.ms", Some("100")),
+            (&member, "retry.backoff.ms", Some("7")),
             (&producer, "transactional.id", Some("g-ab-2-1")),
             (&link.bystander(), "group.instance.id", None),
         ] {

@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::deliveries::Deliveries;
+use crate::kafka::deliveries::{Deliveries, may_be_repeated};
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::hanging::{Written, end_hanging};
@@ -30,6 +30,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How soon a producer that could not be made is tried again.
 const MAKE_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Offsets that are not answered the library sends again half a second after it has noticed.
+const OFFSETS_ONCE_MAX: Duration = Duration::from_millis(400);
+
 /// How long a seek may take: where the partition is not ours any more, it never succeeds.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -43,6 +46,8 @@ pub struct Member {
     producer: BaseProducer<Deliveries>,
     /// Counts transactions, so that late answers to an earlier one are told apart.
     transaction: usize,
+    /// Some request of an earlier one may still be on its way.
+    has_stray: bool,
     /// What is read.
     started: BTreeSet<InputPartition>,
     /// Tasks that were assigned and wait for their start.
@@ -70,6 +75,7 @@ impl Member {
             consumer,
             producer,
             transaction: 0,
+            has_stray: false,
             started: BTreeSet::new(),
             waiting: BTreeSet::new(),
         })
@@ -159,6 +165,13 @@ impl Member {
         self.waiting.retain(|task| !tasks.contains(task));
     }
 
+    /// After a call that decides on a transaction. Whether it is done, the call says; not, whether it is done with.
+    fn note_strays(&mut self, called: Result<(), TransportError>, is_repeated: bool) -> Result<(), TransportError> {
+        // That the group has gone on is an answer.
+        self.has_stray |= is_repeated || called.as_ref().is_err_and(|error| error.failure != Failure::Expelled);
+        called
+    }
+
     /// A failed call of the transaction. Which topic was refused, only the answers to what was sent tell: where they do not, it is those whose offsets are committed.
     fn of_transaction(&self, call: &str, error: &KafkaError) -> TransportError {
         let inputs: Vec<&str> = self.topics.names().collect();
@@ -220,6 +233,10 @@ impl Transport for Member {
     }
 
     fn begin(&mut self) -> Result<(), TransportError> {
+        if self.has_stray {
+            tracing::warn!("a request of an earlier transaction may still be on its way: another producer takes over, which keeps it out of the next");
+            self.renew()?;
+        }
         self.transaction += 1;
         self.producer.begin_transaction().map_err(|error| self.of_transaction("cannot begin a transaction", &error))
     }
@@ -253,11 +270,15 @@ impl Transport for Member {
         let list = self.list(next.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))));
         let list = list.map_err(|error| failure::of_call("offsets", &error))?;
         let metadata = self.consumer.group_metadata().ok_or_else(|| TransportError::fatal("Kafka: the consumer has no group"))?;
-        self.producer.send_offsets_to_transaction(&list, &metadata, wait).map_err(|error| self.of_transaction("cannot send offsets", &error))
+        let began = Instant::now();
+        let sent = self.producer.send_offsets_to_transaction(&list, &metadata, wait).map_err(|error| self.of_transaction("cannot send offsets", &error));
+        self.note_strays(sent, began.elapsed() >= OFFSETS_ONCE_MAX)
     }
 
     fn commit(&mut self, wait: Duration) -> Result<(), TransportError> {
-        self.producer.commit_transaction(wait).map_err(|error| self.of_transaction("cannot commit", &error))
+        let began = Instant::now();
+        let committed = self.producer.commit_transaction(wait).map_err(|error| self.of_transaction("cannot commit", &error));
+        self.note_strays(committed, may_be_repeated(&self.producer, began))
     }
 
     fn abort(&mut self, wait: Duration) -> Result<(), TransportError> {
@@ -268,7 +289,9 @@ impl Transport for Member {
             self.producer.purge(PurgeConfig::default().queue().inflight());
             drain(&self.producer, Instant::now() + wait);
         }
-        self.producer.abort_transaction(wait).map_err(|error| self.of_transaction("cannot abort", &error))
+        let began = Instant::now();
+        let aborted = self.producer.abort_transaction(wait).map_err(|error| self.of_transaction("cannot abort", &error));
+        self.note_strays(aborted, may_be_repeated(&self.producer, began))
     }
 
     fn rejoin(&mut self, member: &str) -> Result<bool, TransportError> {
@@ -283,6 +306,7 @@ impl Transport for Member {
 
     fn renew(&mut self) -> Result<(), TransportError> {
         let old = std::mem::replace(&mut self.producer, make_producer(&self.link, &self.identity, &self.topics, &self.written)?);
+        self.has_stray = false;
         // Dropping a client can take long where brokers are gone.
         std::thread::spawn(move || drop(old));
         Ok(())

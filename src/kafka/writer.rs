@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::event::EventTime;
-use crate::kafka::deliveries::Deliveries;
+use crate::kafka::deliveries::{Deliveries, may_be_repeated};
 use crate::kafka::produce::{drain_unless, produce};
 use crate::kafka::{Link, failure};
 use crate::ports::{OutputRecord, TransportError};
@@ -15,7 +15,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// One at a time of each name: a newer one fences the older.
 pub struct TopicWriter {
     link: Link,
+    name: String,
     producer: BaseProducer<Deliveries>,
+    /// A request of the last transaction may still be on its way.
+    has_stray: bool,
 }
 
 impl TopicWriter {
@@ -23,11 +26,14 @@ impl TopicWriter {
     pub fn open(link: &Link, name: &str) -> Result<Self, TransportError> {
         let producer: BaseProducer<Deliveries> = link.writer(name).create_with_context(Deliveries::default()).map_err(|error| failure::of_settings(&error))?;
         producer.init_transactions(CALL_TIMEOUT).map_err(|error| link.cannot_produce(&producer, &error))?;
-        Ok(Self { link: link.clone(), producer })
+        Ok(Self { link: link.clone(), name: name.to_owned(), producer, has_stray: false })
     }
 
     /// All of them or none. A record with a time keeps it, another has that of its writing.
-    pub fn write(&self, records: &[(OutputRecord<'_>, Option<EventTime>)]) -> Result<(), TransportError> {
+    pub fn write(&mut self, records: &[(OutputRecord<'_>, Option<EventTime>)]) -> Result<(), TransportError> {
+        if self.has_stray {
+            *self = Self::open(&self.link, &self.name)?;
+        }
         self.producer.begin_transaction().map_err(|error| failure::of_transaction("cannot begin a transaction", &error))?;
         for (record, time) in records {
             produce(&self.producer, record, *time, 0)?;
@@ -37,6 +43,9 @@ impl TopicWriter {
         if let Some(denied) = deliveries.denied(&self.link) {
             return Err(denied);
         }
-        self.producer.commit_transaction(CALL_TIMEOUT).map_err(|error| failure::of_transaction("cannot commit", &error))
+        let began = Instant::now();
+        self.producer.commit_transaction(CALL_TIMEOUT).map_err(|error| failure::of_transaction("cannot commit", &error))?;
+        self.has_stray = may_be_repeated(&self.producer, began);
+        Ok(())
     }
 }

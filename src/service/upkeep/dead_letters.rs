@@ -109,7 +109,7 @@ pub fn replay_letters(config: &Config, selection: &Selection, tell: &mut dyn FnM
     let kafka = config.kafka.as_ref().context("the configuration has no [kafka] table")?;
     let link = link(config, kafka);
     // Before the marks are read: who replays at the same time can do nothing from now on.
-    let writer = TopicWriter::open(&link, "dlq")?;
+    let mut writer = TopicWriter::open(&link, "dlq")?;
     let mut waiting = Vec::new();
     visit_all(&link, kafka, selection, &mut |letter| {
         if letter.was_replayed {
@@ -120,14 +120,14 @@ pub fn replay_letters(config: &Config, selection: &Selection, tell: &mut dyn FnM
             waiting.push(letter);
         }
         if waiting.len() >= TRANSACTION_LETTERS {
-            send(&writer, &mut waiting, tell)?;
+            send(&mut writer, &mut waiting, tell)?;
         }
         Ok(true)
     })?;
-    send(&writer, &mut waiting, tell)
+    send(&mut writer, &mut waiting, tell)
 }
 
-fn send(writer: &TopicWriter, letters: &mut Vec<DeadLetter>, tell: &mut dyn FnMut(&DeadLetter, Replayed) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn send(writer: &mut TopicWriter, letters: &mut Vec<DeadLetter>, tell: &mut dyn FnMut(&DeadLetter, Replayed) -> anyhow::Result<()>) -> anyhow::Result<()> {
     if letters.is_empty() {
         return Ok(());
     }

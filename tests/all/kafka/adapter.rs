@@ -10,6 +10,7 @@ use motif::ports::{Failure, Fetched, GroupChange, InputPartition, MatchLog, Outp
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::broker::{Broker, LIMIT, Produced, broker, unique};
+use crate::kafka::proxy::{END_TXN, Proxy, Trick};
 
 fn link(broker: &Broker, group: &str) -> Link {
     let properties = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "10000")];
@@ -154,6 +155,53 @@ fn a_second_member_gets_its_share_only_once_it_is_released() {
     assert_eq!(survey.committed(&[input(0, given[0])]), Ok(vec![Some(5)]));
 }
 
+/// It has not yet been told that it is given tasks, or that it is to give some back.
+#[test]
+fn a_member_closes_in_the_middle_of_a_rebalance() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("input");
+    broker.create_topic(&topic, 4);
+    broker.produce(&records(&topic, 4, 400));
+    let topics = topics(&[&topic]);
+    let await_shares = |group: &str, wanted: &[usize]| {
+        let deadline = Instant::now() + LIMIT;
+        let mut shares = Vec::new();
+        while shares != wanted {
+            assert!(Instant::now() < deadline, "the shares are {shares:?}, not {wanted:?}");
+            shares = broker.shares(group);
+            shares.sort_unstable();
+        }
+    };
+    for round in 0..10 {
+        let group = unique("group");
+        let join = |slot| Member::join(&link(broker, &group), identity(slot), &topics, &Written::default()).expect("joins");
+        let mut first = join(0);
+        if round % 2 == 0 {
+            await_shares(&group, &[4]);
+            close(first, &format!("round {round}, given tasks"));
+            continue;
+        }
+        await_assignment(&mut first, &mut Fetched::default());
+        first.start(&(0..4).map(|partition| (input(0, partition), 0)).collect::<Vec<_>>()).expect("starts");
+        await_records(&mut first, 400);
+        let second = join(1);
+        await_shares(&group, &[0, 2]);
+        close(first, &format!("round {round}, to give tasks back"));
+        close(second, &format!("round {round}, given none"));
+    }
+}
+
+fn close(member: Member, what: &str) {
+    let (closing, closed) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        drop(member);
+        drop(closing);
+    });
+    let began = Instant::now();
+    assert_eq!(closed.recv_timeout(LIMIT), Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "{what}: does not close");
+    println!("{what}: closed after {:?}", began.elapsed());
+}
+
 #[test]
 fn a_newer_process_of_the_same_slot_fences_the_older() {
     let Some(broker) = broker() else { return };
@@ -177,6 +225,36 @@ fn a_newer_process_of_the_same_slot_fences_the_older() {
     // Of two members of one name the group fences either, and a fenced consumer may wait for its own group thread for ever when it closes: the service gives it up
     // after a while, and so does this test.
     std::thread::spawn(move || drop((older, newer)));
+}
+
+/// The client repeats by itself what it gets no answer to. The first request may still be carried out, whenever it arrives: not on what has been begun since.
+#[test]
+fn a_commit_that_arrives_late_does_not_commit_the_next_transaction() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    for topic in ["input", "output"] {
+        broker.create_topic(topic, 1);
+    }
+    let mut link = link(&broker, "group");
+    link.properties.extend([("client.id", "late"), ("socket.timeout.ms", "1000")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let mut member = Member::join(&link, identity(0), &topics(&["input"]), &Written::default()).expect("joins");
+    let first = proxy.play(END_TXN, "late", Trick::Hold);
+    member.begin().expect("begins");
+    send(&mut member, "output", "committed");
+    member.drain(LIMIT).expect("drains");
+    member.commit(LIMIT).expect("the second request is answered");
+    assert!(first.has_begun(), "it was the second");
+    member.begin().expect("begins");
+    send(&mut member, "output", "aborted");
+    member.drain(LIMIT).expect("drains");
+    first.let_go();
+    let deadline = Instant::now() + LIMIT;
+    while !first.is_answered() {
+        assert!(Instant::now() < deadline, "the broker does not answer");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    let aborted = member.abort(LIMIT);
+    assert_eq!(broker.read("output").iter().map(|read| read.value.as_str()).collect::<Vec<_>>(), ["committed"]);
+    aborted.expect("aborts");
 }
 
 #[test]

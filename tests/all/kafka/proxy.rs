@@ -43,6 +43,8 @@ pub struct Play {
     trick: Trick,
     begun: AtomicBool,
     let_go: Notify,
+    answered: AtomicBool,
+    answer: Notify,
 }
 
 pub struct Proxy {
@@ -94,7 +96,15 @@ impl Proxy {
 
     /// On the next request of this kind by this client (empty: by any).
     pub fn play(&self, api: i16, client: &str, trick: Trick) -> Arc<Play> {
-        let play = Arc::new(Play { api, client: client.to_owned(), trick, begun: AtomicBool::new(false), let_go: Notify::new() });
+        let play = Arc::new(Play {
+            api,
+            client: client.to_owned(),
+            trick,
+            begun: AtomicBool::new(false),
+            let_go: Notify::new(),
+            answered: AtomicBool::new(false),
+            answer: Notify::new(),
+        });
         self.plays.0.lock().unwrap_or_else(PoisonError::into_inner).push(play.clone());
         play
     }
@@ -103,6 +113,11 @@ impl Proxy {
 impl Play {
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::SeqCst)
+    }
+
+    /// The broker has carried the request out, or refused it.
+    pub fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::SeqCst)
     }
 
     /// The end of [`Trick::Hold`].
@@ -139,16 +154,21 @@ async fn connect(client: TcpStream, broker: TcpStream, plays: Arc<Plays>) {
 async fn pass_requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, plays: Arc<Plays>, marked: Marked) {
     while let Some(frame) = read_frame(&mut from).await {
         let (api, correlation, client) = request_head(&frame);
+        let mut held = None;
         if let Some(play) = plays.take(api, &client) {
             if play.trick == Trick::Hold {
                 play.begun.store(true, Ordering::SeqCst);
                 play.let_go.notified().await;
-            } else {
-                marked.lock().unwrap_or_else(PoisonError::into_inner).insert(correlation, play);
+                held = Some(play.clone());
             }
+            marked.lock().unwrap_or_else(PoisonError::into_inner).insert(correlation, play);
         }
         if to.write_all(&frame).await.is_err() {
             return;
+        }
+        // The client may be gone by now: its answer is awaited all the same.
+        if let Some(play) = held {
+            play.answer.notified().await;
         }
     }
 }
@@ -159,6 +179,8 @@ async fn pass_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, marked: M
         let play = marked.lock().unwrap_or_else(PoisonError::into_inner).remove(&correlation);
         if let Some(play) = play {
             play.begun.store(true, Ordering::SeqCst);
+            play.answered.store(true, Ordering::SeqCst);
+            play.answer.notify_one();
             match play.trick {
                 Trick::Swallow => continue,
                 Trick::Cut => return,
