@@ -27,6 +27,7 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     out_of_order(plan, table);
     hot_key(plan, table);
     on_one_key(plan, table);
+    thresholds(plan, table);
 }
 
 fn plain(number: u64) -> Fields {
@@ -124,6 +125,21 @@ fn on_one_key(plan: &Plan, table: &mut Table<'_>) {
         );
         let event = |number: u64| Fields { k: 0, typ: (number * 7_919 % rules).cast_signed(), amt: 0, at_ms: FIRST_MS + (number / 10).cast_signed() };
         let spread = Spread::of((0..plan.runs).map(|_| Rig::new(&text, EngineOptions::default()).feed_timed(sized(plan, EVENTS / 2), event)));
+        table.add(Row::new(name, spread));
+    }
+}
+
+/// Rules that ask for amounts of all sizes, most of them for more than an event ever has.
+fn thresholds(plan: &Plan, table: &mut Table<'_>) {
+    for rules in [10, 1_000, 10_000] {
+        let name = format!("{} rules by thresholds that no event reaches, CPU ns per event", counted(rules));
+        if !plan.wants(SECTION, &name) {
+            continue;
+        }
+        let text = patterns(
+            (0..rules).map(|rule| format!("match a: events where amt > {} then b: events where amt < {} within 10s", 10_000 + rule, -1 - rule.cast_signed())),
+        );
+        let spread = Spread::of((0..plan.runs).map(|_| Rig::new(&text, EngineOptions::default()).feed_timed(sized(plan, EVENTS / 4), plain)));
         table.add(Row::new(name, spread));
     }
 }

@@ -9,6 +9,7 @@
 
 mod atom;
 mod filed;
+mod thresholds;
 
 use std::cell::Cell;
 use std::sync::Arc;

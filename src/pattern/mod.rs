@@ -34,6 +34,7 @@ pub use display::{Names, write_value};
 pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
 pub use normal::{normal_form, version};
+pub use numbers::order;
 pub use steps::{Absence, Body, Connective, ContinuityInside, Element, Part, Quantifier, Sequence};
 pub use used::FieldsUsed;
 pub use window::{Measure, NoWindows, Window, WindowId, WindowSpan, Windows};

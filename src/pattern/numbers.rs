@@ -44,7 +44,7 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
 }
 
 /// `None` where there is no order between them.
-pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
+pub fn order(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
         (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),

@@ -1,5 +1,5 @@
-//! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; what has none is
-//! tried on every event.
+//! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a number that a field must be more or
+//! less than (see `thresholds`); what has neither is tried on every event.
 //!
 //! A bit is filed together with what else must hold for it ([`Posting`]): the other conjuncts of its condition, and those of the filters of the pattern's sources. What follows from
 //! being found under the value is not asked again. Equal numbers are found whatever their types (`1`, `1.0`, `1.00`); null is equal to nothing.
@@ -13,6 +13,7 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::automaton::Class;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::atom::Atom;
+use crate::engine::index::thresholds::{AskedFor, Thresholds};
 use crate::engine::index::{Candidate, FittingSources};
 use crate::event::{Event, Lookup, StreamId, Value};
 use crate::pattern::{Comparison, Expression, FieldPath, at_path};
@@ -23,6 +24,7 @@ pub(in crate::engine) struct StreamIndex {
     /// Each distinct conjunct once, but for those that the bits are filed under.
     pub(super) atoms: Vec<Atom>,
     equalities: Vec<Equality>,
+    thresholds: Vec<Thresholds>,
     /// Filed under nothing.
     others: Postings,
     /// More than any [`Asked::number`] of the stream.
@@ -98,7 +100,7 @@ impl Postings {
     }
 
     /// Bits of a pattern for which the same must hold are one posting; they come one after the other.
-    fn file(&mut self, posting: Posting) {
+    pub(super) fn file(&mut self, posting: Posting) {
         let of_pattern = self.list.iter_mut().rev().take_while(|known| known.pattern == posting.pattern);
         match of_pattern.into_iter().find(|known| known.atoms == posting.atoms) {
             Some(known) => known.class = known.class.with(posting.class),
@@ -237,16 +239,27 @@ fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Of the conjuncts, those that still have to be asked of an event that was found under the value; `None` if one of them does not hold then.
-fn left_to_ask<'a>(conjuncts: &[&'a Expression], under: Option<(&FieldPath, &Value)>) -> Option<Vec<&'a Expression>> {
+/// What a bit is filed under, and what is thereby known of an event that is found.
+#[derive(Clone, Copy)]
+enum Under<'a> {
+    /// The field is this.
+    Value(&'a FieldPath, &'a Value),
+    /// This one of the conjuncts holds.
+    Threshold(&'a Expression),
+    Nothing,
+}
+
+/// Of the conjuncts, those that still have to be asked of an event that was found there; `None` if one of them does not hold then.
+fn left_to_ask<'a>(conjuncts: &[&'a Expression], under: Under<'_>) -> Option<Vec<&'a Expression>> {
     let mut left = Vec::new();
     for conjunct in conjuncts {
         match (values_asked_for(conjunct), under) {
-            (Some((path, values)), Some((field, value))) if path == field => {
+            (Some((path, values)), Under::Value(field, value)) if path == field => {
                 if !values.iter().any(|asked| is_same(asked, value)) {
                     return None;
                 }
             }
+            (_, Under::Threshold(known)) if std::ptr::eq(known, *conjunct) => {}
             _ => left.push(*conjunct),
         }
     }
@@ -306,20 +319,24 @@ impl Indexes {
     }
 
     fn file(&mut self, bit: &Bit<'_>) {
-        let Some((path, values)) = bit.conjuncts.iter().find_map(|conjunct| values_asked_for(conjunct)) else {
-            let posting = self.posting(bit, None);
-            posting.into_iter().for_each(|posting| self.streams[usize::from(bit.stream.0)].others.file(posting));
-            return;
-        };
-        for value in values {
-            if let Some(posting) = self.posting(bit, Some((path, value))) {
-                self.streams[usize::from(bit.stream.0)].equality(path).file(value, posting);
+        let stream = usize::from(bit.stream.0);
+        if let Some((path, values)) = bit.conjuncts.iter().find_map(|conjunct| values_asked_for(conjunct)) {
+            for value in values {
+                if let Some(posting) = self.posting(bit, Under::Value(path, value)) {
+                    self.streams[stream].equality(path).file(value, posting);
+                }
             }
+        } else if let Some((conjunct, asked)) = bit.conjuncts.iter().find_map(|conjunct| Some((*conjunct, AskedFor::by(conjunct)?))) {
+            if let Some(posting) = self.posting(bit, Under::Threshold(conjunct)) {
+                self.streams[stream].thresholds(asked).file(asked, posting);
+            }
+        } else if let Some(posting) = self.posting(bit, Under::Nothing) {
+            self.streams[stream].others.file(posting);
         }
     }
 
     /// `None`: an event that is found there does not set the bit, or stands in no line.
-    fn posting(&mut self, bit: &Bit<'_>, under: Option<(&FieldPath, &Value)>) -> Option<Posting> {
+    fn posting(&mut self, bit: &Bit<'_>, under: Under<'_>) -> Option<Posting> {
         let atoms = self.atoms(bit.stream, &left_to_ask(&bit.conjuncts, under)?);
         let (mut sure, mut unsure) = (FittingSources::NONE, Vec::new());
         for (number, filter) in bit.filters.iter().enumerate() {
@@ -362,7 +379,8 @@ impl StreamIndex {
     /// What is filed under the values that the event has.
     pub(super) fn found<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Postings> {
         let of_values = self.equalities.iter().filter_map(|equality| equality.find(at_path(event, &equality.path)));
-        of_values.chain(Some(&self.others).filter(|others| !others.is_empty()))
+        let of_thresholds = self.thresholds.iter().flat_map(|thresholds| thresholds.found(at_path(event, &thresholds.path)));
+        of_values.chain(of_thresholds).chain(Some(&self.others).filter(|others| !others.is_empty()))
     }
 
     fn equality(&mut self, path: &FieldPath) -> &mut Equality {
@@ -373,11 +391,20 @@ impl StreamIndex {
         &mut self.equalities[place]
     }
 
+    fn thresholds(&mut self, asked: AskedFor<'_>) -> &mut Thresholds {
+        let place = self.thresholds.iter().position(|thresholds| thresholds.are_for(asked)).unwrap_or_else(|| {
+            self.thresholds.push(Thresholds::of(asked));
+            self.thresholds.len() - 1
+        });
+        &mut self.thresholds[place]
+    }
+
     fn finish(&mut self, number: &mut u32) {
-        let Self { atoms, equalities, others, remembered } = self;
+        let Self { atoms, equalities, thresholds, others, remembered } = self;
         for equality in equalities {
             equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
         }
+        thresholds.iter_mut().flat_map(Thresholds::postings).for_each(|postings| postings.finish(atoms, number));
         others.finish(atoms, number);
         *remembered = *number;
     }

@@ -29,6 +29,13 @@ pattern p08 { from bought, b by k match x: bought then y: b where n == 5000 or k
 pattern p09 { from a by k match x: a then next y: a where matches(status, "^o") within 1m }
 pattern p10 { from bought by k match x: bought where kind == "y" then y: bought where kind != "x" within 1m }
 pattern p11 { from b by k match x: b where n == 5000 then y: b where n in [5000, 7] and kind == "y" within 1m }
+pattern p13 { from a by k match x: a where d > 1.5 and n >= 2 then y: a where d >= 1.5 and 3 > d within 1m }
+pattern p14 { from a by k match x: a where f > 1 and f <= 2.0 then y: a where f > 1.0 within 1m }
+pattern p15 { from a by k match x: a where f < 0.1 then y: a where f < 0.10000000000000000001 or n < 1 within 1m }
+pattern p16 { from paid by k match x: paid where n > 2 then y: paid where f >= 2 within 1m }
+pattern p17 { from a by k match x: a where n <= 2 then next y: a where n <= 2 and d > 1 within 1m }
+pattern p18 { from a by k match x: a where d < 2 then y: a where d < 1.5 then z: a where d <= 1 then w: a where n < 5 then v: a where n < -3 and d > 0 within 1m }
+pattern p19 { from a by k match x: a where f > 0.1 then y: a where f >= 2.5 then z: a where f < 2 then w: a where f <= -0.0 within 1m }
 define unkind = a where kind is null
 pattern p12 { from unkind, bought by k match x: unkind then next y: unkind where n < 3 within 1m }
 "#;
@@ -72,7 +79,7 @@ fn event(number: u64, random: &mut ChaCha8Rng) -> Event {
     let fields = if random.random_bool(0.7) {
         let decimals: Vec<Value> =
             [(1, 0), (100, 2), (15, 1), (25, 1), (3, 0), (4, 28)].map(|(digits, scale)| Value::Decimal(rust_decimal::Decimal::new(digits, scale))).into();
-        let floats = or_null([1.0, 2.0, 2.5, -0.0].map(Value::Float).into());
+        let floats = or_null([1.0, 2.0, 2.5, -0.0, 0.1].map(Value::Float).into());
         let kind = pick(random, &or_null(kinds));
         vec![
             key,
