@@ -5,12 +5,15 @@
 //!                                   └─ with each epoch, how far they are, to every task ─────────▶
 //! ```
 //!
+//! How far an upstream task is goes with the last event that a task gets of the epoch; only one that gets none is sent a record for it. With n tasks on either side that would else be
+//! n² records an epoch.
+//!
 //! An event goes as its producer made it, with the place where it stood first: so it is ordered, named and set aside as if it came from there. What an upstream task hands on
 //! after it has said that it is at t is later than t. So the least of what all upstream tasks have said is a watermark, below which nothing comes any more, and events
 //! leave in the one order that they have, however those of different upstream tasks are interleaved in the topic. An upstream task that is idle is not waited for; what it hands on
 //! then may be late here as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::{Compiled, Spread, UpstreamPosition};
@@ -24,6 +27,9 @@ const EVENT: u8 = 0;
 const ACTIVE: u8 = 1;
 const IDLE: u8 = 2;
 const EVENT_WITH_HEADERS: u8 = 3;
+/// In front of an event: how far the task is behind it.
+const ACTIVE_BEHIND: u8 = 4;
+const IDLE_BEHIND: u8 = 5;
 
 /// A longer key is left out, as are headers that are longer together with it: both only matter where the event is set aside.
 const KEY_AND_HEADERS_BYTES_MAX: usize = 64 << 10;
@@ -59,11 +65,12 @@ pub struct HandedOn {
     pub bytes: Vec<u8>,
 }
 
-/// The same as it is read.
+/// What one record holds, as it is read: one of these, or both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Handed<'a> {
-    Event(HandedEvent<'a>),
-    Announced { upstream: u32, announced: Announced },
+pub(super) struct Handed<'a> {
+    pub event: Option<HandedEvent<'a>>,
+    /// Who says how far it is, behind the event.
+    pub said: Option<(u32, Announced)>,
 }
 
 /// An event and where it stood first.
@@ -118,13 +125,42 @@ impl HandingOn {
     }
 }
 
+/// What an epoch of a task sends to so many tasks after it, each record with the one that it is for: the events in their order, and to each task how far this one is behind them.
+pub fn records_handed_on(mut events: Vec<HandedOn>, announced: Option<Announced>, upstream: u32, tasks: u32) -> Vec<(u32, Vec<u8>)> {
+    events.sort_unstable();
+    let mut untold: BTreeSet<u32> = announced.iter().flat_map(|_| 0..tasks).collect();
+    if let Some(announced) = announced {
+        for event in events.iter_mut().rev() {
+            if untold.remove(&event.task) {
+                event.bytes = announced.encode_behind(upstream, &event.bytes);
+            }
+        }
+    }
+    let mut records: Vec<_> = events.into_iter().map(|event| (event.task, event.bytes)).collect();
+    records.extend(untold.into_iter().zip(announced.iter().cycle()).map(|(task, announced)| (task, announced.encode(upstream))));
+    records
+}
+
 impl Announced {
     /// The bytes of a record that says so.
-    pub(super) fn encode(self, upstream: u32) -> Vec<u8> {
+    fn encode(self, upstream: u32) -> Vec<u8> {
         let mut out = vec![FORMAT, if self.is_idle { IDLE } else { ACTIVE }];
-        write_unsigned(u64::from(upstream), &mut out);
-        write_signed(self.watermark.micros(), &mut out);
+        self.write(upstream, &mut out);
         out
+    }
+
+    /// The same behind the event of these bytes.
+    fn encode_behind(self, upstream: u32, event: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(event.len() + 16);
+        out.extend([FORMAT, if self.is_idle { IDLE_BEHIND } else { ACTIVE_BEHIND }]);
+        self.write(upstream, &mut out);
+        out.extend_from_slice(&event[1..]);
+        out
+    }
+
+    fn write(self, upstream: u32, out: &mut Vec<u8>) {
+        write_unsigned(u64::from(upstream), out);
+        write_signed(self.watermark.micros(), out);
     }
 }
 
@@ -159,16 +195,21 @@ impl<'a> Handed<'a> {
         if reader.byte("format")? != FORMAT {
             return Err(reader.malformed("known format"));
         }
-        let kind = reader.byte("kind")?;
-        if matches!(kind, EVENT | EVENT_WITH_HEADERS) {
-            return Ok(Self::Event(HandedEvent::decode(&mut reader, kind)?));
+        let mut kind = reader.byte("kind")?;
+        let mut said = None;
+        if matches!(kind, ACTIVE | IDLE | ACTIVE_BEHIND | IDLE_BEHIND) {
+            let upstream = number(&mut reader)?;
+            let watermark = EventTime::from_micros(reader.signed("watermark")?);
+            said = Some((upstream, Announced { watermark, is_idle: matches!(kind, IDLE | IDLE_BEHIND) }));
+            if matches!(kind, ACTIVE | IDLE) {
+                return if reader.is_at_end() { Ok(Self { event: None, said }) } else { Err(reader.malformed("end")) };
+            }
+            kind = reader.byte("kind")?;
         }
-        if !matches!(kind, ACTIVE | IDLE) {
+        if !matches!(kind, EVENT | EVENT_WITH_HEADERS) {
             return Err(reader.malformed("known kind"));
         }
-        let upstream = number(&mut reader)?;
-        let announced = Announced { watermark: EventTime::from_micros(reader.signed("watermark")?), is_idle: kind == IDLE };
-        if reader.is_at_end() { Ok(Self::Announced { upstream, announced }) } else { Err(reader.malformed("end")) }
+        Ok(Self { event: Some(HandedEvent::decode(&mut reader, kind)?), said })
     }
 }
 

@@ -87,7 +87,7 @@ pub struct Epoch {
     pub rejected: Vec<u8>,
     /// With [`SetAsideForm::Originals`]: the same, in the order in which they arrived.
     pub set_aside: Vec<SetAside>,
-    /// Events for other tasks, as they arrived; and how far this one is, to be said to all of them behind these.
+    /// Events for other tasks, as they arrived; and how far this one is, to be said to all of them behind these ([`crate::service::rekeying::records_handed_on`]).
     pub handed_on: Vec<HandedOn>,
     pub announced: Option<Announced>,
     /// Records that were applied, also those that were passed over silently after a restart.
@@ -353,10 +353,14 @@ impl Task {
         for (place, record) in batch.iter().enumerate() {
             let subject = Subject::of_batch(batch, place);
             match Handed::decode(subject.original.value.unwrap_or_default()) {
-                Ok(Handed::Event(handed)) => self.take_handed(subject.at, &handed)?,
-                Ok(Handed::Announced { upstream, announced }) => {
-                    self.intake.skip(batch.stream, batch.partition, record.offset, record.next_position);
-                    if !is_again(&self.applied_before, batch.stream, batch.partition, record.offset) {
+                Ok(Handed { event, said }) => {
+                    match event {
+                        Some(event) => self.take_handed(subject.at, &event)?,
+                        None => self.intake.skip(batch.stream, batch.partition, record.offset, record.next_position),
+                    }
+                    if let Some((upstream, announced)) = said
+                        && !is_again(&self.applied_before, batch.stream, batch.partition, record.offset)
+                    {
                         self.hear(subject.at, upstream, announced);
                     }
                 }

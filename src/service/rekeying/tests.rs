@@ -16,20 +16,22 @@ fn what_was_handed_on_is_read_and_damage_is_recognised() {
         (Original { headers: &long[1..], key: Some(b"k"), ..original }, HandedEvent { key: Some(b"k"), ..read }),
     ] {
         let event = encode_event("clicks", 3, &record, original);
-        assert_eq!(Handed::decode(&event), Ok(Handed::Event(expected)));
+        assert_eq!(Handed::decode(&event), Ok(Handed { event: Some(expected), said: None }));
         assert!(event.len() < handed_bytes_max(2), "as long as the topic must allow");
     }
     let without = encode_event("clicks", 3, &Record { timestamp: None, ..record }, original);
-    assert_eq!(Handed::decode(&without), Ok(Handed::Event(HandedEvent { timestamp: None, ..read })));
+    assert_eq!(Handed::decode(&without), Ok(Handed { event: Some(HandedEvent { timestamp: None, ..read }), said: None }));
     for (watermark, is_idle) in [(EventTime::BEGINNING, false), (EventTime::END, false), (time, true)] {
         let announced = Announced { watermark, is_idle };
         let bytes = announced.encode(300);
-        assert_eq!(Handed::decode(&bytes), Ok(Handed::Announced { upstream: 300, announced }));
+        let said = Some((300, announced));
+        assert_eq!(Handed::decode(&bytes), Ok(Handed { event: None, said }));
+        assert_eq!(Handed::decode(&announced.encode_behind(300, &without)), Ok(Handed { event: Some(HandedEvent { timestamp: None, ..read }), said }));
         for length in 0..bytes.len() {
             assert!(Handed::decode(&bytes[..length]).is_err(), "{announced:?} cut off after {length} bytes");
         }
     }
-    assert!(Handed::decode(&[2, 0]).is_err() && Handed::decode(&[1, 9, 0]).is_err());
+    assert!(Handed::decode(&[2, 0]).is_err() && Handed::decode(&[1, 9, 0]).is_err() && Handed::decode(&[1, 4, 0, 0, 4]).is_err());
 }
 
 #[test]
@@ -50,5 +52,32 @@ fn the_watermark_is_the_least_that_was_said_but_of_those_that_are_idle() {
         let mut again = Upstreams::new(3);
         again.restore(&upstreams.positions());
         assert_eq!(again.watermark(), least);
+    }
+}
+
+/// Every task is told once, behind its events; with an event for each there is no record more than these.
+#[test]
+fn how_far_a_task_is_goes_with_the_last_event_to_each() {
+    const TASKS: u32 = 16;
+    let announced = Announced { watermark: EventTime::from_micros(1_700_000_000_000_000), is_idle: false };
+    let event = |offset: u64, task| {
+        let record = Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: b"{}", full_bytes: 2 };
+        let bytes = encode_event("clicks", 3, &record, Original { key: None, value: Some(b"{}"), headers: b"" });
+        HandedOn { stream: StreamId(0), offset, task, bytes }
+    };
+    for (events, records, bytes_more) in [(0, 16, 176), (1, 16, 175), (16, 16, 160), (48, 48, 160)] {
+        let events: Vec<_> = (0..events).rev().map(|offset| event(offset, u32::try_from(offset).expect("few") % TASKS)).collect();
+        let plain: usize = events.iter().map(|event| event.bytes.len()).sum();
+        let handed = records_handed_on(events.clone(), Some(announced), 3, TASKS);
+        assert_eq!((handed.len(), handed.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() - plain), (records, bytes_more), "{} events", events.len());
+        let mut told = vec![false; TASKS as usize];
+        let mut offsets = Vec::new();
+        for (task, bytes) in &handed {
+            let Handed { event, said } = Handed::decode(bytes).expect("written by us");
+            assert!(!std::mem::replace(&mut told[*task as usize], said.is_some()), "nothing is behind it");
+            offsets.extend(event.map(|event| event.offset));
+        }
+        assert!(told.iter().all(|told| *told) && offsets.iter().copied().eq(0..events.len() as u64));
+        assert_eq!(records_handed_on(events.clone(), None, 3, TASKS).len(), events.len(), "nothing is said");
     }
 }

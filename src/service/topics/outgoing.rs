@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | matches | the match's key as JSON | the match as JSON | – |
 //! | late, rejected | as the producer gave it | as the producer gave it | `code`, `reason`; `stream`, `topic`, `partition`, `offset`, `time` of the record; `cut` where it was too long; the record's own, each name behind `original.` |
-//! | handed on | – | an event, or how far the task is ([`crate::service::rekeying`]) | – |
+//! | handed on | – | an event, how far the task is, or both ([`crate::service::rekeying`]) | – |
 //! | journal | – | the [`EpochRecord`](crate::service::topics::journal::EpochRecord) | – |
 //!
 //! Stage, task, epoch and index tell a record from every other for ever. The journal's stands last: its digest is over those before it.
@@ -13,6 +13,7 @@ use std::borrow::Cow;
 
 use crate::codec::{RejectionCode, write_key, write_match};
 use crate::ports::{Transport, read_headers};
+use crate::service::rekeying::records_handed_on;
 use crate::service::task::{Epoch, SetAside};
 use crate::service::topics::assigned::Part;
 use crate::service::topics::commit::{Delivery, Origin, Outgoing};
@@ -86,13 +87,14 @@ pub(super) fn encode(evaluation: &Evaluation, task: u32, mut epoch: Epoch, topic
             outputs.push(encode_aside(aside, stream, topic));
         }
     }
-    epoch.handed_on.sort_unstable();
-    let handed_on = |task, bytes| Encoded { kind: OutputKind::HandedOn, key: None, value: Some(bytes), partition: Some(task), headers: Vec::new() };
-    outputs.extend(epoch.handed_on.into_iter().map(|event| handed_on(event.task, event.bytes)));
-    if let Some(announced) = epoch.announced {
-        // Behind the events, which it does not cover.
-        outputs.extend((0..evaluation.tasks_after()).map(|after| handed_on(after, announced.encode(task))));
-    }
+    let handed_on = records_handed_on(epoch.handed_on, epoch.announced, task, evaluation.tasks_after());
+    outputs.extend(handed_on.into_iter().map(|(after, bytes)| Encoded {
+        kind: OutputKind::HandedOn,
+        key: None,
+        value: Some(bytes),
+        partition: Some(after),
+        headers: Vec::new(),
+    }));
     outputs
 }
 
