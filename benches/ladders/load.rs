@@ -1,11 +1,11 @@
 //! `pair` under loads that could slow it down: long windows, a long time, events out of order, a hot key. Matches are counted by hand as well.
 
 use motif::engine::{EngineOptions, StreamTiming};
-use motif::event::TimeSpan;
+use motif::event::{Event, EventTime, StreamId, TimeSpan, Value};
 
 use super::super::Plan;
 use super::super::kernels;
-use super::super::measure::{Spread, counted, shown};
+use super::super::measure::{Spread, counted, shown, timed};
 use super::super::table::{Row, Table};
 use super::super::workloads::typed::{FIRST_MS, Fields, Workload, fields};
 use super::rig::{Rig, patterns};
@@ -28,6 +28,7 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     hot_key(plan, table);
     on_one_key(plan, table);
     thresholds(plan, table);
+    words(plan, table);
 }
 
 fn plain(number: u64) -> Fields {
@@ -140,6 +141,39 @@ fn thresholds(plan: &Plan, table: &mut Table<'_>) {
             (0..rules).map(|rule| format!("match a: events where amt > {} then b: events where amt < {} within 10s", 10_000 + rule, -1 - rule.cast_signed())),
         );
         let spread = Spread::of((0..plan.runs).map(|_| Rig::new(&text, EngineOptions::default()).feed_timed(sized(plan, EVENTS / 4), plain)));
+        table.add(Row::new(name, spread));
+    }
+}
+
+/// Rules that look for words in a path that no path has.
+fn words(plan: &Plan, table: &mut Table<'_>) {
+    for rules in [10, 1_000, 10_000] {
+        let name = format!("{} rules by words in a text that has none of them, CPU ns per event", counted(rules));
+        if !plan.wants(SECTION, &name) {
+            continue;
+        }
+        let rule = |number: u64| {
+            let asked =
+                if number.is_multiple_of(2) { format!("contains(path, \"word{number}x\")") } else { format!("matches(path, \"(get|put)_{number}/[0-9]+\")") };
+            format!(
+                "pattern rule_{number} {{\n from requests by k\n match a: requests where {asked} then b: requests where {asked} within 10s\n skip none\n}}\n"
+            )
+        };
+        let text = "stream requests { k: int  path: string }\n".to_owned() + &(0..rules).map(rule).collect::<String>();
+        let events = sized(plan, EVENTS / 10);
+        let spread = Spread::of((0..plan.runs).map(|_| {
+            let mut rig = Rig::new(&text, EngineOptions::default());
+            let path = Value::text("/articles/2026/11/word-of-the-week/images/large.png?get_from=somewhere");
+            let time = EventTime::from_millis(FIRST_MS).expect("this century");
+            let mut event = Event { stream: StreamId(0), partition: 0, offset: 0, time, fields: [Value::Int(1), path].into() };
+            let arrive = || {
+                for number in 0..events {
+                    event.offset = number;
+                    rig.engine.arrive(&mut event, number, number + 1, &mut Vec::new());
+                }
+            };
+            timed(arrive).0 / events as f64
+        }));
         table.add(Row::new(name, spread));
     }
 }

@@ -9,6 +9,7 @@
 
 mod atom;
 mod filed;
+mod texts;
 mod thresholds;
 
 use std::cell::Cell;

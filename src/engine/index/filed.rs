@@ -1,5 +1,5 @@
-//! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a number that a field must be more or
-//! less than (see `thresholds`); what has neither is tried on every event.
+//! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a literal that a text
+//! must have in it (see `texts`), or a number that a field must be more or less than (see `thresholds`); what has none of these is tried on every event.
 //!
 //! A bit is filed together with what else must hold for it ([`Posting`]): the other conjuncts of its condition, and those of the filters of the pattern's sources. What follows from
 //! being found under the value is not asked again. Equal numbers are found whatever their types (`1`, `1.0`, `1.00`); null is equal to nothing.
@@ -13,7 +13,8 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::automaton::Class;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::atom::Atom;
-use crate::engine::index::thresholds::{AskedFor, Thresholds};
+use crate::engine::index::texts::{self, Texts};
+use crate::engine::index::thresholds::{self, Thresholds};
 use crate::engine::index::{Candidate, FittingSources};
 use crate::event::{Event, Lookup, StreamId, Value};
 use crate::pattern::{Comparison, Expression, FieldPath, at_path};
@@ -24,6 +25,7 @@ pub(in crate::engine) struct StreamIndex {
     /// Each distinct conjunct once, but for those that the bits are filed under.
     pub(super) atoms: Vec<Atom>,
     equalities: Vec<Equality>,
+    texts: Vec<Texts>,
     thresholds: Vec<Thresholds>,
     /// Filed under nothing.
     others: Postings,
@@ -245,7 +247,7 @@ enum Under<'a> {
     /// The field is this.
     Value(&'a FieldPath, &'a Value),
     /// This one of the conjuncts holds.
-    Threshold(&'a Expression),
+    Conjunct(&'a Expression),
     Nothing,
 }
 
@@ -259,7 +261,7 @@ fn left_to_ask<'a>(conjuncts: &[&'a Expression], under: Under<'_>) -> Option<Vec
                     return None;
                 }
             }
-            (_, Under::Threshold(known)) if std::ptr::eq(known, *conjunct) => {}
+            (_, Under::Conjunct(known)) if std::ptr::eq(known, *conjunct) => {}
             _ => left.push(*conjunct),
         }
     }
@@ -326,8 +328,12 @@ impl Indexes {
                     self.streams[stream].equality(path).file(value, posting);
                 }
             }
-        } else if let Some((conjunct, asked)) = bit.conjuncts.iter().find_map(|conjunct| Some((*conjunct, AskedFor::by(conjunct)?))) {
-            if let Some(posting) = self.posting(bit, Under::Threshold(conjunct)) {
+        } else if let Some((conjunct, asked)) = bit.conjuncts.iter().find_map(|conjunct| Some((*conjunct, texts::AskedFor::by(conjunct)?))) {
+            if let Some(posting) = self.posting(bit, if asked.is_all { Under::Conjunct(conjunct) } else { Under::Nothing }) {
+                asked.literals.iter().for_each(|literal| self.streams[stream].texts(asked.path).file(literal, posting.clone()));
+            }
+        } else if let Some((conjunct, asked)) = bit.conjuncts.iter().find_map(|conjunct| Some((*conjunct, thresholds::AskedFor::by(conjunct)?))) {
+            if let Some(posting) = self.posting(bit, Under::Conjunct(conjunct)) {
                 self.streams[stream].thresholds(asked).file(asked, posting);
             }
         } else if let Some(posting) = self.posting(bit, Under::Nothing) {
@@ -379,8 +385,9 @@ impl StreamIndex {
     /// What is filed under the values that the event has.
     pub(super) fn found<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Postings> {
         let of_values = self.equalities.iter().filter_map(|equality| equality.find(at_path(event, &equality.path)));
+        let of_texts = self.texts.iter().flat_map(|texts| texts.found(at_path(event, &texts.path)));
         let of_thresholds = self.thresholds.iter().flat_map(|thresholds| thresholds.found(at_path(event, &thresholds.path)));
-        of_values.chain(of_thresholds).chain(Some(&self.others).filter(|others| !others.is_empty()))
+        of_values.chain(of_texts).chain(of_thresholds).chain(Some(&self.others).filter(|others| !others.is_empty()))
     }
 
     fn equality(&mut self, path: &FieldPath) -> &mut Equality {
@@ -391,7 +398,15 @@ impl StreamIndex {
         &mut self.equalities[place]
     }
 
-    fn thresholds(&mut self, asked: AskedFor<'_>) -> &mut Thresholds {
+    fn texts(&mut self, path: &FieldPath) -> &mut Texts {
+        let place = self.texts.iter().position(|texts| texts.path == *path).unwrap_or_else(|| {
+            self.texts.push(Texts::of(path));
+            self.texts.len() - 1
+        });
+        &mut self.texts[place]
+    }
+
+    fn thresholds(&mut self, asked: thresholds::AskedFor<'_>) -> &mut Thresholds {
         let place = self.thresholds.iter().position(|thresholds| thresholds.are_for(asked)).unwrap_or_else(|| {
             self.thresholds.push(Thresholds::of(asked));
             self.thresholds.len() - 1
@@ -400,10 +415,11 @@ impl StreamIndex {
     }
 
     fn finish(&mut self, number: &mut u32) {
-        let Self { atoms, equalities, thresholds, others, remembered } = self;
+        let Self { atoms, equalities, texts, thresholds, others, remembered } = self;
         for equality in equalities {
             equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
         }
+        texts.iter_mut().flat_map(Texts::finish).for_each(|postings| postings.finish(atoms, number));
         thresholds.iter_mut().flat_map(Thresholds::postings).for_each(|postings| postings.finish(atoms, number));
         others.finish(atoms, number);
         *remembered = *number;

@@ -8,7 +8,7 @@ use super::*;
 use crate::event::{EventTime, StreamId, Value};
 use crate::language::{Source, compile};
 
-/// Patterns by what their conditions and sources ask for: equalities of one field and of several, lists, numbers of all types, nulls, thresholds, what can
+/// Patterns by what their conditions and sources ask for: equalities of one field and of several, lists, numbers of all types, nulls, thresholds, parts of texts, what can
 /// fail, what costs much, the very next event, several sources with other filters, and nothing at all.
 const PROGRAM: &str = r#"
 stream a { k: string?  kind: string?  status: string  n: int?  d: decimal  f: float?  at: timestamp  time at }
@@ -36,6 +36,10 @@ pattern p16 { from paid by k match x: paid where n > 2 then y: paid where f >= 2
 pattern p17 { from a by k match x: a where n <= 2 then next y: a where n <= 2 and d > 1 within 1m }
 pattern p18 { from a by k match x: a where d < 2 then y: a where d < 1.5 then z: a where d <= 1 then w: a where n < 5 then v: a where n < -3 and d > 0 within 1m }
 pattern p19 { from a by k match x: a where f > 0.1 then y: a where f >= 2.5 then z: a where f < 2 then w: a where f <= -0.0 within 1m }
+pattern p20 { from a by k match x: a where contains(status, "min") then y: a where starts_with(status, "/ad") and d < 2 within 1m }
+pattern p21 { from a by k match x: a where ends_with(status, "admin") then y: a where matches(status, "log(in|out)") and n > 1 within 1m }
+pattern p22 { from a by k match x: a where matches(status, "(?i)ADM.*LO") then y: a where matches(kind, "^[xy]$") then z: a where contains(status, "o") within 1m }
+pattern p23 { from a by k match x: a where matches(status, "[0-9]*/log") then y: a where starts_with(status, "admin") then z: a where ends_with(status, "ok") and kind == "x" within 1m }
 define unkind = a where kind is null
 pattern p12 { from unkind, bought by k match x: unkind then next y: unkind where n < 3 within 1m }
 "#;
@@ -84,7 +88,7 @@ fn event(number: u64, random: &mut ChaCha8Rng) -> Event {
         vec![
             key,
             kind,
-            pick(random, &text(&["ok", "no"])),
+            pick(random, &text(&["ok", "ok", "no", "/admin/login", "admin", "x/admin/admin", "/logout", "1/log", ""])),
             pick(random, &or_null(numbers)),
             pick(random, &decimals),
             pick(random, &floats),
