@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 
 use crate::automaton::Class;
 use crate::engine::compiled::{Compiled, Route, RouteSource};
+use crate::engine::spread::Parts;
 use crate::event::Event;
 
 pub(super) use filed::{Indexes, StreamIndex, number};
@@ -27,7 +28,10 @@ use filed::{Posting, Postings};
 
 /// The patterns that an event matters to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Interest(SmallVec<[Candidate; 4]>);
+pub struct Interest {
+    candidates: SmallVec<[Candidate; 3]>,
+    parts: Parts,
+}
 
 /// One of them, and the event's class there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,17 +71,23 @@ impl FittingSources {
 impl Interest {
     /// Whether the event matters to no pattern.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.candidates.is_empty()
+    }
+
+    /// The parts of the keys to which the event belongs.
+    pub fn parts(&self) -> Parts {
+        self.parts
     }
 
     /// Of the first pattern, in an event that fits nothing.
     #[cfg(test)]
     pub(super) fn some() -> Self {
-        Self(SmallVec::from_slice(&[Candidate { pattern: 0, sources: FittingSources::of(0), class: Class::NOTHING }]))
+        let candidate = Candidate { pattern: 0, sources: FittingSources::of(0), class: Class::NOTHING };
+        Self { candidates: SmallVec::from_slice(&[candidate]), parts: Parts::default() }
     }
 
     pub(super) fn candidates(&self) -> &[Candidate] {
-        &self.0
+        &self.candidates
     }
 }
 
@@ -88,6 +98,10 @@ pub struct Judge {
     hand: Hand,
     /// Every event matters to every pattern of its stream.
     wants_all: bool,
+    /// Into how many the keys are parted; 1: it is not asked to which of them an event belongs.
+    parts: usize,
+    /// Memory that is used again.
+    key: Vec<u8>,
 }
 
 /// What was found out about the event at hand.
@@ -110,6 +124,11 @@ struct Remembered(Vec<Option<Box<[Candidate]>>>);
 
 impl Judge {
     pub fn new(compiled: Arc<Compiled>) -> Self {
+        Self::of_parts(compiled, 1)
+    }
+
+    /// Also finds to which of so many parts of the keys events belong.
+    pub fn of_parts(compiled: Arc<Compiled>, parts: usize) -> Self {
         let indexes = || compiled.streams.iter().map(|stream| &stream.index);
         let atoms = indexes().map(|index| index.atoms.len()).max().unwrap_or(0);
         let remembered = indexes().map(|index| index.remembered).max().unwrap_or(0);
@@ -121,16 +140,16 @@ impl Judge {
             remembered: vec![Remembered::default(); remembered as usize],
             faults: Cell::new(0),
         };
-        Self { compiled, hand, wants_all: false }
+        Self { compiled, hand, wants_all: false, parts, key: Vec::new() }
     }
 
     /// Cost: a look-up for each field that some condition compares with constants, a comparison for each condition that is asked for beside, and as many candidates as are found.
     pub fn interest(&mut self, event: &Event) -> &mut Interest {
-        let Self { compiled, hand, wants_all } = self;
-        hand.found.0.clear();
+        let Self { compiled, hand, wants_all, parts, key } = self;
+        hand.found.candidates.clear();
         let stream = &compiled.streams[usize::from(event.stream.0)];
         if *wants_all {
-            hand.found.0.extend(stream.routes.iter().filter_map(|route| watched(route, compiled, event, &hand.faults)));
+            hand.found.candidates.extend(stream.routes.iter().filter_map(|route| watched(route, compiled, event, &hand.faults)));
             return &mut hand.found;
         }
         let index = &stream.index;
@@ -145,6 +164,9 @@ impl Judge {
             Some(only) if hand.found.is_empty() => hand.take(only, index, event),
             Some(last) => hand.merge(last, index, event),
             None => {}
+        }
+        if *parts > 1 {
+            hand.found.parts = Parts::of(*parts, stream, &hand.found.candidates, event, key);
         }
         &mut hand.found
     }
@@ -173,7 +195,7 @@ impl Hand {
     fn take(&mut self, postings: &Postings, index: &StreamIndex, event: &Event) {
         let Some(asked) = &postings.asked else { return self.merge(postings, index, event) };
         let Self { remembered, found, faults, .. } = self;
-        found.0.extend_from_slice(remembered[asked.number as usize].look(postings, asked.bits(index, event, faults)));
+        found.candidates = SmallVec::from_slice(remembered[asked.number as usize].look(postings, asked.bits(index, event, faults)));
     }
 
     /// The same beside those of other postings.
@@ -185,10 +207,10 @@ impl Hand {
         for candidate in remembered[asked.number as usize].look(postings, asked.bits(index, event, faults)) {
             let place = &mut places[candidate.pattern as usize];
             if place.0 == *event_number {
-                found.0[place.1].class = found.0[place.1].class.with(candidate.class);
+                found.candidates[place.1].class = found.candidates[place.1].class.with(candidate.class);
             } else {
-                *place = (*event_number, found.0.len());
-                found.0.push(*candidate);
+                *place = (*event_number, found.candidates.len());
+                found.candidates.push(*candidate);
             }
         }
     }
@@ -199,16 +221,16 @@ impl Hand {
         }
         let (number, place) = self.places[posting.pattern as usize];
         if number == self.event_number {
-            if let Some(candidate) = self.found.0.get_mut(place) {
+            if let Some(candidate) = self.found.candidates.get_mut(place) {
                 candidate.class = candidate.class.with(posting.class);
             }
             return;
         }
         let sources = posting.sources(|atom| self.holds(atom, index, event));
         let fits = sources != FittingSources::NONE;
-        self.places[posting.pattern as usize] = (self.event_number, if fits { self.found.0.len() } else { usize::MAX });
+        self.places[posting.pattern as usize] = (self.event_number, if fits { self.found.candidates.len() } else { usize::MAX });
         if fits {
-            self.found.0.push(Candidate { pattern: posting.pattern, sources, class: Class::NOTHING.with(posting.class) });
+            self.found.candidates.push(Candidate { pattern: posting.pattern, sources, class: Class::NOTHING.with(posting.class) });
         }
     }
 

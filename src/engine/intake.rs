@@ -266,15 +266,19 @@ impl Intake {
 
     /// Gives out what the watermark has passed, in line order, and the watermark.
     pub fn release(&mut self, out: &mut Vec<Wanted>) -> EventTime {
-        let before = out.len();
-        let partitions = &mut self.partitions;
+        self.release_each(|wanted| out.push(wanted))
+    }
+
+    /// The same, one by one.
+    pub fn release_each(&mut self, mut give_out: impl FnMut(Wanted)) -> EventTime {
+        let Self { partitions, counters, .. } = self;
         let mut give_out = |held: Held| {
             partitions[held.partition].release(held.number);
-            out.push(held.wanted);
+            counters.released += 1;
+            give_out(held.wanted);
         };
         self.ready.drain(..).for_each(&mut give_out);
         self.reorder.release(self.watermark, &mut give_out);
-        self.counters.released += (out.len() - before) as u64;
         self.counters.held_events = self.reorder.len() as u64;
         self.released = self.watermark;
         self.watermark

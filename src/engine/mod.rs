@@ -69,7 +69,7 @@ pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind
 pub use reorder::Wanted;
 pub use shard::Shard;
 pub use snapshot::{Change, DamagedState, Restored};
-pub use spread::Spread;
+pub use spread::{Parts, Spread};
 pub use suppression::Suppression;
 pub use watermark::StreamTiming;
 

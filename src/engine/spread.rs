@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::engine::compiled::Compiled;
-use crate::engine::index::Judge;
+use crate::engine::compiled::{Compiled, Keying, StreamRoutes};
+use crate::engine::index::{Candidate, Judge};
 use crate::engine::keys::key_hash;
 use crate::event::Event;
 
@@ -37,21 +37,16 @@ impl Spread {
         let Self { compiled, judge, parts, key, found, null_keys } = self;
         found.clear();
         let stream = &compiled.streams[usize::from(event.stream.0)];
-        // Counted where the event is stepped.
-        let faults = Cell::new(0);
         let mut has_null = false;
-        for candidate in judge.interest(event).candidates() {
-            for (keying, _) in stream.lines(candidate, event, &faults) {
-                if stream.keyings[keying].write(event, &faults, key) {
-                    let part = u32::try_from(key_hash(key) % u64::from(*parts)).expect("less than a number of 32 bits");
-                    if let Err(place) = found.binary_search(&part) {
-                        found.insert(place, part);
-                    }
-                } else {
-                    has_null = true;
+        for_each_key(stream, judge.interest(event).candidates(), event, key, |_, hash| match hash {
+            Some(hash) => {
+                let part = u32::try_from(hash % u64::from(*parts)).expect("less than a number of 32 bits");
+                if let Err(place) = found.binary_search(&part) {
+                    found.insert(place, part);
                 }
             }
-        }
+            None => has_null = true,
+        });
         *null_keys += u64::from(has_null && found.is_empty());
         found
     }
@@ -59,5 +54,74 @@ impl Spread {
     /// Events that mattered to some pattern and belong to no part because their keys hold a null.
     pub fn null_keys(&self) -> u64 {
         self.null_keys
+    }
+}
+
+/// The parts of few: those that have to be given an event. A bit for each, the last for all beyond.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Parts(u64);
+
+impl Parts {
+    const LAST: usize = u64::BITS as usize - 1;
+
+    /// Those of an event that matters to these patterns, among so many.
+    pub(super) fn of(count: usize, stream: &StreamRoutes, candidates: &[Candidate], event: &Event, key: &mut Vec<u8>) -> Self {
+        let bit = |part: usize| 1 << part.min(Self::LAST);
+        let mut parts = 0;
+        for_each_key(stream, candidates, event, key, |keying, hash| {
+            parts |= hash.map_or(0, |hash| bit((hash % count as u64) as usize));
+            // The first one counts, for all, what makes no key.
+            if hash.is_none() || matches!(keying, Keying::Computed(_)) {
+                parts |= bit(0);
+            }
+        });
+        Self(parts)
+    }
+
+    pub fn contains(self, part: usize) -> bool {
+        self.0 >> part.min(Self::LAST) & 1 == 1
+    }
+
+    /// The part, if it is a single one.
+    pub fn only(self) -> Option<usize> {
+        let first = self.0.trailing_zeros() as usize;
+        (self.0.is_power_of_two() && first < Self::LAST).then_some(first)
+    }
+}
+
+/// All of them, where it was not asked.
+impl Default for Parts {
+    fn default() -> Self {
+        Self(u64::MAX)
+    }
+}
+
+/// Makes each key in whose line the event stands, once; gives its hash, or `None` where a part of it is null.
+fn for_each_key(stream: &StreamRoutes, candidates: &[Candidate], event: &Event, key: &mut Vec<u8>, mut each: impl FnMut(&Keying, Option<u64>)) {
+    // Counted where the event is stepped.
+    let faults = Cell::new(0);
+    let mut made = 0_u64;
+    for candidate in candidates {
+        for (keying, _) in stream.lines(candidate, event, &faults) {
+            let bit = u32::try_from(keying).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0);
+            if made & bit == 0 {
+                made |= bit;
+                let keying = &stream.keyings[keying];
+                each(keying, keying.write(event, &faults, key).then(|| key_hash(key)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_beyond_those_that_have_bits_are_not_told_apart() {
+        let parts = Parts(1 << 5 | 1 << 63);
+        let contained: Vec<usize> = (0..70).filter(|part| parts.contains(*part)).collect();
+        assert_eq!(contained, [5, 63, 64, 65, 66, 67, 68, 69]);
+        assert_eq!([Parts(1 << 5), parts, Parts(1 << 63), Parts::default()].map(Parts::only), [Some(5), None, None, None]);
     }
 }

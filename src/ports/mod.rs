@@ -24,7 +24,7 @@ mod transport;
 pub use match_log::{LogEntry, LogError, LogPosition, MatchLog};
 pub use objects::{ObjectError, ObjectFault, ObjectInfo, Objects};
 pub use publication::{Durable, PUBLICATIONS_MAX, Publication, Publisher};
-pub use record::{Original, OwnedHeader, Record, RecordBatch, read_headers, write_header};
+pub use record::{Original, OwnedHeader, Record, RecordBatch, Texts, read_headers, write_header};
 pub use sink::{LineSink, SinkError};
 pub use source::{Read, Source, SourceError};
 pub use state_store::{EntryVisitor, StateStore, StoreError, WriteBatch};

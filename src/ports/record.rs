@@ -45,6 +45,23 @@ pub struct Original<'a> {
     pub headers: &'a [u8],
 }
 
+/// Records of a batch that were looked at together.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'a> {
+    batch: &'a RecordBatch,
+    start: usize,
+    /// `None`: what they lie in is not UTF-8, or not as a whole.
+    all: Option<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    /// The record, by its place in the batch. `None`: it is not known, or it begins or ends within a character.
+    pub fn get(&self, place: usize) -> Option<&'a str> {
+        let Range { start, end } = self.batch.entries[place].range;
+        self.all?.get(start - self.start..end - self.start)
+    }
+}
+
 /// A name, and what stands under it; nothing is another thing than empty.
 pub type OwnedHeader = (String, Option<Vec<u8>>);
 
@@ -159,14 +176,11 @@ impl RecordBatch {
         }
     }
 
-    /// All bytes that the records lie in as one text: cheaper to find out than of each record. `None`: they are not UTF-8, or not as a whole.
-    pub fn whole_text(&self) -> Option<&str> {
-        std::str::from_utf8(&self.data).ok()
-    }
-
-    /// The record in that text; `None`: it begins or ends within a character.
-    pub fn text_in<'a>(&self, whole: &'a str, place: usize) -> Option<&'a str> {
-        whole.get(self.entries[place].range.clone())
+    /// Some of the records as texts: cheaper to find out of all of them together than of each.
+    pub fn texts(&self, places: Range<usize>) -> Texts<'_> {
+        let start = self.entries.get(places.start).map_or(0, |entry| entry.range.start);
+        let end = self.entries.get(places.end).map_or(self.data.len(), |entry| entry.range.start);
+        Texts { batch: self, start, all: std::str::from_utf8(&self.data[start..end]).ok() }
     }
 
     /// What the producer gave; without a key where the source has none.
@@ -212,8 +226,8 @@ mod tests {
         for bytes in [&whole[..3], &whole[3..4], &whole[4..]] {
             batch.push(Record { offset: 0, position: 0, next_position: 1, timestamp: None, bytes, full_bytes: bytes.len() as u64 });
         }
-        let text = batch.whole_text().expect("as a whole it is");
-        assert_eq!([0, 1, 2].map(|place| batch.text_in(text, place)), [Some("ä,"), None, None]);
+        assert_eq!([0, 1, 2].map(|place| batch.texts(0..3).get(place)), [Some("ä,"), None, None]);
+        assert_eq!([batch.texts(0..1).get(0), batch.texts(1..3).get(2), batch.texts(2..3).get(2)], [Some("ä,"), None, None]);
     }
 
     #[test]

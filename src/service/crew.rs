@@ -5,9 +5,11 @@
 //!          any thread, side by side                         each shard's releases one after the other
 //! ```
 //!
-//! There is one thread for each shard, the caller's among them: while it waits for something it does what there is to do. A shard belongs to no thread.
+//! There is one thread for each shard, the caller's among them: while it waits for something it does what there is to do. Each steps its own shard, whose state
+//! so stays near one processor, and decodes what comes next. Whoever decodes a record also finds out whose keys it has, while it is at hand: a shard
+//! is given its own events and never looks at those of the others.
 //! Stepping goes before decoding, so that little waits in between; both run ahead by a fixed number of parts and releases, which bounds the
-//! memory. The threads live as long as the task: what they have allocated stays theirs to use again.
+//! memory. The threads live as long as the task: what they have allocated stays theirs to use again, and so does what goes from hand to hand.
 //!
 //! What comes out does not depend on who does what when: parts reach the intake in their order, a shard steps releases in theirs, and the matches of
 //! a release are put in the order of the output.
@@ -31,9 +33,25 @@ pub(super) const RELEASES_MAX: usize = 4;
 /// What a record holds.
 pub(super) type Reading = Result<(Event, Interest), Rejection>;
 
-/// Decodes a record, and finds whom its event matters to.
-fn read(decoder: &mut Decoder, judge: &mut Judge, record: Record<'_>, partition: u32) -> Reading {
-    let event = decoder.decode(&record, partition)?;
+/// Events that the intake lets out, by shard.
+#[derive(Debug)]
+pub(super) struct Events(Vec<Vec<Wanted>>);
+
+impl Events {
+    /// Hands it to those whose keys it has.
+    pub(super) fn hand_out(&mut self, wanted: Wanted) {
+        let parts = wanted.interest.parts();
+        match parts.only() {
+            Some(shard) => self.0[shard].push(wanted),
+            None => self.0.iter_mut().enumerate().filter(|(shard, _)| parts.contains(*shard)).for_each(|(_, events)| events.push(wanted.clone())),
+        }
+    }
+}
+
+/// Decodes a record, and finds whom its event matters to. `text`: its bytes, where they are known to be one.
+fn read(decoder: &mut Decoder, judge: &mut Judge, record: &Record<'_>, text: Option<&str>, partition: u32) -> Reading {
+    let mut event = Event::empty();
+    decoder.decode_text_into(record, text, partition, &mut event)?;
     let interest = std::mem::take(judge.interest(&event));
     Ok((event, interest))
 }
@@ -74,9 +92,11 @@ struct Work {
     releases: VecDeque<Release>,
     /// How many releases were taken before the first of these.
     releases_taken: usize,
-    /// By shard: how many releases it has begun, and whether it is at one.
+    /// By shard: how many releases it has begun.
     begun: Vec<usize>,
-    is_busy: Vec<bool>,
+    /// Memory that is used again.
+    spare_parts: Vec<Vec<Reading>>,
+    spare_events: Vec<Vec<Wanted>>,
     /// What a thread has panicked with.
     panic: Option<Panic>,
     is_over: bool,
@@ -87,26 +107,26 @@ struct Panic(Box<dyn Any + Send>);
 /// Events that the intake has let out, with what each shard makes of them.
 #[derive(Debug)]
 struct Release {
-    events: Arc<Vec<Wanted>>,
+    events: Events,
     watermark: EventTime,
     /// By shard; `None`: has not stepped them.
     matches: Vec<Option<Vec<Match>>>,
 }
 
 enum Job {
-    Decode { batch: Arc<RecordBatch>, part: usize },
-    Step { shard: usize, release: usize, events: Arc<Vec<Wanted>>, watermark: EventTime },
+    Decode { batch: Arc<RecordBatch>, part: usize, readings: Vec<Reading> },
+    Step { shard: usize, release: usize, events: Vec<Wanted>, watermark: EventTime },
 }
 
 enum Done {
     Decoded { part: usize, readings: Vec<Reading> },
-    Stepped { shard: usize, release: usize, matches: Vec<Match> },
+    Stepped { shard: usize, release: usize, matches: Vec<Match>, spare: Vec<Wanted> },
 }
 
 impl Crew {
     pub(super) fn new(decoders: &[Decoder], compiled: &Arc<Compiled>, shards: Vec<Shard>) -> Self {
         let count = shards.len();
-        let reader = || Reader { decoders: decoders.to_vec(), judge: Judge::new(compiled.clone()) };
+        let reader = || Reader { decoders: decoders.to_vec(), judge: Judge::of_parts(compiled.clone(), count) };
         let board = Arc::new(Board {
             readers: (0..count).map(|_| Mutex::new(reader())).collect(),
             shards: shards.into_iter().map(Mutex::new).collect(),
@@ -130,30 +150,39 @@ impl Crew {
         self.board.changed.notify_all();
     }
 
-    /// What the next records of the batch hold; `None`: that was all of them. Then nobody looks at the batch any more.
-    pub(super) fn next_part(&self) -> Option<Vec<Reading>> {
+    /// Puts what the next records of the batch hold in place of what is there; `false`: that was all of them. Then nobody looks at the batch any more.
+    pub(super) fn next_part(&self, part: &mut Vec<Reading>) -> bool {
+        part.clear();
         self.board.work_until(|work| {
             if work.parts_taken == work.part_count() {
                 (work.batch, work.parts_begun, work.parts_taken) = (None, 0, 0);
-                return Some(None);
+                return Some(false);
             }
-            let part = work.parts.front_mut()?.take()?;
+            let decoded = work.parts.front_mut()?.take()?;
             work.parts.pop_front();
             work.parts_taken += 1;
-            Some(Some(part))
+            work.spare_parts.push(std::mem::replace(part, decoded));
+            Some(true)
         })
     }
 
     /// Lets the rest of the batch be, and waits until nobody looks at it any more.
     pub(super) fn abandon(&self) {
-        while self.next_part().is_some() {}
+        let mut part = Vec::new();
+        while self.next_part(&mut part) {}
+    }
+
+    /// None yet, to be filled.
+    pub(super) fn no_events(&self) -> Events {
+        let mut work = self.board.lock();
+        Events(self.board.shards.iter().map(|_| work.spare_events.pop().unwrap_or_default()).collect())
     }
 
     /// Lets the shards step what the intake has let out.
-    pub(super) fn step(&self, events: Vec<Wanted>, watermark: EventTime) {
+    pub(super) fn step(&self, events: Events, watermark: EventTime) {
         let mut work = self.board.lock();
         let matches = self.board.shards.iter().map(|_| None).collect();
-        work.releases.push_back(Release { events: Arc::new(events), watermark, matches });
+        work.releases.push_back(Release { events, watermark, matches });
         drop(work);
         self.board.changed.notify_all();
     }
@@ -220,7 +249,7 @@ impl Board {
                 if work.is_over {
                     return;
                 }
-                match work.begin_job() {
+                match work.begin_job(thread) {
                     Some(job) => break job,
                     None => work = self.changed.wait(work).expect("nobody panics with the lock in hand"),
                 }
@@ -251,7 +280,7 @@ impl Board {
                 self.changed.notify_all();
                 return found;
             }
-            match work.begin_job() {
+            match work.begin_job(0) {
                 Some(job) => {
                     drop(work);
                     let done = self.perform(job, 0);
@@ -266,17 +295,19 @@ impl Board {
 
     fn perform(&self, job: Job, thread: usize) -> Done {
         match job {
-            Job::Decode { batch, part } => {
+            Job::Decode { batch, part, mut readings } => {
                 let Reader { decoders, judge } = &mut *lock(&self.readers[thread]);
                 let decoder = &mut decoders[usize::from(batch.stream.0)];
                 let places = part * PART_RECORDS..batch.len().min((part + 1) * PART_RECORDS);
-                let readings = places.map(|place| read(decoder, judge, batch.get(place), batch.partition)).collect();
+                let texts = batch.texts(places.clone());
+                readings.extend(places.map(|place| read(decoder, judge, &batch.get(place), texts.get(place), batch.partition)));
                 Done::Decoded { part, readings }
             }
-            Job::Step { shard, release, events, watermark } => {
+            Job::Step { shard, release, mut events, watermark } => {
                 let mut matches = Vec::new();
                 lock(&self.shards[shard]).apply(&events, watermark, &mut matches);
-                Done::Stepped { shard, release, matches }
+                events.clear();
+                Done::Stepped { shard, release, matches, spare: events }
             }
         }
     }
@@ -292,7 +323,8 @@ impl Work {
             releases: VecDeque::new(),
             releases_taken: 0,
             begun: vec![0; shards],
-            is_busy: vec![false; shards],
+            spare_parts: Vec::new(),
+            spare_events: Vec::new(),
             panic: None,
             is_over: false,
         }
@@ -302,21 +334,16 @@ impl Work {
         self.batch.as_ref().map_or(0, |batch| batch.len().div_ceil(PART_RECORDS))
     }
 
-    fn begin_job(&mut self) -> Option<Job> {
-        self.begin_step().or_else(|| self.begin_part())
+    fn begin_job(&mut self, thread: usize) -> Option<Job> {
+        self.begin_step(thread).or_else(|| self.begin_part())
     }
 
-    fn begin_step(&mut self) -> Option<Job> {
-        let end = self.releases_taken + self.releases.len();
-        let shard = (0..self.begun.len()).find(|&shard| !self.is_busy[shard] && self.begun[shard] < end)?;
+    /// Of the thread's own shard.
+    fn begin_step(&mut self, shard: usize) -> Option<Job> {
         let release = self.begun[shard];
+        let Release { events: Events(events), watermark, .. } = self.releases.get_mut(release - self.releases_taken)?;
         self.begun[shard] += 1;
-        self.is_busy[shard] = true;
-        let Release { events, watermark, .. } = &mut self.releases[release - self.releases_taken];
-        // The last one has them alone, so that it is the one that drops them.
-        let is_last = self.begun.iter().all(|begun| *begun > release);
-        let events = if is_last { std::mem::take(events) } else { events.clone() };
-        Some(Job::Step { shard, release, events, watermark: *watermark })
+        Some(Job::Step { shard, release, events: std::mem::take(&mut events[shard]), watermark: *watermark })
     }
 
     fn begin_part(&mut self) -> Option<Job> {
@@ -329,7 +356,7 @@ impl Work {
         let batch = batch.clone();
         self.parts_begun += 1;
         self.parts.push_back(None);
-        Some(Job::Decode { batch, part })
+        Some(Job::Decode { batch, part, readings: self.spare_parts.pop().unwrap_or_default() })
     }
 
     fn note(&mut self, done: Done) {
@@ -338,8 +365,8 @@ impl Work {
                 let place = part - self.parts_taken;
                 self.parts[place] = Some(readings);
             }
-            Done::Stepped { shard, release, matches } => {
-                self.is_busy[shard] = false;
+            Done::Stepped { shard, release, matches, spare } => {
+                self.spare_events.push(spare);
                 self.releases[release - self.releases_taken].matches[shard] = Some(matches);
             }
         }
@@ -395,17 +422,20 @@ mod tests {
             for records in [0, 1, PART_RECORDS as u64, 20 * PART_RECORDS as u64 + 7] {
                 let mut batch = batch(records);
                 crew.begin(&batch);
-                let read: Vec<Option<u64>> =
-                    std::iter::from_fn(|| crew.next_part()).flatten().map(|reading| reading.ok().map(|(event, _)| event.offset)).collect();
+                let (mut part, mut read) = (Vec::new(), Vec::new());
+                while crew.next_part(&mut part) {
+                    read.extend(part.drain(..).map(|reading| reading.ok().map(|(event, _)| event.offset)));
+                }
                 let expected: Vec<Option<u64>> = (0..records).map(|offset| Some(offset).filter(|offset| offset % 3 != 2)).collect();
                 assert_eq!(read, expected, "{threads} threads");
                 assert!(Arc::get_mut(&mut batch).is_some(), "nobody looks at it any more");
             }
             crew.begin(&batch(10 * PART_RECORDS as u64));
-            crew.next_part();
+            let mut part = Vec::new();
+            crew.next_part(&mut part);
             crew.abandon();
             crew.begin(&batch(1));
-            assert_eq!(crew.next_part().map(|part| part.len()), Some(1), "an abandoned batch is over");
+            assert!(crew.next_part(&mut part) && part.len() == 1, "an abandoned batch is over");
         }
     }
 
@@ -415,7 +445,7 @@ mod tests {
         let watermarks: Vec<EventTime> = (1..100).map(EventTime::from_micros).collect();
         let mut stepped = Vec::new();
         for &watermark in &watermarks {
-            crew.step(Vec::new(), watermark);
+            crew.step(crew.no_events(), watermark);
             stepped.extend(std::iter::from_fn(|| crew.next_stepped(RELEASES_MAX)).map(|(_, watermark)| watermark));
         }
         stepped.extend(std::iter::from_fn(|| crew.next_stepped(0)).map(|(_, watermark)| watermark));
@@ -429,6 +459,6 @@ mod tests {
         let mut batch = RecordBatch::new(StreamId(7), 0);
         batch.push(Record { offset: 0, position: 0, next_position: 1, timestamp: None, bytes: b"{}", full_bytes: 2 });
         crew.begin(&Arc::new(batch));
-        assert!(catch_unwind(AssertUnwindSafe(|| crew.next_part())).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| crew.next_part(&mut Vec::new()))).is_err());
     }
 }

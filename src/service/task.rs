@@ -292,16 +292,10 @@ impl Task {
         if let Hand::Takes(_) = self.rekeying {
             return self.apply_handed(batch);
         }
-        let whole = if let Hands::Own(_) = self.hands { batch.whole_text() } else { None };
-        let mut places = batch.iter().enumerate();
-        while let Hands::Own(own) = &mut self.hands {
-            let Some((place, record)) = places.next() else {
-                self.epoch.records += batch.len() as u64;
-                self.release();
-                return Ok(());
-            };
-            let text = whole.and_then(|whole| batch.text_in(whole, place));
-            let arrived = own.decode(batch.stream, batch.partition, &record, text).map(|(event, interest)| {
+        let Hands::Own(_) = self.hands else { return self.apply_shared(&Arc::new(batch.clone()), now) };
+        let texts = batch.texts(0..batch.len());
+        for (place, record) in batch.iter().enumerate() {
+            let arrived = self.hands.own().decode(batch.stream, batch.partition, &record, texts.get(place)).map(|(event, interest)| {
                 let tasks = if let Hand::HandsOn(hand) = &mut self.rekeying { hand.tasks_of(event) } else { &[] };
                 let arrival = arrive(&mut self.intake, &record, event, interest);
                 if !tasks.is_empty()
@@ -325,7 +319,9 @@ impl Task {
                 self.release();
             }
         }
-        self.apply_shared(&Arc::new(batch.clone()), now)
+        self.epoch.records += batch.len() as u64;
+        self.release();
+        Ok(())
     }
 
     /// The same, without copying the batch where there are several threads. Nobody keeps it.
@@ -334,8 +330,9 @@ impl Task {
         self.intake.tick(now);
         crew.begin(batch);
         let mut records = batch.iter().enumerate();
-        while let Some(part) = self.hands.crew().next_part() {
-            for (reading, (place, record)) in part.into_iter().zip(&mut records) {
+        let mut part = Vec::new();
+        while self.hands.crew().next_part(&mut part) {
+            for (reading, (place, record)) in part.drain(..).zip(&mut records) {
                 let arrived = reading.map(|(mut event, mut interest)| (arrive(&mut self.intake, &record, &mut event, &mut interest), event.time));
                 if let Err(violation) = self.conclude(&Subject::of_batch(batch, place), arrived) {
                     self.hands.crew().abandon();
@@ -385,8 +382,7 @@ impl Task {
             return Ok(());
         };
         let record = handed.record();
-        let Hands::Own(own) = &mut self.hands else { unreachable!("tasks of events that were handed on have one shard") };
-        let decoded = own.decode(stream, handed.partition, &record, None);
+        let decoded = self.hands.own().decode(stream, handed.partition, &record, None);
         let arrived = decoded.map(|(event, interest)| (self.intake.arrive_at(at, event, interest), event.time));
         self.conclude(&Subject { stream, partition: handed.partition, record, original: handed.original(), at }, arrived)
     }
@@ -614,9 +610,9 @@ impl Task {
                 self.suppression.apply(&mut self.epoch.matches, before, watermark);
             }
             Hands::Crew(crew) => {
-                let mut released = Vec::new();
-                let watermark = self.intake.release(&mut released);
-                crew.step(released, watermark);
+                let mut events = crew.no_events();
+                let watermark = self.intake.release_each(|wanted| events.hand_out(wanted));
+                crew.step(events, watermark);
                 self.collect(RELEASES_MAX);
             }
         }
@@ -634,6 +630,13 @@ impl Task {
 }
 
 impl Hands {
+    fn own(&mut self) -> &mut OwnHands {
+        match self {
+            Self::Own(own) => own,
+            Self::Crew(_) => unreachable!("who has a crew, as no task does that hands events on or takes them, is not asked for its own hands"),
+        }
+    }
+
     fn crew(&self) -> &Crew {
         match self {
             Self::Crew(crew) => crew,
