@@ -231,9 +231,15 @@ impl<'a> Scanner<'a> {
 /// Sixteen bytes from this one on, the first of them lowest, with zeros behind the end of the text; `None`: the whole of it is shorter.
 #[inline]
 pub(super) fn sixteen_at(bytes: &[u8], at: usize) -> Option<u128> {
-    if let Some(sixteen) = bytes.get(at..at + 16).and_then(<[u8]>::first_chunk) {
-        return Some(u128::from_le_bytes(*sixteen));
+    match bytes.get(at..at + 16).and_then(<[u8]>::first_chunk) {
+        Some(sixteen) => Some(u128::from_le_bytes(*sixteen)),
+        None => sixteen_at_end(bytes, at),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn sixteen_at_end(bytes: &[u8], at: usize) -> Option<u128> {
     let missing = u32::try_from((at + 16).checked_sub(bytes.len())?).ok()?;
     u128::from_le_bytes(*bytes.last_chunk()?).checked_shr(8 * missing)
 }

@@ -46,16 +46,22 @@ impl Shape {
     /// The label that comes at this byte, if it is remembered as one that comes soon (others may be left out): what it names, and where it ends.
     #[inline]
     pub(super) fn next_known(&mut self, bytes: &[u8], at: usize) -> Option<(FieldPlace, usize)> {
-        let rest = bytes.get(at..)?;
-        let head = sixteen_at(bytes, at);
-        let soon = self.labels.get(self.next..)?.iter().take(LEFT_OUT_MAX + 1);
-        for (left_out, label) in soon.enumerate() {
-            if label.begins(head, rest) {
-                self.next += left_out + 1;
-                return Some((label.place, at + label.text.len()));
-            }
+        let head = sixteen_at(bytes, at)?;
+        let label = self.labels.get(self.next)?;
+        if !label.begins(head, bytes, at) {
+            return self.known_later(head, bytes, at);
         }
-        None
+        self.next += 1;
+        Some((label.place, at + label.text.len()))
+    }
+
+    /// The same behind labels that are left out. Apart, so that the usual way keeps no registers for it.
+    #[inline(never)]
+    fn known_later(&mut self, head: u128, bytes: &[u8], at: usize) -> Option<(FieldPlace, usize)> {
+        let later = self.labels.iter().enumerate().skip(self.next + 1).take(LEFT_OUT_MAX);
+        let (place, label) = later.into_iter().find(|(_, label)| label.begins(head, bytes, at))?;
+        self.next = place + 1;
+        Some((label.place, at + label.text.len()))
     }
 
     /// The label that was passed last comes again.
@@ -67,7 +73,7 @@ impl Shape {
     #[inline]
     pub(super) fn pass_label(&mut self, scanner: &mut Scanner<'_>, find: impl Fn(&str) -> FieldPlace) -> Result<FieldPlace, NotJson> {
         if let Some(label) = self.labels.get(self.next)
-            && label.begins(sixteen_at(scanner.bytes(), 0), scanner.bytes())
+            && scanner.bytes().starts_with(&label.text)
         {
             scanner.pass(label.text.len());
             self.next += 1;
@@ -103,14 +109,11 @@ impl Label {
         Self { head: u128::from_le_bytes(head), mask, text: text.into(), place }
     }
 
-    /// `head`: the first 16 of the bytes, with zeros behind the last, which are in no label; `None`: they are not known so.
+    /// `head`: the 16 bytes from there on, with zeros behind the last, which are in no label.
     #[inline]
-    fn begins(&self, head: Option<u128>, bytes: &[u8]) -> bool {
+    fn begins(&self, head: u128, bytes: &[u8], at: usize) -> bool {
         // Few names are longer: comparing these costs no call.
-        match head {
-            Some(head) => head & self.mask == self.head && (self.text.len() <= size_of_val(&head) || bytes.starts_with(&self.text)),
-            None => bytes.starts_with(&self.text),
-        }
+        head & self.mask == self.head && (self.text.len() <= size_of_val(&head) || bytes[at..].starts_with(&self.text))
     }
 }
 

@@ -42,7 +42,7 @@ impl Spelt {
     pub(super) fn read(&mut self, text: &str, at: usize, into: &mut Value) -> Option<usize> {
         if self.is_given_up {
             let (found, end) = plain_string(text, at)?;
-            put_text(found, into);
+            *into = Value::Text(CompactString::new(found));
             return Some(end);
         }
         if let Some(head) = sixteen_at(text.as_bytes(), at)
@@ -57,7 +57,7 @@ impl Spelt {
 
     fn read_new(&mut self, text: &str, at: usize, into: &mut Value) -> Option<usize> {
         let (found, end) = plain_string(text, at)?;
-        put_text(found, into);
+        *into = Value::Text(CompactString::new(found));
         self.new += 1;
         if self.new == NEW_MAX {
             self.is_given_up = self.known < 2 * NEW_MAX;
@@ -88,19 +88,6 @@ impl Spelt {
 fn place_of(head: u128) -> usize {
     let first = (head >> 8) as u32;
     (first.wrapping_mul(0x9e37_79b1) >> (u32::BITS - TEXTS_BITS)) as usize
-}
-
-/// Written where it is to lie: a text that is put together elsewhere is waited for before it can be moved.
-#[inline]
-fn put_text(text: &str, into: &mut Value) {
-    if let Value::Text(written) = into {
-        written.clear();
-    } else {
-        *into = Value::Text(CompactString::const_new(""));
-    }
-    if let Value::Text(written) = into {
-        written.push_str(text);
-    }
 }
 
 #[cfg(test)]
