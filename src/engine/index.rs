@@ -75,7 +75,7 @@ impl Interest {
     }
 
     /// The parts of the keys to which the event belongs.
-    pub fn parts(&self) -> Parts {
+    pub(super) fn parts(&self) -> Parts {
         self.parts
     }
 
@@ -179,6 +179,7 @@ impl Judge {
     /// From now on every event matters to every pattern of its stream: for those who watch.
     pub(super) fn want_all(&mut self) {
         self.wants_all = true;
+        self.hand.found.parts = Parts::default();
     }
 }
 

@@ -69,7 +69,7 @@ pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind
 pub use reorder::Wanted;
 pub use shard::Shard;
 pub use snapshot::{Change, DamagedState, Restored};
-pub use spread::{Parts, Spread};
+pub use spread::{Shares, Spread};
 pub use suppression::Suppression;
 pub use watermark::StreamTiming;
 
@@ -164,7 +164,7 @@ pub struct Engine {
     intake: Intake,
     shards: Vec<Shard>,
     suppression: Suppression,
-    released: Vec<Wanted>,
+    released: Shares,
     matches: Vec<Match>,
 }
 
@@ -178,11 +178,11 @@ impl Engine {
         let compiled = Arc::new(Compiled::new(program));
         let limits = Limits { runs_max: runs_per_key_max, matches_max: matches_per_event_max, runs_alone_max };
         Self {
-            judge: Judge::new(compiled.clone()),
+            judge: Judge::of_parts(compiled.clone(), shards),
             intake: Intake::new(program.schema.clone(), timings, IntakeLimits { held_events_max, reference, ahead_max }),
             shards: (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits, ready_keys_max)).collect(),
             suppression: Suppression::default(),
-            released: Vec::new(),
+            released: Shares::new((0..shards).map(|_| Vec::new())),
             matches: Vec::new(),
         }
     }
@@ -224,9 +224,9 @@ impl Engine {
     /// Decides everything that the watermark allows.
     pub fn decide(&mut self, effects: &mut Vec<Effect>) {
         self.released.clear();
-        let watermark = self.intake.release(&mut self.released);
-        for shard in &mut self.shards {
-            shard.apply(&self.released, watermark, &mut self.matches);
+        let watermark = self.intake.release_each(|wanted| self.released.add(wanted));
+        for (shard, events) in self.shards.iter_mut().zip(self.released.iter()) {
+            shard.apply(events, watermark, &mut self.matches);
         }
         if self.shards.len() > 1 {
             self.matches.sort_by(|one, other| one.order().cmp(&other.order()));

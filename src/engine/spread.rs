@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::engine::compiled::{Compiled, Keying, StreamRoutes};
 use crate::engine::index::{Candidate, Judge};
 use crate::engine::keys::key_hash;
+use crate::engine::reorder::Wanted;
 use crate::event::Event;
 
 /// Finds the parts of events, one after the other.
@@ -57,9 +58,9 @@ impl Spread {
     }
 }
 
-/// The parts of few: those that have to be given an event. A bit for each, the last for all beyond.
+/// The parts that have to be given an event: a bit for each, the last for all beyond.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Parts(u64);
+pub(super) struct Parts(u64);
 
 impl Parts {
     const LAST: usize = u64::BITS as usize - 1;
@@ -78,14 +79,50 @@ impl Parts {
         Self(parts)
     }
 
-    pub fn contains(self, part: usize) -> bool {
+    fn contains(self, part: usize) -> bool {
         self.0 >> part.min(Self::LAST) & 1 == 1
     }
 
     /// The part, if it is a single one.
-    pub fn only(self) -> Option<usize> {
+    fn only(self) -> Option<usize> {
         let first = self.0.trailing_zeros() as usize;
         (self.0.is_power_of_two() && first < Self::LAST).then_some(first)
+    }
+}
+
+/// Events that an intake has let out, by shard: each is given to those whose keys it has.
+#[derive(Debug)]
+pub struct Shares(Vec<Vec<Wanted>>);
+
+impl Shares {
+    /// Of one shard for each of these, which are used as memory.
+    pub fn new(memory: impl IntoIterator<Item = Vec<Wanted>>) -> Self {
+        Self(memory.into_iter().collect())
+    }
+
+    pub fn add(&mut self, wanted: Wanted) {
+        let parts = wanted.interest.parts();
+        let by_shard = &mut self.0[..];
+        match (parts.only(), by_shard) {
+            (_, [all]) => all.push(wanted),
+            (Some(shard), by_shard) => by_shard[shard].push(wanted),
+            (None, by_shard) => {
+                by_shard.iter_mut().enumerate().filter(|(shard, _)| parts.contains(*shard)).for_each(|(_, events)| events.push(wanted.clone()));
+            }
+        }
+    }
+
+    /// In the order of the shards.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[Wanted]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.iter_mut().for_each(Vec::clear);
+    }
+
+    pub fn take(&mut self, shard: usize) -> Vec<Wanted> {
+        std::mem::take(&mut self.0[shard])
     }
 }
 

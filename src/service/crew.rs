@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::codec::{Decoder, Rejection};
-use crate::engine::{Change, Compiled, Interest, Judge, Match, Shard, Wanted};
+use crate::engine::{Change, Compiled, Interest, Judge, Match, Shard, Shares, Wanted};
 use crate::event::{Event, EventTime};
 use crate::ports::{Record, RecordBatch};
 
@@ -32,21 +32,6 @@ pub(super) const RELEASES_MAX: usize = 4;
 
 /// What a record holds.
 pub(super) type Reading = Result<(Event, Interest), Rejection>;
-
-/// Events that the intake lets out, by shard.
-#[derive(Debug)]
-pub(super) struct Events(Vec<Vec<Wanted>>);
-
-impl Events {
-    /// Hands it to those whose keys it has.
-    pub(super) fn hand_out(&mut self, wanted: Wanted) {
-        let parts = wanted.interest.parts();
-        match parts.only() {
-            Some(shard) => self.0[shard].push(wanted),
-            None => self.0.iter_mut().enumerate().filter(|(shard, _)| parts.contains(*shard)).for_each(|(_, events)| events.push(wanted.clone())),
-        }
-    }
-}
 
 /// Decodes a record, and finds whom its event matters to. `text`: its bytes, where they are known to be one.
 fn read(decoder: &mut Decoder, judge: &mut Judge, record: &Record<'_>, text: Option<&str>, partition: u32) -> Reading {
@@ -107,7 +92,7 @@ struct Panic(Box<dyn Any + Send>);
 /// Events that the intake has let out, with what each shard makes of them.
 #[derive(Debug)]
 struct Release {
-    events: Events,
+    events: Shares,
     watermark: EventTime,
     /// By shard; `None`: has not stepped them.
     matches: Vec<Option<Vec<Match>>>,
@@ -173,13 +158,13 @@ impl Crew {
     }
 
     /// None yet, to be filled.
-    pub(super) fn no_events(&self) -> Events {
+    pub(super) fn no_events(&self) -> Shares {
         let mut work = self.board.lock();
-        Events(self.board.shards.iter().map(|_| work.spare_events.pop().unwrap_or_default()).collect())
+        Shares::new(self.board.shards.iter().map(|_| work.spare_events.pop().unwrap_or_default()))
     }
 
     /// Lets the shards step what the intake has let out.
-    pub(super) fn step(&self, events: Events, watermark: EventTime) {
+    pub(super) fn step(&self, events: Shares, watermark: EventTime) {
         let mut work = self.board.lock();
         let matches = self.board.shards.iter().map(|_| None).collect();
         work.releases.push_back(Release { events, watermark, matches });
@@ -341,9 +326,9 @@ impl Work {
     /// Of the thread's own shard.
     fn begin_step(&mut self, shard: usize) -> Option<Job> {
         let release = self.begun[shard];
-        let Release { events: Events(events), watermark, .. } = self.releases.get_mut(release - self.releases_taken)?;
+        let Release { events, watermark, .. } = self.releases.get_mut(release - self.releases_taken)?;
         self.begun[shard] += 1;
-        Some(Job::Step { shard, release, events: std::mem::take(&mut events[shard]), watermark: *watermark })
+        Some(Job::Step { shard, release, events: events.take(shard), watermark: *watermark })
     }
 
     fn begin_part(&mut self) -> Option<Job> {

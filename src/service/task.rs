@@ -611,7 +611,7 @@ impl Task {
             }
             Hands::Crew(crew) => {
                 let mut events = crew.no_events();
-                let watermark = self.intake.release_each(|wanted| events.hand_out(wanted));
+                let watermark = self.intake.release_each(|wanted| events.add(wanted));
                 crew.step(events, watermark);
                 self.collect(RELEASES_MAX);
             }
