@@ -88,7 +88,7 @@ impl Digits {
     #[inline(always)]
     fn within_eight(eight: u64) -> Option<Self> {
         let values = eight ^ (ONES * u64::from(b'0'));
-        let others = ((values & !HIGHS) + ONES * (0x80 - 10) | values) & HIGHS;
+        let others = (((values & !HIGHS) + ONES * (0x80 - 10)) | values) & HIGHS;
         let whole = others.trailing_zeros() / 8;
         let byte = |place: u32| (eight >> (8 * place)) as u8;
         if others == 0 || whole == 0 || (whole > 1 && byte(0) == b'0') {
@@ -103,7 +103,7 @@ impl Digits {
                 return None;
             }
             let before_point = (1 << (8 * whole)) - 1;
-            digits = values & before_point | values >> 8 & !before_point;
+            digits = (values & before_point) | ((values >> 8) & !before_point);
         }
         let is_end = !matches!(byte(length), b'.' | b'e' | b'E');
         let mantissa = number_of_eight(digits << (64 - 8 * count)).cast_signed();
