@@ -155,11 +155,11 @@ impl Judge {
         let index = &stream.index;
         hand.event_number += 1;
         let mut before: Option<&Postings> = None;
-        for postings in index.found(event) {
+        index.for_each_found(event, |postings| {
             if let Some(before) = before.replace(postings) {
                 hand.merge(before, index, event);
             }
-        }
+        });
         match before {
             Some(only) if hand.found.is_empty() => hand.take(only, index, event),
             Some(last) => hand.merge(last, index, event),

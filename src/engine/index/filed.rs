@@ -382,12 +382,22 @@ impl Indexes {
 }
 
 impl StreamIndex {
-    /// What is filed under the values that the event has.
-    pub(super) fn found<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Postings> {
-        let of_values = self.equalities.iter().filter_map(|equality| equality.find(at_path(event, &equality.path)));
-        let of_texts = self.texts.iter().flat_map(|texts| texts.found(at_path(event, &texts.path)));
-        let of_thresholds = self.thresholds.iter().flat_map(|thresholds| thresholds.found(at_path(event, &thresholds.path)));
-        of_values.chain(of_texts).chain(of_thresholds).chain(Some(&self.others).filter(|others| !others.is_empty()))
+    /// Visits what is filed under the values that the event has. (In loops: a chain of iterators took 70 instructions more, for every event.)
+    pub(super) fn for_each_found<'a>(&'a self, event: &Event, mut visit: impl FnMut(&'a Postings)) {
+        for equality in &self.equalities {
+            if let Some(postings) = equality.find(at_path(event, &equality.path)) {
+                visit(postings);
+            }
+        }
+        for texts in &self.texts {
+            texts.found(at_path(event, &texts.path)).for_each(&mut visit);
+        }
+        for thresholds in &self.thresholds {
+            thresholds.found(at_path(event, &thresholds.path)).for_each(&mut visit);
+        }
+        if !self.others.is_empty() {
+            visit(&self.others);
+        }
     }
 
     fn equality(&mut self, path: &FieldPath) -> &mut Equality {
