@@ -16,10 +16,8 @@ use rust_decimal::prelude::ToPrimitive;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::automaton::DecidedBy;
 use crate::automaton::moves::{Hand, Passed};
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
-use crate::automaton::skip::{Instant, TooMany, deliver};
 use crate::automaton::snapshot::encode;
 use crate::automaton::ways::{Automaton, NodeId};
 use crate::event::{EventTime, Lookup, Value};
@@ -112,13 +110,13 @@ impl ByValue {
     pub fn advance(&mut self, automaton: &Automaton, limits: &Limits, arrival: Arrival<'_>, stepped: &mut Stepped) {
         let Arrival { event, class, moment } = arrival;
         let hand = Hand::new(automaton, event, class, moment, &());
-        let Stepped { decided, events: out } = stepped;
+        let out = &mut stepped.events;
         self.find_concerned(automaton, &hand);
         // In any order: what comes out is put in order by its starts, of which each run has its own.
         let concerned = std::mem::take(&mut self.concerned);
         for number in &concerned {
             let place = self.place(*number);
-            let Some(run) = &mut self.runs[place] else { continue };
+            let run = self.runs[place].as_mut().expect("what is filed is there");
             let before = Filed::of(automaton, run);
             let born_before = out.born.len();
             if hand.come_by(run, out) == Passed::On {
@@ -134,17 +132,10 @@ impl ByValue {
         self.concerned = concerned;
         hand.begin(out);
         out.born.drain(..).for_each(|run| self.push(automaton, run));
-        if !out.complete.is_empty() {
-            let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped, matches_max: limits.matches_max };
-            match deliver(automaton, &instant, &mut out.complete, decided) {
-                Ok(Some(floor)) => self.remove_if(automaton, |run| !floor.spares_run(run)),
-                Ok(None) => {}
-                Err(TooMany) => self.dropped += 1,
-            }
-            out.complete.clear();
+        if let Some(floor) = stepped.deliver(automaton, limits, event.time, &mut self.dropped) {
+            self.remove_if(automaton, |run| !floor.spares_run(run));
         }
-        let most = usize::try_from(automaton.pattern.runs_max.unwrap_or(limits.runs_max)).unwrap_or(usize::MAX);
-        while self.live > most {
+        while self.live > limits.runs_of(&automaton.pattern) {
             self.trim();
             self.remove(automaton, 0);
             self.dropped += 1;

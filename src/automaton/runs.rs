@@ -8,13 +8,13 @@ use crate::automaton::aside::{Aside, Own};
 use crate::automaton::chain::Chain;
 use crate::automaton::class::Class;
 use crate::automaton::moves::{Hand, Passed, Yield};
-use crate::automaton::skip::{Instant, TooMany, deliver};
+use crate::automaton::skip::{Floor, Instant, deliver};
 use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, NodeId, PlainStart};
 use crate::automaton::{Decided, DecidedBy};
 use crate::event::{Event, EventTime, Place, Value};
-use crate::pattern::{ConditionId, Moment};
+use crate::pattern::{ConditionId, Moment, Pattern};
 
 /// What bounds the state of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +26,13 @@ pub struct Limits {
     pub matches_max: u64,
     /// Runs that a key may hold one by one; where there are more, and the pattern allows it, they are kept together from then on.
     pub runs_alone_max: usize,
+}
+
+impl Limits {
+    /// Runs that one key of the pattern may hold.
+    pub fn runs_of(&self, pattern: &Pattern) -> usize {
+        usize::try_from(pattern.runs_max.unwrap_or(self.runs_max)).unwrap_or(usize::MAX)
+    }
 }
 
 /// One partial match. It stands where the node has put it that took its last event; only where it has come to differ from that does it say so itself.
@@ -193,6 +200,18 @@ pub struct Stepped {
     pub(super) events: Yield,
 }
 
+impl Stepped {
+    /// Delivers what the event of that time has completed, of a key that has dropped so much before. Returns the floor that this has raised.
+    pub(super) fn deliver(&mut self, automaton: &Automaton, limits: &Limits, at: EventTime, dropped: &mut u64) -> Option<Floor> {
+        let Self { decided, events: Yield { complete, .. } } = self;
+        let instant = Instant { at, by: DecidedBy::Event, runs_dropped: *dropped, matches_max: limits.matches_max };
+        let delivered = deliver(automaton, &instant, complete, decided);
+        *dropped += u64::from(delivered.is_err());
+        complete.clear();
+        delivered.unwrap_or(None)
+    }
+}
+
 impl Default for Runs {
     fn default() -> Self {
         Self { alive: SmallVec::new(), next: EventTime::END, awaited: Class::EMPTY, dropped: 0 }
@@ -212,7 +231,7 @@ impl Runs {
         let Arrival { event, class, moment } = arrival;
         assert!(event.time < self.next || self.next == EventTime::END, "deadlines at an instant come before its events");
         let hand = Hand::new(automaton, event, class, moment, watch);
-        let Stepped { decided, events: out } = stepped;
+        let out = &mut stepped.events;
         let comes_by = class.meets(self.awaited) || watch.watches();
         if comes_by {
             self.come_by(&hand, out);
@@ -224,16 +243,10 @@ impl Runs {
             self.alive.push(run);
         }
         let came_out = !out.complete.is_empty();
-        if came_out {
-            let instant = Instant { at: event.time, by: DecidedBy::Event, runs_dropped: self.dropped, matches_max: limits.matches_max };
-            match deliver(automaton, &instant, &mut out.complete, decided) {
-                Ok(Some(floor)) => self.alive.retain(|run| floor.spares_run(run)),
-                Ok(None) => {}
-                Err(TooMany) => self.dropped += 1,
-            }
-            out.complete.clear();
+        if came_out && let Some(floor) = stepped.deliver(automaton, limits, event.time, &mut self.dropped) {
+            self.alive.retain(|run| floor.spares_run(run));
         }
-        self.hold_to(automaton, automaton.pattern.runs_max.unwrap_or(limits.runs_max));
+        self.hold_to(automaton, limits.runs_of(&automaton.pattern));
         if comes_by || came_out || self.alive.is_empty() {
             self.look_over(automaton);
         }
@@ -292,8 +305,7 @@ impl Runs {
     }
 
     /// Drops what starts first until no more than `most` are left; of those that start together, what is older in the list.
-    fn hold_to(&mut self, automaton: &Automaton, most: u64) {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
+    fn hold_to(&mut self, automaton: &Automaton, most: usize) {
         let Some(surplus) = self.alive.len().checked_sub(most).filter(|surplus| *surplus > 0) else { return };
         let mut by_start: Vec<(Place, usize)> = self.alive.iter().enumerate().map(|(index, run)| (run.chain.start(), index)).collect();
         let (_, last, _) = by_start.select_nth_unstable(surplus - 1);

@@ -300,7 +300,7 @@ pub(super) fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> usize
     if !compiled.pattern.windows.is_empty() {
         return 0;
     }
-    let most = usize::try_from(compiled.pattern.runs_max.unwrap_or(limits.runs_max)).unwrap_or(usize::MAX);
+    let most = limits.runs_of(&compiled.pattern);
     let alone = match compiled.evaluation {
         Evaluation::Together(_) | Evaluation::ByValue(_) => limits.runs_alone_max,
         Evaluation::RunByRun(_) => RUNS_MAX,
