@@ -203,7 +203,7 @@ impl StreamRoutes {
     /// In which lines of the candidate's pattern the event stands: by the place of the keying, and the source's bit.
     pub(super) fn lines<'a>(&'a self, candidate: &Candidate, event: &'a Event, faults: &'a Cell<u64>) -> impl Iterator<Item = (usize, u64)> {
         let (one, several) = match self.lines[candidate.pattern as usize] {
-            LinesOf::NotAtAll => (None, None),
+            LinesOf::NotAtAll => unreachable!("a candidate reads the event's stream"),
             LinesOf::One(keying, bit) => (Some((keying as usize, bit)), None),
             LinesOf::Several(place) => (None, Some(&self.routes[place as usize])),
         };

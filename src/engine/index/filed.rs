@@ -401,27 +401,15 @@ impl StreamIndex {
     }
 
     fn equality(&mut self, path: &FieldPath) -> &mut Equality {
-        let place = self.equalities.iter().position(|equality| equality.path == *path).unwrap_or_else(|| {
-            self.equalities.push(Equality::of(path));
-            self.equalities.len() - 1
-        });
-        &mut self.equalities[place]
+        find_or_make(&mut self.equalities, |equality| equality.path == *path, || Equality::of(path))
     }
 
     fn texts(&mut self, path: &FieldPath) -> &mut Texts {
-        let place = self.texts.iter().position(|texts| texts.path == *path).unwrap_or_else(|| {
-            self.texts.push(Texts::of(path));
-            self.texts.len() - 1
-        });
-        &mut self.texts[place]
+        find_or_make(&mut self.texts, |texts| texts.path == *path, || Texts::of(path))
     }
 
     fn thresholds(&mut self, asked: thresholds::AskedFor<'_>) -> &mut Thresholds {
-        let place = self.thresholds.iter().position(|thresholds| thresholds.are_for(asked)).unwrap_or_else(|| {
-            self.thresholds.push(Thresholds::of(asked));
-            self.thresholds.len() - 1
-        });
-        &mut self.thresholds[place]
+        find_or_make(&mut self.thresholds, |thresholds| thresholds.are_for(asked), || Thresholds::of(asked))
     }
 
     fn finish(&mut self, number: &mut u32) {
@@ -434,6 +422,14 @@ impl StreamIndex {
         others.finish(atoms, number);
         *remembered = *number;
     }
+}
+
+fn find_or_make<T>(all: &mut Vec<T>, is_it: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> &mut T {
+    let place = all.iter().position(is_it).unwrap_or_else(|| {
+        all.push(make());
+        all.len() - 1
+    });
+    &mut all[place]
 }
 
 pub(in crate::engine) fn number(place: usize) -> u32 {
