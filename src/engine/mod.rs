@@ -71,7 +71,7 @@ pub use shard::Shard;
 pub use snapshot::{Change, DamagedState, Restored};
 pub use spread::{Shares, Spread};
 pub use suppression::Suppression;
-pub use watermark::StreamTiming;
+pub use watermark::{StreamTiming, watermark_behind};
 
 /// What a task is told.
 #[derive(Clone, Debug)]

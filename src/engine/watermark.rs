@@ -49,16 +49,12 @@ impl StreamClock {
         if self.said {
             return partition.said;
         }
-        self.behind(partition.newest)
+        watermark_behind(partition.newest, self.timing.lateness)
     }
 
     /// The same, however far what was held of it is read again by now.
     pub(super) fn own_ever(&self, partition: &Partition) -> EventTime {
-        if self.said { partition.said } else { self.behind(partition.newest_ever()) }
-    }
-
-    fn behind(&self, newest: EventTime) -> EventTime {
-        newest.minus(self.timing.lateness).minus(TimeSpan::TICK)
+        if self.said { partition.said } else { watermark_behind(partition.newest_ever(), self.timing.lateness) }
     }
 
     /// How far the partition holds the task back; `None`: not at all.
@@ -76,7 +72,11 @@ impl StreamClock {
     /// Finds out whether the stream is quiet; `last` is when any of its live partitions showed an event.
     pub(super) fn tick(&mut self, now: ProcessingTime, last: Option<ProcessingTime>) {
         let quiet = self.timing.idle_after.zip(last).is_some_and(|(after, last)| now.since(last) >= after);
-        let here = EventTime::from_micros(now.micros());
-        self.quiet = quiet.then(|| here.minus(self.timing.lateness).minus(TimeSpan::TICK));
+        self.quiet = quiet.then(|| watermark_behind(EventTime::from_micros(now.micros()), self.timing.lateness));
     }
+}
+
+/// One microsecond before what comes that much later than the newest event seen.
+pub fn watermark_behind(newest: EventTime, lateness: TimeSpan) -> EventTime {
+    newest.minus(lateness).minus(TimeSpan::TICK)
 }

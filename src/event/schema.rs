@@ -26,6 +26,13 @@ pub struct Stream {
     pub lateness: Option<TimeSpan>,
 }
 
+impl Stream {
+    /// What the patterns say of it, else the configuration, else none.
+    pub fn lateness_or(&self, configured: Option<TimeSpan>) -> TimeSpan {
+        self.lateness.or(configured).unwrap_or(TimeSpan::ZERO)
+    }
+}
+
 /// A named, typed part of an event or record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {

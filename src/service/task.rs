@@ -199,7 +199,7 @@ impl Task {
         let schema = &program.schema;
         let of = |id: StreamId| options.streams.get(&schema.stream(id).name);
         let timings = schema.ids().map(|id| StreamTiming {
-            lateness: schema.stream(id).lateness.or(of(id).and_then(|stream| stream.late_after)).unwrap_or(TimeSpan::ZERO),
+            lateness: schema.stream(id).lateness_or(of(id).and_then(|stream| stream.late_after)),
             idle_timeout: of(id).and_then(|stream| stream.idle_timeout),
             idle_after: of(id).and_then(|stream| stream.idle_after),
         });

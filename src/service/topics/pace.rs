@@ -34,12 +34,19 @@ pub(super) struct Reading<'a> {
     pub is_stuck: bool,
 }
 
+impl Reading<'_> {
+    /// It goes on, however much it has brought.
+    fn is_free(&self, reached: EventTime) -> bool {
+        self.watermark <= reached || self.is_stuck
+    }
+}
+
 impl Pace {
     /// How many more records of an input may be taken now, beside those that are read again.
     pub(super) fn room(&mut self, reading: Reading<'_>, allowed: Allowed) -> usize {
         let Allowed::Beyond(reached, events) = allowed else { return usize::MAX };
         let ahead = self.ahead.entry(reading.input).or_default();
-        let room = if reading.watermark <= reached || reading.is_stuck {
+        let room = if reading.is_free(reached) {
             ahead.note(reading.watermark, reading.handed_on);
             (events / PIECES).max(1)
         } else {
@@ -76,7 +83,7 @@ impl Pace {
     pub(super) fn goes_on(&mut self, reading: Reading<'_>, allowed: Allowed) -> bool {
         let goes_on = match allowed {
             Allowed::Everything => true,
-            Allowed::Beyond(reached, _) if reading.watermark <= reached || reading.is_stuck => true,
+            Allowed::Beyond(reached, _) if reading.is_free(reached) => true,
             Allowed::Beyond(reached, events) => {
                 let since = self.ahead.entry(reading.input).or_default().events(reached, reading.handed_on);
                 since.is_some_and(|since| since <= events / 2)

@@ -121,11 +121,10 @@ impl Evaluation {
         Self { program: set.split.as_ref().map_or_else(|| program.clone(), part), handed_on, set, hash }
     }
 
-    /// What [`Task`](crate::service::task::Task) makes of what patterns and configuration say.
+    /// As a task has it.
     pub(super) fn lateness(&self, stream: StreamId) -> TimeSpan {
         let stream = self.program.schema.stream(stream);
-        let configured = self.set.streams.get(&stream.name).and_then(|settings| settings.late_after_us).map(TimeSpan::from_micros);
-        stream.lateness.or(configured).unwrap_or(TimeSpan::ZERO)
+        stream.lateness_or(self.set.streams.get(&stream.name).and_then(|settings| settings.late_after_us).map(TimeSpan::from_micros))
     }
 
     /// Of a stored set. An error where it is not the set of this hash, or where this version of motif does not take its patterns any more.

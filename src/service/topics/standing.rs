@@ -2,12 +2,12 @@
 
 use anyhow::Context;
 
-use crate::engine::UpstreamPosition;
-use crate::event::{EventTime, TimeSpan};
+use crate::engine::{UpstreamPosition, watermark_behind};
+use crate::event::EventTime;
 use crate::ports::InputPartition;
 use crate::service::topics::alignment::{Alignment, Question};
 use crate::service::topics::deployment::Deployment;
-use crate::service::topics::journal::{EpochRecord, InputRange};
+use crate::service::topics::journal::EpochRecord;
 
 /// Asks the brokers, and tells the alignment. Where they are away, nothing is known.
 pub(super) fn find_out(deployment: &Deployment, alignment: &Alignment, question: Question) {
@@ -42,7 +42,7 @@ fn has_more(deployment: &Deployment, task: u32, beyond: EventTime) -> anyhow::Re
     for (&stream, topic) in &deployment.inputs {
         let range = last.as_ref().and_then(|last| last.inputs.iter().find(|range| range.topic == *topic));
         let lateness = deployment.evaluation.lateness(stream);
-        if range.is_some_and(|range| range.idle || watermark(range, lateness) > beyond) {
+        if range.is_some_and(|range| range.idle || watermark_behind(EventTime::from_micros(range.newest_us), lateness) > beyond) {
             continue;
         }
         is_held_back = true;
@@ -60,8 +60,4 @@ fn has_more(deployment: &Deployment, task: u32, beyond: EventTime) -> anyhow::Re
         }
     }
     Ok(!is_held_back)
-}
-
-fn watermark(range: &InputRange, lateness: TimeSpan) -> EventTime {
-    EventTime::from_micros(range.newest_us).minus(lateness).minus(TimeSpan::TICK)
 }
