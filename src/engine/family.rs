@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 
 use crate::automaton::Run;
 use crate::engine::compiled::{CompiledPattern, of_event};
-use crate::event::{Event, Value};
-use crate::pattern::{Comparison, Expression, Pattern, Skip};
+use crate::engine::index::AskedFor;
+use crate::event::Event;
+use crate::pattern::{Expression, Pattern, Skip};
 
 /// As many as a run counts.
 pub(super) const MEMBERS_MAX: usize = 64;
@@ -52,32 +53,26 @@ impl Family {
 
     /// All that there are among the patterns, each of at least two.
     pub(super) fn find(patterns: &[CompiledPattern]) -> Vec<Self> {
-        let mut alike: BTreeMap<String, Vec<(Threshold, u32, Expression)>> = BTreeMap::new();
+        let mut alike: BTreeMap<String, Vec<(u32, Expression)>> = BTreeMap::new();
         for (place, compiled) in (0..).zip(patterns) {
-            if let Some((rest, threshold, asks)) = first_asked(compiled) {
-                alike.entry(rest).or_default().push((threshold, place, asks));
+            if let Some((rest, asks)) = first_asked(compiled) {
+                alike.entry(rest).or_default().push((place, asks));
             }
         }
         let mut families = Vec::new();
         for mut members in alike.into_values() {
-            members.sort_unstable_by(|(one, a, _), (other, b, _)| one.cmp(other).then(a.cmp(b)));
+            members.sort_unstable_by(|one, other| asked(one).cmp(asked(other)).then(one.0.cmp(&other.0)));
             for members in members.chunks(MEMBERS_MAX).filter(|members| members.len() > 1) {
-                families.push(Self {
-                    patterns: members.iter().map(|(_, place, _)| *place).collect(),
-                    asks: members.iter().map(|(.., asks)| asks.clone()).collect(),
-                });
+                let (patterns, asks) = members.iter().cloned().unzip();
+                families.push(Self { patterns, asks });
             }
         }
         families
     }
 }
 
-/// How much is asked for: least where it is easiest to have.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Threshold(rust_decimal::Decimal);
-
-/// What the pattern asks of its first event by comparing a field with a number, how much that is, and everything else about the pattern that must be equal in a family.
-fn first_asked(compiled: &CompiledPattern) -> Option<(String, Threshold, Expression)> {
+/// What the pattern asks of its first event by comparing a field with a number, and everything else about the pattern that must be equal in a family.
+fn first_asked(compiled: &CompiledPattern) -> Option<(String, Expression)> {
     let pattern = &compiled.pattern;
     let first = compiled.automaton.chain_of_steps()?;
     if pattern.skip != Skip::None || pattern.runs_max.is_some() || !pattern.windows.is_empty() {
@@ -85,28 +80,23 @@ fn first_asked(compiled: &CompiledPattern) -> Option<(String, Threshold, Express
     }
     let condition = &pattern.conditions[usize::from(first.0)];
     let (mut conjuncts, rest) = condition.conjuncts();
-    let (place, (field, threshold)) = conjuncts.iter().enumerate().find_map(|(place, conjunct)| Some((place, threshold(conjunct)?)))?;
+    let (place, asked) = conjuncts.iter().enumerate().find_map(|(place, conjunct)| Some((place, threshold(conjunct)?)))?;
+    let what = format!("{:?} {:?}", asked.comparison, asked.path);
     if !rest.is_empty() {
         return None;
     }
     let asks = conjuncts.remove(place).clone();
     let mut others = Pattern { name: String::new(), version: 0, emit: None, suppress: None, meta: Vec::new(), ..(**pattern).clone() };
     others.conditions[usize::from(first.0)].expression = Some(Expression::And(conjuncts.into_iter().cloned().collect()));
-    Some((format!("{field} {others:?}"), threshold, asks))
+    Some((format!("{what} {others:?}"), asks))
 }
 
-/// What a comparison with a number compares, and how; and the number.
-fn threshold(conjunct: &Expression) -> Option<(String, Threshold)> {
-    let (comparison, field, value) = conjunct.compares_with_constant()?;
-    let number = match value {
-        Value::Int(number) => (*number).into(),
-        Value::Decimal(number) => *number,
-        _ => return None,
-    };
-    let threshold = match comparison {
-        Comparison::Greater | Comparison::GreaterOrEqual => Threshold(number),
-        Comparison::Less | Comparison::LessOrEqual => Threshold(-number),
-        Comparison::Equal | Comparison::NotEqual => return None,
-    };
-    Some((format!("{comparison:?} {field:?}"), threshold))
+/// How much a member asks for.
+fn asked((_, asks): &(u32, Expression)) -> AskedFor<'_> {
+    threshold(asks).expect("it was chosen for that")
+}
+
+/// How much is asked for, of a number that is not rounded.
+fn threshold(conjunct: &Expression) -> Option<AskedFor<'_>> {
+    AskedFor::by(conjunct).filter(|asked| !asked.is_float())
 }

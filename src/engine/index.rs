@@ -23,6 +23,7 @@ use crate::engine::spread::Parts;
 use crate::event::Event;
 
 pub(super) use filed::{Indexes, StreamIndex, number};
+pub(super) use thresholds::AskedFor;
 
 use filed::{Posting, Postings};
 

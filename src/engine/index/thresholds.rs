@@ -28,23 +28,23 @@ struct Threshold {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Direction {
+enum Direction {
     Above,
     Below,
 }
 
 /// A comparison of a field with a number that has thresholds beside it.
 #[derive(Clone, Copy)]
-pub(super) struct AskedFor<'a> {
-    pub(super) path: &'a FieldPath,
-    pub(super) direction: Direction,
-    comparison: Comparison,
+pub(in crate::engine) struct AskedFor<'a> {
+    pub path: &'a FieldPath,
+    direction: Direction,
+    pub comparison: Comparison,
     value: &'a Value,
 }
 
 impl<'a> AskedFor<'a> {
     /// `None`: the conjunct is something else.
-    pub(super) fn by(conjunct: &'a Expression) -> Option<Self> {
+    pub(in crate::engine) fn by(conjunct: &'a Expression) -> Option<Self> {
         let (comparison, path, value) = conjunct.compares_with_constant()?;
         let direction = match comparison {
             Comparison::Greater | Comparison::GreaterOrEqual => Direction::Above,
@@ -54,12 +54,12 @@ impl<'a> AskedFor<'a> {
         matches!(value, Value::Int(_) | Value::Decimal(_) | Value::Float(_)).then_some(Self { path, direction, comparison, value })
     }
 
-    fn is_float(self) -> bool {
+    pub(in crate::engine) fn is_float(self) -> bool {
         matches!(self.value, Value::Float(_))
     }
 
-    /// Less for who asks less.
-    fn cmp(self, other: Self) -> Ordering {
+    /// Less for who asks less, where both ask for more, or both for less.
+    pub(in crate::engine) fn cmp(self, other: Self) -> Ordering {
         let is_strict = |asked: Self| matches!(asked.comparison, Comparison::Greater | Comparison::Less);
         let numbers = order(self.value, other.value).expect("numbers have an order");
         let numbers = if self.direction == Direction::Above { numbers } else { numbers.reverse() };
