@@ -1,4 +1,5 @@
-//! `pair` under loads that could slow it down: long windows, a long time, events out of order, a hot key. Matches are counted by hand as well.
+//! `pair` under loads that could slow it down: long windows, a long time, events out of order, a hot key; matches are counted by hand as well. Then many rules of which an event
+//! matters to few or none.
 
 use motif::engine::{EngineOptions, StreamTiming};
 use motif::event::{Event, EventTime, StreamId, TimeSpan, Value};
@@ -114,44 +115,36 @@ pub fn hot(number: u64) -> Fields {
     if number.is_multiple_of(2) { Fields { k: 0, ..event } } else { event }
 }
 
+/// A row for each number of rules; `run` gives the CPU nanoseconds per event.
+fn by_rules<const N: usize>(plan: &Plan, table: &mut Table<'_>, numbers: [u64; N], what: &str, run: impl Fn(u64) -> f64) {
+    for rules in numbers {
+        let name = format!("{} rules {what}, CPU ns per event", counted(rules));
+        if plan.wants(SECTION, &name) {
+            table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| run(rules)))));
+        }
+    }
+}
+
 /// Many patterns that all have something of one key: each event begins a run of one, beside four that it has open, and of all others.
 fn on_one_key(plan: &Plan, table: &mut Table<'_>) {
-    for rules in [10, 100, 1_000, 5_000] {
-        let name = format!("{} rules with open partial matches of one key, CPU ns per event", counted(rules));
-        if !plan.wants(SECTION, &name) {
-            continue;
-        }
-        let text = patterns(
-            (0..rules).map(|rule| format!("match a: events where typ == {rule} then b: events where typ == {} within {}ms", rules + rule, rules * 4 / 10)),
-        );
+    by_rules(plan, table, [10, 100, 1_000, 5_000], "with open partial matches of one key", |rules| {
+        let rule = |rule: u64| format!("match a: events where typ == {rule} then b: events where typ == {} within {}ms", rules + rule, rules * 4 / 10);
         let event = |number: u64| Fields { k: 0, typ: (number * 7_919 % rules).cast_signed(), amt: 0, at_ms: FIRST_MS + (number / 10).cast_signed() };
-        let spread = Spread::of((0..plan.runs).map(|_| Rig::new(&text, EngineOptions::default()).feed_timed(sized(plan, EVENTS / 2), event)));
-        table.add(Row::new(name, spread));
-    }
+        Rig::new(&patterns((0..rules).map(rule)), EngineOptions::default()).feed_timed(sized(plan, EVENTS / 2), event)
+    });
 }
 
 /// Rules that ask for amounts of all sizes, most of them for more than an event ever has.
 fn thresholds(plan: &Plan, table: &mut Table<'_>) {
-    for rules in [10, 1_000, 10_000] {
-        let name = format!("{} rules by thresholds that no event reaches, CPU ns per event", counted(rules));
-        if !plan.wants(SECTION, &name) {
-            continue;
-        }
-        let text = patterns(
-            (0..rules).map(|rule| format!("match a: events where amt > {} then b: events where amt < {} within 10s", 10_000 + rule, -1 - rule.cast_signed())),
-        );
-        let spread = Spread::of((0..plan.runs).map(|_| Rig::new(&text, EngineOptions::default()).feed_timed(sized(plan, EVENTS / 4), plain)));
-        table.add(Row::new(name, spread));
-    }
+    by_rules(plan, table, [10, 1_000, 10_000], "by thresholds that no event reaches", |rules| {
+        let rule = |rule: u64| format!("match a: events where amt > {} then b: events where amt < {} within 10s", 10_000 + rule, -1 - rule.cast_signed());
+        Rig::new(&patterns((0..rules).map(rule)), EngineOptions::default()).feed_timed(sized(plan, EVENTS / 4), plain)
+    });
 }
 
 /// Rules that look for words in a path that no path has.
 fn words(plan: &Plan, table: &mut Table<'_>) {
-    for rules in [10, 1_000, 10_000] {
-        let name = format!("{} rules by words in a text that has none of them, CPU ns per event", counted(rules));
-        if !plan.wants(SECTION, &name) {
-            continue;
-        }
+    by_rules(plan, table, [10, 1_000, 10_000], "by words in a text that has none of them", |rules| {
         let rule = |number: u64| {
             let asked =
                 if number.is_multiple_of(2) { format!("contains(path, \"word{number}x\")") } else { format!("matches(path, \"(get|put)_{number}/[0-9]+\")") };
@@ -161,21 +154,18 @@ fn words(plan: &Plan, table: &mut Table<'_>) {
         };
         let text = "stream requests { k: int  path: string }\n".to_owned() + &(0..rules).map(rule).collect::<String>();
         let events = sized(plan, EVENTS / 10);
-        let spread = Spread::of((0..plan.runs).map(|_| {
-            let mut rig = Rig::new(&text, EngineOptions::default());
-            let path = Value::text("/articles/2026/11/word-of-the-week/images/large.png?get_from=somewhere");
-            let time = EventTime::from_millis(FIRST_MS).expect("this century");
-            let mut event = Event { stream: StreamId(0), partition: 0, offset: 0, time, fields: [Value::Int(1), path].into() };
-            let arrive = || {
-                for number in 0..events {
-                    event.offset = number;
-                    rig.engine.arrive(&mut event, number, number + 1, &mut Vec::new());
-                }
-            };
-            timed(arrive).0 / events as f64
-        }));
-        table.add(Row::new(name, spread));
-    }
+        let mut rig = Rig::new(&text, EngineOptions::default());
+        let path = Value::text("/articles/2026/11/word-of-the-week/images/large.png?get_from=somewhere");
+        let time = EventTime::from_millis(FIRST_MS).expect("this century");
+        let mut event = Event { stream: StreamId(0), partition: 0, offset: 0, time, fields: [Value::Int(1), path].into() };
+        let arrive = || {
+            for number in 0..events {
+                event.offset = number;
+                rig.engine.arrive(&mut event, number, number + 1, &mut Vec::new());
+            }
+        };
+        timed(arrive).0 / events as f64
+    });
 }
 
 fn flat(row: Row, times: f64, of: &str) -> Row {
