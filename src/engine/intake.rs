@@ -56,7 +56,9 @@ pub enum Arrival {
 #[derive(Debug)]
 pub struct Intake {
     schema: Arc<Schema>,
-    limits: IntakeLimits,
+    held_events_max: usize,
+    /// What is later is too far ahead.
+    latest: EventTime,
     clocks: Vec<StreamClock>,
     partitions: Vec<Partition>,
     /// By stream: (partition, place in `partitions`), ascending.
@@ -85,7 +87,8 @@ impl Intake {
             by_stream: vec![Vec::new(); timings.len()],
             clocks: timings.into_iter().map(StreamClock::new).collect(),
             schema,
-            limits,
+            held_events_max: limits.held_events_max,
+            latest: limits.reference.plus(limits.ahead_max),
             partitions: Vec::new(),
             last_place: 0,
             watermark: EventTime::BEGINNING,
@@ -172,29 +175,30 @@ impl Intake {
     /// The same where the event comes from elsewhere than it first stood: its own place orders it, the record's tells how far the source is read.
     pub fn arrive_at(&mut self, at: RecordPlace, event: &mut Event, interest: &mut Interest) -> Arrival {
         let place = self.place_of(at.stream, at.partition);
-        let reading = self.partitions[place].begin(at.offset);
+        if self.partitions[place].begin(at.offset) == Reading::Again {
+            return self.arrive_again(at, event, interest, place);
+        }
+        let arrival = self.judge::<false>(event, interest, place, at);
+        let counters = &mut self.counters;
+        counters.events += 1;
+        match arrival {
+            Arrival::Held | Arrival::OfNoInterest | Arrival::Passed => {}
+            Arrival::Late { .. } => counters.late += 1,
+            Arrival::TooFarAhead => counters.too_far_ahead += 1,
+            Arrival::HeldFull => counters.held_full += 1,
+        }
+        arrival
+    }
+
+    #[cold]
+    fn arrive_again(&mut self, at: RecordPlace, event: &mut Event, interest: &mut Interest, place: usize) -> Arrival {
         let was_rereading = self.partitions[place].is_rereading();
-        let arrival = self.judge(event, interest, place, reading, at);
+        let arrival = self.judge::<true>(event, interest, place, at);
         if was_rereading && !self.partitions[place].is_rereading() {
             self.end_rereading();
         }
-        let counters = &mut self.counters;
-        match reading {
-            Reading::First => {
-                counters.events += 1;
-                match arrival {
-                    Arrival::Held | Arrival::OfNoInterest | Arrival::Passed => {}
-                    Arrival::Late { .. } => counters.late += 1,
-                    Arrival::TooFarAhead => counters.too_far_ahead += 1,
-                    Arrival::HeldFull => counters.held_full += 1,
-                }
-                arrival
-            }
-            Reading::Again => {
-                counters.events_read_again += 1;
-                if arrival == Arrival::Held { arrival } else { Arrival::Passed }
-            }
-        }
+        self.counters.events_read_again += 1;
+        if arrival == Arrival::Held { arrival } else { Arrival::Passed }
     }
 
     /// A record that holds no event: the partition is read beyond it, and its silence goes on.
@@ -323,31 +327,29 @@ impl Intake {
         }
     }
 
-    fn judge(&mut self, event: &mut Event, interest: &mut Interest, place: usize, reading: Reading, at: RecordPlace) -> Arrival {
+    /// `AGAIN`: what is decided was decided before, when the record came first.
+    fn judge<const AGAIN: bool>(&mut self, event: &mut Event, interest: &mut Interest, place: usize, at: RecordPlace) -> Arrival {
         let RecordPlace { offset, position, next_position, .. } = at;
         let clock = &mut self.clocks[usize::from(at.stream.0)];
         let partition = &mut self.partitions[place];
         // What was decided when it came first stays so, whatever the limits are by now.
-        let refused = if reading == Reading::Again { partition.was_refused(offset) } else { None };
-        let is_ahead = match reading {
-            Reading::First => event.time > self.limits.reference.plus(self.limits.ahead_max),
-            Reading::Again => refused == Some(RefusedBy::AheadMax),
-        };
+        let refused = if AGAIN { partition.was_refused(offset) } else { None };
+        let is_ahead = if AGAIN { refused == Some(RefusedBy::AheadMax) } else { event.time > self.latest };
         if is_ahead {
             partition.end(offset, next_position);
-            if reading == Reading::First {
+            if !AGAIN {
                 partition.refuse(offset, RefusedBy::AheadMax);
             }
             return Arrival::TooFarAhead;
         }
         let own = clock.own(partition);
-        let is_told_overtaken = reading == Reading::First && partition.told.as_ref().is_some_and(|told| told.overtaken.contains(offset));
+        let is_told_overtaken = !AGAIN && partition.told.as_ref().is_some_and(|told| told.overtaken.contains(offset));
         let is_overtaken = event.time > own && (event.time <= self.watermark || is_told_overtaken);
         let watermark = own.max(self.watermark);
         let newest = partition.newest;
         partition.newest = newest.max(event.time);
         let mut moves = partition.newest > newest;
-        if reading == Reading::First {
+        if !AGAIN {
             moves |= partition.idle || clock.quiet.is_some();
             partition.sign(self.now);
             clock.quiet = None;
@@ -357,7 +359,8 @@ impl Intake {
         if moves && !ends_rereading {
             self.advance();
         }
-        let mut notes = self.partitions[place].notes.as_mut().filter(|_| reading == Reading::First);
+        let partition = &mut self.partitions[place];
+        let mut notes = partition.notes.as_mut().filter(|_| !AGAIN);
         if is_overtaken && let Some(notes) = &mut notes {
             notes.overtaken(offset);
         }
@@ -372,7 +375,7 @@ impl Intake {
         if refused == Some(RefusedBy::HeldMax) {
             return Arrival::HeldFull;
         }
-        if reading == Reading::First && self.is_full_for(place, offset) {
+        if !AGAIN && self.is_full_for(place, offset) {
             let partition = &mut self.partitions[place];
             partition.refuse(offset, RefusedBy::HeldMax);
             partition.notes.iter_mut().for_each(|notes| notes.held_full(offset));
@@ -422,11 +425,11 @@ impl Intake {
 
     /// As many events wait for the watermark as may. What it has passed is counted out now: how often the caller takes it out must not matter.
     fn is_full(&mut self) -> bool {
-        if self.reorder.len() < self.limits.held_events_max {
+        if self.reorder.len() < self.held_events_max {
             return false;
         }
         self.reorder.release(self.watermark, &mut |held| self.ready.push(held));
-        self.reorder.len() >= self.limits.held_events_max
+        self.reorder.len() >= self.held_events_max
     }
 
     /// As far as it matters.

@@ -33,6 +33,8 @@ impl StreamTiming {
 #[derive(Debug)]
 pub(super) struct StreamClock {
     pub timing: StreamTiming,
+    /// How far a partition's watermark is behind the newest event seen in it.
+    behind: TimeSpan,
     /// Its watermarks are said rather than derived.
     pub said: bool,
     /// The watermark that the machine's clock gives, where the stream is quiet.
@@ -41,20 +43,17 @@ pub(super) struct StreamClock {
 
 impl StreamClock {
     pub(super) fn new(timing: StreamTiming) -> Self {
-        Self { timing, said: false, quiet: None }
+        Self { behind: behind(timing.lateness), timing, said: false, quiet: None }
     }
 
     /// The partition's own watermark: decides which of its events are late.
     pub(super) fn own(&self, partition: &Partition) -> EventTime {
-        if self.said {
-            return partition.said;
-        }
-        watermark_behind(partition.newest, self.timing.lateness)
+        if self.said { partition.said } else { partition.newest.minus(self.behind) }
     }
 
     /// The same, however far what was held of it is read again by now.
     pub(super) fn own_ever(&self, partition: &Partition) -> EventTime {
-        if self.said { partition.said } else { watermark_behind(partition.newest_ever(), self.timing.lateness) }
+        if self.said { partition.said } else { partition.newest_ever().minus(self.behind) }
     }
 
     /// How far the partition holds the task back; `None`: not at all.
@@ -72,11 +71,15 @@ impl StreamClock {
     /// Finds out whether the stream is quiet; `last` is when any of its live partitions showed an event.
     pub(super) fn tick(&mut self, now: ProcessingTime, last: Option<ProcessingTime>) {
         let quiet = self.timing.idle_after.zip(last).is_some_and(|(after, last)| now.since(last) >= after);
-        self.quiet = quiet.then(|| watermark_behind(EventTime::from_micros(now.micros()), self.timing.lateness));
+        self.quiet = quiet.then(|| EventTime::from_micros(now.micros()).minus(self.behind));
     }
 }
 
 /// One microsecond before what comes that much later than the newest event seen.
 pub fn watermark_behind(newest: EventTime, lateness: TimeSpan) -> EventTime {
-    newest.minus(lateness).minus(TimeSpan::TICK)
+    newest.minus(behind(lateness))
+}
+
+const fn behind(lateness: TimeSpan) -> TimeSpan {
+    lateness.plus(TimeSpan::TICK)
 }

@@ -162,18 +162,25 @@ impl Equality {
         Self { path: path.clone(), small: Vec::new(), whole_numbers: Lookup::default(), texts: Lookup::default(), others: Vec::new() }
     }
 
+    #[inline]
     fn find(&self, value: &Value) -> Option<&Postings> {
-        let found = match value {
-            Value::Text(text) => self.texts.get(text),
-            value => {
-                let number = whole_number(value)?;
-                if let Some(place) = small(number) {
-                    return self.small.get(place).filter(|postings| !postings.is_empty());
-                }
-                self.whole_numbers.get(&number)
-            }
-        };
-        found.map(|place| &self.others[*place])
+        match value {
+            Value::Int(number) if (0..SMALL_END).contains(number) => self.find_small(*number),
+            Value::Null => None,
+            Value::Text(text) => self.texts.get(text).map(|place| &self.others[*place]),
+            value => self.find_number(value),
+        }
+    }
+
+    #[inline]
+    fn find_small(&self, number: i64) -> Option<&Postings> {
+        self.small.get(small(number)?).filter(|postings| !postings.is_empty())
+    }
+
+    fn find_number(&self, value: &Value) -> Option<&Postings> {
+        let number = whole_number(value)?;
+        let elsewhere = || self.whole_numbers.get(&number).map(|place| &self.others[*place]);
+        self.find_small(number).or_else(elsewhere)
     }
 
     fn file(&mut self, value: &Value, posting: Posting) {
@@ -383,6 +390,7 @@ impl Indexes {
 
 impl StreamIndex {
     /// Visits what is filed under the values that the event has. (In loops: a chain of iterators took 70 instructions more, for every event.)
+    #[inline]
     pub(super) fn for_each_found<'a>(&'a self, event: &Event, mut visit: impl FnMut(&'a Postings)) {
         for equality in &self.equalities {
             if let Some(postings) = equality.find(at_path(event, &equality.path)) {
