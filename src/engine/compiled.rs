@@ -200,6 +200,12 @@ fn keyed_by(pattern: &Pattern) -> String {
 }
 
 impl StreamRoutes {
+    /// Of a pattern that reads the stream as one source: the place of its keying, and its bit. Events stand there wherever they matter to the pattern.
+    #[inline]
+    pub(super) fn only_line(&self, pattern: u32) -> Option<(usize, u64)> {
+        if let LinesOf::One(keying, bit) = self.lines[pattern as usize] { Some((keying as usize, bit)) } else { None }
+    }
+
     /// In which lines of the candidate's pattern the event stands: by the place of the keying, and the source's bit.
     pub(super) fn lines<'a>(&'a self, candidate: &Candidate, event: &'a Event, faults: &'a Cell<u64>) -> impl Iterator<Item = (usize, u64)> {
         let (one, several) = match self.lines[candidate.pattern as usize] {

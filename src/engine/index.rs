@@ -154,6 +154,9 @@ impl Judge {
             return &mut hand.found;
         }
         let index = &stream.index;
+        if index.finds_nothing(event) {
+            return &mut hand.found;
+        }
         hand.event_number += 1;
         let mut before: Option<&Postings> = None;
         index.for_each_found(event, |postings| {

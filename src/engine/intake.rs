@@ -175,6 +175,10 @@ impl Intake {
     /// The same where the event comes from elsewhere than it first stood: its own place orders it, the record's tells how far the source is read.
     pub fn arrive_at(&mut self, at: RecordPlace, event: &mut Event, interest: &mut Interest) -> Arrival {
         let place = self.place_of(at.stream, at.partition);
+        if interest.is_empty() && self.passes(at, event.time, place) {
+            self.counters.events += 1;
+            return Arrival::OfNoInterest;
+        }
         if self.partitions[place].begin(at.offset) == Reading::Again {
             return self.arrive_again(at, event, interest, place);
         }
@@ -188,6 +192,19 @@ impl Intake {
             Arrival::HeldFull => counters.held_full += 1,
         }
         arrival
+    }
+
+    /// Reads on over an event of no interest that moves no time, as most do where few matter: so it costs a few comparisons. False if it may be more than that.
+    #[inline]
+    fn passes(&mut self, at: RecordPlace, time: EventTime, place: usize) -> bool {
+        let clock = &self.clocks[usize::from(at.stream.0)];
+        let partition = &mut self.partitions[place];
+        let is_in_time = time <= partition.newest && time > clock.own(partition) && time > self.watermark;
+        let passes = is_in_time && clock.quiet.is_none() && partition.goes_on(at.offset);
+        if passes {
+            partition.pass(at.offset, at.next_position, self.now);
+        }
+        passes
     }
 
     #[cold]
@@ -443,6 +460,7 @@ impl Intake {
         Some(of_stream[place].1)
     }
 
+    #[inline]
     fn place_of(&mut self, stream: StreamId, partition: u32) -> usize {
         // Records come in batches of one partition.
         let last = self.last_place;

@@ -223,14 +223,18 @@ impl Engine {
 
     /// Decides everything that the watermark allows.
     pub fn decide(&mut self, effects: &mut Vec<Effect>) {
-        self.released.clear();
-        let watermark = self.intake.release_each(|wanted| self.released.add(wanted));
-        for (shard, events) in self.shards.iter_mut().zip(self.released.iter()) {
-            shard.apply(events, watermark, &mut self.matches);
-        }
-        if self.shards.len() > 1 {
-            self.matches.sort_by(|one, other| one.order().cmp(&other.order()));
-        }
+        let watermark = match &mut self.shards[..] {
+            [all] => all.apply_released(&mut self.intake, &mut self.matches),
+            shards => {
+                self.released.clear();
+                let watermark = self.intake.release_each(|wanted| self.released.add(wanted));
+                for (shard, events) in shards.iter_mut().zip(self.released.iter()) {
+                    shard.apply(events, watermark, &mut self.matches);
+                }
+                self.matches.sort_by(|one, other| one.order().cmp(&other.order()));
+                watermark
+            }
+        };
         self.suppression.apply(&mut self.matches, 0, watermark);
         effects.extend(self.matches.drain(..).map(Effect::Matched));
     }

@@ -108,6 +108,18 @@ impl Partition {
         is_last
     }
 
+    /// The record comes for the first time, and nothing of what happened before it is to be found again or ends with it.
+    pub(super) fn goes_on(&self, offset: u64) -> bool {
+        offset >= self.next_offset && self.rereading.is_none() && self.told.is_none() && !self.idle
+    }
+
+    /// [Begins](Partition::begin) and [ends](Partition::end) a record that [goes on](Partition::goes_on), with an event of no interest.
+    pub(super) fn pass(&mut self, offset: u64, next_position: u64, now: Option<ProcessingTime>) {
+        (self.next_offset, self.next_position) = (offset + 1, next_position);
+        self.sign(now);
+        self.notes.iter_mut().for_each(Notes::of_no_interest);
+    }
+
     /// Notes a record whose event is held from now on; gives its number.
     pub(super) fn hold(&mut self, at: Rewind) -> u64 {
         self.waiting.push_back(Waiting { at, released: false });

@@ -18,6 +18,7 @@ use crate::automaton::shared::Workspace;
 use crate::automaton::{Limits, Stepped, Watch};
 use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
+use crate::engine::intake::Intake;
 use crate::engine::keys::{Keys, key_hash};
 use crate::engine::matched::Match;
 use crate::engine::reorder::Wanted;
@@ -79,20 +80,36 @@ impl Shard {
     /// that time that jumps makes no call long.
     pub fn apply(&mut self, events: &[Wanted], watermark: EventTime, matches: &mut Vec<Match>) {
         let before = matches.len();
-        for wanted in events {
-            let time = wanted.event.time;
-            assert!(time > self.watermark && time <= watermark, "events come between two watermarks");
-            self.step(wanted, matches);
-        }
+        events.iter().for_each(|wanted| self.step(wanted, matches));
+        let last = events.last().map(|wanted| wanted.event.time);
+        self.decide(watermark, (events.len(), last), before, matches);
+    }
+
+    /// The same with all that the intake lets out, one by one; returns the watermark. For a shard that has all keys.
+    pub fn apply_released(&mut self, intake: &mut Intake, matches: &mut Vec<Match>) -> EventTime {
+        assert!(self.lines.part.shards == 1, "what is let out belongs to all shards");
+        let before = matches.len();
+        let mut stepped = (0, None);
+        let watermark = intake.release_each(|wanted| {
+            self.step(&wanted, matches);
+            stepped = (stepped.0 + 1, Some(wanted.event.time));
+        });
+        self.decide(watermark, stepped, before, matches);
+        watermark
+    }
+
+    /// Decides what time brings, after so many events, the last of which has that time.
+    fn decide(&mut self, watermark: EventTime, (events, last): (usize, Option<EventTime>), before: usize, matches: &mut Vec<Match>) {
+        assert!(last.is_none_or(|last| last <= watermark), "events come between two watermarks");
         self.watermark = watermark;
         for table in 0..self.lines.keys.len() {
-            self.lines.expire(table, &self.compiled, watermark, events.len(), matches);
+            self.lines.expire(table, &self.compiled, watermark, events, matches);
         }
         if watermark == EventTime::END {
             (0..self.lines.keys.len()).for_each(|table| self.lines.unpack_all(table, &self.compiled));
             self.lines.keys.iter_mut().for_each(|keys| keys.end(&mut self.lines.counters));
         }
-        self.lines.pack_idle(&self.compiled, events.len());
+        self.lines.pack_idle(&self.compiled, events);
         // Patterns and keys have been decided one after the other.
         matches[before..].sort_by(|one, other| one.order().cmp(&other.order()));
         self.lines.counters.faults = self.lines.faults.get();
@@ -160,10 +177,19 @@ impl Shard {
     fn step(&mut self, wanted: &Wanted, matches: &mut Vec<Match>) {
         let Self { compiled, lines, hand, .. } = self;
         let event = &wanted.event;
+        assert!(event.time > self.watermark, "events come between two watermarks");
         hand.event_number += 1;
         let stream = &compiled.streams[usize::from(event.stream.0)];
         let mut has_null = false;
         for candidate in wanted.interest.candidates() {
+            if let Some((keying, stands_as)) = stream.only_line(candidate.pattern) {
+                match hand.find(keying, &stream.keyings[keying], event, lines) {
+                    Whose::Ours => lines.step(candidate, compiled, hand, keying, Standing { event, stands_as }, matches),
+                    Whose::Others => {}
+                    Whose::Nobody => has_null = true,
+                }
+                continue;
+            }
             hand.stands.clear();
             for (keying, source) in stream.lines(candidate, event, &lines.faults_elsewhere) {
                 match hand.find(keying, &stream.keyings[keying], event, lines) {

@@ -162,8 +162,6 @@ struct OwnHands {
     shard: Shard,
     /// The event at hand. Where it matters to nobody, its fields are used again.
     event: Event,
-    /// Memory that is used again.
-    released: Vec<Wanted>,
 }
 
 impl TaskOptions {
@@ -234,7 +232,7 @@ impl Task {
         let decoders: Vec<Decoder> = decoders.collect();
         let hands = match shards.pop() {
             Some(shard) if shards.is_empty() => {
-                Hands::Own(Box::new(OwnHands { decoders, judge: Judge::new(compiled), shard, event: Event::empty(), released: Vec::new() }))
+                Hands::Own(Box::new(OwnHands { decoders, judge: Judge::new(compiled), shard, event: Event::empty() }))
             }
             last => {
                 shards.extend(last);
@@ -603,10 +601,8 @@ impl Task {
     fn release(&mut self) {
         match &mut self.hands {
             Hands::Own(own) => {
-                own.released.clear();
-                let watermark = self.intake.release(&mut own.released);
                 let before = self.epoch.matches.len();
-                own.shard.apply(&own.released, watermark, &mut self.epoch.matches);
+                let watermark = own.shard.apply_released(&mut self.intake, &mut self.epoch.matches);
                 self.suppression.apply(&mut self.epoch.matches, before, watermark);
             }
             Hands::Crew(crew) => {

@@ -31,6 +31,7 @@ pub(in crate::engine) struct StreamIndex {
     others: Postings,
     /// More than any [`Asked::number`] of the stream.
     pub(super) remembered: u32,
+    has_only_equalities: bool,
 }
 
 /// What is filed under one value.
@@ -389,6 +390,12 @@ impl Indexes {
 }
 
 impl StreamIndex {
+    /// Where all is filed under equalities, and nothing under the values that the event has: what most events come to.
+    #[inline]
+    pub(super) fn finds_nothing(&self, event: &Event) -> bool {
+        self.has_only_equalities && self.equalities.iter().all(|equality| equality.find(at_path(event, &equality.path)).is_none())
+    }
+
     /// Visits what is filed under the values that the event has. (In loops: a chain of iterators took 70 instructions more, for every event.)
     #[inline]
     pub(super) fn for_each_found<'a>(&'a self, event: &Event, mut visit: impl FnMut(&'a Postings)) {
@@ -421,7 +428,8 @@ impl StreamIndex {
     }
 
     fn finish(&mut self, number: &mut u32) {
-        let Self { atoms, equalities, texts, thresholds, others, remembered } = self;
+        let Self { atoms, equalities, texts, thresholds, others, remembered, has_only_equalities } = self;
+        *has_only_equalities = texts.is_empty() && thresholds.is_empty() && others.is_empty();
         for equality in equalities {
             equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
         }
