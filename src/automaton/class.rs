@@ -66,6 +66,8 @@ pub(super) struct Fit {
     rest: Option<Condition>,
     /// A comparison among what remains, one side of which a run knows once and for all.
     compared: Option<Compared>,
+    /// Nothing remains beside it, and to ask it of an event calculates nothing.
+    is_all_compared: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -85,7 +87,7 @@ impl Fit {
     fn of(condition: &Condition, number: u32) -> Self {
         let (stream, bit) = (condition.stream, Class(1 << number.min(LAST)));
         if number >= LAST {
-            return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()), compared: None };
+            return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()), compared: None, is_all_compared: false };
         }
         let (alone, rest) = condition.conjuncts();
         let comparisons = || rest.iter().filter_map(|conjunct| conjunct.compares_with_chosen());
@@ -99,7 +101,9 @@ impl Fit {
             several => Some(Expression::And(several.iter().map(|one| (*one).clone()).collect())),
         };
         let remains = expression.is_some() || condition.stands_as != 0;
-        Self { bit, stream, alone, rest: remains.then(|| Condition { expression, ..condition.clone() }), compared }
+        let calculates = |compared: &Compared| !matches!((&compared.of_event, &compared.of_chosen), (Expression::Field(_), Expression::Chosen { .. }));
+        let is_all_compared = rest.len() == 1 && condition.stands_as == 0 && compared.as_ref().is_some_and(|compared| !calculates(compared));
+        Self { bit, stream, alone, rest: remains.then(|| Condition { expression, ..condition.clone() }), compared, is_all_compared }
     }
 }
 
@@ -176,6 +180,11 @@ impl Fit {
     /// Whether the class says all.
     pub(super) fn is_of_class(&self) -> bool {
         self.rest.is_none()
+    }
+
+    /// Whether the class says all, or with a register all the same.
+    pub(super) fn is_known_by(&self, has_register: bool) -> bool {
+        self.is_of_class() || self.is_all_compared && has_register
     }
 
     pub(super) fn compares_with_chosen(&self) -> bool {

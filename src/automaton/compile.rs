@@ -40,7 +40,7 @@ impl Automaton {
                     after.retain(|way| ways[way as usize].to.is_some());
                 }
                 let (step, condition, until) = (taking.step, taking.condition, taking.until);
-                Node { step, condition, until, ways: range, completes, after, enclosed_by, awaited: Class::NOTHING, register: None }
+                Node { step, condition, until, ways: range, completes, after, enclosed_by, awaited: Class::NOTHING, register: None, followed_by: None }
             })
             .collect();
         let timing = timing(&pattern, &ways, &demands);
@@ -60,6 +60,7 @@ impl Automaton {
             fits,
             counted,
             beginning: Class::EMPTY,
+            awaited_somewhere: Class::EMPTY,
             opens: bits(|without| without.from),
             closes: bits(|without| without.to),
             name_rank: name_ranks(&pattern),
@@ -75,11 +76,23 @@ impl Automaton {
         for place in 0..automaton.nodes.len() {
             automaton.nodes[place].awaited = automaton.awaited(&automaton.nodes[place].after);
             automaton.nodes[place].register = automaton.register(&automaton.nodes[place].after);
+            automaton.nodes[place].followed_by = automaton.follows_plainly(&automaton.nodes[place]);
         }
+        automaton.awaited_somewhere = automaton.nodes.iter().fold(Class::EMPTY, |all, node| all.with(node.awaited));
         let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
         automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);
         automaton.plain_start = automaton.find_plain_start();
         automaton
+    }
+
+    fn follows_plainly(&self, node: &Node) -> Option<NodeId> {
+        let way = self.way(node.after.first().filter(|_| node.after.len() == 1)?);
+        let (to, demand) = (way.to?, self.demand(way.demand));
+        let next = self.node(to);
+        let demands_nothing = demand.no.is_empty() && demand.no_next.is_empty() && demand.greedy.is_empty() && demand.until.is_empty();
+        let is_alone = demand.how == How::Then && demands_nothing && next.until.is_none() && self.pattern.without.is_empty();
+        let register = node.register.filter(|of| *of == next.condition);
+        (is_alone && self.fit(next.condition).is_known_by(register.is_some())).then_some(to)
     }
 
     fn find_plain_start(&self) -> Option<PlainStart> {

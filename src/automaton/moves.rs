@@ -10,7 +10,7 @@ use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
-use crate::event::{Event, Value};
+use crate::event::{Event, EventTime, Value};
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
@@ -99,8 +99,17 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
     pub(super) fn come_by(&self, run: &mut Run, out: &mut Yield) -> Passed {
-        if !self.watch.watches() && !self.concerns(run) {
-            return Passed::On;
+        if !self.watch.watches() {
+            if !self.concerns(run) {
+                return Passed::On;
+            }
+            if run.aside.own().is_none()
+                && let Some(next) = self.automaton.node(run.node).followed_by
+            {
+                let mut taker = Taker { chain: Some(&mut run.chain), marks: Marks::default(), patterns: run.patterns };
+                self.take_as(self.automaton.node(next).step, &[next], &mut taker, &mut out.born, &mut out.complete);
+                return Passed::Over;
+            }
         }
         out.taken.clear();
         let mut ways = run.ways(self.automaton).clone();
@@ -137,6 +146,15 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
 
     pub(super) fn class(&self) -> Class {
         self.class
+    }
+
+    pub(super) fn automaton(&self) -> &'a Automaton {
+        self.automaton
+    }
+
+    /// Of the event.
+    pub(super) fn time(&self) -> EventTime {
+        self.event.time
     }
 
     /// Asks something of the event's side of the comparison that runs have their own side of.

@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use crate::automaton::by_value::ByValue;
 use crate::automaton::dump::Printer;
-use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
+use crate::automaton::moves::Hand;
+use crate::automaton::runs::{Arrival, Limits, Run, RunList, Runs, Stepped};
 use crate::automaton::shared::{CONDITIONS_MAX, Choices, Plan, Rules, SPANS_MAX, Unshared, Workspace};
 use crate::automaton::snapshot::Outline;
 use crate::automaton::watch::Watch;
@@ -106,6 +107,17 @@ impl Pending {
                 choices.advance(rules, workspace, limits, arrival, &mut stepped.decided);
             }
             (Self::ByValue(runs), _) => runs.advance(automaton, limits, arrival, stepped),
+        }
+    }
+
+    /// Runs that lay elsewhere, and have lost so many to limits, are kept here from now on, if there are none so far: no more than may be, and together where there are many.
+    pub fn keep(&mut self, stepping: &mut Stepping<'_>, runs: impl IntoIterator<Item = Run>, dropped: u64, now: EventTime) {
+        self.put_before(stepping.automaton, runs);
+        let Self::Runs(held) = self else { unreachable!("where there is nothing, nothing is kept together") };
+        held.dropped += dropped;
+        held.hold_to(stepping.automaton, stepping.limits.runs_of(&stepping.automaton.pattern));
+        if held.len() > stepping.limits.runs_alone_max {
+            self.keep_many(stepping, now);
         }
     }
 
@@ -239,6 +251,15 @@ impl Pending {
 }
 
 impl Stepping<'_> {
+    /// The event comes to runs that lie somewhere, as [`Pending::advance`] has it; nobody watches. Returns how often something was lost to a limit: where something was, or there are more than may lie
+    /// there, they are to be [kept](Pending::keep).
+    pub fn advance(&self, runs: &mut impl RunList, arrival: Arrival<'_>, stepped: &mut Stepped) -> u64 {
+        let Arrival { event, class, moment } = arrival;
+        let mut dropped = 0;
+        stepped.advance(self.limits, &Hand::new(self.automaton, event, class, moment, &()), true, runs, &mut dropped);
+        dropped
+    }
+
     fn together(&mut self) -> (Rules<'_>, &mut Workspace, &Limits) {
         let Evaluation::Together(plan) = self.evaluation else { unreachable!("choices are kept together where the pattern says so") };
         (Rules { automaton: self.automaton, plan }, self.workspace, self.limits)

@@ -200,7 +200,59 @@ pub struct Stepped {
     pub(super) events: Yield,
 }
 
+/// Runs of one pattern and key, wherever they lie.
+pub trait RunList {
+    /// Asks in their order, and lets go of those for which the answer is no.
+    fn retain(&mut self, keep: impl FnMut(&mut Run) -> bool);
+    /// Behind the others.
+    fn add(&mut self, born: impl ExactSizeIterator<Item = Run>);
+}
+
+impl RunList for SmallVec<[Run; 1]> {
+    fn retain(&mut self, keep: impl FnMut(&mut Run) -> bool) {
+        SmallVec::retain(self, keep);
+    }
+
+    fn add(&mut self, born: impl ExactSizeIterator<Item = Run>) {
+        self.extend(born);
+    }
+}
+
 impl Stepped {
+    /// What the event at hand does to runs, if it `comes_by` them, and what it begins beside them. Whatever it completes is added to what was decided, in the order of delivery. True if there
+    /// was something. The limit on runs is the caller's affair.
+    pub(super) fn advance<W: Watch + ?Sized>(
+        &mut self,
+        limits: &Limits,
+        hand: &Hand<'_, W>,
+        comes_by: bool,
+        runs: &mut impl RunList,
+        dropped: &mut u64,
+    ) -> bool {
+        let out = &mut self.events;
+        if comes_by {
+            runs.retain(|run| {
+                let born_before = out.born.len();
+                let passed = hand.come_by(run, out);
+                // A run that moves on keeps its place, so that the order by start lasts where each run has one successor.
+                if passed == Passed::Over && out.born.len() > born_before {
+                    *run = out.born.swap_remove(born_before);
+                    return true;
+                }
+                passed == Passed::On
+            });
+        }
+        hand.begin(out);
+        if !out.born.is_empty() {
+            runs.add(out.born.drain(..));
+        }
+        let came_out = !out.complete.is_empty();
+        if came_out && let Some(floor) = self.deliver(hand.automaton(), limits, hand.time(), dropped) {
+            runs.retain(|run| floor.spares_run(run));
+        }
+        came_out
+    }
+
     /// Delivers what the event of that time has completed, of a key that has dropped so much before. Returns the floor that this has raised.
     pub(super) fn deliver(&mut self, automaton: &Automaton, limits: &Limits, at: EventTime, dropped: &mut u64) -> Option<Floor> {
         let Self { decided, events: Yield { complete, .. } } = self;
@@ -230,39 +282,19 @@ impl Runs {
     pub fn advance_watched<W: Watch + ?Sized>(&mut self, automaton: &Automaton, limits: &Limits, arrival: Arrival<'_>, stepped: &mut Stepped, watch: &W) {
         let Arrival { event, class, moment } = arrival;
         assert!(event.time < self.next || self.next == EventTime::END, "deadlines at an instant come before its events");
-        let hand = Hand::new(automaton, event, class, moment, watch);
-        let out = &mut stepped.events;
         let comes_by = class.meets(self.awaited) || watch.watches();
-        if comes_by {
-            self.come_by(&hand, out);
-        }
-        hand.begin(out);
-        for run in out.born.drain(..) {
-            self.next = self.next.min(run.deadline);
-            self.awaited = self.awaited.with(run.awaited(automaton));
-            self.alive.push(run);
-        }
-        let came_out = !out.complete.is_empty();
-        if came_out && let Some(floor) = stepped.deliver(automaton, limits, event.time, &mut self.dropped) {
-            self.alive.retain(|run| floor.spares_run(run));
-        }
+        let before = self.alive.len();
+        let hand = Hand::new(automaton, event, class, moment, watch);
+        let came_out = stepped.advance(limits, &hand, comes_by, &mut self.alive, &mut self.dropped);
         self.hold_to(automaton, limits.runs_of(&automaton.pattern));
         if comes_by || came_out || self.alive.is_empty() {
             self.look_over(automaton);
-        }
-    }
-
-    fn come_by<W: Watch + ?Sized>(&mut self, hand: &Hand<'_, W>, out: &mut Yield) {
-        self.alive.retain(|run| {
-            let born_before = out.born.len();
-            let passed = hand.come_by(run, out);
-            // A run that moves on keeps its place, so that the order by start lasts where each run has one successor.
-            if passed == Passed::Over && out.born.len() > born_before {
-                *run = out.born.swap_remove(born_before);
-                return true;
+        } else {
+            for run in self.alive.get(before..).unwrap_or_default() {
+                self.next = self.next.min(run.deadline);
+                self.awaited = self.awaited.with(run.awaited(automaton));
             }
-            passed == Passed::On
-        });
+        }
     }
 
     /// When time next decides or removes something; `None` if only events can.
@@ -305,7 +337,7 @@ impl Runs {
     }
 
     /// Drops what starts first until no more than `most` are left; of those that start together, what is older in the list.
-    fn hold_to(&mut self, automaton: &Automaton, most: usize) {
+    pub(super) fn hold_to(&mut self, automaton: &Automaton, most: usize) {
         let Some(surplus) = self.alive.len().checked_sub(most).filter(|surplus| *surplus > 0) else { return };
         let mut by_start: Vec<(Place, usize)> = self.alive.iter().enumerate().map(|(index, run)| (run.chain.start(), index)).collect();
         let (_, last, _) = by_start.select_nth_unstable(surplus - 1);

@@ -4,8 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::automaton::class::{Class, Fit};
-use crate::automaton::moves::Hand;
-use crate::automaton::runs::{Arrival, Run};
 use crate::automaton::way_set::WaySet;
 use crate::event::{StreamId, TimeSpan};
 use crate::pattern::{ConditionId, Pattern, StepId};
@@ -38,6 +36,9 @@ pub(super) struct Node {
     pub awaited: Class,
     /// The condition, among those awaited then, for which a run keeps its own side of a comparison.
     pub register: Option<ConditionId>,
+    /// Where a run that has just taken it waits for one step and for nothing else, and by class and register alone it is known whether an event fits: the node of that step.
+    /// What concerns the run is taken there then, and nothing of the run stays behind.
+    pub followed_by: Option<NodeId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +122,8 @@ pub struct Automaton {
     pub(super) counted: Class,
     /// The bits of the events that may begin a run.
     pub(super) beginning: Class,
+    /// Those that runs at any of the nodes await.
+    pub(super) awaited_somewhere: Class,
     /// By step: the `without`s, a bit each, whose span an event of this step opens.
     pub(super) opens: Vec<u64>,
     /// By step: the `without`s whose span it closes.
@@ -195,27 +198,19 @@ impl Automaton {
         self.nodes.iter().filter_map(|node| node.register).find(|condition| self.fit(*condition).compares_equality())
     }
 
+    /// The bits of the events that may do something to some run.
+    pub fn awaited_somewhere(&self) -> Class {
+        self.awaited_somewhere
+    }
+
     /// The class without what may begin a run.
     pub fn passed_by(&self, class: Class) -> Class {
         class.without(self.beginning)
     }
 
-    /// The most runs that one event begins, where they neither come out at once nor remove others; `None`: they do.
-    pub fn begins_quietly(&self) -> Option<usize> {
-        let begun = self.start.clone().filter_map(|way| self.way(way).to);
-        begun.map(|node| (!self.node(node).completes).then_some(1)).sum()
-    }
-
     /// A run whose deadline has come is gone, and nothing comes out.
     pub fn runs_end_silently(&self) -> bool {
         self.timing.only_within && !self.timing.decides
-    }
-
-    /// Whether the event can change anything about runs that lie elsewhere.
-    pub fn concerns(&self, runs: &[Run], arrival: Arrival<'_>) -> bool {
-        let Arrival { event, class, moment } = arrival;
-        let hand = Hand::new(self, event, class, moment, &());
-        runs.iter().any(|run| hand.concerns(run))
     }
 
     pub(super) fn way(&self, id: WayId) -> &Way {

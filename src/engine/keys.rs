@@ -16,7 +16,7 @@ use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::counters::Counters;
 use crate::engine::keys::packed::PackedKeys;
-use crate::engine::slot::{Before, Cell, CellId, Families, Held, Notes, Slot, SlotId, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Families, Held, Notes, Slot, SlotId, SlotRuns, Stored};
 use crate::engine::timers::Timers;
 use crate::event::{Directory, EventTime};
 
@@ -140,6 +140,24 @@ impl Keys {
         self.slots.at_mut(id.0).lift(pattern, automaton, into);
     }
 
+    /// The runs of the group at that place, to be stepped where they lie and [settled](Keys::settle_stepped) then. `of`: the pattern, and whom that concerns, a bit each.
+    pub(super) fn runs_at(&mut self, id: SlotId, place: usize, of: (u32, u64)) -> SlotRuns<'_> {
+        self.slots.at_mut(id.0).runs_at(place, of)
+    }
+
+    /// The runs have been stepped where they lie; `before` they were stepped there were so many. `None` if the slot is gone.
+    pub(super) fn settle_stepped(&mut self, id: SlotId, (place, patterns): (usize, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
+        let now = self.slot(id).runs(place).len();
+        counters.live_runs = counters.live_runs + now as u64 - before.runs as u64;
+        if before.runs == 0 && now > 0 {
+            counters.keys_made += 1;
+            counters.live_keys += 1;
+        }
+        let slot = self.settle_at(id, (place, patterns), before, counters)?;
+        self.arm_slot(slot);
+        Some(slot)
+    }
+
     /// Puts away what a pattern holds of the key beside the runs of its group: with them, if so many of the pattern's runs may lie in a slot (`runs_max`), else
     /// in a cell. `held` is as new then. `before` is what was lifted; `patterns`: whom that concerns, a bit each. Returns the slot, if there is one now.
     pub(super) fn lay_down(
@@ -227,19 +245,30 @@ impl Keys {
         self.note_change(Place::Slot(id));
     }
 
-    /// The group was stepped. `None` if the slot is gone with it.
+    /// The group, if there is one, was stepped. `None` if the slot is gone with it.
     fn settle_group(&mut self, id: SlotId, (pattern, patterns): (u32, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
-        let slot = self.slots.at_mut(id.0);
-        if let Some(place) = slot.group(pattern) {
-            let is_empty = slot.runs(place).is_empty();
-            counters.live_keys -= u64::from(before.runs > 0 && is_empty);
-            if is_empty && !slot.is_there(place) {
-                slot.remove_group(place);
-            } else {
-                self.note_step(id, place, patterns);
-                self.slots.at_mut(id.0).settle(place);
-            }
+        match self.slot(id).group(pattern) {
+            Some(place) => self.settle_at(id, (place, patterns), before, counters),
+            None => self.remove_if_vacant(id),
         }
+    }
+
+    /// The same with the group at that place.
+    fn settle_at(&mut self, id: SlotId, (place, patterns): (usize, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
+        let slot = self.slots.at_mut(id.0);
+        let is_empty = slot.runs(place).is_empty();
+        counters.live_keys -= u64::from(before.runs > 0 && is_empty);
+        if is_empty && !slot.is_there(place) {
+            slot.remove_group(place);
+            return self.remove_if_vacant(id);
+        }
+        slot.note_step(place, patterns);
+        slot.settle(place);
+        self.note_change(Place::Slot(id));
+        Some(id)
+    }
+
+    fn remove_if_vacant(&mut self, id: SlotId) -> Option<SlotId> {
         if self.slot(id).is_vacant() {
             self.remove_slot(id);
             return None;

@@ -15,7 +15,7 @@ mod one;
 
 use smallvec::SmallVec;
 
-use crate::automaton::{Automaton, Pending, Run};
+use crate::automaton::{Automaton, Pending, Run, RunList};
 use crate::engine::counters::Counters;
 use crate::engine::slot::key::StoredKey;
 use crate::engine::slot::one::{Lone, One};
@@ -145,6 +145,58 @@ impl Default for Cell {
     }
 }
 
+/// The runs of a group while they are stepped; then it is to be [settled](Slot::settle).
+pub(super) struct SlotRuns<'a> {
+    slot: &'a mut Slot,
+    place: usize,
+    of: (u32, u64),
+    has_changed: bool,
+}
+
+impl SlotRuns<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.slot.runs(self.place).len()
+    }
+
+    /// Where the group is now, if a run has come or gone, or waits until another time.
+    pub(super) fn changed_place(&self) -> Option<usize> {
+        self.has_changed.then_some(self.place)
+    }
+}
+
+impl RunList for SlotRuns<'_> {
+    fn retain(&mut self, mut keep: impl FnMut(&mut Run) -> bool) {
+        let Self { slot, place, has_changed, .. } = self;
+        let mut keep = |run: &mut Run| {
+            let deadline = run.deadline();
+            let stays = keep(run);
+            *has_changed |= !stays || run.deadline() != deadline;
+            stays
+        };
+        match &mut slot.holding {
+            Holding::Nothing => {}
+            Holding::Many(many) => many.group_mut(*place).runs.retain(keep),
+            Holding::One(one) => {
+                if let Some(mut run) = one.take()
+                    && keep(&mut run)
+                {
+                    one.put(run);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, mut born: impl ExactSizeIterator<Item = Run>) {
+        match born.len() {
+            0 => return,
+            1 => born.next().map(|run| self.slot.add_run(self.of, Some(self.place), run)),
+            _ => Some(self.slot.add_runs(self.of, Some(self.place), born)),
+        };
+        self.has_changed = true;
+        self.place = self.slot.group(self.of.0).expect("a group to which runs were added is there");
+    }
+}
+
 impl Slot {
     pub(super) fn of(key: &[u8]) -> Self {
         Self { key: StoredKey::of(key), holding: Holding::Nothing }
@@ -205,6 +257,11 @@ impl Slot {
             Holding::One(one) => one.runs(),
             Holding::Many(many) => &many.group(place).runs,
         }
+    }
+
+    /// Those of the group at that place, to be stepped. `of`: as [`Slot::add_run`] has it.
+    pub(super) fn runs_at(&mut self, place: usize, of: (u32, u64)) -> SlotRuns<'_> {
+        SlotRuns { slot: self, place, of, has_changed: false }
     }
 
     /// Those of the pattern's group.

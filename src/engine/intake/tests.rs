@@ -392,7 +392,7 @@ fn what_was_kept_out_or_taken_stays_so_when_it_is_read_again_under_other_limits(
     assert_eq!(positions.partitions[0].refused, [RefusedRange { first_offset: 1, last_offset: 3, by: RefusedBy::AheadMax }]);
     for (reference_s, held_events_max) in [(0, 9), (5_000, 9), (5_000, 1)] {
         let mut after = intake(late_after(5), held_events_max);
-        after.limits.reference = seconds(reference_s);
+        after.latest = seconds(reference_s).plus(TimeSpan::from_secs(100));
         after.open(A, 0);
         after.restore(&positions);
         let again = arrivals.map(|(offset, time)| arrive(&mut after, A, offset, seconds(time)));

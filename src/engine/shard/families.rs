@@ -78,19 +78,8 @@ impl Lines {
         if let (Some(slot), Some(place)) = (known, group)
             && class != Class::NOTHING
         {
-            let runs = self.keys[compiled.table].slot(slot).runs(place);
-            if self.concerns(runs, compiled, class, standing) {
-                let runs_max = self.lie_in_slots[pattern as usize];
-                let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
-                step.family = Some((family, all));
-                keys.lift(slot, pattern, automaton, &mut held.pending);
-                let before = held.before();
-                step.take(held, address.key, class, standing);
-                known = keys.lay_down(address, (pattern, family.all()), (automaton, runs_max), held, before, step.counters);
-                group = group_of(keys, known);
-            } else {
-                self.keys[compiled.table].note_step(slot, place, family.all());
-            }
+            known = self.step_group(Address { slot: Some(slot), ..address }, place, (pattern, class), compiled, Some((family, all)), standing, matches);
+            group = group_of(&self.keys[compiled.table], known);
         }
         if begun == 0 {
             return known;

@@ -4,9 +4,10 @@ use std::cell::{self, RefCell};
 use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
-use crate::automaton::{Arrival, Class, Evaluation, Limits, Run, Stepped, Watch};
+use crate::automaton::{Class, Evaluation, Limits, RunList, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
+use crate::engine::family::Family;
 use crate::engine::index::Candidate;
 use crate::engine::keys::{Address, Keys, Place};
 use crate::engine::matched::Match;
@@ -14,7 +15,7 @@ use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::shard::hand::{Hand, KeyAtHand};
 use crate::engine::shard::packing::{Packing, UNPACKED_MAX, UNPACKING_COSTS};
 use crate::engine::shard::step::{Standing, Step};
-use crate::engine::slot::{Cell, CellId, Kept, RUNS_MAX, SlotId};
+use crate::engine::slot::{Before, Cell, CellId, Kept, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
 use crate::event::EventTime;
 use crate::pattern::Moment;
@@ -105,8 +106,8 @@ impl Lines {
     ) -> Option<SlotId> {
         match address.slot.map_or(Kept::Nothing, |slot| self.keys[compiled.table].slot(slot).kept(candidate.pattern)) {
             Kept::Cell(cell) => self.step_cell(cell, candidate, compiled, address.key, standing, matches).then_some(address.slot).flatten(),
-            Kept::Group(place) => self.step_slot(address, Some(place), candidate, compiled, standing, matches),
-            Kept::Nothing => self.step_slot(address, None, candidate, compiled, standing, matches),
+            Kept::Group(place) if self.watch.is_none() => self.step_group(address, place, (candidate.pattern, candidate.class), compiled, None, standing, matches),
+            Kept::Group(_) | Kept::Nothing => self.step_slot(address, candidate, compiled, standing, matches),
         }
     }
 
@@ -140,11 +141,55 @@ impl Lines {
         keys.settle_cell(id, before, step.counters)
     }
 
-    /// The pattern has at most a group there, at that place. Returns the slot, if there is one afterwards.
+    /// Steps the runs of the group at that place, where they lie: of a pattern, or of all those of a family that is together. Returns the slot, if there is one afterwards.
+    #[expect(clippy::too_many_arguments, reason = "each of another kind")]
+    pub(super) fn step_group(
+        &mut self,
+        address: Address<'_>,
+        place: usize,
+        (pattern, class): (u32, Class),
+        compiled: &CompiledPattern,
+        family: Option<(&Family, &Compiled)>,
+        standing: Standing<'_>,
+        matches: &mut Vec<Match>,
+    ) -> Option<SlotId> {
+        let slot = address.slot.expect("a group lies in a slot");
+        let runs_max = self.lie_in_slots[pattern as usize];
+        let before = Before { runs: self.keys[compiled.table].slot(slot).runs(place).len(), dropped: 0 };
+        if !class.meets(compiled.automaton.awaited_somewhere())
+            && before.runs < runs_max
+            && compiled.automaton.may_begin(class)
+            && let Some(start) = compiled.automaton.plain_start()
+        {
+            let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+            let run = start.begin(&compiled.automaton, standing.event, moment);
+            return Some(self.keys[compiled.table].add_run(address, pattern, Some(place), run, &mut self.counters));
+        }
+        let of = (pattern, family.map_or(1, |(family, _)| family.all()));
+        let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
+        step.family = family;
+        let mut runs = keys.runs_at(slot, place, of);
+        let dropped = step.take_lying(&mut runs, address.key, class, standing);
+        if dropped == 0 && runs.len() <= runs_max {
+            if let Some(place) = runs.changed_place() {
+                return keys.settle_stepped(slot, (place, of.1), before, step.counters);
+            }
+            keys.note_step(slot, place, of.1);
+            return Some(slot);
+        }
+        let mut stepped = Vec::new();
+        runs.retain(|run| {
+            stepped.push(run.clone());
+            false
+        });
+        held.pending.keep(&mut step.stepping, stepped, dropped, standing.event.time);
+        keys.lay_down(address, of, (&compiled.automaton, runs_max), held, before, step.counters)
+    }
+
+    /// The pattern has nothing there, or a group, and somebody watches. Returns the slot, if there is one afterwards.
     fn step_slot(
         &mut self,
         address: Address<'_>,
-        group: Option<usize>,
         candidate: &Candidate,
         compiled: &CompiledPattern,
         standing: Standing<'_>,
@@ -153,27 +198,17 @@ impl Lines {
         let Candidate { pattern, class, .. } = *candidate;
         let automaton = &compiled.automaton;
         let (counts, acts) = self.acts(candidate, compiled, standing);
-        let found = address.slot.zip(group);
-        let runs = found.map_or(&[][..], |(slot, place)| self.keys[compiled.table].slot(slot).runs(place));
-        let is_concerned = !runs.is_empty() && self.concerns(runs, compiled, class, standing);
-        if !is_concerned && !acts {
-            if let Some((slot, place)) = found {
-                self.keys[compiled.table].note_step(slot, place, 1);
-            }
+        if !acts {
             return address.slot;
         }
-        let runs_max = self.room_for(pattern, address.slot.filter(|_| group.is_none()), compiled.table);
-        // What begins goes beside the others, unless it may do something to them.
-        let apart = !is_concerned && automaton.begins_quietly().is_some_and(|begun| runs.len() + begun <= runs_max);
-        if apart && self.watch.is_none() {
+        let runs_max = self.room_for(pattern, address.slot, compiled.table);
+        if let Some(start) = automaton.plain_start().filter(|_| runs_max > 0 && self.watch.is_none()) {
             let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-            if let Some(start) = automaton.plain_start() {
-                let run = start.begin(automaton, standing.event, moment);
-                return Some(self.keys[compiled.table].add_run(address, pattern, group, run, &mut self.counters));
-            }
+            let run = start.begin(automaton, standing.event, moment);
+            return Some(self.keys[compiled.table].add_run(address, pattern, None, run, &mut self.counters));
         }
         let (keys, held, mut step) = self.stepping(compiled, pattern, counts, matches);
-        if let Some(slot) = address.slot.filter(|_| !apart) {
+        if let Some(slot) = address.slot {
             keys.lift(slot, pattern, automaton, &mut held.pending);
         }
         let before = held.before();
@@ -185,17 +220,6 @@ impl Lines {
     pub(super) fn room_for(&self, pattern: u32, slot: Option<SlotId>, table: usize) -> usize {
         let has_room = slot.is_none_or(|slot| self.keys[table].slot(slot).has_room());
         if has_room { self.lie_in_slots[pattern as usize] } else { 0 }
-    }
-
-    /// Whether the event can change anything about runs that lie in a slot. What cannot be calculated is counted here only if they are not stepped.
-    pub(super) fn concerns(&self, runs: &[Run], compiled: &CompiledPattern, class: Class, standing: Standing<'_>) -> bool {
-        let faults = cell::Cell::new(0);
-        let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&faults) };
-        let concerns = self.watch.is_some() || compiled.automaton.concerns(runs, Arrival { event: standing.event, class, moment });
-        if !concerns {
-            self.faults.set(self.faults.get() + faults.get());
-        }
-        concerns
     }
 
     pub(super) fn stepping<'a>(

@@ -3,7 +3,7 @@
 use std::cell::{self, RefCell};
 use std::sync::Arc;
 
-use crate::automaton::{Arrival, Class, Decided, DecidedKind, Stepped, Stepping};
+use crate::automaton::{Arrival, Class, Decided, DecidedKind, RunList, Stepped, Stepping};
 use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
 use crate::engine::family::Family;
@@ -49,24 +49,33 @@ impl Step<'_> {
             let as_of = AsOf::new(windows, cell.windowed.as_deref(), event.time, self.answers);
             cell.pending.advance(&mut self.stepping, Arrival { event, class, moment: Moment { windows: &as_of, ..plain } }, self.stepped);
         }
-        self.deliver(cell, key, Some(event));
+        self.deliver(cell.windowed.as_deref(), key, Some(event));
+    }
+
+    /// The same for runs that lie in a slot, whose pattern asks for no windows. Returns how often something was lost to a limit, as [`Stepping::advance`] has it.
+    pub(super) fn take_lying(&mut self, runs: &mut impl RunList, key: &[u8], class: Class, standing: Standing<'_>) -> u64 {
+        let Standing { event, stands_as } = standing;
+        let moment = Moment { stands_as, ..Moment::plain(self.faults) };
+        let dropped = self.stepping.advance(runs, Arrival { event, class, moment }, self.stepped);
+        self.deliver(None, key, Some(event));
+        dropped
     }
 
     pub(super) fn expire(&mut self, cell: &mut Cell, key: &[u8], instant: EventTime) {
         cell.pending.expire(&mut self.stepping, instant, self.stepped);
-        self.deliver(cell, key, None);
+        self.deliver(cell.windowed.as_deref(), key, None);
         if let Some(windowed) = &mut cell.windowed {
             windowed.expire(instant);
         }
     }
 
-    fn deliver(&mut self, cell: &Cell, key: &[u8], event: Option<&Event>) {
+    fn deliver(&mut self, windowed: Option<&WindowedEvents>, key: &[u8], event: Option<&Event>) {
         if self.stepped.decided.is_empty() {
             return;
         }
         let key: Arc<[u8]> = key.into();
         for decided in self.stepped.decided.drain(..) {
-            let as_of = AsOf::new(&self.compiled.pattern.windows, cell.windowed.as_deref(), decided.at, self.answers);
+            let as_of = AsOf::new(&self.compiled.pattern.windows, windowed, decided.at, self.answers);
             let moment = Moment { windows: &as_of, ..Moment::plain(self.faults) };
             let mut deliver = |compiled: &CompiledPattern, decided: Decided| {
                 match decided.kind {
