@@ -91,6 +91,25 @@ fn changes_that_nobody_takes_are_no_more_than_the_keys_there_are() {
     assert!(engine.counters().live_keys < 10 && noted <= 1024, "{noted} changes");
 }
 
+/// Wherever the runs lie.
+#[test]
+fn what_a_limit_on_matches_has_lost_is_said_of_the_matches_after_it() {
+    let program = program(
+        "pattern p { from sent by from_account  match a: sent where to_account == \"a\" then b: sent where to_account == \"b\" and v > a.v within 1h skip none }",
+    );
+    let transfers = [("x", "a", 1, 0), ("x", "a", 2, 1), ("x", "a", 8, 2), ("x", "b", 5, 3), ("x", "b", 9, 4)];
+    for runs_alone_max in [0, 2, 16] {
+        let mut engine = Engine::new(&program, EngineOptions { matches_per_event_max: 1, runs_alone_max, ..EngineOptions::default() });
+        let mut effects = Vec::new();
+        for (offset, transfer) in (0..).zip(transfers) {
+            engine.apply(Input::Arrive { event: event(&program, offset, transfer), position: offset, next_position: offset + 1 }, &mut effects);
+        }
+        engine.apply(Input::End, &mut effects);
+        let [Effect::Matched(found)] = &effects[..] else { panic!("the third a and the last b, but {effects:?}") };
+        assert_eq!((found.chosen[0].1.offset, found.runs_dropped), (2, 1), "{runs_alone_max} lie in a slot");
+    }
+}
+
 /// A jump of time lets go of so many keys in one call, and of the others in the next; none of them takes an event any more.
 #[test]
 fn what_a_jump_of_time_leaves_over_is_over() {
