@@ -100,8 +100,15 @@ impl Floor {
 /// Delivers the matches of one instant, one by one in order; each may remove later ones. Returns the floor that they raised.
 pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [Complete], decided: &mut Vec<Decided>) -> Result<Option<Floor>, TooMany> {
     let mut floor = None;
-    if complete.is_empty() {
-        return Ok(floor);
+    match complete {
+        [] => return Ok(floor),
+        [only] if instant.matches_max > 0 => {
+            let chosen = only.chosen();
+            floor = Floor::raised_by(automaton.pattern.skip, &chosen);
+            decided.push(instant.decide(DecidedKind::Match, chosen));
+            return Ok(floor);
+        }
+        _ => {}
     }
     let before = decided.len();
     complete.sort_by_key(|complete| complete.start);

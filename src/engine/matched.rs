@@ -126,8 +126,16 @@ impl Delivery {
         Self { identity, steps: steps.collect(), on_match, on_timeout }
     }
 
-    /// `event`: the event at hand, where one decided.
-    pub(super) fn deliver(&self, pattern: &Arc<Pattern>, key: &Arc<[u8]>, decided: Decided, event: Option<&Event>, moment: Moment<'_>) -> Match {
+    /// `event`: the event at hand, where one decided. `scratch`: memory that is used again.
+    pub(super) fn deliver(
+        &self,
+        pattern: &Arc<Pattern>,
+        key: &Arc<[u8]>,
+        decided: Decided,
+        event: Option<&Event>,
+        moment: Moment<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Match {
         let Decided { kind, at, by, chosen, runs_dropped } = decided;
         let (_, first) = chosen.first().expect("a match of no events is none");
         let key_values = key_values(pattern, first, key).expect("what was chosen stands in the key's line");
@@ -142,13 +150,13 @@ impl Delivery {
         let events = Events(&chosen);
         let scope = Scope { event: None, chosen: &events, moment };
         let fields = emitted.iter().map(|emitted| (emitted.name.clone(), emitted.field(&key_values, &scope))).collect();
-        let id = self.id(kind, &chosen);
+        let id = self.id(kind, &chosen, scratch);
         let suppress_by = pattern.suppress.as_ref().and_then(|suppress| suppressed_by(suppress, &key_values, &scope));
         Match { pattern: pattern.clone(), kind, key: key.clone(), key_values, at, chosen, fields, runs_dropped, suppressed: 0, suppress_by, id, decided_by }
     }
 
-    fn id(&self, kind: DecidedKind, chosen: &[(StepId, Arc<Event>)]) -> u128 {
-        let mut bytes = Vec::with_capacity(256);
+    fn id(&self, kind: DecidedKind, chosen: &[(StepId, Arc<Event>)], bytes: &mut Vec<u8>) -> u128 {
+        bytes.clear();
         bytes.extend_from_slice(&self.identity);
         bytes.push(match kind {
             DecidedKind::Match => 0,
@@ -156,10 +164,10 @@ impl Delivery {
         });
         for (step, event) in chosen {
             bytes.extend_from_slice(&self.steps[usize::from(step.0)]);
-            write_unsigned(u64::from(event.partition), &mut bytes);
-            write_unsigned(event.offset, &mut bytes);
+            write_unsigned(u64::from(event.partition), bytes);
+            write_unsigned(event.offset, bytes);
         }
-        xxh3_128(&bytes)
+        xxh3_128(bytes)
     }
 }
 

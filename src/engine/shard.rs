@@ -63,6 +63,7 @@ impl Shard {
                 counting: Vec::new(),
                 answers: RefCell::default(),
                 key: Vec::new(),
+                scratch: Vec::new(),
                 packing: Packing::default(),
                 due: Vec::new(),
                 counters: Counters::default(),

@@ -42,6 +42,7 @@ pub(super) struct Lines {
     pub counting: Vec<usize>,
     pub answers: RefCell<Answers>,
     pub key: Vec<u8>,
+    pub scratch: Vec<u8>,
     pub packing: Packing,
     pub due: Vec<Place>,
     pub counters: Counters,
@@ -229,9 +230,9 @@ impl Lines {
         counts: bool,
         matches: &'a mut Vec<Match>,
     ) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
-        let Self { keys, lifted, limits, watch, stepped, workspaces, counting, answers, counters, faults, .. } = self;
+        let Self { keys, lifted, limits, watch, stepped, workspaces, counting, answers, counters, faults, scratch, .. } = self;
         let stepping = compiled.stepping(limits, &mut workspaces[pattern as usize], watch.as_deref());
-        let step = Step { compiled, family: None, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, matches };
+        let step = Step { compiled, family: None, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, scratch, matches };
         (&mut keys[compiled.table], lifted, step)
     }
 

@@ -32,6 +32,7 @@ pub(super) struct Step<'a> {
     pub answers: &'a RefCell<Answers>,
     pub counters: &'a mut Counters,
     pub faults: &'a cell::Cell<u64>,
+    pub scratch: &'a mut Vec<u8>,
     pub matches: &'a mut Vec<Match>,
 }
 
@@ -82,7 +83,7 @@ impl Step<'_> {
                     DecidedKind::Match => self.counters.matches += 1,
                     DecidedKind::Timeout => self.counters.timeouts += 1,
                 }
-                self.matches.push(compiled.delivery.deliver(&compiled.pattern, &key, decided, event, moment));
+                self.matches.push(compiled.delivery.deliver(&compiled.pattern, &key, decided, event, moment, self.scratch));
             };
             if let Some((family, all)) = self.family {
                 let (_, first) = decided.chosen.first().expect("a match of no events is none");
