@@ -154,16 +154,22 @@ impl Judge {
             return &mut hand.found;
         }
         let index = &stream.index;
-        if index.finds_nothing(event) {
-            return &mut hand.found;
-        }
         hand.event_number += 1;
         let mut before: Option<&Postings> = None;
-        index.for_each_found(event, |postings| {
-            if let Some(before) = before.replace(postings) {
+        for equality in &index.equalities {
+            if let Some(postings) = equality.found(event)
+                && let Some(before) = before.replace(postings)
+            {
                 hand.merge(before, index, event);
             }
-        });
+        }
+        if !index.has_only_equalities {
+            index.for_each_other_found(event, |postings| {
+                if let Some(before) = before.replace(postings) {
+                    hand.merge(before, index, event);
+                }
+            });
+        }
         match before {
             Some(only) if hand.found.is_empty() => hand.take(only, index, event),
             Some(last) => hand.merge(last, index, event),
@@ -198,6 +204,9 @@ fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>
 impl Hand {
     /// Takes the candidates among postings, where nothing else is filed under what the event holds.
     fn take(&mut self, postings: &Postings, index: &StreamIndex, event: &Event) {
+        if let Some(certain) = postings.certain {
+            return self.found.candidates.push(certain);
+        }
         let Some(asked) = &postings.asked else { return self.merge(postings, index, event) };
         let Self { remembered, found, faults, .. } = self;
         found.candidates = SmallVec::from_slice(remembered[asked.number as usize].look(postings, asked.bits(index, event, faults)));
