@@ -74,6 +74,18 @@ impl Chain {
         chosen
     }
 
+    /// The same, where the chain is needed no more.
+    pub(super) fn into_chosen(self, many: usize) -> Vec<(StepId, Arc<Event>)> {
+        match self {
+            Self::First(step, event) => {
+                let mut chosen = Vec::with_capacity(1 + many);
+                chosen.push((step, event));
+                chosen
+            }
+            more @ Self::More(_) => more.chosen(many),
+        }
+    }
+
     /// As a link, which those that go on from here have in common with it.
     pub(super) fn link(&mut self) -> &Arc<Link> {
         if let Self::First(step, event) = self {

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, How, Way};
 use crate::event::{Event, StreamId, Value};
-use crate::pattern::{Chosen, Comparison, Condition, ConditionId, Expression, Moment, NothingChosen, Pattern, Scope};
+use crate::pattern::{Chosen, Comparison, Condition, ConditionId, Expression, Moment, NothingChosen, Pattern, Scope, at_path};
 
 /// Bits of conditions and of windows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -199,7 +199,10 @@ impl Fit {
     /// Asks something of the event's side of the comparison.
     pub(super) fn ask_event<T>(&self, scope: &Scope<'_>, of: impl FnOnce(&Value) -> T) -> T {
         let compared = self.compared.as_ref().expect("a register belongs to a comparison");
-        of(&compared.of_event.reference(scope))
+        match (&compared.of_event, scope.event) {
+            (Expression::Field(path), Some(event)) => of(at_path(event, path)),
+            (of_event, _) => of(&of_event.reference(scope)),
+        }
     }
 
     /// The side of the comparison that is a run's own.

@@ -100,12 +100,13 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
     pub(super) fn come_by(&self, run: &mut Run, out: &mut Yield) -> Passed {
         if !self.watch.watches() {
-            if !self.concerns(run) {
+            let node = self.automaton.node(run.node);
+            let next = node.followed_by.filter(|_| run.aside.own().is_none());
+            let concerns = if next.is_some() { self.meets(node.awaited, node.register, run) } else { self.concerns(run) };
+            if !concerns {
                 return Passed::On;
             }
-            if run.aside.own().is_none()
-                && let Some(next) = self.automaton.node(run.node).followed_by
-            {
+            if let Some(next) = next {
                 let mut taker = Taker { chain: Some(&mut run.chain), marks: Marks::default(), patterns: run.patterns };
                 self.take_as(self.automaton.node(next).step, &[next], &mut taker, &mut out.born, &mut out.complete);
                 return Passed::Over;
@@ -164,9 +165,14 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
 
     /// Whether the event can change anything about the run.
     pub(super) fn concerns(&self, run: &Run) -> bool {
-        let awaited = run.awaited(self.automaton);
+        self.meets(run.awaited(self.automaton), run.compares(self.automaton), run)
+    }
+
+    /// Whether it does, where the run awaits that class, and compares with its register in that condition.
+    #[inline]
+    fn meets(&self, awaited: Class, compares: Option<ConditionId>, run: &Run) -> bool {
         let meets = self.class.meets(awaited);
-        let Some(fit) = run.compares(self.automaton).filter(|_| meets).map(|condition| self.automaton.fit(condition)) else { return meets };
+        let Some(fit) = compares.filter(|_| meets).map(|condition| self.automaton.fit(condition)) else { return meets };
         let scope = Scope { event: Some(self.event), chosen: &NothingChosen, moment: self.moment };
         !self.class.meets_only_in(awaited, fit.bit) || run.aside.ask(|register| fit.compares(register, &scope))
     }

@@ -34,12 +34,13 @@ impl Complete {
         Self { start: chain.as_ref().map_or_else(|| event.place(), Chain::start), chain, last: Some((step, event.clone())) }
     }
 
-    fn chosen(&self) -> Choice {
-        let mut chosen = match &self.chain {
-            Some(chain) => chain.chosen(self.last.is_some().into()),
+    /// Takes the events, once.
+    fn take_chosen(&mut self) -> Choice {
+        let mut chosen = match self.chain.take() {
+            Some(chain) => chain.into_chosen(self.last.is_some().into()),
             None => Vec::with_capacity(1),
         };
-        chosen.extend(self.last.clone());
+        chosen.extend(self.last.take());
         chosen
     }
 }
@@ -103,7 +104,7 @@ pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [
     match complete {
         [] => return Ok(floor),
         [only] if instant.matches_max > 0 => {
-            let chosen = only.chosen();
+            let chosen = only.take_chosen();
             floor = Floor::raised_by(automaton.pattern.skip, &chosen);
             decided.push(instant.decide(DecidedKind::Match, chosen));
             return Ok(floor);
@@ -113,16 +114,17 @@ pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [
     let before = decided.len();
     complete.sort_by_key(|complete| complete.start);
     // What starts together is listed in full only if nothing before it has removed it.
-    for together in complete.chunk_by(|one, other| one.start == other.start) {
-        if floor.is_some_and(|floor: Floor| !floor.spares(together[0].start)) {
+    for together in complete.chunk_by_mut(|one, other| one.start == other.start) {
+        let (start, count) = (together[0].start, together.len() as u64);
+        if floor.is_some_and(|floor: Floor| !floor.spares(start)) {
             continue;
         }
         for (place, chosen) in in_order(automaton, together).into_iter().enumerate() {
-            if floor.is_some_and(|floor| !floor.spares(together[0].start)) {
+            if floor.is_some_and(|floor| !floor.spares(start)) {
                 break;
             }
             // What the first of them has not removed counts in full: so whoever lists them may stop at the limit.
-            if place == 1 && together.len() as u64 > instant.matches_max {
+            if place == 1 && count > instant.matches_max {
                 decided.truncate(before);
                 return Err(TooMany);
             }
@@ -149,7 +151,7 @@ pub(super) fn deliver_timeouts(
     if timed_out.len() as u64 > instant.matches_max {
         return Err(TooMany);
     }
-    for chosen in in_order(automaton, &timed_out) {
+    for chosen in in_order(automaton, &mut timed_out) {
         decided.push(instant.decide(DecidedKind::Timeout, chosen));
     }
     Ok(())
@@ -164,8 +166,8 @@ impl Instant {
 /// Events in the order taken, each under its step.
 type Choice = Vec<(StepId, Arc<Event>)>;
 
-fn in_order(automaton: &Automaton, complete: &[Complete]) -> SmallVec<[Choice; 1]> {
-    let mut all: SmallVec<[_; 1]> = complete.iter().map(Complete::chosen).collect();
+fn in_order(automaton: &Automaton, complete: &mut [Complete]) -> SmallVec<[Choice; 1]> {
+    let mut all: SmallVec<[_; 1]> = complete.iter_mut().map(Complete::take_chosen).collect();
     all.sort_by(|one, other| order(automaton, one, other));
     all
 }
