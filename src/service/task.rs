@@ -11,7 +11,7 @@ use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, w
 use crate::config::{Config, Strictness, TimestampUnit};
 use crate::engine::{
     Arrival, Change, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, RecordPlace, Shard, StreamTiming,
-    Suppression, UpstreamPosition, Wanted,
+    Suppression, UpstreamPosition,
 };
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::{FieldsUsed, Program};
@@ -231,9 +231,7 @@ impl Task {
         };
         let decoders: Vec<Decoder> = decoders.collect();
         let hands = match shards.pop() {
-            Some(shard) if shards.is_empty() => {
-                Hands::Own(Box::new(OwnHands { decoders, judge: Judge::new(compiled), shard, event: Event::empty() }))
-            }
+            Some(shard) if shards.is_empty() => Hands::Own(Box::new(OwnHands { decoders, judge: Judge::new(compiled), shard, event: Event::empty() })),
             last => {
                 shards.extend(last);
                 intake.take_memory();

@@ -107,7 +107,9 @@ impl Lines {
     ) -> Option<SlotId> {
         match address.slot.map_or(Kept::Nothing, |slot| self.keys[compiled.table].slot(slot).kept(candidate.pattern)) {
             Kept::Cell(cell) => self.step_cell(cell, candidate, compiled, address.key, standing, matches).then_some(address.slot).flatten(),
-            Kept::Group(place) if self.watch.is_none() => self.step_group(address, place, (candidate.pattern, candidate.class), compiled, None, standing, matches),
+            Kept::Group(place) if self.watch.is_none() => {
+                self.step_group(address, place, (candidate.pattern, candidate.class), compiled, None, standing, matches)
+            }
             Kept::Group(_) | Kept::Nothing => self.step_slot(address, candidate, compiled, standing, matches),
         }
     }
@@ -232,7 +234,8 @@ impl Lines {
     ) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
         let Self { keys, lifted, limits, watch, stepped, workspaces, counting, answers, counters, faults, scratch, .. } = self;
         let stepping = compiled.stepping(limits, &mut workspaces[pattern as usize], watch.as_deref());
-        let step = Step { compiled, family: None, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, scratch, matches };
+        let step =
+            Step { compiled, family: None, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, scratch, matches };
         (&mut keys[compiled.table], lifted, step)
     }
 
