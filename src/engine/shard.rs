@@ -86,9 +86,8 @@ impl Shard {
         self.decide(watermark, (events.len(), last), before, matches);
     }
 
-    /// The same with all that the intake lets out, one by one; returns the watermark. For a shard that has all keys.
+    /// The same with all that the intake lets out, one by one; returns the watermark.
     pub fn apply_released(&mut self, intake: &mut Intake, matches: &mut Vec<Match>) -> EventTime {
-        assert!(self.lines.part.shards == 1, "what is let out belongs to all shards");
         let before = matches.len();
         let mut stepped = (0, None);
         let watermark = intake.release_each(|wanted| {
