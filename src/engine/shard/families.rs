@@ -9,7 +9,6 @@ use crate::engine::matched::Match;
 use crate::engine::shard::lines::Lines;
 use crate::engine::shard::step::Standing;
 use crate::engine::slot::{Families, RUNS_MAX, SlotId};
-use crate::pattern::Moment;
 
 impl Lines {
     /// The event comes to the patterns of a family: as long as their runs fit into one group, to all of them together.
@@ -84,9 +83,7 @@ impl Lines {
         if begun == 0 {
             return known;
         }
-        let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
         let start = automaton.plain_start().expect("the patterns of a family begin plainly");
-        let run = start.begin(automaton, standing.event, moment).of_first(begun);
-        Some(self.keys[compiled.table].add_run(Address { slot: known, ..address }, pattern, group, run, &mut self.counters))
+        Some(self.begin(Address { slot: known, ..address }, (pattern, group), compiled, start, standing, begun))
     }
 }

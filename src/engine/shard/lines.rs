@@ -4,7 +4,7 @@ use std::cell::{self, RefCell};
 use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
-use crate::automaton::{Class, Evaluation, Limits, RunList, Stepped, Watch};
+use crate::automaton::{Class, Evaluation, Limits, PlainStart, RunList, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
 use crate::engine::family::Family;
@@ -34,11 +34,11 @@ pub(super) struct Lines {
     pub stepped: Stepped,
     /// By pattern: so many of its runs may lie in the slot of a key.
     pub lie_in_slots: Vec<usize>,
-    /// Where runs that lie in slots are stepped.
+    /// Where runs that lie in slots are decided by time, and stepped where they are watched or more is to be done than to begin a run.
     pub lifted: Cell,
     /// By pattern.
     pub workspaces: Vec<Workspace>,
-    /// Memory that is used again: the windows that count the event at hand, and what was asked of them.
+    /// Memory that is used again: the windows that count the event at hand, what was asked of them, a key, and what ids are made of.
     pub counting: Vec<usize>,
     pub answers: RefCell<Answers>,
     pub key: Vec<u8>,
@@ -79,12 +79,25 @@ impl Lines {
         hand.slots[table].slot = match glance.start {
             _ if is_plain && !class.meets(glance.acts) => known,
             Some(start) if is_plain && !glance.is_family && self.lie_in_slots[pattern as usize] > 0 => {
-                let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-                let run = start.begin(&all.patterns[pattern as usize].automaton, standing.event, moment);
-                Some(self.keys[table].add_run(address, pattern, None, run, &mut self.counters))
+                Some(self.begin(address, (pattern, None), &all.patterns[pattern as usize], start, standing, 1))
             }
             _ => self.step_kept(address, candidate, all, standing, matches),
         };
+    }
+
+    /// The event begins a run that lies in the slot: in the pattern's group, if that has a place already. `of_first`: of how many patterns of the family it is one. Returns the slot.
+    pub(super) fn begin(
+        &mut self,
+        address: Address<'_>,
+        (pattern, group): (u32, Option<usize>),
+        compiled: &CompiledPattern,
+        start: PlainStart,
+        standing: Standing<'_>,
+        of_first: u8,
+    ) -> SlotId {
+        let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
+        let run = start.begin(&compiled.automaton, standing.event, moment).of_first(of_first);
+        self.keys[compiled.table].add_run(address, pattern, group, run, &mut self.counters)
     }
 
     /// Where the pattern may have something, or the event does more than to begin a run that waits.
@@ -164,9 +177,7 @@ impl Lines {
             && compiled.automaton.may_begin(class)
             && let Some(start) = compiled.automaton.plain_start()
         {
-            let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-            let run = start.begin(&compiled.automaton, standing.event, moment);
-            return Some(self.keys[compiled.table].add_run(address, pattern, Some(place), run, &mut self.counters));
+            return Some(self.begin(address, (pattern, Some(place)), compiled, start, standing, 1));
         }
         let of = (pattern, family.map_or(1, |(family, _)| family.all()));
         let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
@@ -206,9 +217,7 @@ impl Lines {
         }
         let runs_max = self.room_for(pattern, address.slot, compiled.table);
         if let Some(start) = automaton.plain_start().filter(|_| runs_max > 0 && self.watch.is_none()) {
-            let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-            let run = start.begin(automaton, standing.event, moment);
-            return Some(self.keys[compiled.table].add_run(address, pattern, None, run, &mut self.counters));
+            return Some(self.begin(address, (pattern, None), compiled, start, standing, 1));
         }
         let (keys, held, mut step) = self.stepping(compiled, pattern, counts, matches);
         if let Some(slot) = address.slot {
