@@ -72,7 +72,8 @@ fn bit_of(pattern: u32) -> u64 {
 impl Many {
     pub(super) fn of(one: Option<One>) -> Self {
         let mut many = Self {
-            groups: VecDeque::new(),
+            // Mostly there are several runs of one pattern.
+            groups: VecDeque::with_capacity(1),
             cells: None,
             patterns: 0,
             timer: EventTime::END,
