@@ -285,7 +285,8 @@ pub struct SampleArguments {
 /// Show the Kafka topics that a configuration needs, and what is wrong with them; make what is missing
 ///
 /// The inputs, the outputs, and the journal of the consumer group. What is made has as many partitions and copies as the inputs, and the journal is kept at
-/// least as long as they are. What exists is never changed, so the command can be repeated. Exit status 1 where something is missing or wrong.
+/// least as long as they are. What exists is never changed, so the command can be repeated. Exit status 1 where something is missing or wrong, 2 where
+/// topics may not be seen; what would let you see each of them is said.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   motif topics --config motif.toml

@@ -22,6 +22,10 @@ pub(super) fn topics(arguments: &TopicsArguments) -> anyhow::Result<Outcome> {
         Format::Json => print(&json(&reports)?)?,
     }
     say(&summary(&reports, &arguments.config));
+    // Of what may not be seen nobody knows whether it is wrong.
+    if reports.iter().any(TopicReport::is_hidden) {
+        return Ok(Outcome::Unfinished);
+    }
     let is_wrong = reports.iter().any(TopicReport::has_errors);
     Ok(if is_wrong { Outcome::Wrong } else { Outcome::Fine })
 }
@@ -82,7 +86,7 @@ fn json(reports: &[TopicReport]) -> anyhow::Result<String> {
 
 fn summary(reports: &[TopicReport], config: &Path) -> String {
     let count = |state| reports.iter().filter(|report| report.state == state).count() as u64;
-    let (created, missing) = (count(TopicState::Created), count(TopicState::Missing));
+    let (created, missing, hidden) = (count(TopicState::Created), count(TopicState::Missing), count(TopicState::Hidden));
     let found = |severity| reports.iter().flat_map(|report| &report.findings).filter(|finding| finding.severity == severity).count() as u64;
     let mut parts = vec![counted(reports.len() as u64, "topic", "topics")];
     if created > 0 {
@@ -90,6 +94,9 @@ fn summary(reports: &[TopicReport], config: &Path) -> String {
     }
     if missing > 0 {
         parts.push(format!("{missing} missing (`motif topics --config {} --create` makes what is missing)", config.display()));
+    }
+    if hidden > 0 {
+        parts.push(format!("{hidden} that may not be seen"));
     }
     let (errors, warnings) = (found(Severity::Error), found(Severity::Warning));
     parts.push(counted(errors, "error", "errors"));
@@ -105,6 +112,7 @@ fn state(state: TopicState) -> &'static str {
     match state {
         TopicState::There => "there",
         TopicState::Missing => "missing",
+        TopicState::Hidden => "hidden",
         TopicState::Created => "created",
     }
 }

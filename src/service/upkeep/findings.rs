@@ -27,11 +27,18 @@ pub enum Severity {
 pub(super) struct Facts {
     pub brokers: usize,
     pub topics: BTreeMap<String, TopicFacts>,
+    /// Those that we may not know of, each with what would let us.
+    pub hidden: BTreeMap<String, String>,
 }
 
 impl Facts {
     fn of(&self, need: &Need) -> Option<&TopicFacts> {
         self.topics.get(&need.topic)
+    }
+
+    /// Surely not there: it may be made.
+    pub(super) fn lacks(&self, need: &Need) -> bool {
+        self.of(need).is_none() && !self.hidden.contains_key(&need.topic)
     }
 
     /// How many tasks there are: the partitions of the first input that exists.
@@ -59,7 +66,10 @@ fn examine_one(need: &Need, needs: &[Need], facts: &Facts) -> Vec<Finding> {
         found.error(format!("serves for {}; give each a topic of its own", purposes.join(" and ")));
     }
     let Some(topic) = facts.of(need) else {
-        found.error("does not exist".to_owned());
+        match facts.hidden.get(&need.topic) {
+            Some(sentence) => found.findings.push(Finding { severity: Severity::Error, what: sentence.clone() }),
+            None => found.error("does not exist".to_owned()),
+        }
         return found.findings;
     };
     if need.is_input() {
@@ -200,7 +210,7 @@ mod tests {
 
     fn good() -> Facts {
         let topic = |name: &str| (name.to_owned(), facts(4, &[DAY, ("cleanup.policy", "delete")]));
-        Facts { brokers: 1, topics: ["a", "b", "m", "l", "j"].map(topic).into() }
+        Facts { brokers: 1, topics: ["a", "b", "m", "l", "j"].map(topic).into(), hidden: BTreeMap::new() }
     }
 
     fn said(change: impl FnOnce(&mut Facts)) -> Vec<String> {
@@ -229,6 +239,13 @@ mod tests {
         type Change = fn(&mut Facts);
         let table: &[(Change, &[&str])] = &[
             (|facts| drop(facts.topics.remove("m")), &["Error: topic m does not exist"]),
+            (
+                |facts| {
+                    facts.topics.remove("a");
+                    facts.hidden.insert("a".to_owned(), "Kafka does not let us see topic a".to_owned());
+                },
+                &["Error: Kafka does not let us see topic a"],
+            ),
             (|facts| facts.topics.get_mut("b").expect("known").partitions = 3, &["Error: topic b has 3 partitions and the first input has 4"]),
             (|facts| facts.topics.get_mut("j").expect("known").partitions = 3, &["Error: topic j has 3 partitions, and there are 4 tasks"]),
             (|facts| set(facts, "a", "retention.ms", "90000000"), &["Error: topic j is kept for 1d, the inputs for 1d1h", "retention.ms=90000000"]),
@@ -269,7 +286,8 @@ mod tests {
             (4, &[("retention.ms", "1")], Some("retention.ms=86400000")),
             (4, &[DAY, ("cleanup.policy", "compact")], Some("topic r is compacted")),
         ] {
-            let facts = Facts { brokers: 1, topics: [("a".to_owned(), facts(4, &[DAY])), ("r".to_owned(), facts(partitions, settings))].into() };
+            let topics = [("a".to_owned(), facts(4, &[DAY])), ("r".to_owned(), facts(partitions, settings))].into();
+            let facts = Facts { brokers: 1, topics, hidden: BTreeMap::new() };
             let found: Vec<String> = examine(&needs, &facts).concat().into_iter().map(|finding| finding.what).collect();
             assert_eq!(found.len(), usize::from(said.is_some()), "{found:?}");
             assert!(said.is_none_or(|said| found[0].contains(said)), "{found:?}");

@@ -24,6 +24,8 @@ pub struct TopicReport {
 pub enum TopicState {
     There,
     Missing,
+    /// We are not allowed to know.
+    Hidden,
     /// Just now.
     Created,
 }
@@ -47,6 +49,11 @@ pub enum CannotCreate {
 }
 
 impl TopicReport {
+    /// Whether it is there and what is wrong with it cannot be told.
+    pub fn is_hidden(&self) -> bool {
+        self.state == TopicState::Hidden
+    }
+
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
@@ -150,18 +157,18 @@ fn facts(admin: &Admin, needs: &[Need]) -> anyhow::Result<Facts> {
     let found = admin.describe(&topics)?;
     let others: Vec<&str> = topics.into_iter().filter(|topic| !found.contains_key(*topic)).collect();
     let hidden = admin.hidden(&others);
-    if !hidden.is_empty() {
-        let hidden: Vec<&Need> = needs.iter().filter(|need| hidden.contains(&need.topic.as_str())).collect();
-        return Err(refuse_hidden(admin.link(), &hidden).into());
-    }
-    Ok(Facts { brokers: admin.brokers(), topics: found })
+    let hidden = needs.iter().filter(|need| hidden.contains(&need.topic.as_str()));
+    let hidden = hidden.map(|need| (need.topic.clone(), refuse_hidden(admin.link(), &[need]).reason)).collect();
+    Ok(Facts { brokers: admin.brokers(), topics: found, hidden })
 }
 
 fn report(needs: Vec<Need>, facts: &Facts, created: &[String]) -> Vec<TopicReport> {
     let findings = examine(&needs, facts);
+    let is_hidden = |need: &Need| facts.hidden.contains_key(&need.topic);
     let report = |(need, findings): (Need, Vec<Finding>)| {
         let facts = facts.topics.get(&need.topic).cloned();
         let state = match &facts {
+            None if is_hidden(&need) => TopicState::Hidden,
             None => TopicState::Missing,
             Some(_) if created.contains(&need.topic) => TopicState::Created,
             Some(_) => TopicState::There,
@@ -186,11 +193,16 @@ fn plan_outputs(needs: &[Need], facts: &Facts, options: CreateOptions) -> Result
 }
 
 fn plan(needs: &[Need], facts: &Facts, options: CreateOptions, wanted: impl Fn(&Need) -> bool) -> Result<Vec<NewTopic>, CannotCreate> {
-    let missing: Vec<&Need> = needs.iter().filter(|need| wanted(need) && !facts.topics.contains_key(&need.topic)).collect();
+    let missing: Vec<&Need> = needs.iter().filter(|need| wanted(need) && facts.lacks(need)).collect();
     if missing.is_empty() {
         return Ok(Vec::new());
     }
-    let partitions = facts.tasks(needs).or(options.partitions).ok_or(CannotCreate::PartitionsUnknown)?;
+    let partitions = match facts.tasks(needs).or(options.partitions) {
+        Some(partitions) => partitions,
+        // They may well be there; the report tells.
+        None if needs.iter().any(|need| need.is_input() && !facts.lacks(need)) => return Ok(Vec::new()),
+        None => return Err(CannotCreate::PartitionsUnknown),
+    };
     let as_inputs = needs.iter().filter(|need| need.is_input()).find_map(|need| Some(facts.topics.get(&need.topic)?.replicas));
     let replicas = options.replicas.or(as_inputs);
     let retention = facts.input_retention(needs);
@@ -219,6 +231,8 @@ fn settings(need: &Need, replicas: Option<u32>, input_retention: Option<i64>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn needs() -> Vec<Need> {
@@ -236,7 +250,7 @@ mod tests {
             let settings = [("retention.ms".to_owned(), (*retention).to_owned())].into();
             ((*name).to_owned(), TopicFacts { partitions: *partitions, replicas: *replicas, settings, outlived: 0 })
         };
-        Facts { brokers: 3, topics: topics.iter().map(facts).collect() }
+        Facts { brokers: 3, topics: topics.iter().map(facts).collect(), hidden: BTreeMap::new() }
     }
 
     fn shown(planned: &[NewTopic]) -> Vec<String> {
@@ -276,6 +290,15 @@ mod tests {
         assert_eq!(shown(&plan_inputs(&needs(), &none, options).expect("possible")), ["a 4 None", "b 4 None"]);
         let error = plan_inputs(&needs(), &there(&[("b", 8, 3, "1")]), options).expect_err("another number").to_string();
         assert!(error.contains("topic b has 8 partitions") && error.contains("says 4"), "{error}");
+    }
+
+    #[test]
+    fn what_may_be_there_unseen_is_not_made() {
+        let mut facts = there(&[]);
+        facts.hidden.insert("a".to_owned(), String::new());
+        assert_eq!(plan_inputs(&needs(), &facts, CreateOptions::default()).expect("nobody can tell how many partitions"), []);
+        let options = CreateOptions { partitions: Some(4), replicas: None };
+        assert_eq!(shown(&plan_inputs(&needs(), &facts, options).expect("possible")), ["b 4 None"]);
     }
 
     #[test]

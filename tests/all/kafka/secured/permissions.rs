@@ -1,23 +1,25 @@
 //! Let in, but not to everything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
+
+use serde_json::Value;
 
 use crate::broker::{Produced, unique};
 use crate::kafka::secured::rig::{PASSWORD, Right, Secured, secured};
 use crate::workplace::{LIMIT, Workplace};
 
-struct Deployment {
-    work: Workplace,
+pub struct Deployment {
+    pub work: Workplace,
     group: String,
-    input: String,
-    output: String,
-    late: String,
+    pub input: String,
+    pub output: String,
+    pub late: String,
     journal: String,
 }
 
 impl Deployment {
-    fn new(secured: &Secured, user: &str) -> Self {
+    pub fn new(secured: &Secured, user: &str) -> Self {
         let [group, input, output, late] = ["kept", "in", "out", "late"].map(unique);
         let journal = format!("{group}.journal");
         for topic in [&input, &output, &late, &journal] {
@@ -49,7 +51,7 @@ impl Deployment {
     }
 
     /// What a service needs, and nothing more.
-    fn rights(&self) -> Vec<Right> {
+    pub fn rights(&self) -> Vec<Right> {
         vec![
             Right::topic("Read", &self.input),
             Right::topic("Write", &self.output),
@@ -158,6 +160,39 @@ fn each_right_that_is_missing_is_named() {
             });
         }
     });
+}
+
+#[test]
+fn all_topics_are_looked_at_whatever_may_not_be_seen() {
+    let Some(secured) = secured() else { return };
+    let deployment = Deployment::new(secured, "clerk");
+    let states = |code: i32| {
+        let ended = deployment.work.run("topics --config motif.toml --create --format json");
+        assert_eq!(ended.code, Some(code), "{}{}", ended.out(), ended.stderr);
+        let lines: Vec<Value> = ended.out().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let text = |line: &Value, name: &str| line[name].as_str().expect("text").to_owned();
+        let state = lines.iter().map(|line| (text(line, "topic"), text(line, "state"))).collect::<BTreeMap<_, _>>();
+        let findings: String =
+            lines.iter().flat_map(|line| line["findings"].as_array().expect("a list").clone()).map(|finding| text(&finding, "message")).collect();
+        (state, findings)
+    };
+    let all = [&deployment.input, &deployment.output, &deployment.late, &deployment.journal];
+    let (found, findings) = states(2);
+    assert_eq!(found, all.map(|topic| (topic.clone(), "hidden".to_owned())).into());
+    let named: BTreeSet<Right> = Right::named_in(&findings, "clerk").into_iter().collect();
+    let wanted: BTreeSet<Right> = deployment.rights().into_iter().filter(|right| right.resource == "--topic").collect();
+    assert_eq!(named, wanted, "{findings}");
+    // What is seen is shown as it is, and what is missing is made, beside what is hidden.
+    let seen: Vec<Right> = wanted.into_iter().filter(|right| right.name != deployment.late).collect();
+    secured.grant("clerk", &seen);
+    let deadline = Instant::now() + LIMIT;
+    let expected = all.map(|topic| (topic.clone(), if *topic == deployment.late { "hidden" } else { "there" }.to_owned())).into();
+    let mut told = states(2);
+    while told.0 != expected {
+        assert!(Instant::now() < deadline, "{told:?}");
+        told = states(2);
+    }
+    assert!(told.1.contains(&format!("does not let user clerk see topic {}, nor tells whether it exists", deployment.late)), "{told:?}");
 }
 
 #[test]
