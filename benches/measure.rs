@@ -114,6 +114,11 @@ pub fn own_cpu_s() -> f64 {
     stat_s("self", 11)
 }
 
+/// The same of one that has not been waited for.
+pub fn cpu_s(process: u32) -> f64 {
+    stat_s(&process.to_string(), 11)
+}
+
 /// Two neighbouring fields of a process's times, by how many stand between them and its name.
 fn stat_s(process: &str, after_name: usize) -> f64 {
     /// What the kernel counts in, on every machine that Linux has in common use.
