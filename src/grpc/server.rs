@@ -91,6 +91,14 @@ impl Server {
         self.address
     }
 
+    /// Those who ask for the server's health are told that it serves, or that it does not now.
+    pub async fn tell(&self, is_serving: bool) {
+        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in SERVICES {
+            self.health.set_service_status(service, status).await;
+        }
+    }
+
     /// Ends: no new connections; subscribers get what is committed, if they take it in time, and are told to come again with their token.
     pub async fn shut_down(mut self) {
         for service in SERVICES {

@@ -68,7 +68,7 @@ impl Link {
         answer.is_ok() || client.context().attempts.trouble().is_some_and(|trouble| trouble.is_lasting() && !trouble.is_about_certificate())
     }
 
-    fn refusal(&self, trouble: &Trouble) -> Option<String> {
+    pub(super) fn refusal(&self, trouble: &Trouble) -> Option<String> {
         if trouble.is_about_certificate() && self.has_other_name() { Some(self.explain_other_name(trouble)) } else { self.explain(trouble) }
     }
 }

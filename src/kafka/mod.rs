@@ -14,6 +14,7 @@
 //! | `reader` | one partition read forward to a known end |
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
 //! | `records` | [`TopicReader`]: a partition read once, with keys and headers |
+//! | `topic_id` | which topic a committed offset is of |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
 //! | `produce` | a record handed to a producer's client |
 //! | `writer` | [`TopicWriter`]: transactions of an operator's command |
@@ -37,6 +38,7 @@ mod reader;
 mod records;
 mod settings;
 mod survey;
+mod topic_id;
 mod topic_log;
 mod transport;
 mod writer;

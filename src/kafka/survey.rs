@@ -16,8 +16,9 @@ use crate::kafka::bystander::{BystanderConsumer, fetch_news, metadata};
 use crate::kafka::group::partition;
 use crate::kafka::permission::Operation;
 use crate::kafka::reader::PartitionReader;
-use crate::kafka::{Link, failure};
-use crate::ports::{Failure, InputPartition, InputReader, JournalEntry, TopicSurvey, TransportError};
+use crate::kafka::topic_id;
+use crate::kafka::{Link, failure, ffi};
+use crate::ports::{Committed, Failure, InputPartition, InputReader, JournalEntry, TopicId, TopicSurvey, TransportError};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,6 +36,8 @@ const STABLE_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct Topics {
     by_stream: BTreeMap<StreamId, String>,
+    /// As far as they are known.
+    ids: BTreeMap<StreamId, TopicId>,
 }
 
 /// A topic that was looked for.
@@ -62,7 +65,16 @@ impl Topics {
     /// At least one.
     pub fn new(by_stream: BTreeMap<StreamId, String>) -> Self {
         assert!(!by_stream.is_empty(), "a service on Kafka reads some topic");
-        Self { by_stream }
+        Self { by_stream, ids: BTreeMap::new() }
+    }
+
+    /// Which topics these names are: what is committed of one is noted to be of that one.
+    pub fn with_ids(self, ids: BTreeMap<StreamId, TopicId>) -> Self {
+        Self { ids, ..self }
+    }
+
+    pub(super) fn id(&self, stream: StreamId) -> Option<&TopicId> {
+        self.ids.get(&stream)
     }
 
     pub fn streams(&self) -> impl Iterator<Item = StreamId> {
@@ -205,7 +217,7 @@ impl Survey {
         Ok(list)
     }
 
-    fn ask_committed(&self, partitions: &[InputPartition]) -> KafkaResult<Vec<Option<u64>>> {
+    fn ask_committed(&self, partitions: &[InputPartition]) -> KafkaResult<Vec<Committed>> {
         let list = self.client.committed_offsets(self.list(partitions)?, Duration::from_secs(2))?;
         partitions
             .iter()
@@ -213,10 +225,11 @@ impl Survey {
                 let element = list.find_partition(self.topics.name(input.stream), partition(input.partition));
                 let element = element.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))?;
                 element.error()?;
-                Ok(match element.offset() {
+                let next = match element.offset() {
                     Offset::Offset(offset) => u64::try_from(offset).ok(),
                     _ => None,
-                })
+                };
+                Ok(Committed { next, topic: topic_id::noted(element.metadata()) })
             })
             .collect()
     }
@@ -250,7 +263,7 @@ fn ends(
 }
 
 impl TopicSurvey for Survey {
-    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Option<u64>>, TransportError> {
+    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Committed>, TransportError> {
         let deadline = Instant::now() + COMMITTED_TIMEOUT;
         let mut warned = Instant::now() + COMMITTED_WARNING_INTERVAL;
         loop {
@@ -270,6 +283,21 @@ impl TopicSurvey for Survey {
                     tracing::warn!(%error, "the group's offsets are not told: a transaction that changes them is open, or the group's coordinator is away");
                 }
                 Err(error) => tracing::debug!(%error, "the group's offsets are not told yet"),
+            }
+        }
+    }
+
+    fn topic_ids(&self) -> Result<BTreeMap<StreamId, TopicId>, TransportError> {
+        let names: Vec<&str> = self.topics.names().collect();
+        match ffi::topic_ids(self.client.client(), &names, CALL_TIMEOUT) {
+            Ok(ids) => Ok(ids.into_iter().filter_map(|(topic, id)| Some((self.topics.stream(&topic)?, TopicId(id)))).collect()),
+            Err(error) => {
+                tracing::debug!(%error, "no broker tells which topics there are");
+                fetch_news(&self.client);
+                let trouble = self.client.context().attempts.trouble();
+                let refused = trouble.as_ref().and_then(|trouble| self.link.refusal(trouble));
+                let reason = refused.unwrap_or_else(|| self.link.explain_silence(trouble.as_ref(), CALL_TIMEOUT.as_secs()));
+                Err(TransportError { failure: Failure::Retriable, reason })
             }
         }
     }

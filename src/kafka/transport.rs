@@ -16,7 +16,7 @@ use crate::kafka::hanging::{Written, end_hanging};
 use crate::kafka::permission::Operation;
 use crate::kafka::produce::{drain, drain_unless, produce};
 use crate::kafka::survey::Topics;
-use crate::kafka::{Identity, Link, failure, ffi, reader};
+use crate::kafka::{Identity, Link, failure, ffi, reader, topic_id};
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
 
 /// Records and bytes that one call of `poll` takes, about, so that the group is heard often enough; and records that are taken at once.
@@ -130,6 +130,19 @@ impl Member {
         let mut list = TopicPartitionList::new();
         for (input, offset) in partitions {
             list.add_partition_offset(self.topics.name(input.stream), partition(input.partition), offset)?;
+        }
+        Ok(list)
+    }
+
+    /// Each with a note of the topic that it is of.
+    fn offsets(&self, next: &[(InputPartition, u64)]) -> KafkaResult<TopicPartitionList> {
+        let list = self.list(next.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
+        for (input, _) in next {
+            if let Some(id) = self.topics.id(input.stream)
+                && let Some(mut element) = list.find_partition(self.topics.name(input.stream), partition(input.partition))
+            {
+                element.set_metadata(topic_id::note(id));
+            }
         }
         Ok(list)
     }
@@ -267,7 +280,7 @@ impl Transport for Member {
     }
 
     fn send_offsets(&mut self, next: &[(InputPartition, u64)], wait: Duration) -> Result<(), TransportError> {
-        let list = self.list(next.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))));
+        let list = self.offsets(next);
         let list = list.map_err(|error| failure::of_call("offsets", &error))?;
         let metadata = self.consumer.group_metadata().ok_or_else(|| TransportError::fatal("Kafka: the consumer has no group"))?;
         let began = Instant::now();

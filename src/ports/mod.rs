@@ -30,5 +30,6 @@ pub use source::{Read, Source, SourceError};
 pub use state_store::{EntryVisitor, StateStore, StoreError, WriteBatch};
 pub use topic::{NewTopic, TopicFacts};
 pub use transport::{
-    Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, TopicSurvey, Transport, TransportError,
+    Committed, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, TopicId, TopicSurvey, Transport,
+    TransportError,
 };

@@ -4,6 +4,7 @@
 //! group, and a transactional producer. [`TopicSurvey`] only asks, takes part in nothing, and may be used from any thread.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
@@ -97,8 +98,11 @@ pub trait Transport {
 
 /// Questions about topics and the group, asked without being a member.
 pub trait TopicSurvey: Send + Sync {
-    /// The group's committed next offsets, in the order asked. Waits while a transaction that would change them is open.
-    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Option<u64>>, TransportError>;
+    /// What the group has committed, in the order asked. Waits while a transaction that would change it is open.
+    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Committed>, TransportError>;
+
+    /// Which topics the inputs are now. Those that do not exist, that we may not see or that have no ids are left out. An error: no broker lets us ask.
+    fn topic_ids(&self) -> Result<BTreeMap<StreamId, TopicId>, TransportError>;
 
     /// The offsets that are kept and stable: the oldest, up to and without the end.
     fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError>;
@@ -121,6 +125,25 @@ pub trait TopicSurvey: Send + Sync {
 
     /// The offset after the last committed record; the oldest kept offset where there is none. (The end of a log may be made up of markers that no reader sees.)
     fn end(&self, partition: InputPartition) -> Result<u64, TransportError>;
+}
+
+/// What a group has committed of an input.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Committed {
+    /// The next offset.
+    pub next: Option<u64>,
+    /// The topic that it is an offset of, where that was noted.
+    pub topic: Option<TopicId>,
+}
+
+/// Tells a topic from others that had its name before or have it later. As Kafka's tools show it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicId(pub String);
+
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Reads one input partition forward.

@@ -27,8 +27,8 @@ pub(in crate::kafka) struct BatchConsumer<C: ConsumerContext> {
 impl<C: ConsumerContext> BatchConsumer<C> {
     pub(in crate::kafka) fn new(consumer: BaseConsumer<C>) -> Self {
         // SAFETY: the client's pointer is valid as long as the consumer lives.
-        let queue = unsafe { bindings::rd_kafka_queue_new(consumer.client().native_ptr()) };
-        Self { queue: Queue(NonNull::new(queue).expect("the library makes a queue or ends the process")), consumer }
+        let queue = unsafe { Queue::of(consumer.client().native_ptr()) };
+        Self { queue, consumer }
     }
 
     /// From now on what is read of this partition comes by [`BatchConsumer::take`]. For each assignment anew: the library may have forgotten the partition in between.
@@ -74,7 +74,22 @@ impl<C: ConsumerContext> Deref for BatchConsumer<C> {
     }
 }
 
-struct Queue(NonNull<bindings::rd_kafka_queue_t>);
+pub(super) struct Queue(NonNull<bindings::rd_kafka_queue_t>);
+
+impl Queue {
+    /// # Safety
+    ///
+    /// The client lives as long as the queue.
+    pub(super) unsafe fn of(client: *mut bindings::rd_kafka_t) -> Self {
+        // SAFETY: as the caller promises.
+        let queue = unsafe { bindings::rd_kafka_queue_new(client) };
+        Self(NonNull::new(queue).expect("the library makes a queue or ends the process"))
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::rd_kafka_queue_t {
+        self.0.as_ptr()
+    }
+}
 
 // SAFETY: the library locks its queues; any thread may use and destroy them.
 unsafe impl Send for Queue {}

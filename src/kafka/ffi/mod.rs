@@ -1,9 +1,9 @@
-//! The calls that the binding does not offer, and those that it offers at too high a price (`batches`).
+//! The calls that the binding does not offer (the ids of topics: `topic_ids`), and those that it offers at too high a price (`batches`).
 
 #![expect(
     unsafe_code,
     reason = "the generation of a group's member, the leader epoch of a record and the known end of a partition can be asked through the C interface only; \
-              headers whose names are no text as well; \
+              headers whose names are no text and the ids of topics as well; \
               nor does the standard library end a process without the destructors of C++"
 )]
 
@@ -15,8 +15,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::message::BorrowedMessage;
 
 mod batches;
+mod topic_ids;
 
 pub(super) use batches::{BatchConsumer, Taken};
+pub(super) use topic_ids::topic_ids;
 
 use crate::ports::write_header;
 

@@ -12,7 +12,7 @@ use crate::kafka::{Link, Survey, Topics, Written};
 use crate::language::Source;
 use crate::objects::{AccessKey, Bucket, Patience, StoredObjects};
 use crate::pattern::Program;
-use crate::ports::{InputPartition, ObjectError, TopicSurvey, Transport, TransportError};
+use crate::ports::{InputPartition, ObjectError, TopicId, TopicSurvey, Transport, TransportError};
 use crate::service::embedded::wall_clock;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::alignment::Alignment;
@@ -23,6 +23,7 @@ use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::slot::Slot;
 use crate::service::topics::stages::{self, Plan, Stage};
 use crate::service::topics::unowned::Rejoin;
+use crate::service::topics::watch::Verdict;
 use crate::service::{StopSignal, upkeep};
 
 /// How long a revoked task waits for its checkpoint.
@@ -46,6 +47,8 @@ pub(super) struct Deployment {
     pub survey: Arc<dyn TopicSurvey>,
     /// The topic of each stream.
     pub inputs: BTreeMap<StreamId, String>,
+    /// Which topic each was when this process started, as far as brokers tell.
+    pub topic_ids: BTreeMap<StreamId, TopicId>,
     /// The topic that the events of each stream come from at first.
     pub sources: BTreeMap<StreamId, String>,
     /// How many there are.
@@ -55,6 +58,7 @@ pub(super) struct Deployment {
     pub alignment: Option<Arc<Alignment>>,
     pub written: Written,
     pub rejoin: Rejoin,
+    pub verdict: Verdict,
     /// With `--until-end`: after the last record that each input held at the start. Of what is handed on, that is not known: a task is told.
     pub ends: Option<BTreeMap<InputPartition, u64>>,
     pub stop: StopSignal,
@@ -128,6 +132,8 @@ impl Deployment {
         let Plan { stage, evaluation, link, inputs, sources, journal, handed_on, tasks } = plan;
         let topics = Topics::new(inputs.clone());
         let survey = Arc::new(Survey::open(&link, topics.clone())?.with_journal(&journal));
+        let topic_ids = survey.topic_ids()?;
+        let topics = topics.with_ids(topic_ids.clone());
         refuse_other_number(&survey, tasks)?;
         let outputs = Outputs::find(&survey, kafka, journal, handed_on, tasks)?;
         let ends = match (until_end, stage) {
@@ -157,8 +163,10 @@ impl Deployment {
             metrics,
             survey: survey.clone(),
             inputs,
+            topic_ids,
             written: Written { tasks, outputs: outputs.topics(tasks), journal: outputs.journal.clone(), stage: stage.header() },
             rejoin: Rejoin::default(),
+            verdict: Verdict::default(),
             sources,
             tasks,
             outputs,

@@ -7,6 +7,7 @@
 //! | `replays`, `replayed_epochs`, `replayed_records` | recoveries that had to repeat epochs |
 //! | `digest_differences` | repeated epochs that gave something else: 0, or something is badly wrong |
 //! | `checkpoint_failures` | copies that could not be carried |
+//! | `outages`, `outage` | how often no broker let us work, and for how long by now where that is so |
 //! | by task: `epoch`, `watermark`, `lag_records`, `lag_event_time`, `checkpoint_epoch`, `checkpoint_age` | how far it is, and how far behind |
 
 use std::collections::BTreeMap;
@@ -31,6 +32,9 @@ pub struct Metrics {
     replayed_records: AtomicU64,
     digest_differences: AtomicU64,
     checkpoint_failures: AtomicU64,
+    outages: AtomicU64,
+    /// Since when one lasts.
+    outage: Mutex<Option<Instant>>,
     tasks: Mutex<BTreeMap<u32, TaskHere>>,
 }
 
@@ -62,6 +66,8 @@ pub struct MetricsSnapshot {
     pub replayed_records: u64,
     pub digest_differences: u64,
     pub checkpoint_failures: u64,
+    pub outages: u64,
+    pub outage: Option<Duration>,
     /// The tasks that are here now.
     pub tasks: BTreeMap<u32, TaskMetrics>,
     /// The same of the second stage; the other numbers are of both together.
@@ -109,6 +115,7 @@ impl MetricsSnapshot {
         let Self { commits, checkpoints, tasks, rekeyed_tasks: _, .. } = other;
         self.commits.add(commits);
         self.checkpoints.add(checkpoints);
+        self.outage = self.outage.max(other.outage);
         for (sum, number) in [
             (&mut self.aborts, other.aborts),
             (&mut self.unknown_outcomes, other.unknown_outcomes),
@@ -119,6 +126,7 @@ impl MetricsSnapshot {
             (&mut self.replayed_records, other.replayed_records),
             (&mut self.digest_differences, other.digest_differences),
             (&mut self.checkpoint_failures, other.checkpoint_failures),
+            (&mut self.outages, other.outages),
         ] {
             *sum += number;
         }
@@ -184,6 +192,15 @@ impl Metrics {
         count(&self.digest_differences);
     }
 
+    pub(super) fn outage_begins(&self, since: Instant) {
+        count(&self.outages);
+        *self.outage() = Some(since);
+    }
+
+    pub(super) fn outage_ends(&self) {
+        *self.outage() = None;
+    }
+
     /// Where a task stands after an epoch.
     pub(super) fn tell_task(&self, task: u32, told: TaskMetrics) {
         let mut tasks = self.tasks();
@@ -210,9 +227,15 @@ impl Metrics {
             replayed_records: number(&self.replayed_records),
             digest_differences: number(&self.digest_differences),
             checkpoint_failures: number(&self.checkpoint_failures),
+            outages: number(&self.outages),
+            outage: self.outage().map(|since| since.elapsed()),
             tasks: self.tasks().iter().map(|(&task, here)| (task, here.now())).collect(),
             rekeyed_tasks: BTreeMap::new(),
         }
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tasks(&self) -> MutexGuard<'_, BTreeMap<u32, TaskHere>> {
@@ -242,11 +265,15 @@ mod tests {
             metrics.committed(Duration::from_millis(millis));
         }
         metrics.replayed(3, 70);
+        metrics.outage_begins(Instant::now());
+        assert!(metrics.snapshot().outage.is_some());
+        metrics.outage_ends();
         metrics.tell_task(5, TaskMetrics { epoch: 1, lag_records: Some(9), ..TaskMetrics::default() });
         metrics.checkpointed(5, 1, Duration::from_millis(1));
         metrics.tell_task(5, TaskMetrics { epoch: 2, ..TaskMetrics::default() });
         let shown = metrics.snapshot();
         assert_eq!((shown.commits.count, shown.commits.mean(), shown.commits.longest), (2, Duration::from_millis(3), Duration::from_millis(4)));
+        assert_eq!((shown.outages, shown.outage), (1, None));
         assert_eq!((shown.replays, shown.replayed_epochs, shown.replayed_records), (1, 3, 70));
         let checkpoint_age = shown.tasks[&5].checkpoint_age;
         assert_eq!(shown.tasks[&5], TaskMetrics { epoch: 2, checkpoint_epoch: Some(1), checkpoint_age, ..TaskMetrics::default() });

@@ -24,6 +24,7 @@
 //! | `alignment`, `pace`, `standing` | tasks whose events meet again kept together: how far all are, how far each input may go, where those of others stand |
 //! | `stages` | patterns keyed by something else than what the topics are partitioned by |
 //! | `unowned` | tasks that belong to nobody, noticed |
+//! | `watch` | brokers that are away, inputs that were made anew, noticed |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //!
 //! More workers, or more processes with the same configuration, share the partitions among them: it makes no difference. A task that moves goes on from the state
@@ -57,6 +58,7 @@ pub mod stages;
 mod standing;
 mod unowned;
 pub mod verify;
+mod watch;
 mod worker;
 
 use std::sync::Arc;
@@ -110,10 +112,16 @@ pub fn run_over(program: Arc<Program>, sources: &[Source], config: &Config, stop
         (Some(grpc), Some(log)) => Some(serve(grpc.address, &program, config, log.clone(), None)?),
         _ => None,
     };
-    let summary = run_stages(stages, wrap);
+    let tell = |is_serving| {
+        if let Some((runtime, server)) = &server {
+            runtime.block_on(server.tell(is_serving));
+        }
+    };
+    let summary = run_stages(stages, wrap, &tell);
     if let (Some((runtime, server)), Some(log)) = (server, log) {
         log.settle(SETTLE_MAX);
         runtime.block_on(server.shut_down());
+        close(log);
     }
     summary
 }
@@ -126,8 +134,8 @@ struct StageShared {
     topics: Topics,
 }
 
-/// One thread for each worker of each stage. The first that fails stops the others; its error is the run's.
-fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>) -> anyhow::Result<Summary> {
+/// One thread for each worker of each stage. The first that fails stops the others; its error is the run's. `tell`: whether the brokers let us work.
+fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>, tell: &(dyn Fn(bool) + Sync)) -> anyhow::Result<Summary> {
     let share = |Opened { deployment, link, topics, .. }: Opened| StageShared { deployment: Arc::new(deployment), link, topics };
     let stages: Vec<StageShared> = stages.into_iter().map(share).collect();
     let workers = |stage: &StageShared| (0..stage.deployment.config.workers.max(1)).map(|worker| (stage.clone(), worker)).collect::<Vec<_>>();
@@ -137,6 +145,8 @@ fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>) -> anyhow::Result<Summary> {
             let ended = ended.clone();
             scope.spawn(move || unowned::watch(&stage.deployment, &ended));
         }
+        let deployments: Vec<&Deployment> = stages.iter().map(|stage| &*stage.deployment).collect();
+        scope.spawn(move || watch::watch(&deployments, tell, &ended));
         let threads: Vec<_> = stages
             .iter()
             .flat_map(workers)
@@ -147,13 +157,13 @@ fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>) -> anyhow::Result<Summary> {
             .collect();
         threads.into_iter().map(|(of, thread)| (of, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))).collect()
     });
-    let mut total = Summary::default();
+    let mut topics = MetricsSnapshot::default();
+    stages.iter().for_each(|stage| topics.add(stage.deployment.stage, stage.deployment.metrics.snapshot()));
+    close(stages);
+    let mut total = Summary { topics: Some(topics), ..Summary::default() };
     for (of, outcome) in outcomes {
         add(&mut total, of, outcome?);
     }
-    let mut topics = MetricsSnapshot::default();
-    stages.iter().for_each(|stage| topics.add(stage.deployment.stage, stage.deployment.metrics.snapshot()));
-    total.topics = Some(topics);
     Ok(total)
 }
 
@@ -199,11 +209,11 @@ impl Drop for StopOthers<'_> {
     }
 }
 
-/// What the worker had to do is done by now, or has failed: a client that does not close changes nothing of that, and the process ends without it.
-fn close(transport: Box<dyn Transport + Send>) {
+/// What was to be done is done by now, or has failed: a client that does not close changes nothing of that, and the process ends without it.
+fn close(clients: impl Send + 'static) {
     let (closing, closed) = crossbeam_channel::bounded::<()>(0);
     std::thread::spawn(move || {
-        drop(transport);
+        drop(clients);
         drop(closing);
     });
     if closed.recv_timeout(CLOSE_MAX) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {

@@ -12,7 +12,7 @@ use anyhow::Context;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::Positions;
-use crate::ports::{Failure, InputPartition, ObjectError, RecordBatch, StateStore, TransportError};
+use crate::ports::{Committed, Failure, InputPartition, ObjectError, RecordBatch, StateStore, TransportError};
 use crate::service::state::{FORMAT, Meta};
 use crate::service::topics::assigned::{Assigned, Parts, TaskInput, note_record};
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
@@ -22,9 +22,9 @@ use crate::service::topics::journal_end::JournalEnd;
 use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, LastRead, Refusal, Start, Stretch, condense, decide, reset_offsets};
 use crate::service::topics::replay::Replay;
+use crate::service::topics::watch::OUTAGE_MAX;
 
-/// Brokers that are away for longer end the worker. Checkpoints may be away for as long as they like: the worker's other tasks do without.
-const OUTAGE_MAX: Duration = Duration::from_secs(300);
+/// Brokers that are away for long end the worker. Checkpoints may be away for as long as they like: the worker's other tasks do without.
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
 const OUTAGE_INTERVAL_MAX: Duration = Duration::from_secs(5);
 
@@ -358,9 +358,13 @@ impl Recovery<'_> {
         self.inputs.iter().map(of_input).collect()
     }
 
-    fn input_facts(&self, committed: &[Option<u64>], ended: bool) -> anyhow::Result<Vec<InputFacts>> {
+    fn input_facts(&self, committed: &[Committed], ended: bool) -> anyhow::Result<Vec<InputFacts>> {
         let survey = &self.deployment.survey;
-        let facts = self.inputs.iter().zip(committed).map(|(&input, &committed)| {
+        let is_noted = committed.iter().any(|committed| committed.topic.is_some());
+        let ids = if is_noted { survey.topic_ids()? } else { BTreeMap::new() };
+        let facts = self.inputs.iter().zip(committed).map(|(&input, committed)| {
+            let replaced = committed.topic.clone().zip(ids.get(&input.stream).cloned()).filter(|(then, now)| then != now);
+            let committed = committed.next;
             let kept = survey.retained(input)?;
             let end = match self.deployment.end_of(input) {
                 Some(end) => end,
@@ -368,7 +372,7 @@ impl Recovery<'_> {
                 None => kept.end,
             };
             let topic = self.deployment.inputs[&input.stream].clone();
-            Ok(InputFacts { topic, partition: input.partition, committed, kept, end, last_read: LastRead::Unknown })
+            Ok(InputFacts { topic, partition: input.partition, committed, replaced, kept, end, last_read: LastRead::Unknown })
         });
         facts.collect()
     }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | no offsets, no journal, no state | fresh, at the oldest record that is kept |
 //! | no journal, but offsets or state | refused: the journal was deleted, or the group's name was used before |
+//! | an input that is another topic than the one whose offsets were committed | refused: it was made anew |
 //! | an input that ends before the journal's offsets | refused: the topic was made anew (the group's offsets go with it) or has lost records |
 //! | the records before these offsets are others than were read | refused: the same |
 //! | offsets that are not those of the journal | refused: they were moved from outside, both are printed, or are gone, as with a topic that was made anew |
@@ -23,6 +24,7 @@
 
 use std::ops::Range;
 
+use crate::ports::TopicId;
 use crate::service::topics::journal::{EpochRecord, InputRange};
 
 /// What is known of a task before it begins.
@@ -82,6 +84,8 @@ pub(super) struct InputFacts {
     pub topic: String,
     pub partition: u32,
     pub committed: Option<u64>,
+    /// The topic that this is an offset of, and the one that has its name now, where they are known to be two.
+    pub replaced: Option<(TopicId, TopicId)>,
     /// The offsets that the topic holds.
     pub kept: Range<u64>,
     /// After the last record.
@@ -148,6 +152,10 @@ pub(super) enum Refusal {
         "the group has no offset of {topic}/{partition} any more, and the journal's is {journal}: it has expired, or the topic was deleted and made anew, which takes its offsets with it. Where it is the same topic, set the offset back to {journal}; where it was made anew, accept with --accept-reset that the state before is lost"
     )]
     OffsetsGone { topic: String, partition: u32, journal: u64 },
+    #[error(
+        "topic {topic} was deleted and made anew since it was read: its id was {then}, and is {now}, so what was read to offset {journal} of partition {partition} says nothing of it; accept with --accept-reset that the state before is lost"
+    )]
+    TopicReplaced { topic: String, partition: u32, journal: u64, then: TopicId, now: TopicId },
     #[error(
         "{topic}/{partition} ends at offset {end}, before {journal}, up to where it was read: the topic was made anew, or has lost records (unclean leader election); accept with --accept-reset that the state before is lost"
     )]
@@ -244,6 +252,7 @@ fn check_offsets<'a>(input: &InputFacts, last: &'a EpochRecord) -> Result<Option
             None => Ok(None),
             Some(_) => Err(Refusal::NoJournal { topic, partition, committed }),
         },
+        Some(range) if let Some((then, now)) = input.replaced.clone() => Err(Refusal::TopicReplaced { topic, partition, journal: range.next, then, now }),
         Some(range) if input.kept.end < range.next => Err(Refusal::LogChanged { topic, partition, journal: range.next, end: input.kept.end }),
         Some(range) => match input.last_read {
             LastRead::OtherRecords => Err(Refusal::RecordsChanged { topic, partition, base: range.base, next: range.next, epoch: last.epoch }),
@@ -332,9 +341,12 @@ fn needed(inputs: &[InputFacts], needed: &[Option<u64>]) -> Result<Vec<u64>, Ref
     inputs.iter().zip(needed).map(of_input).collect()
 }
 
-/// The committed offset; where the topic does not reach it, it was made anew and is read from its beginning.
+/// The committed offset; where the topic does not reach it, or is known to be another one, it was made anew and is read from its beginning.
 fn reset_offset(input: &InputFacts) -> u64 {
-    input.committed.filter(|committed| *committed <= input.kept.end).map_or(input.kept.start, |committed| committed.max(input.kept.start))
+    input
+        .committed
+        .filter(|committed| *committed <= input.kept.end && input.replaced.is_none())
+        .map_or(input.kept.start, |committed| committed.max(input.kept.start))
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ use crate::service::topics::recover::{Cancelled, Recovered, recover};
 use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
 use crate::service::topics::standing::find_out;
+use crate::service::topics::watch::OUTAGE_MAX;
 
 /// An epoch ends early with this many records, bytes or matches.
 const EPOCH_RECORDS_MAX: usize = 100_000;
@@ -47,8 +48,7 @@ const BUSY_WAIT: Duration = Duration::from_millis(5);
 const ABORTS_MAX: u32 = 3;
 const FAILURES_MAX: u32 = 10;
 
-/// How long the producer is replaced again and again where the brokers are away, and the wait between.
-const OUTAGE_MAX: Duration = Duration::from_secs(300);
+/// Where the brokers are away, the producer is replaced again and again; the wait between.
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long a stopping worker waits for its checkpoints.
@@ -163,6 +163,7 @@ impl Worker {
 
     /// Once around; `None`: there is more to do.
     pub(super) fn turn(&mut self) -> anyhow::Result<Option<Summary>> {
+        self.deployment.verdict.check()?;
         while let Ok(recovery) = self.recoveries.1.try_recv() {
             self.take_recovery(recovery)?;
         }
@@ -662,12 +663,24 @@ impl Worker {
             return;
         }
         self.logged = Instant::now();
-        let MetricsSnapshot { commits, checkpoints, aborts, unknown_outcomes, fences, expulsions, replayed_epochs, digest_differences, tasks, .. } =
+        let MetricsSnapshot { commits, checkpoints, aborts, unknown_outcomes, fences, expulsions, replayed_epochs, digest_differences, outages, tasks, .. } =
             self.deployment.metrics.snapshot();
         let (mean, longest) = (commits.mean(), commits.longest);
         let checkpoint_age_max =
             self.deployment.config.checkpoints.as_ref().map(|checkpoints| Duration::from_millis(checkpoints.interval_ms) * CHECKPOINT_INTERVALS_MAX);
-        tracing::info!(commits.count, ?mean, ?longest, checkpoints.count, aborts, unknown_outcomes, fences, expulsions, replayed_epochs, digest_differences);
+        tracing::info!(
+            commits.count,
+            ?mean,
+            ?longest,
+            checkpoints.count,
+            aborts,
+            unknown_outcomes,
+            fences,
+            expulsions,
+            replayed_epochs,
+            digest_differences,
+            outages
+        );
         for (task, told) in tasks.into_iter().filter(|(task, _)| self.tasks.contains_key(task)) {
             let (lag_ms, watermark) = (told.lag_event_time.map(|lag| lag.micros() / 1_000), told.watermark.map(|watermark| watermark.to_string()));
             tracing::info!(task, told.epoch, told.lag_records, lag_ms, watermark, told.checkpoint_epoch);

@@ -317,11 +317,16 @@ impl Running {
         }
     }
 
+    fn signal(&self, name: &str) {
+        let child = self.0.as_ref().expect("not stopped yet");
+        let killed = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("kill runs");
+        assert!(killed.success());
+    }
+
     /// As an operator does; it must end well.
     fn terminate(mut self) {
+        self.signal("TERM");
         let child = self.0.take().expect("not stopped yet");
-        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
-        assert!(killed.success());
         let output = child.wait_with_output().expect("ends");
         assert!(output.status.success(), "{}", said(&output));
     }

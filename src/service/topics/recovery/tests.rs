@@ -10,7 +10,7 @@ const OURS: u32 = 1;
 const KNOWN: u128 = 7;
 
 fn input(number: usize, committed: Option<u64>, kept: Range<u64>) -> InputFacts {
-    InputFacts { topic: format!("t{number}"), partition: 3, committed, end: kept.end, kept, last_read: LastRead::Unknown }
+    InputFacts { topic: format!("t{number}"), partition: 3, committed, replaced: None, end: kept.end, kept, last_read: LastRead::Unknown }
 }
 
 fn record(epoch: u64, ranges: &[(u64, u64)]) -> EpochRecord {
@@ -94,6 +94,10 @@ fn refused() -> Vec<(Facts, &'static [&'static str])> {
         (
             changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].committed = None),
             &["no offset of t0/3", "journal's is 50", "made anew", "set the offset back to 50"],
+        ),
+        (
+            changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].replaced = Some((TopicId("old".to_owned()), TopicId("new".to_owned())))),
+            &["topic t0 was deleted and made anew", "its id was old, and is new", "to offset 50 of partition 3", "--accept-reset"],
         ),
         (facts(1..6, Some(5), 0..49), &["t0/3 ends at offset 49", "before 50"]),
         (

@@ -22,6 +22,7 @@ use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::slot::Slot;
 use crate::service::topics::stages::{Plan, Stage, TaskName};
 use crate::service::topics::unowned::Rejoin;
+use crate::service::topics::watch::Verdict;
 use crate::service::topics::worker::Worker;
 use crate::service::{StopSignal, Summary};
 
@@ -166,6 +167,7 @@ impl Simulation {
             stage: plan.stage,
             sources: plan.sources.clone(),
             inputs: plan.inputs.clone(),
+            topic_ids: BTreeMap::new(),
             tasks: plan.tasks,
             evaluation: plan.evaluation.clone(),
             config: self.scenario.config(),
@@ -183,6 +185,7 @@ impl Simulation {
             alignment: shared.alignment.clone(),
             written: Written::default(),
             rejoin: Rejoin::default(),
+            verdict: Verdict::default(),
             ends,
             stop: shared.stop.clone(),
             clock: Arc::new(move || clock.now()),

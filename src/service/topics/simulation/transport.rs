@@ -9,8 +9,10 @@ use rand::Rng;
 
 use super::cluster::{Client, Cluster, Delivered, Member, Sent, Shared, Transaction};
 use super::scenario::{LATE, OUTPUT, REJECTED};
+use crate::event::StreamId;
 use crate::ports::{
-    Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, RecordBatch, TopicSurvey, Transport, TransportError,
+    Committed, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, RecordBatch, TopicId, TopicSurvey,
+    Transport, TransportError,
 };
 use crate::service::StopSignal;
 use crate::service::topics::commit::Step;
@@ -39,11 +41,15 @@ impl Connection {
 }
 
 impl TopicSurvey for Connection {
-    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Option<u64>>, TransportError> {
+    fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Committed>, TransportError> {
         self.wait();
         let mut cluster = self.lock();
         cluster.await_decided(|_, open| partitions.iter().any(|input| open.has_offset(*input)));
-        Ok(partitions.iter().map(|input| cluster.offset(*input)).collect())
+        Ok(partitions.iter().map(|input| Committed { next: cluster.offset(*input), topic: None }).collect())
+    }
+
+    fn topic_ids(&self) -> Result<BTreeMap<StreamId, TopicId>, TransportError> {
+        Ok(BTreeMap::new())
     }
 
     fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError> {

@@ -163,7 +163,8 @@ fn verify_tasks(deployed: &Deployed, survey: &Survey) -> anyhow::Result<BTreeMap
                 return Ok(());
             }
             let inputs: Vec<_> = deployed.inputs.iter().map(|&(stream, _)| InputPartition { stream, partition: number }).collect();
-            let report = verify_task(deployed, number, survey.committed(&inputs)?)?;
+            let committed = survey.committed(&inputs)?.into_iter().map(|committed| committed.next).collect();
+            let report = verify_task(deployed, number, committed)?;
             reports.lock().unwrap_or_else(PoisonError::into_inner).insert(number, report);
         }
     };

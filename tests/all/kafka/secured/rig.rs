@@ -41,11 +41,16 @@ const RESOURCES: [(&str, u8); 4] = [("--topic", 2), ("--group", 3), ("--cluster"
 /// The one of this test process. `None` as with [`broker`].
 pub fn secured() -> Option<&'static Secured> {
     static SECURED: OnceLock<Option<Secured>> = OnceLock::new();
-    SECURED.get_or_init(|| broker().map(|_| Secured::start())).as_ref()
+    SECURED.get_or_init(|| Secured::own(&[])).as_ref()
 }
 
 impl Secured {
-    fn start() -> Self {
+    /// One that nobody else uses, with settings of its own.
+    pub fn own(settings: &[&str]) -> Option<Self> {
+        broker().map(|_| Self::start(settings))
+    }
+
+    fn start(settings_more: &[&str]) -> Self {
         let certificates = make_certificates();
         let (port, more, last) = (free_port(), free_port(), free_port());
         let listener = |port: u16| format!("127.0.0.1:{port}");
@@ -64,6 +69,7 @@ impl Secured {
             "listener.name.mutual.ssl.client.auth=required".to_owned(),
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:ANONYMOUS".to_owned(),
         ];
+        let settings: Vec<&str> = settings.iter().map(String::as_str).chain(settings_more.iter().copied()).collect();
         std::fs::write(certificates.path().join("settings"), settings.join("\n") + "\n").expect("written");
         let users = USERS.map(|user| format!("SCRAM-SHA-512=[name={user},password={PASSWORD}]")).join("\n");
         let broker = Broker::at(port, vec![("KAFKA_PROPERTIES", file("settings")), ("KAFKA_SCRAM", users)]);
@@ -75,10 +81,46 @@ impl Secured {
         self.certificates.path().join(name)
     }
 
-    /// Takes a while to be true for all that a broker does.
-    pub fn grant(&self, user: &str, rights: &[Right]) {
+    /// From now on the user is asked for this one.
+    pub fn set_password(&self, user: &str, password: &str) {
+        const ROUNDS: u32 = 4_096;
+        let salt = b"a salt of sixteen";
+        let hex: String = salt.iter().map(|byte| format!("{byte:02x}")).collect();
+        let options = ["digest:SHA512", &format!("pass:{password}"), &format!("hexsalt:{hex}"), &format!("iter:{ROUNDS}")].map(str::to_owned);
+        let mut command = Command::new("openssl");
+        command.args(["kdf", "-keylen", "64", "-binary"]);
+        for option in &options {
+            command.args(["-kdfopt", option]);
+        }
+        let salted = command.arg("PBKDF2").output().expect("openssl runs");
+        assert!(salted.status.success() && salted.stdout.len() == 64, "{}", String::from_utf8_lossy(&salted.stderr));
+        // AlterUserScramCredentials, version 0, in the compact form: nothing behind the head, nobody deleted, one changed.
+        let compact = |bytes: &[u8]| [&[u8::try_from(bytes.len() + 1).expect("short")], bytes].concat();
+        let mut request = vec![0, 51, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0, 1, 2];
+        request.extend(compact(user.as_bytes()));
+        request.push(2);
+        request.extend(ROUNDS.to_be_bytes());
+        request.extend([compact(salt), compact(&salted.stdout), vec![0, 0]].concat());
+        let answer = self.ask(&request);
+        // Behind its number, nothing, the wait and how many: whose, no error and no words about it.
+        let expected = [vec![0, 0, 0, 0, 0, 2], compact(user.as_bytes()), vec![0, 0, 0, 0, 0]].concat();
+        assert_eq!(answer[4..], expected, "not changed: {}", String::from_utf8_lossy(&answer));
+    }
+
+    /// As one who may do everything.
+    fn ask(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.broker.address).expect("the broker listens");
         stream.set_read_timeout(Some(LIMIT)).expect("a time");
+        stream.write_all(&[&u32::try_from(request.len()).expect("short").to_be_bytes(), request].concat()).expect("sent");
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).expect("an answer");
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Takes a while to be true for all that a broker does.
+    pub fn grant(&self, user: &str, rights: &[Right]) {
         let string = |text: &str| [&u16::try_from(text.len()).expect("short").to_be_bytes(), text.as_bytes()].concat();
         // CreateAcls, version 1, without a name of the client.
         let mut request = vec![0, 30, 0, 1, 0, 0, 0, 1, 0xff, 0xff];
@@ -91,11 +133,7 @@ impl Secured {
             request.extend([string(&format!("User:{user}")), string("*")].concat());
             request.extend([number(&OPERATIONS, operation), 3]);
         }
-        stream.write_all(&[&u32::try_from(request.len()).expect("short").to_be_bytes(), &request[..]].concat()).expect("sent");
-        let mut length = [0; 4];
-        stream.read_exact(&mut length).expect("an answer");
-        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-        stream.read_exact(&mut answer).expect("an answer");
+        let answer = self.ask(&request);
         // Behind its number, the wait and how many: no error, and no words about it.
         assert_eq!(&answer[12..], vec![0; 4 * rights.len()], "not granted: {}", String::from_utf8_lossy(&answer));
     }

@@ -1,8 +1,11 @@
 //! Topics that are not what they were: made anew under the same name, or shortened, while the service was stopped and while it ran.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use motif::event::StreamId;
+use motif::kafka::{Identity, Link, Member, Survey, Topics, Written};
+use motif::ports::{Fetched, GroupChange, InputPartition, TopicId, TopicSurvey, Transport};
 use motif::service::topics::journal::EpochRecord;
 
 use super::{PARTITIONS, Service, said};
@@ -94,6 +97,67 @@ fn a_topic_that_is_made_anew_ends_whoever_reads_it() {
     let sentence = said(&output);
     assert!(sentence.contains(&service.clicks) && sentence.contains("deleted"), "{sentence}");
     service.refused_then_accepted(&[&service.clicks, "made anew"]);
+}
+
+/// The client library asks for records by offset, and takes those of the new topic for the next of the old one.
+#[test]
+fn a_topic_that_is_made_anew_with_more_records_than_were_read_ends_whoever_reads_it() {
+    let Some(service) = Service::new() else { return };
+    let events = service.events(0..200);
+    service.broker.produce(&events);
+    let running = service.start();
+    service.await_read(&events);
+    // Meanwhile it sees nothing: when it asks again, the topic is there.
+    running.signal("STOP");
+    service.make_anew(&service.clicks);
+    let again: Vec<Produced> = service.events(5_000..7_000).into_iter().filter(|event| event.topic == service.clicks).collect();
+    service.broker.produce(&again);
+    running.signal("CONT");
+    let output = running.ended();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let sentence = said(&output);
+    assert!(sentence.contains(&format!("topic {} was deleted and made anew while it was read", service.clicks)), "{sentence}");
+    service.refused_then_accepted(&[&service.clicks, "made anew"]);
+}
+
+/// Whatever was committed since: beside each offset stands which topic it is of.
+#[test]
+fn offsets_of_another_topic_of_the_same_name_are_not_taken() {
+    let Some((service, events)) = stopped(1_000) else { return };
+    let link = Link { brokers: service.broker.address.clone(), group: service.group.clone(), properties: BTreeMap::new(), record_bytes_max: 1 << 20 };
+    let streams = [&service.clicks, &service.orders].map(Clone::clone);
+    let topics = Topics::new((0..).map(StreamId).zip(streams).collect());
+    let survey = Survey::open(&link, topics.clone()).expect("opens");
+    let ids = survey.topic_ids().expect("told");
+    let inputs: Vec<InputPartition> = (0..2)
+        .map(StreamId)
+        .flat_map(|stream| (0..u32::try_from(PARTITIONS).expect("few")).map(move |partition| InputPartition { stream, partition }))
+        .collect();
+    let committed = survey.committed(&inputs).expect("told");
+    assert!(ids.len() == 2 && ids[&StreamId(0)] != ids[&StreamId(1)], "{ids:?}");
+    assert!(inputs.iter().zip(&committed).all(|(input, committed)| committed.topic.as_ref() == Some(&ids[&input.stream])), "{committed:?}");
+
+    // The same offsets, of a topic that had the name before.
+    let old = ids.iter().map(|(&stream, id)| (stream, if stream == StreamId(0) { TopicId("AAAAAAAAAAAAAAAAAAAAAQ".to_owned()) } else { id.clone() })).collect();
+    let identity = Identity { instance: "test".to_owned(), slot: 0, worker: 0 };
+    let mut member = Member::join(&link, identity, &topics.with_ids(old), &Written::default()).expect("joins");
+    let deadline = Instant::now() + LIMIT;
+    while !matches!(member.poll(Duration::from_millis(20), &mut Fetched::default()), Ok(Some(GroupChange::Assigned(tasks))) if !tasks.is_empty()) {
+        assert!(Instant::now() < deadline, "nothing is assigned");
+    }
+    let next: Vec<_> = inputs.iter().zip(&committed).map(|(&input, committed)| (input, committed.next.expect("committed"))).collect();
+    member.begin().expect("begins");
+    member.send_offsets(&next, LIMIT).expect("sends offsets");
+    member.commit(LIMIT).expect("commits");
+    drop(member);
+    let says = format!("topic {} was deleted and made anew since it was read: its id was AAAAAAAAAAAAAAAAAAAAAQ, and is {}", service.clicks, ids[&StreamId(0)]);
+    service.refused_then_accepted(&[&says]);
+    // From its beginning.
+    let resets =
+        service.broker.read(&format!("{}.journal", service.group)).into_iter().map(|read| EpochRecord::decode(&read.raw.expect("a record")).expect("known"));
+    let clicks: Vec<u64> =
+        resets.filter(|record| record.reset).flat_map(|record| record.inputs).filter(|input| input.topic == service.clicks).map(|input| input.base).collect();
+    assert_eq!(clicks, [0; 4], "{} events", events.len());
 }
 
 #[test]
