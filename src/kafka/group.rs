@@ -3,12 +3,15 @@
 //! Only one topic, the leading one, is subscribed to. What is given or taken of it is given or taken of every other input as well: so a task stays whole, which
 //! assignors do not see to by themselves.
 //!
+//! What was given under a name that the member has no more (`held`) is told to be lost, whatever the library calls it, and the member leaves and joins anew: only then is it told
+//! what is its own.
+//!
 //! A revocation is only noted here. The worker then commits what it has begun, and gives the partitions back itself ([`super::Member`]'s `release`): the
 //! library waits for that, wherever it happens.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
@@ -17,6 +20,8 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::kafka::connection::Attempts;
+use crate::kafka::ffi;
+use crate::kafka::held::Held;
 use crate::ports::GroupChange;
 
 /// Shared by the consumer's callbacks (which run on the polling thread) and [`super::Member`].
@@ -29,6 +34,11 @@ pub(super) struct Group {
     closed: AtomicBool,
     /// Tasks come and go one by one, not all at once. Remembered: a consumer that is being closed hangs when it is asked.
     cooperative: AtomicBool,
+    held: Mutex<Held>,
+    /// Told to be revoked, and not given back yet.
+    revoking: Mutex<Vec<u32>>,
+    /// Something of it was void: what the library counts as given is not to be trusted.
+    expelled: AtomicBool,
     attempts: Attempts,
 }
 
@@ -42,6 +52,9 @@ impl Group {
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             cooperative: AtomicBool::new(true),
+            held: Mutex::default(),
+            revoking: Mutex::default(),
+            expelled: AtomicBool::new(false),
             attempts: Attempts::default(),
         }
     }
@@ -54,9 +67,34 @@ impl Group {
         self.changes().pop_front()
     }
 
-    /// From now on everything is given back: nobody is there any more to read or to commit anything.
-    pub(super) fn close(&self) {
+    /// Looks whether what is held still is; what is not is among the next changes.
+    pub(super) fn holds(&self, consumer: &GroupConsumer) -> bool {
+        let name = ffi::member_name(consumer);
+        // What the library itself takes for lost, all of it, it also tells.
+        !consumer.assignment_lost() && self.drop_void(&name)
+    }
+
+    fn drop_void(&self, name: &str) -> bool {
+        let void = self.held().take_void(name);
+        if void.is_empty() {
+            return true;
+        }
+        tracing::warn!(tasks = ?void, name, "the group has gone on without this member, which now has another name: what it was given before is void");
+        self.expelled.store(true, Ordering::Relaxed);
+        self.changes().push_back(GroupChange::Lost(void));
+        false
+    }
+
+    /// Whether it is to join anew; told once.
+    pub(super) fn take_expelled(&self) -> bool {
+        self.expelled.swap(false, Ordering::Relaxed)
+    }
+
+    /// From now on everything is given back: nobody is there any more to read or to commit anything. A revocation that nobody has answered would keep the consumer from closing.
+    pub(super) fn close(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
         self.closing.store(true, Ordering::Relaxed);
+        let revoking = std::mem::take(&mut *self.revoking());
+        if revoking.is_empty() { Ok(()) } else { self.give_back(consumer, &revoking) }
     }
 
     /// The same partitions of all topics, to be read from nowhere yet.
@@ -71,12 +109,24 @@ impl Group {
         Ok(list)
     }
 
-    fn changes(&self) -> std::sync::MutexGuard<'_, VecDeque<GroupChange>> {
+    fn revoking(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.revoking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changes(&self) -> MutexGuard<'_, VecDeque<GroupChange>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn assign(&self, consumer: &GroupConsumer, tasks: Vec<u32>) -> KafkaResult<()> {
         let list = self.of_tasks(&tasks)?;
+        // Whatever happens later happens under another name.
+        let name = ffi::member_name(consumer);
+        self.drop_void(&name);
+        self.held().add(&tasks, &name);
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         self.cooperative.store(cooperative, Ordering::Relaxed);
         // Before as well: where a topic has lost its oldest records, one request for the first offset, and the library reads the partition no more, wherever it is moved to.
@@ -94,9 +144,12 @@ impl Group {
     }
 
     fn revoke(&self, consumer: &GroupConsumer, tasks: Vec<u32>) -> KafkaResult<()> {
-        let lost = consumer.assignment_lost();
+        let lost = !self.holds(consumer) || !self.held().has_all(&tasks);
         if lost || tasks.is_empty() {
             self.give_back(consumer, &tasks)?;
+        }
+        if !lost {
+            self.revoking().clone_from(&tasks);
         }
         self.changes().push_back(if lost { GroupChange::Lost(tasks) } else { GroupChange::Revoked(tasks) });
         Ok(())
@@ -109,6 +162,8 @@ impl Group {
     }
 
     pub(super) fn give_back(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
+        self.held().remove(tasks);
+        self.revoking().clear();
         if self.cooperative.load(Ordering::Relaxed) { consumer.incremental_unassign(&self.of_tasks(tasks)?) } else { consumer.unassign() }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings` | what the client library is told, and why |
 //! | `group` | the rebalance callback: one topic leads, the others follow it partition by partition |
+//! | `held` | what a member holds, and as whom |
 //! | `transport` | [`Member`]: a worker's part in the group and its transactions |
 //! | `bystander` | consumers that take part in no group |
 //! | `connection` | why there is no connection, in a sentence |
@@ -32,6 +33,7 @@ mod failure;
 mod ffi;
 mod group;
 mod hanging;
+mod held;
 mod permission;
 mod produce;
 mod reader;

@@ -52,6 +52,8 @@ pub struct Member {
     started: BTreeSet<InputPartition>,
     /// Tasks that were assigned and wait for their start.
     waiting: BTreeSet<u32>,
+    /// It leaves the group, to join it anew once everything is given back.
+    leaving: bool,
 }
 
 impl Member {
@@ -78,6 +80,7 @@ impl Member {
             has_stray: false,
             started: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            leaving: false,
         })
     }
 
@@ -90,7 +93,28 @@ impl Member {
             self.judge(self.topics.leading(), &error)?;
         }
         let change = self.consumer.context().next_change();
+        if change.is_none() {
+            self.join_anew_if_expelled()?;
+        }
         Ok(change.map(|change| self.note(change)))
+    }
+
+    fn join_anew_if_expelled(&mut self) -> Result<(), TransportError> {
+        let failed = |error| failure::of_call("cannot join the group", &error);
+        // Whoever is fenced joins no more; the next poll says why.
+        if self.consumer.client().fatal_error().is_some() {
+            return Ok(());
+        }
+        if self.consumer.context().take_expelled() {
+            self.consumer.unsubscribe();
+            self.leaving = true;
+        }
+        // Asked for in the middle of a rebalance, both happen after it only, and the second would undo the first.
+        if self.leaving && self.consumer.assignment().map_err(failed)?.count() == 0 {
+            self.consumer.subscribe(&[self.topics.leading()]).map_err(failed)?;
+            self.leaving = false;
+        }
+        Ok(())
     }
 
     fn judge(&self, topic: &str, error: &KafkaError) -> Result<(), TransportError> {
@@ -242,7 +266,8 @@ impl Transport for Member {
     }
 
     fn membership(&mut self) -> Membership {
-        Membership { generation: ffi::generation(&self.consumer), lost: self.consumer.assignment_lost() }
+        let lost = !self.consumer.context().holds(&self.consumer);
+        Membership { generation: ffi::generation(&self.consumer), lost }
     }
 
     fn begin(&mut self) -> Result<(), TransportError> {
@@ -283,6 +308,10 @@ impl Transport for Member {
         let list = self.offsets(next);
         let list = list.map_err(|error| failure::of_call("offsets", &error))?;
         let metadata = self.consumer.group_metadata().ok_or_else(|| TransportError::fatal("Kafka: the consumer has no group"))?;
+        // Looked at afterwards: under the old name brokers refuse the offsets, and under a new one they would take what is not ours.
+        if !self.consumer.context().holds(&self.consumer) {
+            return Err(TransportError { failure: Failure::Expelled, reason: "the group has gone on without this member".to_owned() });
+        }
         let began = Instant::now();
         let sent = self.producer.send_offsets_to_transaction(&list, &metadata, wait).map_err(|error| self.of_transaction("cannot send offsets", &error));
         self.note_strays(sent, began.elapsed() >= OFFSETS_ONCE_MAX)
@@ -328,14 +357,8 @@ impl Transport for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.consumer.context().close();
-        // A revocation that nobody has answered would keep the consumer from closing.
-        while let Some(change) = self.consumer.context().next_change() {
-            if let GroupChange::Revoked(tasks) = change
-                && let Err(error) = self.consumer.context().give_back(&self.consumer, &tasks)
-            {
-                tracing::warn!(%error, "closing the consumer");
-            }
+        if let Err(error) = self.consumer.context().close(&self.consumer) {
+            tracing::warn!(%error, "closing the consumer");
         }
     }
 }

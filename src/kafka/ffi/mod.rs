@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "the generation of a group's member, the leader epoch of a record and the known end of a partition can be asked through the C interface only; \
+    reason = "the generation and the name of a group's member, the leader epoch of a record and the known end of a partition can be asked through the C interface only; \
               headers whose names are no text and the ids of topics as well; \
               nor does the standard library end a process without the destructors of C++"
 )]
@@ -34,6 +34,22 @@ pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 
         let generation = bindings::rd_kafka_consumer_group_metadata_generation_id(metadata);
         bindings::rd_kafka_consumer_group_metadata_destroy(metadata);
         generation
+    }
+}
+
+/// The name that the group's coordinator has given to the member; empty where it is none now.
+pub(super) fn member_name<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> String {
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client's pointer is valid as long as the consumer is borrowed. The text that the call gives, where it gives one, ends with a null and is ours: it is copied,
+    // and given back to the library that made it.
+    unsafe {
+        let name = bindings::rd_kafka_memberid(client);
+        if name.is_null() {
+            return String::new();
+        }
+        let copy = CStr::from_ptr(name).to_string_lossy().into_owned();
+        bindings::rd_kafka_mem_free(client, name.cast());
+        copy
     }
 }
 

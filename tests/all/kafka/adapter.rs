@@ -1,6 +1,6 @@
 //! The adapter by itself: what the service relies on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use motif::ports::{Failure, Fetched, GroupChange, InputPartition, MatchLog, Outp
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::broker::{Broker, LIMIT, Produced, broker, unique};
-use crate::kafka::proxy::{END_TXN, Proxy, Trick};
+use crate::kafka::proxy::{END_TXN, JOIN_GROUP, Proxy, Trick};
 
 fn link(broker: &Broker, group: &str) -> Link {
     let properties = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "10000")];
@@ -160,7 +160,93 @@ fn a_second_member_gets_its_share_only_once_it_is_released() {
     assert_eq!(nexts(&survey, &[input(0, given[0])]), [Some(5)]);
 }
 
-/// It has not yet been told that it is given tasks, or that it is to give some back.
+/// Its tasks are others' by then. The client library joins under a new name, and says nothing of what it had under the old one.
+#[test]
+fn a_member_that_is_expelled_in_the_middle_of_a_rebalance_loses_what_it_held() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    let [input_topic, group] = ["input", "group"].map(unique);
+    broker.create_topic(&input_topic, 4);
+    let mut held_up = link(&broker, &group);
+    held_up.properties.insert("client.id".to_owned(), "held-up".to_owned());
+    let (link, topics) = (link(&broker, &group), topics(&[&input_topic]));
+    let mut first = Member::join(&held_up, identity(0), &topics, &Written::default()).expect("joins");
+    assert_eq!(await_assignment(&mut first, &mut Fetched::default()).len(), 4);
+    let mut second = Member::join(&link, identity(1), &topics, &Written::default()).expect("joins");
+    let wait = Duration::from_millis(10);
+    let poll = |member: &mut Member| member.poll(wait, &mut Fetched::default()).expect("polls");
+    let follow = |member: &mut Member, share: &mut BTreeSet<u32>| match poll(member) {
+        Some(GroupChange::Assigned(tasks)) => share.extend(tasks),
+        Some(GroupChange::Revoked(tasks)) => {
+            member.release(&tasks).expect("releases");
+            share.retain(|task| !tasks.contains(task));
+        }
+        Some(GroupChange::Lost(tasks)) => share.retain(|task| !tasks.contains(task)),
+        None => {}
+    };
+    let commit = |member: &mut Member, tasks: &[u32], next: u64| {
+        member.begin().expect("begins");
+        let sent = member.send_offsets(&tasks.iter().map(|&task| (input(0, task), next)).collect::<Vec<_>>(), LIMIT);
+        if sent.is_ok() {
+            member.commit(LIMIT).expect("commits")
+        } else {
+            member.abort(LIMIT).expect("aborts")
+        }
+        sent
+    };
+    let deadline = Instant::now() + LIMIT;
+    let in_time = |what: &str| assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
+    // It gives two back, and does not get through with joining for the second step until its session is over.
+    let kept: Vec<u32> = loop {
+        in_time("a revocation");
+        poll(&mut second);
+        if let Some(GroupChange::Revoked(tasks)) = poll(&mut first) {
+            let kept = (0..4).filter(|task| !tasks.contains(task)).collect();
+            let join = proxy.play(JOIN_GROUP, "held-up", Trick::Hold);
+            first.release(&tasks).expect("releases");
+            while !join.has_begun() {
+                in_time("the second step");
+                poll(&mut first);
+            }
+            let mut given = Vec::new();
+            while given.len() < 4 {
+                in_time("the end of the session");
+                poll(&mut first);
+                if let Some(GroupChange::Assigned(tasks)) = poll(&mut second) {
+                    given.extend(tasks);
+                }
+            }
+            commit(&mut second, &given, 7).expect("it is the only one");
+            join.let_go();
+            break kept;
+        }
+    };
+    assert_eq!(kept.len(), 2);
+    // Under whatever name, it commits nothing of what it held, and is told that it has lost that.
+    let (mut lost, mut shares) = (Vec::new(), [BTreeSet::new(), (0..4).collect::<BTreeSet<u32>>()]);
+    while !kept.iter().all(|task| lost.contains(task)) {
+        in_time("what is lost");
+        follow(&mut second, &mut shares[1]);
+        match poll(&mut first) {
+            Some(GroupChange::Lost(tasks)) => lost.extend(tasks),
+            Some(change) => assert_eq!(change, GroupChange::Assigned(Vec::new()), "nothing else is ours, nor will be before that"),
+            None => {
+                let membership = first.membership();
+                let is_member = membership.generation >= 0 && !membership.lost;
+                assert!(!is_member || commit(&mut first, &kept, 5).is_err(), "committed what is another's");
+            }
+        }
+    }
+    let survey = Survey::open(&link, topics).expect("opens");
+    assert_eq!(nexts(&survey, &kept.iter().map(|&task| input(0, task)).collect::<Vec<_>>()), [Some(7), Some(7)]);
+    // Then they share as ever.
+    while shares.iter().any(|share| share.len() != 2) {
+        in_time("two each");
+        follow(&mut first, &mut shares[0]);
+        follow(&mut second, &mut shares[1]);
+    }
+}
+
+/// It has not yet been told that it is given tasks, or that it is to give some back; or it has been told, and has not given them back.
 #[test]
 fn a_member_closes_in_the_middle_of_a_rebalance() {
     let Some(broker) = broker() else { return };
@@ -191,6 +277,11 @@ fn a_member_closes_in_the_middle_of_a_rebalance() {
         await_records(&mut first, 400);
         let second = join(1);
         await_shares(&group, &[0, 2]);
+        // Told as well, in every other of these rounds.
+        let deadline = Instant::now() + LIMIT;
+        while round % 4 == 3 && !matches!(first.poll(Duration::from_millis(5), &mut Fetched::default()), Ok(Some(GroupChange::Revoked(_)))) {
+            assert!(Instant::now() < deadline, "nothing is revoked");
+        }
         close(first, &format!("round {round}, to give tasks back"));
         close(second, &format!("round {round}, given none"));
     }
