@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`Source`] | `file` (files, standard input) |
 //! | [`LineSink`] | `file` (files that can be cut, standard output) |
-//! | [`StateStore`] | `store` (RocksDB, memory) |
+//! | [`StateStore`], [`ScratchStores`] | `store` (RocksDB, memory) |
 //! | [`Publisher`] | the service's loop |
 //! | [`MatchLog`] | the service's log in a [`StateStore`], `kafka` (the output topic) |
 //! | [`Transport`], [`TopicSurvey`] | `kafka` |
@@ -27,7 +27,7 @@ pub use publication::{Durable, PUBLICATIONS_MAX, Publication, Publisher};
 pub use record::{Original, OwnedHeader, Record, RecordBatch, Texts, read_headers, write_header};
 pub use sink::{LineSink, SinkError};
 pub use source::{Read, Source, SourceError};
-pub use state_store::{EntryVisitor, StateStore, StoreError, WriteBatch};
+pub use state_store::{EntryVisitor, ScratchStores, StateStore, StoreError, WriteBatch};
 pub use topic::{NewTopic, TopicFacts};
 pub use transport::{
     Committed, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, TopicId, TopicSurvey, Transport,

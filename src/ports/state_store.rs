@@ -1,10 +1,12 @@
 //! What is kept between runs: an ordered map of bytes, written in atomic batches.
 
+use std::fmt::Debug;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 /// An ordered map of bytes to bytes. A batch is written whole or not at all; after a crash the map holds the batches up to some point.
-pub trait StateStore: Send + Sync {
+pub trait StateStore: Debug + Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Visits the entries with `start <= key < end` in order of their keys, until told to break. Batches written meanwhile may or may not be seen.
@@ -15,6 +17,14 @@ pub trait StateStore: Send + Sync {
 
     /// Puts a copy of everything as of one batch into a folder that does not exist yet, as files that can be carried elsewhere. Batches may be written meanwhile.
     fn copy_to(&self, folder: &Path) -> Result<(), StoreError>;
+
+    /// Makes stores that lie beside this one and are no part of it.
+    fn scratch(&self) -> Arc<dyn ScratchStores>;
+}
+
+/// Makes stores for what is worth nothing after the process: each begins empty, and is gone with the last who has it. They are bounded in the memory that they take.
+pub trait ScratchStores: Debug + Send + Sync {
+    fn make(&self) -> Result<Arc<dyn StateStore>, StoreError>;
 }
 
 /// Is shown a key and its value, and says whether to go on.

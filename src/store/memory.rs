@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::ports::{EntryVisitor, StateStore, StoreError, WriteBatch};
+use crate::ports::{EntryVisitor, ScratchStores, StateStore, StoreError, WriteBatch};
 
 /// Entries that are copied out at a time while a scan goes on, so that what visits them may use the store.
 const SCAN_PAGE_ENTRIES: usize = 256;
@@ -14,6 +14,16 @@ const SCAN_PAGE_ENTRIES: usize = 256;
 pub struct Memory(RwLock<Entries>);
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Makes such stores.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryScratch;
+
+impl ScratchStores for MemoryScratch {
+    fn make(&self) -> Result<Arc<dyn StateStore>, StoreError> {
+        Ok(Arc::new(Memory::default()))
+    }
+}
 
 impl StateStore for Memory {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -36,6 +46,10 @@ impl StateStore for Memory {
 
     fn copy_to(&self, _: &Path) -> Result<(), StoreError> {
         Err(StoreError::Failed("what is in memory only has no files to copy".to_owned()))
+    }
+
+    fn scratch(&self) -> Arc<dyn ScratchStores> {
+        Arc::new(MemoryScratch)
     }
 
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {

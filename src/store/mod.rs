@@ -2,6 +2,8 @@
 
 mod memory;
 mod rocks;
+mod scratch;
 
-pub use memory::Memory;
+pub use memory::{Memory, MemoryScratch};
 pub use rocks::{Durability, Rocks, RocksOptions};
+pub use scratch::ScratchFolder;

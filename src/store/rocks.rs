@@ -3,15 +3,20 @@
 //! The folder holds a marker, `MOTIF-STATE`, with the number of its format, and the database in `db`. The marker is made before anything else and
 //! is locked while the folder is in use: so a folder of somebody else is never written to, and no folder by two processes. The write-ahead log is
 //! on: a batch that was written survives the process, and with [`Durability::Power`] also a loss of power.
+//!
+//! Beside the database lie [scratch stores](super::ScratchFolder).
 
+use std::fmt::Debug;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Options, ReadOptions, WriteOptions};
+use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Options, ReadOptions, WriteOptions};
 
-use crate::ports::{EntryVisitor, StateStore, StoreError, WriteBatch};
+use crate::ports::{EntryVisitor, ScratchStores, StateStore, StoreError, WriteBatch};
+use crate::store::scratch::{self, ScratchFolder};
 
 const MARKER: &str = "MOTIF-STATE";
 
@@ -21,6 +26,9 @@ const FORMAT: &str = "1";
 /// Memory: two write buffers and the cache, for each open store.
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 const CACHE_BYTES: usize = 8 << 20;
+const SCRATCH_WRITE_BUFFER_BYTES: usize = 16 << 20;
+const SCRATCH_CACHE_BYTES: usize = 32 << 20;
+const SCRATCH_MEMTABLE_FILTER_RATIO: f64 = 0.05;
 const READAHEAD_BYTES: usize = 1 << 20;
 const OPEN_FILES_MAX: i32 = 256;
 const FILE_BYTES: u64 = 16 << 20;
@@ -44,13 +52,26 @@ pub struct RocksOptions {
 pub struct Rocks {
     /// Before the marker: the database is closed while the folder is still locked.
     database: DB,
-    _marker: Marker,
+    _held: Held,
     write: WriteOptions,
+    readahead_bytes: usize,
+    path: PathBuf,
+}
+
+/// The folder is ours as long as this lives.
+pub(super) enum Held {
+    Kept {
+        _marker: Marker,
+    },
+    /// And is gone with it.
+    Scratch {
+        _folder: scratch::Folder,
+    },
 }
 
 /// Holds the lock. It is given back by name: a process that was just started here has a copy of the file until it runs its own program, and would
 /// hold the lock as well.
-struct Marker(File);
+pub(super) struct Marker(pub(super) File);
 
 impl Drop for Marker {
     fn drop(&mut self) {
@@ -74,10 +95,22 @@ impl Rocks {
             Refused::InUse => StoreError::InUse { path: path.display().to_string() },
             Refused::Because(what) => unusable(what),
         })?;
+        ScratchFolder::beside(path).remove_left_over();
         let database = DB::open(&tuning(), path.join(Self::DATABASE)).map_err(|error| unusable(error.to_string()))?;
         let mut write = WriteOptions::default();
         write.set_sync(options.durability == Durability::Power);
-        Ok(Self { database, _marker: Marker(marker), write })
+        Ok(Self { database, _held: Held::Kept { _marker: Marker(marker) }, write, readahead_bytes: READAHEAD_BYTES, path: path.to_owned() })
+    }
+
+    /// In a folder that is gone with it.
+    pub(super) fn open_scratch(folder: scratch::Folder) -> Result<Self, StoreError> {
+        let path = folder.path().to_owned();
+        let unusable = |error: rocksdb::Error| StoreError::Unusable { path: path.display().to_string(), what: error.to_string() };
+        let database = DB::open(&scratch_tuning(), path.join(Self::DATABASE)).map_err(unusable)?;
+        let mut write = WriteOptions::default();
+        write.disable_wal(true);
+        // RocksDB finds out by itself which scans are long.
+        Ok(Self { database, _held: Held::Scratch { _folder: folder }, write, readahead_bytes: 0, path })
     }
 
     /// Makes a folder whose database was brought from elsewhere a store.
@@ -145,15 +178,36 @@ fn refuse_if_foreign(path: &Path) -> Result<(), Refused> {
 }
 
 fn tuning() -> Options {
+    tuning_of(WRITE_BUFFER_BYTES, &blocks_of(CACHE_BYTES))
+}
+
+/// Most of what a scratch store is asked for is not there. The filters say so: they lie in small parts, since the one of a large file has no room in the cache, and would be read as a whole each time.
+fn scratch_tuning() -> Options {
+    let mut blocks = blocks_of(SCRATCH_CACHE_BYTES);
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_pin_top_level_index_and_filter(true);
+    let mut options = tuning_of(SCRATCH_WRITE_BUFFER_BYTES, &blocks);
+    options.set_memtable_whole_key_filtering(true);
+    options.set_memtable_prefix_bloom_ratio(SCRATCH_MEMTABLE_FILTER_RATIO);
+    options.set_bottommost_compression_type(DBCompressionType::Lz4);
+    options
+}
+
+fn blocks_of(cache_bytes: usize) -> BlockBasedOptions {
     let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(&Cache::new_lru_cache(CACHE_BYTES));
+    blocks.set_block_cache(&Cache::new_lru_cache(cache_bytes));
     blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
     // Else index and filters would be held beside the cache, without a bound.
     blocks.set_cache_index_and_filter_blocks(true);
+    blocks
+}
+
+fn tuning_of(write_buffer_bytes: usize, blocks: &BlockBasedOptions) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
-    options.set_block_based_table_factory(&blocks);
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_block_based_table_factory(blocks);
+    options.set_write_buffer_size(write_buffer_bytes);
     options.set_max_write_buffer_number(2);
     options.set_compaction_style(DBCompactionStyle::Universal);
     options.set_level_zero_file_num_compaction_trigger(LEVEL_0_FILES);
@@ -166,6 +220,12 @@ fn tuning() -> Options {
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(1 << 20);
     options
+}
+
+impl Debug for Rocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Rocks").field(&self.path).finish()
+    }
 }
 
 impl StateStore for Rocks {
@@ -181,7 +241,7 @@ impl StateStore for Rocks {
         read.set_iterate_upper_bound(end);
         // Nobody comes back for what is gone through from one end to the other.
         read.fill_cache(false);
-        read.set_readahead_size(READAHEAD_BYTES);
+        read.set_readahead_size(self.readahead_bytes);
         // The raw one copies nothing.
         let mut entries = self.database.raw_iterator_opt(read);
         entries.seek(start);
@@ -197,6 +257,10 @@ impl StateStore for Rocks {
     fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
         // Hard links where the folder is on the same file system. What is in memory only is written out first.
         Checkpoint::new(&self.database).and_then(|checkpoint| checkpoint.create_checkpoint(folder)).map_err(failed)
+    }
+
+    fn scratch(&self) -> Arc<dyn ScratchStores> {
+        Arc::new(ScratchFolder::beside(&self.path))
     }
 
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
