@@ -29,6 +29,10 @@ pub struct Counters {
     pub live_keys: u64,
     /// Partial matches alive now.
     pub live_runs: u64,
+    /// Keys that are not in memory now, because more were packed than may be; counted once for all patterns with the same keys.
+    pub cold_keys: u64,
+    /// Times that a key has left memory for that.
+    pub keys_spilled: u64,
     /// Events that wait for the watermark now.
     pub held_events: u64,
 }
@@ -52,6 +56,8 @@ impl Counters {
             keys_made,
             live_keys,
             live_runs,
+            cold_keys,
+            keys_spilled,
             held_events,
         } = other;
         self.events += events;
@@ -69,6 +75,8 @@ impl Counters {
         self.keys_made += keys_made;
         self.live_keys += live_keys;
         self.live_runs += live_runs;
+        self.cold_keys += cold_keys;
+        self.keys_spilled += keys_spilled;
         self.held_events += held_events;
     }
 }

@@ -2,7 +2,7 @@
 //! since the store was written.
 //!
 //! A key is *ready*: it has a [slot](Slot); or [packed]. Both are found by the hash of the key's bytes; nothing iterates the hash table. A slot or a cell is there only while it holds
-//! something, or while the store still has a value for it that the next flush deletes.
+//! something, or while the store still has a value for it that the next flush deletes. A key that has left memory ([`crate::engine::cold`]) is not known here.
 //!
 //! Timers: each slot and each cell knows the least that is set for it; others are stale, and a timer that comes too early is looked at and set again. A timer whose
 //! place is vacant finds nothing to do, also where the place is another key's by now.
@@ -20,7 +20,7 @@ use crate::engine::slot::{Before, Cell, CellId, Families, Held, Notes, Slot, Slo
 use crate::engine::timers::Timers;
 use crate::event::{Directory, EventTime};
 
-pub(super) use packed::{Found, PackedId, begin_packed};
+pub(super) use packed::{Found, PackedId, begin_packed, packed_key};
 
 #[derive(Debug, Default)]
 pub(super) struct Keys {
@@ -337,22 +337,33 @@ impl Keys {
 
     /// Forgets everything that is alive, at the end of time.
     pub(super) fn end(&mut self, counters: &mut Counters) {
-        for id in (0..self.cells.len()).map(CellId) {
-            let cell = self.cell(id);
-            cell.timer = EventTime::END;
-            if !cell.is_vacant() && !cell.is_empty() {
-                let before = cell.before();
-                cell.clear();
-                self.settle_cell(id, before, counters);
-            }
-        }
-        for id in (0..self.slots.len()).map(SlotId) {
-            for (pattern, runs) in self.slots.at_mut(id.0).end() {
-                counters.live_runs -= runs as u64;
-                self.settle_group(id, (pattern, u64::MAX), Before { runs, dropped: 0 }, counters);
-            }
-        }
+        (0..self.cells.len()).for_each(|id| self.end_cell(CellId(id), counters));
+        (0..self.slots.len()).for_each(|id| self.end_groups(SlotId(id), counters));
         self.timers.clear();
+    }
+
+    /// Forgets what is alive of one key that is ready.
+    pub(super) fn end_key(&mut self, id: SlotId, counters: &mut Counters) {
+        let cells: Vec<CellId> = self.slot(id).cells().map(|(_, cell)| cell).collect();
+        cells.into_iter().for_each(|cell| self.end_cell(cell, counters));
+        self.end_groups(id, counters);
+    }
+
+    fn end_cell(&mut self, id: CellId, counters: &mut Counters) {
+        let cell = self.cell(id);
+        cell.timer = EventTime::END;
+        if !cell.is_vacant() && !cell.is_empty() {
+            let before = cell.before();
+            cell.clear();
+            self.settle_cell(id, before, counters);
+        }
+    }
+
+    fn end_groups(&mut self, id: SlotId, counters: &mut Counters) {
+        for (pattern, runs) in self.slots.at_mut(id.0).end() {
+            counters.live_runs -= runs as u64;
+            self.settle_group(id, (pattern, u64::MAX), Before { runs, dropped: 0 }, counters);
+        }
     }
 
     /// Visits what has changed since the last time, with the pattern (a group's, and which of those that it is kept together with) and the key; [`Held::Nothing`] where nothing is held any more and the store has something.
@@ -425,7 +436,8 @@ impl Keys {
         self.found.is_empty() && self.timers.is_empty() && self.changed.is_empty() && self.slots.is_empty() && self.cells.is_empty() && self.packed.is_empty()
     }
 
-    fn make(&mut self, hash: u64, key: &[u8]) -> SlotId {
+    /// Of a key that is not there: it holds nothing yet.
+    pub(super) fn make(&mut self, hash: u64, key: &[u8]) -> SlotId {
         let id = SlotId(self.slots.add(Slot::of(key)));
         self.enter(hash, Found::Ready(id));
         id

@@ -19,6 +19,7 @@
 //! | `shard` | a part of the keys: the steps of events in their lines, deadlines, changes |
 //! | `timers` | when to look at keys again |
 //! | `keys`, `slot`, `blocks` | the keys that patterns share, ready or packed, and what changed; what they hold of one; memory that never moves |
+//! | `cold` | what is asked of the outside about keys that memory has no room for |
 //! | `spread` | which parts of the keys an event belongs to, where these are apart |
 //! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |
@@ -26,13 +27,14 @@
 //! | `snapshot`, `counters` | state as entries of a store; what happened, in numbers |
 //!
 //! [`Engine`] is the whole of it, stepped by [`Engine::apply`]; a shell with threads may step its [`Intake`] and [`Shard`]s itself, with the same bytes coming out
-//! for any number of shards. No I/O, no clock, no threads: time is told by [`Input::Tick`].
+//! for any number of shards. Keys that memory has no room for lie where the shell says ([`ColdKeys`]). No I/O, no clock, no threads: time is told by [`Input::Tick`].
 //!
 //! Invariants: events leave the intake in order of [`crate::event::Place`]; deadlines at t are decided before events at t; everything decided at or
 //! before the watermark has come out when `apply` returns; the order of hashing, shards and batches shows nowhere.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 mod blocks;
+mod cold;
 mod compiled;
 mod counters;
 mod decided;
@@ -59,6 +61,7 @@ use crate::automaton::{Limits, Watch};
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
 
+pub use cold::{ColdKey, ColdKeys, ColdKeysError};
 pub use compiled::Compiled;
 pub use counters::Counters;
 pub use decided::{Decided, Offsets};
@@ -191,6 +194,18 @@ impl Engine {
     pub fn watch(&mut self, watch: &Arc<dyn Watch>) {
         self.judge.want_all();
         self.shards.iter_mut().for_each(|shard| shard.watch(watch.clone()));
+    }
+
+    /// From now on no more keys are packed in memory, by shard and for patterns with the same keys, than these; the others are laid down with what is made here for each shard. What comes out
+    /// does not depend on it, unless that [fails](Engine::failure).
+    pub fn spill_to(&mut self, packed_keys_max: usize, make: impl FnMut(usize) -> Box<dyn ColdKeys>) {
+        let made = (0..self.shards.len()).map(make);
+        self.shards.iter_mut().zip(made).for_each(|(shard, cold)| shard.spill_to(cold, packed_keys_max));
+    }
+
+    /// Why nothing that comes out is to be used.
+    pub fn failure(&self) -> Option<&ColdKeysError> {
+        self.shards.iter().find_map(Shard::failure)
     }
 
     /// Takes one input, and decides everything that the watermark then allows.

@@ -8,6 +8,7 @@ mod families;
 mod hand;
 mod lines;
 mod packing;
+mod spilling;
 mod state;
 mod step;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
 use crate::automaton::{Limits, Stepped, Watch};
+use crate::engine::cold::{ColdKeys, ColdKeysError};
 use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
 use crate::engine::intake::Intake;
@@ -25,6 +27,7 @@ use crate::engine::reorder::Wanted;
 use crate::engine::shard::hand::{FoundSlot, Hand, KeyAtHand, Whose};
 use crate::engine::shard::lines::{Lines, Part, lie_in_slots};
 use crate::engine::shard::packing::Packing;
+use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::state::encode_state;
 use crate::engine::shard::step::Standing;
 use crate::engine::slot::Cell;
@@ -65,6 +68,7 @@ impl Shard {
                 key: Vec::new(),
                 scratch: Vec::new(),
                 packing: Packing::default(),
+                spilling: Spilling::none(compiled.tables.len()),
                 due: Vec::new(),
                 counters: Counters::default(),
                 faults: cell::Cell::new(0),
@@ -102,10 +106,14 @@ impl Shard {
     fn decide(&mut self, watermark: EventTime, (events, last): (usize, Option<EventTime>), before: usize, matches: &mut Vec<Match>) {
         assert!(last.is_none_or(|last| last <= watermark), "events come between two watermarks");
         self.watermark = watermark;
+        if self.failure().is_some() {
+            return matches.truncate(before);
+        }
         for table in 0..self.lines.keys.len() {
             self.lines.expire(table, &self.compiled, watermark, events, matches);
         }
         if watermark == EventTime::END {
+            (0..self.lines.keys.len()).for_each(|table| self.lines.end_cold(table, &self.compiled));
             (0..self.lines.keys.len()).for_each(|table| self.lines.unpack_all(table, &self.compiled));
             self.lines.keys.iter_mut().for_each(|keys| keys.end(&mut self.lines.counters));
         }
@@ -117,6 +125,16 @@ impl Shard {
 
     pub fn counters(&self) -> &Counters {
         &self.lines.counters
+    }
+
+    /// From now on no more keys of patterns with the same keys are packed in memory than these; the others are laid down there. Without it all stay in memory.
+    pub fn spill_to(&mut self, cold: Box<dyn ColdKeys>, packed_keys_max: usize) {
+        self.lines.spilling.begin(cold, packed_keys_max);
+    }
+
+    /// Why nothing that came out of the last call, and of any that follows, is to be used: what was laid down elsewhere could not be had, or not be laid there.
+    pub fn failure(&self) -> Option<&ColdKeysError> {
+        self.lines.spilling.failure()
     }
 
     /// Tells what events and time do to runs from now on.
@@ -171,7 +189,7 @@ impl Shard {
     /// No key, run, timer or untold change is left.
     #[cfg(test)]
     pub(super) fn is_bare(&self) -> bool {
-        self.lines.keys.iter().all(Keys::is_bare)
+        self.lines.keys.iter().all(Keys::is_bare) && self.lines.counters.cold_keys == 0
     }
 
     fn step(&mut self, wanted: &Wanted, matches: &mut Vec<Match>) {

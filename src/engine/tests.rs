@@ -1,9 +1,11 @@
 //! What matches say, in which lines events stand, and the order of the output.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
 
 use crate::engine::shard::EXPIRED_MAX;
-use crate::engine::{Change, Compiled, Counters, Effect, Engine, EngineOptions, Input, Match, MatchField, Positions, Shard};
+use crate::engine::{Change, ColdKey, ColdKeys, ColdKeysError, Compiled, Counters, Effect, Engine, EngineOptions, Input, Match, MatchField, Positions, Shard};
 use crate::event::{Event, EventTime, Value};
 use crate::language::{Source, compile};
 use crate::pattern::Program;
@@ -172,7 +174,7 @@ fn what_is_told_to_the_store_is_the_same_after_a_restart() {
 }
 
 /// Patterns that differ in how much their first event must be of something are stepped as one, and nothing shows it: what comes out and what is told to the store is what each of them
-/// says alone, also where a key has so many runs that they are kept apart, where engines start again with what was told, where keys are packed, and where a limit keeps them apart from the beginning.
+/// says alone, also where a key has so many runs that they are kept apart, where engines start again with what was told, where keys are packed or not in memory, and where a limit keeps them apart from the beginning.
 #[test]
 fn a_family_is_as_its_patterns_are_alone() {
     let bodies = [
@@ -258,7 +260,13 @@ struct Fleet {
 
 impl Fleet {
     fn new(programs: &[Program], options: &EngineOptions) -> Self {
-        Self { engines: programs.iter().map(|program| Engine::new(program, options.clone())).collect(), stored: BTreeMap::new(), matches: 0 }
+        let engine = |program: &Program| {
+            let mut engine = Engine::new(program, options.clone());
+            // Where few are ready most of the others are not in memory.
+            spill(&mut engine, options.ready_keys_max);
+            engine
+        };
+        Self { engines: programs.iter().map(engine).collect(), stored: BTreeMap::new(), matches: 0 }
     }
 
     /// What comes out, in order of the patterns.
@@ -404,22 +412,153 @@ fn at_the_end_of_time_not_even_a_timer_is_left() {
         "pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 5s }
          pattern q { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 }",
     );
-    for stored in [false, true] {
-        let mut engine = Engine::new(&program, EngineOptions { shards: 2, ..EngineOptions::default() });
+    for (stored, keys_max) in [(false, 0), (true, 0), (false, 1), (true, 1), (false, usize::MAX), (true, usize::MAX)] {
+        let mut engine = Engine::new(&program, EngineOptions { shards: 2, ready_keys_max: keys_max, ..EngineOptions::default() });
+        spill(&mut engine, keys_max);
         let (mut effects, mut changes) = (Vec::new(), Vec::new());
         for offset in 0..100 {
             let transfer = (["x", "y", "z"][offset as usize % 3], "", (offset % 5) as i64 / 2, offset as i64);
             engine.apply(Input::Arrive { event: event(&program, offset, transfer), position: offset, next_position: offset + 1 }, &mut effects);
             if stored {
                 engine.take_changes(&mut changes);
+            } else {
+                engine.discard_changes();
             }
         }
+        assert!(engine.counters().keys_spilled > 0 || keys_max > 0);
         engine.apply(Input::End, &mut effects);
         changes.clear();
         engine.take_changes(&mut changes);
         assert!(changes.is_empty() != stored);
         assert!(engine.shards.iter().all(Shard::is_bare), "stored: {stored}");
     }
+}
+
+/// A deadline decides of keys that are not in memory, in every table; and an event that has nothing to do with them asks for nothing, nor does time before the least of them.
+#[test]
+fn keys_that_are_not_in_memory_are_asked_for_when_an_event_or_their_time_comes() {
+    let program = program(
+        "pattern gone { from sent by from_account  match a: sent where v == 1 then not b: sent where v == 2 within 100s }
+         pattern sums { from sent by to_account  match a: sent where v == 3 then b: sent where v == 4 and v > a.v within 100s }",
+    );
+    let stream = program.schema.find("sent").expect("declared");
+    let mut engine = Engine::new(&program, EngineOptions { ready_keys_max: 0, ..EngineOptions::default() });
+    let asked = Asked::default();
+    engine.spill_to(0, |_| Box::new(asked.clone()));
+    let mut effects = Vec::new();
+    let mut apply = |engine: &mut Engine, transfers: &[Transfer<'_>]| {
+        for &(from, to, v, seconds) in transfers {
+            let offset = u64::try_from(seconds).expect("counted from 0");
+            let event = event(&program, offset, (from, to, v, seconds));
+            engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
+            engine.apply(Input::Watermark { stream, partition: 0, watermark: EventTime::from_micros(seconds * 1_000_000) }, &mut effects);
+            engine.discard_changes();
+        }
+        // Twice around, and each has waited.
+        for _ in 0..2 {
+            engine.apply(Input::Tick(crate::event::ProcessingTime::from_micros(0)), &mut effects);
+        }
+        let found = effects.drain(..).map(|effect| if let Effect::Matched(found) = effect { lines(&[found]).remove(0) } else { panic!("{effect:?}") });
+        (found.collect::<Vec<_>>(), asked.take())
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(apply(&mut engine, &[("x", "p", 1, 0)]), (none.clone(), (0, 0)), "nothing is elsewhere before");
+    assert_eq!(apply(&mut engine, &[("y", "q", 1, 1)]), (none.clone(), (1, 0)), "it might be there");
+    assert_eq!(apply(&mut engine, &[("z", "p", 3, 2)]), (none.clone(), (0, 0)), "nothing of this table is elsewhere before");
+    assert_eq!(engine.counters().cold_keys, 3, "x and y, and p");
+    assert_eq!(apply(&mut engine, &[("u", "s", 5, 3)]), (none.clone(), (0, 0)), "it matters to no pattern");
+    assert_eq!(apply(&mut engine, &[("", "r", 4, 4)]), (none.clone(), (1, 0)));
+    assert_eq!(apply(&mut engine, &[("y", "", 2, 5)]), (none.clone(), (1, 0)));
+    assert_eq!(apply(&mut engine, &[("", "p", 4, 50)]), (vec!["sums p 2 50".to_owned()], (1, 0)));
+    assert_eq!(engine.counters().cold_keys, 1);
+    assert_eq!(apply(&mut engine, &[("", "", 5, 99)]), (none.clone(), (0, 0)), "time before any deadline");
+    assert_eq!(apply(&mut engine, &[("", "", 5, 100)]), (vec!["gone x 0".to_owned()], (0, 1)));
+    assert_eq!((engine.counters().cold_keys, engine.counters().live_keys), (0, 0));
+    assert_eq!(apply(&mut engine, &[("x", "p", 4, 900)]), (none, (0, 0)), "nothing is elsewhere any more");
+}
+
+/// What the outside cannot do is told, and nothing is done after it.
+#[test]
+fn what_cannot_be_laid_down_elsewhere_or_be_had_again_is_told() {
+    let program = program("pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 100s }");
+    for works_for in 0..3 {
+        let mut engine = Engine::new(&program, EngineOptions { ready_keys_max: 0, ..EngineOptions::default() });
+        let fails = Asked { works_for: Some(works_for), ..Asked::default() };
+        engine.spill_to(0, |_| Box::new(fails.clone()));
+        let mut effects = Vec::new();
+        for offset in 0..10 {
+            let transfer = ([("x", "", 1), ("y", "", 1)][offset as usize % 2], offset as i64 * 20);
+            let event = event(&program, offset, (transfer.0.0, transfer.0.1, transfer.0.2, transfer.1));
+            engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
+            engine.discard_changes();
+        }
+        assert_eq!(engine.failure().map(ToString::to_string), Some("keys beyond `packed_keys_max` cannot be kept on the disk: it is full".to_owned()));
+        let before = engine.counters().live_runs;
+        engine.apply(Input::End, &mut effects);
+        assert_eq!(engine.counters().live_runs, before, "nothing is decided any more");
+    }
+}
+
+/// In memory; counts how often it is asked for a key, and for those that are due.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    keys: Arc<Mutex<BTreeMap<OfTable, ColdKey>>>,
+    asked: Arc<Mutex<(u32, u32)>>,
+    /// So many calls; `None`: always.
+    works_for: Option<u32>,
+}
+
+/// A key's table, and its bytes.
+type OfTable = (u32, Vec<u8>);
+
+impl Asked {
+    fn take(&self) -> (u32, u32) {
+        std::mem::take(&mut *self.asked.lock().expect("one thread"))
+    }
+
+    fn work(&mut self) -> Result<(), ColdKeysError> {
+        match &mut self.works_for {
+            Some(0) => Err(ColdKeysError("it is full".to_owned())),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl ColdKeys for Asked {
+    fn put(&mut self, table: u32, keys: &[ColdKey]) -> Result<(), ColdKeysError> {
+        self.work()?;
+        for key in keys {
+            let before = self.keys.lock().expect("one thread").insert((table, key.key().to_vec()), key.clone());
+            assert_eq!(before, None, "each is there once");
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, table: u32, key: &[u8]) -> Result<Option<ColdKey>, ColdKeysError> {
+        self.work()?;
+        self.asked.lock().expect("one thread").0 += 1;
+        Ok(self.keys.lock().expect("one thread").remove(&(table, key.to_vec())))
+    }
+
+    fn take_due(&mut self, table: u32, span: RangeInclusive<EventTime>, most: usize, taken: &mut Vec<ColdKey>) -> Result<EventTime, ColdKeysError> {
+        self.work()?;
+        self.asked.lock().expect("one thread").1 += 1;
+        let mut keys = self.keys.lock().expect("one thread");
+        let mut by_timer: Vec<(EventTime, OfTable)> = keys.iter().filter(|((of, _), _)| *of == table).map(|(key, cold)| (cold.timer, key.clone())).collect();
+        by_timer.sort();
+        assert!(by_timer.first().is_none_or(|(timer, _)| timer >= span.start()), "none before the span");
+        let due = by_timer.iter().take(most).take_while(|(timer, _)| timer <= span.end()).count();
+        taken.extend(by_timer.drain(..due).map(|(_, key)| keys.remove(&key).expect("just seen")));
+        Ok(by_timer.first().map_or(EventTime::END, |(timer, _)| *timer))
+    }
+}
+
+fn spill(engine: &mut Engine, packed_keys_max: usize) {
+    engine.spill_to(packed_keys_max, |_| Box::new(Asked::default()));
 }
 
 /// What is left of a run that has ended, until the store is told, does not hide the deadlines of others.

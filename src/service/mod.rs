@@ -9,6 +9,7 @@
 //! | `program` | pattern files on disk to a compiled program |
 //! | `task` | records in, one epoch's matches, set-aside lines and state changes out |
 //! | `crew` | a task's threads, where it has several |
+//! | `spill` | where a task's keys lie that memory has no room for |
 //! | `rekeying` | events that one task hands on to another |
 //! | `state` | what is kept under which key |
 //! | `embedded/` | one process: files, standard streams and published events; one epoch is one atomic write |
@@ -25,6 +26,7 @@ pub mod program;
 mod progress;
 pub mod published;
 pub mod rekeying;
+pub mod spill;
 pub mod state;
 mod state_folder;
 mod stop;

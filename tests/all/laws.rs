@@ -1,16 +1,21 @@
 //! The core's laws: what comes out depends on the events and on the watermark, and on nothing else. Not on batches, shards or arrival order;
-//! and not on where a run was cut and taken up again from stored bytes, nor on whether partial matches are kept one by one or together. At the end of time nothing is left.
+//! and not on where a run was cut and taken up again from stored bytes, nor on whether partial matches are kept one by one or together, in memory or not. At the end of time nothing is left.
 //!
 //! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many streams to try for each law.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use motif::engine::{Change, Effect, Engine, EngineOptions, Input, Match, PartitionPosition, Positions};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Source, compile};
 use motif::pattern::{FieldsUsed, Program};
-use rand::Rng;
+use motif::ports::{ScratchStores, StateStore, StoreError};
+use motif::service::spill::Spill;
+use motif::store::{Memory, ScratchFolder};
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::random_cases::RandomCases;
@@ -271,6 +276,33 @@ fn engine(program: &Program, options: EngineOptions) -> Engine {
     engine
 }
 
+/// Where those of the packed keys lie that are more than an engine may have: one store, so that it can be looked at.
+#[derive(Clone, Debug, Default)]
+struct OneStore(Arc<Memory>);
+
+impl ScratchStores for OneStore {
+    fn make(&self) -> Result<Arc<dyn StateStore>, StoreError> {
+        Ok(self.0.clone())
+    }
+}
+
+impl OneStore {
+    fn entries(&self) -> usize {
+        let mut entries = 0;
+        let count = &mut |_: &[u8], _: &[u8]| {
+            entries += 1;
+            ControlFlow::Continue(())
+        };
+        self.0.scan(&[], &[0xff; 9], count).expect("in memory");
+        entries
+    }
+}
+
+fn spill(engine: &mut Engine, shards: usize, packed_keys_max: usize, scratch: impl ScratchStores + 'static) {
+    let mut spills = Spill::of_shards(Arc::new(scratch), shards);
+    engine.spill_to(packed_keys_max, |_| Box::new(spills.next().expect("one for each shard")));
+}
+
 /// Everything that a match says, and what was set aside.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Output {
@@ -345,7 +377,8 @@ fn assert_nothing_is_left(engine: &mut Engine, store: &mut Store) {
     assert!(changes.iter().all(|change| change.value.is_none()), "at the end of time all changes delete");
     assert_eq!(changes.len(), stored, "all that was written is deleted");
     let counters = engine.counters();
-    assert_eq!((counters.live_keys, counters.live_runs, counters.held_events), (0, 0, 0));
+    assert_eq!((counters.live_keys, counters.live_runs, counters.cold_keys, counters.held_events), (0, 0, 0, 0));
+    assert_eq!(engine.failure(), None);
     assert!(engine.positions().partitions.iter().all(|position| position.rewind.is_none() && position.refused.is_empty()));
     changes.clear();
     engine.take_changes(&mut changes);
@@ -356,6 +389,7 @@ fn assert_nothing_is_left(engine: &mut Engine, store: &mut Store) {
 fn batches_shards_packed_keys_and_the_interleaving_of_partitions_do_not_show() {
     let program = program();
     let total = std::cell::RefCell::new(BTreeMap::<String, u64>::new());
+    let spilled = std::cell::Cell::new(0);
     for_each_case(|random| {
         let logs = logs(random, Disorder::SomeLate);
         let expected = plain(&program, &interleaved(random, &logs), usize::MAX);
@@ -367,15 +401,20 @@ fn batches_shards_packed_keys_and_the_interleaving_of_partitions_do_not_show() {
             .map(|shards| {
                 // Of those to which no event comes all are packed, some, or none.
                 let ready_keys_max = [0, random.random_range(1..6), usize::MAX][shards % 3];
+                // Of what is not told to the store none is.
+                let batch_max = if ready_keys_max == 0 { 4 } else { 40 };
                 let options = EngineOptions { shards, runs_alone_max, ready_keys_max, held_events_max: usize::MAX, ..EngineOptions::default() };
                 let mut engine = engine(&program, options);
+                // And of those that are packed all are out of memory, some, or none.
+                let scratch = OneStore::default();
+                spill(&mut engine, shards, random.random_range(0..3), scratch.clone());
                 let (mut effects, mut store) = (Vec::new(), Store::default());
                 let arrivals = interleaved(random, &logs);
                 let mut rest = arrivals.as_slice();
                 while !rest.is_empty() {
-                    let (batch, after) = rest.split_at(random.random_range(1..=40).min(rest.len()));
+                    let (batch, after) = rest.split_at(random.random_range(1..=batch_max).min(rest.len()));
                     engine.apply_batch(batch.iter().cloned().map(arrive), &mut effects);
-                    if random.random_ratio(1, 4) {
+                    if ready_keys_max == 0 || random.random_ratio(1, 4) {
                         store.flush(&mut engine);
                     }
                     rest = after;
@@ -386,12 +425,15 @@ fn batches_shards_packed_keys_and_the_interleaving_of_partitions_do_not_show() {
                 let mut output = Output::default();
                 output.take(&mut effects);
                 assert_eq!(output, expected, "{shards} shards");
+                spilled.set(spilled.get() + engine.counters().keys_spilled);
                 assert_nothing_is_left(&mut engine, &mut store);
+                assert_eq!(scratch.entries(), 0);
                 before_the_end
             })
             .collect();
         assert!(stores.iter().all(|store| *store == stores[0]), "equal state has equal bytes");
     });
+    assert!(spilled.get() > 1_000, "{} times", spilled.get());
     let total = total.into_inner();
     assert_eq!(total.len(), program.patterns.len(), "every pattern has matches: {total:?}");
 }
@@ -449,6 +491,7 @@ fn run_with_crashes(random: &mut ChaCha8Rng, logs: &[Vec<Event>], arrivals: &[Ev
         let program = program();
         let (shards, runs_alone_max, ready_keys_max) = (random.random_range(1..=3), random.random_range(0..6), random.random_range(0..4));
         let mut engine = engine(&program, EngineOptions { shards, held_events_max, runs_alone_max, ready_keys_max, ..EngineOptions::default() });
+        spill(&mut engine, shards, random.random_range(0..4), OneStore::default());
         let mut effects = Vec::new();
         let Committed { mut store, positions, mut output, arrivals: mut read } = committed.clone();
         if !positions.partitions.is_empty() {
@@ -509,6 +552,39 @@ fn what_is_kept_out_stays_out_when_it_is_read_again() {
         assert_eq!(run_with_crashes(random, &logs, &arrivals, held_events_max), expected);
     });
     assert!(kept_out.get() > 100, "the bound is reached");
+}
+
+/// As many keys as events, nearly, so that most of them lie on the disk; each comes back with an event, with its deadline, or at the end.
+#[test]
+fn keys_on_the_disk_do_not_show() {
+    let program = program();
+    let folder = tempfile::tempdir().expect("a folder");
+    for seed in 1..=3 {
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let mut logs = logs(random, Disorder::SomeLate);
+        for event in logs.iter_mut().flatten() {
+            let key = random.random_range(0..60).to_string();
+            event.fields[0] = Value::text(&key);
+        }
+        let arrivals = interleaved(random, &logs);
+        let expected = plain(&program, &arrivals, usize::MAX);
+        let mut engine = engine(&program, EngineOptions { shards: 2, ready_keys_max: 0, held_events_max: usize::MAX, ..EngineOptions::default() });
+        spill(&mut engine, 2, 0, ScratchFolder::beside(folder.path()));
+        let (mut effects, mut store, mut output) = (Vec::new(), Store::default(), Output::default());
+        let mut cold = 0;
+        for event in arrivals {
+            engine.apply(arrive(event), &mut effects);
+            store.flush(&mut engine);
+            cold = cold.max(engine.counters().cold_keys);
+        }
+        engine.apply(Input::End, &mut effects);
+        output.take(&mut effects);
+        assert_eq!(output, expected);
+        assert!(cold > 20 && std::fs::read_dir(folder.path()).expect("read").count() == 1, "{cold} keys");
+        assert_nothing_is_left(&mut engine, &mut store);
+        drop(engine);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 0, "gone with the engine");
+    }
 }
 
 /// Pattern by pattern, so that there is much that nobody looks at.

@@ -3,11 +3,16 @@
 //!
 //! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many lists of actions to try.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
+use motif::engine::{ColdKey, ColdKeys};
+use motif::event::EventTime;
 use motif::ports::{StateStore, StoreError, WriteBatch};
-use motif::store::{Durability, Memory, Rocks, RocksOptions};
+use motif::service::spill::Spill;
+use motif::store::{Durability, Memory, Rocks, RocksOptions, ScratchFolder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::tempdir;
@@ -181,4 +186,61 @@ fn a_format_of_another_version_is_refused_by_name() {
     std::fs::write(folder.path().join("MOTIF-STATE"), "99\n").expect("written");
     let sentence = refused(folder.path());
     assert!(sentence.contains("it is of format \"99\""), "{sentence}");
+}
+
+/// What is laid on the disk to save memory is there until it is taken, by its key or by its time.
+#[test]
+fn cold_keys_are_taken_once_by_key_or_by_time() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    let folder = tempdir().expect("a folder");
+    for seed in seed..seed + number("MOTIF_TEST_CASES").unwrap_or(4) {
+        println!("MOTIF_TEST_SEED={seed}");
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let mut disk: Vec<Spill> = Spill::of_shards(Arc::new(ScratchFolder::beside(folder.path())), 2).collect();
+        let mut model = [BTreeMap::new(), BTreeMap::new()];
+        for _ in 0..300 {
+            let (shard, table) = (random.random_range(0..2), random.random_range(0..2));
+            let (disk, model) = (&mut disk[shard], &mut model[shard]);
+            match random.random_range(0..4) {
+                0 | 1 => {
+                    let mut keys: Vec<ColdKey> = (0..random.random_range(0..5)).map(|_| cold_key(random)).collect();
+                    keys.sort_by(|one, other| one.key().cmp(other.key()));
+                    keys.dedup_by(|one, other| one.key() == other.key());
+                    keys.retain(|cold| !model.contains_key(&(table, cold.key().to_vec())));
+                    disk.put(table, &keys).expect("put");
+                    model.extend(keys.into_iter().map(|cold| ((table, cold.key().to_vec()), cold)));
+                }
+                2 => {
+                    let cold = cold_key(random);
+                    assert_eq!(disk.take(table, cold.key()).expect("taken"), model.remove(&(table, cold.key().to_vec())));
+                }
+                _ => {
+                    let mut by_time: Vec<ColdKey> = model.iter().filter(|((of, _), _)| *of == table).map(|(_, cold)| cold.clone()).collect();
+                    by_time.sort_by(|one, other| (one.timer, one.key()).cmp(&(other.timer, other.key())));
+                    let from = by_time.first().map_or(EventTime::BEGINNING, |first| first.timer);
+                    let (until, most) = (instant(random).max(from), random.random_range(1..6));
+                    let due = by_time.iter().take(most).take_while(|cold| cold.timer <= until).count();
+                    let expected: Vec<ColdKey> = by_time.drain(..due).collect();
+                    let mut taken = Vec::new();
+                    let least = disk.take_due(table, from..=until, most, &mut taken).expect("taken");
+                    assert_eq!((&taken, least), (&expected, by_time.first().map_or(EventTime::END, |first| first.timer)));
+                    taken.iter().for_each(|cold| drop(model.remove(&(table, cold.key().to_vec()))));
+                }
+            }
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 0, "gone with whoever had them");
+}
+
+fn instant(random: &mut ChaCha8Rng) -> EventTime {
+    [EventTime::BEGINNING, EventTime::from_micros(-1), EventTime::from_micros(0), EventTime::from_micros(255), EventTime::from_micros(256), EventTime::END]
+        [random.random_range(0..6)]
+}
+
+/// As it is packed: a byte, the length of the key, the key, and more.
+fn cold_key(random: &mut ChaCha8Rng) -> ColdKey {
+    let key = key(random);
+    let rest = vec![random.random(); random.random_range(0..20)];
+    ColdKey { timer: instant(random), bytes: [&[0, u8::try_from(key.len()).expect("short")], &key[..], &rest].concat().into() }
 }

@@ -1,4 +1,4 @@
-//! Keys that no event has come to for a while: each as one string of bytes, until an event or its timer comes.
+//! Keys that no event has come to for a while: each as one string of bytes, until an event or its timer comes, or it leaves memory.
 //!
 //! A packed key has neither slot nor cells, and nothing of it is among the changes. What the bytes say of it is its owner's affair
 //! (`engine::shard::packing`); here they begin with the key:
@@ -10,6 +10,7 @@
 //! | the rest | free to use |
 
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
+use crate::engine::cold::ColdKey;
 use crate::engine::keys::{Keys, key_hash};
 use crate::engine::slot::{CellId, Notes, Slot, SlotId};
 use crate::engine::timers::{self, Timers};
@@ -31,6 +32,8 @@ pub(in crate::engine) enum Found {
 pub(super) struct PackedKeys {
     keys: Blocks<Packed>,
     timers: Timers,
+    /// The one that is looked at next for whether it is to leave memory.
+    cold_hand: u32,
 }
 
 #[derive(Debug)]
@@ -80,7 +83,7 @@ impl PackedKeys {
     }
 }
 
-fn packed_key(bytes: &[u8]) -> &[u8] {
+pub(in crate::engine) fn packed_key(bytes: &[u8]) -> &[u8] {
     Reader::new(&bytes[1..]).bytes("key").expect("a packed key begins with it")
 }
 
@@ -150,10 +153,31 @@ impl Keys {
 
     /// Takes out a packed key whose timer is at or before the instant.
     pub(in crate::engine) fn next_packed_due(&mut self, instant: EventTime) -> Option<PackedId> {
-        let PackedKeys { keys, timers: set } = &mut self.packed;
+        let PackedKeys { keys, timers: set, .. } = &mut self.packed;
         let when = |number| keys.at(number).timer;
         set.sweep(keys.len() as usize, when);
         std::iter::from_fn(|| set.next_due(instant, when)).find(|number| timers::is_due(when(*number), instant)).map(PackedId)
+    }
+
+    pub(in crate::engine) fn packed_len(&self) -> usize {
+        self.packed.keys.in_use() as usize
+    }
+
+    /// Goes on around the packed keys, and takes one out. `None`: there is none.
+    pub(in crate::engine) fn next_cold(&mut self) -> Option<ColdKey> {
+        let packed = &mut self.packed;
+        if packed.keys.in_use() == 0 {
+            return None;
+        }
+        loop {
+            let id = packed.cold_hand;
+            packed.cold_hand = if id + 1 < packed.keys.len() { id + 1 } else { 0 };
+            if !packed.keys.at(id).bytes.is_empty() {
+                let Packed { bytes, timer } = packed.keys.remove(id);
+                self.found.remove(key_hash(packed_key(&bytes)), Found::Packed(PackedId(id)).number());
+                return Some(ColdKey { timer, bytes });
+            }
+        }
     }
 
     pub(in crate::engine) fn all_packed(&self) -> Vec<PackedId> {

@@ -14,6 +14,7 @@ use crate::engine::matched::Match;
 use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::shard::hand::{Hand, KeyAtHand};
 use crate::engine::shard::packing::{Packing, UNPACKED_MAX, UNPACKING_COSTS};
+use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::step::{Standing, Step};
 use crate::engine::slot::{Before, Cell, CellId, Kept, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
@@ -44,6 +45,7 @@ pub(super) struct Lines {
     pub key: Vec<u8>,
     pub scratch: Vec<u8>,
     pub packing: Packing,
+    pub spilling: Spilling,
     pub due: Vec<Place>,
     pub counters: Counters,
     pub faults: cell::Cell<u64>,

@@ -12,7 +12,8 @@
 //! | … length, a byte for each run | of how many patterns it is one; nothing: each of one |
 //!
 //! Which keys are packed is decided by the second-chance algorithm (CLOCK; F. Corbató, *A paging experiment with the Multics system*, 1968). What was read from the store is packed at
-//! first: so a task goes on before all of it has been taken up. To pack a key and make it ready again is what a restart does with it, and shows as little.
+//! first: so a task goes on before all of it has been taken up. To pack a key and make it ready again is what a restart does with it, and shows as little. Where very many are packed, some
+//! [leave memory](super::spilling).
 
 use crate::automaton::Outline;
 use crate::engine::compiled::Compiled;
@@ -55,9 +56,11 @@ struct Entry<'a> {
 impl Lines {
     /// Where the key is, if it has anything; it is ready then.
     pub(super) fn find_ready(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) -> Option<SlotId> {
-        let slot = match self.keys[table].find(hash, key)? {
-            Found::Ready(slot) => slot,
-            Found::Packed(id) => self.unpack(table, id, all),
+        let slot = match self.keys[table].find(hash, key) {
+            Some(Found::Ready(slot)) => slot,
+            Some(Found::Packed(id)) => self.unpack(table, id, all),
+            None if self.spilling.is_empty(table) => return None,
+            None => self.fetch(table, all, key)?,
         };
         self.keys[table].touch(slot);
         Some(slot)
@@ -72,7 +75,7 @@ impl Lines {
             self.unpack(table, id, all);
             unpacked += 1;
         }
-        unpacked
+        unpacked + self.fetch_due(table, all, instant, most - unpacked)
     }
 
     pub(super) fn unpack_all(&mut self, table: usize, all: &Compiled) {
@@ -83,7 +86,13 @@ impl Lines {
 
     fn unpack(&mut self, table: usize, id: PackedId, all: &Compiled) -> SlotId {
         let (slot, bytes) = self.keys[table].unpack(id);
-        let mut reader = Reader::new(&bytes);
+        self.lay_out(table, slot, &bytes, all);
+        slot
+    }
+
+    /// Puts what is packed of a key into its slot, which is empty.
+    pub(super) fn lay_out(&mut self, table: usize, slot: SlotId, bytes: &[u8], all: &Compiled) {
+        let mut reader = Reader::new(bytes);
         let families = Families::of_byte(reader.byte("families").expect(WHOLE));
         reader.bytes("key").expect(WHOLE);
         while !reader.is_at_end() {
@@ -99,7 +108,6 @@ impl Lines {
             self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, runs_max), &mut held);
         }
         self.keys[table].set_families(slot, families);
-        slot
     }
 
     /// Packs keys to which no event comes, where more are ready than may be. `events`: how many have been stepped since the last time.
@@ -112,6 +120,7 @@ impl Lines {
                     self.pack(table, slot, all);
                 }
             }
+            self.spill(table);
         }
     }
 
@@ -146,6 +155,12 @@ impl Lines {
         self.counters.keys_made += 1;
         self.counters.live_keys += 1;
         self.counters.live_runs += runs as u64;
+        if self.keys[compiled.table].find(hash, key).is_none()
+            && !self.spilling.is_empty(compiled.table)
+            && let Some(cold) = self.take_cold(compiled.table, key)
+        {
+            self.keys[compiled.table].add_packed(hash, &cold.bytes, cold.timer);
+        }
         let keys = &mut self.keys[compiled.table];
         let families = if compiled.first.is_some() { Families::AsStored } else { Families::Together };
         let entry = Entry { pattern, there: 1, value, patterns: &[] };
@@ -165,6 +180,7 @@ impl Lines {
             }
             Some(Found::Ready(_)) => unreachable!("state is taken up before events come"),
         }
+        self.spill(compiled.table);
         Ok(())
     }
 }
