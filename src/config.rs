@@ -190,6 +190,9 @@ pub struct Limits {
     /// Keys that are kept ready for events, per task and for patterns with the same keys: about 300 bytes each with one partial match. Where there are more, those to which no event
     /// comes are packed, to a third of that; an event that comes to one costs a microsecond or two more. What comes out does not depend on it.
     pub ready_keys_max: usize,
+    /// Keys that are packed in memory, counted likewise: about 115 bytes each with one partial match. Where there are more, some lie on the disk until an event or their time comes, in the
+    /// task's folder of the state or, where there is none, among the system's temporary files; an event that comes to one costs some 10 microseconds more. What comes out does not depend on it.
+    pub packed_keys_max: usize,
     /// Events held back for the watermark, per task; what is too much is set aside. Inputs that are ahead wait before that, and of a second stage nothing is set aside where this is
     /// at least twice the number of partitions of all inputs, and twice the number of events within their lateness.
     pub held_events_max: usize,
@@ -209,6 +212,7 @@ impl Default for Limits {
             runs_per_key_max: 10_000,
             matches_per_event_max: 10_000,
             ready_keys_max: 250_000,
+            packed_keys_max: 10_000_000,
             held_events_max: 1_000_000,
             ahead_max: TimeSpan::from_secs(86_400),
             record_bytes_max: 1 << 20,

@@ -181,6 +181,7 @@ fn describe(summary: &Summary) -> String {
         (counters.suppressed, "suppressed"),
         (counters.null_keys, "without a key"),
         (counters.runs_dropped, "partial matches dropped by the limit"),
+        (counters.keys_spilled, "times a key was laid on the disk"),
         (counters.faults, "calculations without a result"),
     ] {
         if number > 0 {

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, write_set_aside};
 use crate::config::{Config, Strictness, TimestampUnit};
 use crate::engine::{
-    Arrival, Change, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, RecordPlace, Shard, StreamTiming,
-    Suppression, UpstreamPosition,
+    Arrival, Change, ColdKeysError, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, RecordPlace, Shard,
+    StreamTiming, Suppression, UpstreamPosition,
 };
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::{FieldsUsed, Program};
-use crate::ports::{Original, Record, RecordBatch, StateStore, StoreError};
+use crate::ports::{Original, Record, RecordBatch, ScratchStores, StateStore, StoreError};
 use crate::service::crew::{Crew, RELEASES_MAX};
 use crate::service::rekeying::{Announced, Handed, HandedEvent, HandedOn, HandingOn, Rekeying, Upstreams, encode_event};
+use crate::service::spill::Spill;
 use crate::service::state;
 
 /// On one thread, events are stepped after so many records: while what was decoded is still near the processor.
@@ -32,6 +33,10 @@ pub struct TaskOptions {
     pub matches_per_event_max: u64,
     /// Keys that are kept ready for events, of all shards together and for patterns with the same keys.
     pub ready_keys_max: usize,
+    /// Keys that are packed in memory, counted likewise.
+    pub packed_keys_max: usize,
+    /// Where the others lie; `None`: all stay in memory.
+    pub scratch: Option<Arc<dyn ScratchStores>>,
     pub held_events_max: usize,
     /// Far-future times are measured from here.
     pub reference: EventTime,
@@ -180,6 +185,8 @@ impl TaskOptions {
             runs_per_key_max: config.limits.runs_per_key_max,
             matches_per_event_max: config.limits.matches_per_event_max,
             ready_keys_max: config.limits.ready_keys_max,
+            packed_keys_max: config.limits.packed_keys_max,
+            scratch: None,
             held_events_max: config.limits.held_events_max,
             reference,
             ahead_max: config.limits.ahead_max,
@@ -229,6 +236,13 @@ impl Task {
             Some((part, parts)) => vec![Shard::new(compiled.clone(), part, parts, limits, ready_keys_max)],
             None => (0..shards).map(|shard| Shard::new(compiled.clone(), shard, shards, limits, ready_keys_max)).collect(),
         };
+        if let Some(scratch) = &options.scratch {
+            let packed_keys_max = options.packed_keys_max / shards.len();
+            let spills = Spill::of_shards(scratch.clone(), shards.len());
+            for (shard, spill) in shards.iter_mut().zip(spills) {
+                shard.spill_to(Box::new(spill), packed_keys_max);
+            }
+        }
         let decoders: Vec<Decoder> = decoders.collect();
         let hands = match shards.pop() {
             Some(shard) if shards.is_empty() => Hands::Own(Box::new(OwnHands { decoders, judge: Judge::new(compiled), shard, event: Event::empty() })),
@@ -279,7 +293,7 @@ impl Task {
                 }
             });
         })?;
-        damaged.map_or(Ok(()), |error| Err(StoreError::Failed(error)))
+        damaged.or_else(|| self.failure().map(|error| error.to_string())).map_or(Ok(()), |error| Err(StoreError::Failed(error)))
     }
 
     /// Applies records, in the order given, and brings out everything that the watermark then allows.
@@ -428,13 +442,26 @@ impl Task {
     }
 
     /// What came out since the last call.
-    pub fn take_epoch(&mut self) -> Epoch {
+    ///
+    /// # Errors
+    ///
+    /// What was laid on the disk to save memory could not be had again, or not be laid there: so nothing is right that would come out, and no change of state.
+    pub fn take_epoch(&mut self) -> Result<Epoch, ColdKeysError> {
         self.collect(0);
+        if let Some(failure) = self.failure() {
+            return Err(failure);
+        }
         if let Hand::HandsOn(_) = self.rekeying {
             let watermark = self.intake.watermark();
             self.epoch.announced = Some(Announced { watermark, is_idle: self.intake.is_idle() && watermark < EventTime::END });
         }
-        std::mem::take(&mut self.epoch)
+        Ok(std::mem::take(&mut self.epoch))
+    }
+
+    fn failure(&self) -> Option<ColdKeysError> {
+        let mut failure = None;
+        self.hands.ask_each_shard(|shard| failure = failure.take().or_else(|| shard.failure().cloned()));
+        failure
     }
 
     /// Matches that wait to be taken.

@@ -11,7 +11,7 @@ impl Loop {
     /// Ends the epoch: outputs first, then state, positions and lengths in one batch, then whoever waits is told.
     pub(super) fn commit(&mut self) -> anyhow::Result<()> {
         self.epoch_began = Instant::now();
-        let epoch: Epoch = self.task.take_epoch();
+        let epoch: Epoch = self.task.take_epoch()?;
         if !self.dirty && epoch.matches.is_empty() {
             return Ok(());
         }

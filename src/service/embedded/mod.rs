@@ -27,7 +27,7 @@ use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Task, TaskOptions};
 use crate::service::{Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
-use crate::store::{Memory, Rocks};
+use crate::store::{Memory, Rocks, ScratchFolder};
 
 use inputs::{Inputs, Next};
 use outputs::Outputs;
@@ -107,7 +107,9 @@ impl Loop {
         meta.remember_patterns(program);
         let partitions: Vec<(StreamId, u32)> =
             program.schema.ids().filter(|&id| config.streams.contains_key(&program.schema.stream(id).name)).map(|id| (id, 0)).collect();
-        let mut task = Task::new(program, &TaskOptions::new(config, EventTime::from_micros(meta.reference_us)), &partitions);
+        let scratch = if config.state.is_some() { store.scratch() } else { Arc::new(ScratchFolder::temporary()) };
+        let options = TaskOptions { scratch: Some(scratch), ..TaskOptions::new(config, EventTime::from_micros(meta.reference_us)) };
+        let mut task = Task::new(program, &options, &partitions);
         let (publisher, mut published) = published_streams(program, config);
         if known {
             task.restore(&*store, &meta.positions)?;
@@ -202,7 +204,7 @@ impl Loop {
     fn finish(&mut self) -> anyhow::Result<()> {
         self.apply_unterminated()?;
         self.task.end();
-        let epoch = self.task.take_epoch();
+        let epoch = self.task.take_epoch()?;
         self.outputs.append(&epoch)?;
         self.outputs.sync()?;
         if !self.keeps_state {
@@ -283,7 +285,7 @@ impl Loop {
     fn append_much(&mut self) -> anyhow::Result<()> {
         if self.task.matches_waiting() >= MATCHES_WAITING_MAX || self.task.set_aside_bytes() >= SET_ASIDE_BYTES_MAX {
             self.dirty = true;
-            self.outputs.append(&self.task.take_epoch())?;
+            self.outputs.append(&self.task.take_epoch()?)?;
         }
         Ok(())
     }

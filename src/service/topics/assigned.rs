@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::config::Strictness;
-use crate::engine::{Decided, Positions};
+use crate::config::{Limits, Strictness};
+use crate::engine::{ColdKeysError, Decided, Positions};
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::ports::{InputPartition, Record, RecordBatch, StateStore, StoreError, WriteBatch};
 use crate::service::rekeying::Announced;
@@ -107,6 +107,19 @@ pub(super) enum Quiet {
     Counts,
 }
 
+/// How many keys a task has in memory, as the configuration says it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeysInMemory {
+    pub ready_keys_max: usize,
+    pub packed_keys_max: usize,
+}
+
+impl From<&Limits> for KeysInMemory {
+    fn from(limits: &Limits) -> Self {
+        Self { ready_keys_max: limits.ready_keys_max, packed_keys_max: limits.packed_keys_max }
+    }
+}
+
 /// From what a task is made.
 pub(super) struct Parts {
     pub number: u32,
@@ -116,14 +129,14 @@ pub(super) struct Parts {
     pub meta: Meta,
     pub inputs: Vec<TaskInput>,
     pub strictness: Strictness,
-    pub ready_keys_max: usize,
+    pub memory: KeysInMemory,
     pub reset: bool,
 }
 
 impl Assigned {
     /// Takes up what the store holds. A changed pattern set drops the state of patterns that changed, which is said, and written with the next epoch.
     pub(super) fn restore(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { number, evaluation, store, mut meta, inputs, strictness, ready_keys_max, reset } = parts;
+        let Parts { number, evaluation, store, mut meta, inputs, strictness, memory, reset } = parts;
         let program = &evaluation.program;
         let is_known = meta.epoch > 0 && !reset;
         let mut pending = WriteBatch::default();
@@ -140,7 +153,10 @@ impl Assigned {
         let mut inputs: BTreeMap<StreamId, InputProgress> =
             inputs.into_iter().filter_map(|input| Some((program.schema.find(&input.name)?, InputProgress::new(input, &meta.positions)))).collect();
         let partitions: Vec<_> = inputs.keys().map(|&stream| (stream, number)).collect();
-        let options = TaskOptions { ready_keys_max, ..evaluation.task_options(EventTime::from_micros(meta.reference_us), strictness) };
+        let KeysInMemory { ready_keys_max, packed_keys_max } = memory;
+        let scratch = Some(store.scratch());
+        let options =
+            TaskOptions { ready_keys_max, packed_keys_max, scratch, ..evaluation.task_options(EventTime::from_micros(meta.reference_us), strictness) };
         let mut task = Task::new(program, &options, &partitions);
         task.note_decisions();
         if is_known {
@@ -217,7 +233,7 @@ impl Assigned {
     }
 
     /// Ends the epoch of this record as it was ended then, and gives what came out of it. `None`: what is held back is not there again.
-    pub(super) fn take_repeated(&mut self, record: &EpochRecord) -> Option<Part> {
+    pub(super) fn take_repeated(&mut self, record: &EpochRecord) -> Result<Option<Part>, ColdKeysError> {
         let (opened, closed) = (ProcessingTime::from_micros(record.opened_us), ProcessingTime::from_micros(record.closed_us));
         let tells = record.tells_decisions();
         if !tells {
@@ -288,11 +304,11 @@ impl Assigned {
     }
 
     /// What came out since the last call; `None`: nothing, and nothing was read. `opened`: the wall clock under which it was read; `closed`: the one at its end.
-    pub(super) fn take_part(&mut self, opened: ProcessingTime, closed: ProcessingTime, quiet: Quiet) -> Option<Part> {
+    pub(super) fn take_part(&mut self, opened: ProcessingTime, closed: ProcessingTime, quiet: Quiet) -> Result<Option<Part>, ColdKeysError> {
         if self.progress == Progress::Ended || self.is_catching_up() {
-            return None;
+            return Ok(None);
         }
-        let epoch = self.task.take_epoch();
+        let epoch = self.task.take_epoch()?;
         let positions = self.positions();
         let next = |stream: &StreamId| positions.of(&self.inputs[stream].input.name, self.number).map_or(0, |position| position.next_offset);
         let offsets: Vec<_> = self.inputs.iter().map(|(stream, progress)| (progress.input.source, next(stream))).collect();
@@ -300,7 +316,7 @@ impl Assigned {
         let is_silent = epoch.matches.is_empty() && epoch.set_aside.is_empty() && !self.has_news(epoch.announced);
         let nothing = is_silent && !moved && self.progress == Progress::Running;
         if nothing && quiet == Quiet::PassedOver && self.last_part.elapsed() < QUIET_MAX {
-            return None;
+            return Ok(None);
         }
         let changes = self.take_changes();
         let mut decisions: BTreeMap<StreamId, Decided> = self.task.take_decisions().into_iter().map(|(stream, _, decided)| (stream, decided)).collect();
@@ -327,7 +343,7 @@ impl Assigned {
             ended: self.progress == Progress::Ending,
             reset: self.reset,
         };
-        Some(Part { record, announced: epoch.announced, epoch, offsets, changes, positions })
+        Ok(Some(Part { record, announced: epoch.announced, epoch, offsets, changes, positions }))
     }
 
     /// Those that go on with the task's events would wait for what they are not told.

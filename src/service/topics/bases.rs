@@ -1,7 +1,7 @@
 //! From where tasks can be taken up: the state on this machine, and checkpoints elsewhere.
 //!
 //! ```text
-//! <state>/<slot>/<task>/        a task's state
+//! <state>/<slot>/<task>/        a task's state; while it runs, what it has no room for in memory
 //! <state>/<slot>/sets/          pattern sets that were used here
 //! <state>/<slot>/copies/        copies on their way to the checkpoints
 //! <state>/<slot>/loading/       checkpoints on their way from there
@@ -20,7 +20,7 @@ use crate::ports::{ObjectError, ObjectFault, StateStore, StoreError};
 use crate::service::topics::checkpoints::{CheckpointError, Checkpoints, Manifest};
 use crate::service::topics::copies::Copies;
 use crate::service::topics::metrics::Metrics;
-use crate::store::{Durability, Rocks, RocksOptions};
+use crate::store::{Durability, Rocks, RocksOptions, ScratchFolder};
 
 /// Another worker of this process may be about to close the store.
 const STORE_OPEN_MAX: Duration = Duration::from_secs(10);
@@ -67,6 +67,9 @@ impl MachineBases {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(|| format!("state folder {}", folder.display())),
                 _ => {}
             }
+        }
+        for task in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            ScratchFolder::beside(&task.path()).remove_left_over();
         }
         if let Some(checkpoints) = &checkpoints {
             go_on_without(checkpoints.check(), "the checkpoints are away; they are tried again with the next one")?;

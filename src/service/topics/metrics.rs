@@ -9,6 +9,7 @@
 //! | `checkpoint_failures` | copies that could not be carried |
 //! | `outages`, `outage` | how often no broker let us work, and for how long by now where that is so |
 //! | by task: `epoch`, `watermark`, `lag_records`, `lag_event_time`, `checkpoint_epoch`, `checkpoint_age` | how far it is, and how far behind |
+//! | by task: `cold_keys`, `keys_spilled` | keys on the disk, and how often one had to be laid there |
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,6 +94,9 @@ pub struct TaskMetrics {
     pub checkpoint_epoch: Option<u64>,
     /// Since that was put there, or since the task is here. Says nothing where there are no checkpoints.
     pub checkpoint_age: Duration,
+    /// Keys that lie on the disk and not in memory, and the times that one was laid there, because more were packed than `packed_keys_max`.
+    pub cold_keys: u64,
+    pub keys_spilled: u64,
 }
 
 impl Timing {

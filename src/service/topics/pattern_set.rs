@@ -186,6 +186,8 @@ impl Evaluation {
             runs_per_key_max: self.set.runs_per_key_max,
             matches_per_event_max: self.set.matches_per_event_max,
             ready_keys_max: READY_KEYS_MAX,
+            packed_keys_max: usize::MAX,
+            scratch: None,
             held_events_max: self.set.held_events_max,
             reference,
             ahead_max: TimeSpan::from_micros(self.set.ahead_max_us),

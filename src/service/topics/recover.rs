@@ -213,7 +213,7 @@ impl Recovery<'_> {
             meta,
             inputs: self.task_inputs(from),
             strictness: self.deployment.config.strictness,
-            ready_keys_max: self.deployment.config.limits.ready_keys_max,
+            memory: (&self.deployment.config.limits).into(),
             reset,
         };
         let began = Instant::now();

@@ -79,7 +79,7 @@ impl Replay<'_> {
             meta,
             inputs: self.inputs.clone(),
             strictness: crate::config::Strictness::SetAside,
-            ready_keys_max: self.deployment.config.limits.ready_keys_max,
+            memory: (&self.deployment.config.limits).into(),
             reset: record.reset,
         };
         let assigned = Assigned::restore(parts).with_context(|| format!("state of task {}", self.number))?;
@@ -129,7 +129,7 @@ impl Playing {
                 self.assigned.apply(&source.batch, None, opened)?;
             }
         }
-        let Some(mut part) = self.assigned.take_repeated(record) else {
+        let Some(mut part) = self.assigned.take_repeated(record)? else {
             bail!("epoch {} cannot be repeated: what is held back is not there again when it ends", record.epoch)
         };
         refuse_other_records(&part, record)?;

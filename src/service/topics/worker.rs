@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
+use crate::engine::Counters;
 use crate::event::ProcessingTime;
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Transport, TransportError};
 use crate::service::Summary;
@@ -398,7 +399,7 @@ impl Worker {
             if let Held::Running(assigned) = held {
                 self.silences.check(&self.deployment, assigned, &*self.transport, &self.balance, closed);
                 assigned.tick(closed);
-                let part = assigned.take_part(opened, closed, Quiet::PassedOver);
+                let part = assigned.take_part(opened, closed, Quiet::PassedOver)?;
                 if part.as_ref().is_some_and(|part| part.epoch.announced.is_some()) {
                     for input in self.deployment.inputs_of(assigned.number) {
                         self.pace.note(reading(&self.deployment, assigned, input, Allowed::Everything, &*self.transport));
@@ -734,6 +735,7 @@ fn tell(deployment: &Deployment, assigned: &Assigned, transport: &dyn Transport)
     let lags = assigned.places().into_iter().map(|(input, read)| Some(transport.known_end(input)?.saturating_sub(read)));
     let newest = assigned.newest();
     let now = deployment.now().micros();
+    let Counters { cold_keys, keys_spilled, .. } = assigned.task.counters();
     deployment.metrics.tell_task(
         assigned.number,
         TaskMetrics {
@@ -741,6 +743,8 @@ fn tell(deployment: &Deployment, assigned: &Assigned, transport: &dyn Transport)
             watermark: Some(assigned.task.watermark()),
             lag_records: lags.sum(),
             lag_event_time: newest.map(|newest| crate::event::TimeSpan::from_micros(now.saturating_sub(newest.micros()))),
+            cold_keys,
+            keys_spilled,
             ..TaskMetrics::default()
         },
     );

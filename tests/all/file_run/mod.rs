@@ -2,6 +2,7 @@
 //!
 //! `MOTIF_TEST_SEED=7` repeats the laws with one seed; `MOTIF_TEST_KILLS` says how often each of them kills.
 
+mod cold_keys;
 mod ends;
 mod kills;
 pub mod made_up;

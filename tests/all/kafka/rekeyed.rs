@@ -111,7 +111,7 @@ impl Deployment {
             direct::apply_from(&mut task, stream, partition, first, events[before..].iter().filter(is_of).map(|event| (event.value.as_str(), None)));
         }
         task.end();
-        direct::lines(&program, &task.take_epoch().matches)
+        direct::lines(&program, &task.take_epoch().expect("in memory").matches)
     }
 
     /// Each match once, with the places of its events in the input topics, and in order of its pattern and key.

@@ -200,7 +200,7 @@ impl Service {
             direct::apply(&mut task, stream, number, records.map(|event| (event.value.as_str(), event.timestamp.and_then(EventTime::from_millis))));
         }
         task.end();
-        direct::lines(program, &task.take_epoch().matches)
+        direct::lines(program, &task.take_epoch().expect("in memory").matches)
     }
 
     /// Out of order by less than the lateness, with equal times; some users in both streams at once.

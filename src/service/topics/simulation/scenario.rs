@@ -170,6 +170,10 @@ impl Scenario {
             Self::RekeyedLagging => config.limits.held_events_max = HELD_EVENTS_MAX,
             _ => {}
         }
+        if self.is_sporadic() || self.is_bounded() {
+            // Most keys are out of memory, most of the time.
+            (config.limits.ready_keys_max, config.limits.packed_keys_max) = (0, 1);
+        }
         let (brokers, group, output_topic, journal_topic) = (String::new(), "group".to_owned(), OUTPUT.to_owned(), JOURNAL.to_owned());
         let [late_topic, rejected_topic] = [LATE, REJECTED].map(|name| Some(name.to_owned()));
         // An epoch with each turn.

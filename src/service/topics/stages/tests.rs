@@ -90,7 +90,7 @@ fn apply(task: &mut Task, batch: &RecordBatch) {
 /// The matches, and what is handed on to which task.
 fn take(task: &mut Task, evaluation: &Evaluation, number: u32, topic: &mut BTreeMap<u32, Vec<Vec<u8>>>) -> Vec<String> {
     let mut matches = Vec::new();
-    for output in encode(evaluation, number, task.take_epoch(), &|_| String::new()) {
+    for output in encode(evaluation, number, task.take_epoch().expect("in memory"), &|_| String::new()) {
         let value = output.value.expect("every output has one");
         match output.kind {
             OutputKind::Match => matches.push(String::from_utf8(value).expect("JSON")),

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::anyhow;
 
-use crate::config::Strictness;
-use crate::engine::READY_KEYS_MAX;
+use crate::config::{Limits, Strictness};
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::kafka::TopicReader;
 use crate::ports::{InputPartition, Original, Record, RecordBatch, StateStore, write_header};
@@ -122,7 +121,7 @@ impl<'a> Recomputation<'a> {
             let records = apply(&mut running.assigned, input, range, opened, running.evaluation.record_bytes_max())?;
             counts.push((range, records));
         }
-        let Some(mut part) = running.assigned.take_repeated(record) else {
+        let Some(mut part) = running.assigned.take_repeated(record)? else {
             epoch.differs(DifferenceKind::InputChanged, "what had been held back is not there any more".to_owned());
             return Ok(None);
         };
@@ -157,7 +156,7 @@ impl<'a> Recomputation<'a> {
             meta,
             inputs: inputs.clone(),
             strictness: Strictness::SetAside,
-            ready_keys_max: READY_KEYS_MAX,
+            memory: (&Limits::default()).into(),
             reset: record.reset,
         };
         let assigned = Assigned::restore(parts)?;

@@ -133,7 +133,7 @@ fn run(program: &Arc<Program>, events: &[Made], partitions: Range<u32>) -> Epoch
         direct::apply(&mut task, id(stream), partition, records.map(|event| (event.value.as_str(), None)));
     }
     task.end();
-    task.take_epoch()
+    task.take_epoch().expect("in memory")
 }
 
 fn program(form: Form) -> Arc<Program> {
