@@ -12,7 +12,7 @@ use anyhow::Context;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::Positions;
-use crate::ports::{Committed, Failure, InputPartition, ObjectError, RecordBatch, StateStore, TransportError};
+use crate::ports::{Committed, Failure, InputPartition, ObjectError, RecordBatch, StateStore, StoreError, TransportError};
 use crate::service::state::{FORMAT, Meta};
 use crate::service::topics::assigned::{Assigned, Parts, TaskInput, note_record};
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
@@ -66,7 +66,9 @@ pub(super) fn recover(deployment: &Deployment, number: u32, cancelled: &AtomicBo
 /// How long this may go on; `None`: it is no outage.
 fn outage_max(error: &anyhow::Error) -> Option<Duration> {
     let is_brokers = error.downcast_ref::<TransportError>().is_some_and(|error| matches!(error.failure, Failure::Retriable | Failure::Unknown));
-    let brokers = is_brokers.then_some(OUTAGE_MAX);
+    // The slot is ours alone: an earlier recovery of this task, which was given up, still waits for brokers with the store in its hands.
+    let is_held = matches!(error.downcast_ref(), Some(StoreError::InUse { .. }));
+    let brokers = (is_brokers || is_held).then_some(OUTAGE_MAX);
     if is_of_checkpoints(error) { Some(Duration::MAX) } else { brokers }
 }
 
