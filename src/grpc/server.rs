@@ -24,6 +24,13 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// What is told of the server's health: as a whole, and by service.
 const SERVICES: [&str; 3] = ["", v1::matches_server::SERVICE_NAME, v1::events_server::SERVICE_NAME];
 
+async fn set_health(health: &HealthReporter, is_serving: bool) {
+    let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}
+
 /// What the services stand on.
 pub struct ServerParts {
     pub log: Arc<dyn MatchLog>,
@@ -62,9 +69,7 @@ impl Server {
         let (draining, drained) = watch::channel(false);
         let reflection = tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(v1::DESCRIPTORS).build_v1()?;
         let (health, health_service) = tonic_health::server::health_reporter();
-        for service in SERVICES {
-            health.set_service_status(service, ServingStatus::Serving).await;
-        }
+        set_health(&health, true).await;
         let message_bytes_max = parts.record_bytes_max.saturating_mul(4).max(4 << 20);
         let events = EventsService::new(parts.publisher, parts.published_streams, drained.clone());
         let matches = MatchesService::new(parts.log, parts.patterns, parts.subscriber_queue_max, drained.clone());
@@ -93,16 +98,13 @@ impl Server {
 
     /// Those who ask for the server's health are told that it serves, or that it does not now.
     pub async fn tell(&self, is_serving: bool) {
-        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in SERVICES {
-            self.health.set_service_status(service, status).await;
-        }
+        set_health(&self.health, is_serving).await;
     }
 
     /// Ends: no new connections; subscribers get what is committed, if they take it in time, and are told to come again with their token.
     pub async fn shut_down(mut self) {
+        set_health(&self.health, false).await;
         for service in SERVICES {
-            self.health.set_service_status(service, ServingStatus::NotServing).await;
             // Ends the streams of those who watch it, once they were told.
             self.health.clear_service_status(service).await;
         }
