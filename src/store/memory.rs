@@ -16,8 +16,8 @@ pub struct Memory(RwLock<Entries>);
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Makes such stores.
-#[derive(Clone, Copy, Debug)]
-pub struct MemoryScratch;
+#[derive(Debug)]
+struct MemoryScratch;
 
 impl ScratchStores for MemoryScratch {
     fn make(&self) -> Result<Arc<dyn StateStore>, StoreError> {

@@ -4,6 +4,6 @@ mod memory;
 mod rocks;
 mod scratch;
 
-pub use memory::{Memory, MemoryScratch};
+pub use memory::Memory;
 pub use rocks::{Durability, Rocks, RocksOptions};
 pub use scratch::ScratchFolder;

@@ -164,12 +164,12 @@ fn facts(admin: &Admin, needs: &[Need]) -> anyhow::Result<Facts> {
 
 fn report(needs: Vec<Need>, facts: &Facts, created: &[String]) -> Vec<TopicReport> {
     let findings = examine(&needs, facts);
-    let is_hidden = |need: &Need| facts.hidden.contains_key(&need.topic);
     let report = |(need, findings): (Need, Vec<Finding>)| {
+        let lacks = facts.lacks(&need);
         let facts = facts.topics.get(&need.topic).cloned();
         let state = match &facts {
-            None if is_hidden(&need) => TopicState::Hidden,
-            None => TopicState::Missing,
+            None if lacks => TopicState::Missing,
+            None => TopicState::Hidden,
             Some(_) if created.contains(&need.topic) => TopicState::Created,
             Some(_) => TopicState::There,
         };
