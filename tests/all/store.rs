@@ -13,9 +13,11 @@ use motif::event::EventTime;
 use motif::ports::{StateStore, StoreError, WriteBatch};
 use motif::service::spill::Spill;
 use motif::store::{Durability, Memory, Rocks, RocksOptions, ScratchFolder};
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tempfile::tempdir;
+
+use crate::random_cases::RandomCases;
 
 const CASES: u64 = 24;
 
@@ -66,11 +68,9 @@ fn batch(random: &mut ChaCha8Rng) -> WriteBatch {
 
 #[test]
 fn disk_and_memory_do_the_same() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    for seed in seed..seed + number("MOTIF_TEST_CASES").unwrap_or(CASES) {
-        println!("MOTIF_TEST_SEED={seed}");
-        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    let cases = RandomCases::asked_for(CASES);
+    for case in 0..cases.count {
+        let random = &mut cases.random_of(case);
         let folder = tempdir().expect("a folder");
         let memory = Memory::default();
         let mut rocks = opened(folder.path());
@@ -191,12 +191,10 @@ fn a_format_of_another_version_is_refused_by_name() {
 /// What is laid on the disk to save memory is there until it is taken, by its key or by its time.
 #[test]
 fn cold_keys_are_taken_once_by_key_or_by_time() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    let cases = RandomCases::asked_for(4);
     let folder = tempdir().expect("a folder");
-    for seed in seed..seed + number("MOTIF_TEST_CASES").unwrap_or(4) {
-        println!("MOTIF_TEST_SEED={seed}");
-        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    for case in 0..cases.count {
+        let random = &mut cases.random_of(case);
         let mut disk: Vec<Spill> = Spill::of_shards(Arc::new(ScratchFolder::beside(folder.path())), 2).collect();
         let mut model = [BTreeMap::new(), BTreeMap::new()];
         for _ in 0..300 {

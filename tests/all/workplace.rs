@@ -195,7 +195,8 @@ impl Drop for Running {
     }
 }
 
-fn signal(process: u32, name: &str) {
+/// `TERM`, say, to a process that runs.
+pub fn signal(process: u32, name: &str) {
     let killed = Command::new("kill").args(["-s", name, &process.to_string()]).status().expect("kill runs");
     assert!(killed.success(), "kill -s {name} {process}");
 }

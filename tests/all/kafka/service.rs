@@ -24,6 +24,7 @@ use motif::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
 
 use crate::broker::{Broker, LIMIT, Produced, Read, broker, unique};
 use crate::kafka::direct;
+use crate::workplace::signal;
 
 /// The event time of `clicks` is a field, that of `orders` the record's own.
 const PATTERNS: &str = "
@@ -318,9 +319,7 @@ impl Running {
     }
 
     fn signal(&self, name: &str) {
-        let child = self.0.as_ref().expect("not stopped yet");
-        let killed = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("kill runs");
-        assert!(killed.success());
+        signal(self.0.as_ref().expect("not stopped yet").id(), name);
     }
 
     /// As an operator does; it must end well.

@@ -8,7 +8,7 @@ use motif::kafka::{Identity, Link, Member, Survey, Topics, Written};
 use motif::ports::{Fetched, GroupChange, InputPartition, TopicId, TopicSurvey, Transport};
 use motif::service::topics::journal::EpochRecord;
 
-use super::{PARTITIONS, Service, said};
+use super::{PARTITIONS, Running, Service, said};
 use crate::broker::{LIMIT, Produced};
 
 /// The last record of each task's journal.
@@ -61,12 +61,18 @@ impl Service {
     }
 }
 
-fn stopped(events: usize) -> Option<(Service, Vec<Produced>)> {
+/// One that has read all that there is.
+fn reading(events: usize) -> Option<(Service, Vec<Produced>, Running)> {
     let service = Service::new()?;
     let events = service.events(0..events);
     service.broker.produce(&events);
-    let mut running = service.start();
+    let running = service.start();
     service.await_read(&events);
+    Some((service, events, running))
+}
+
+fn stopped(events: usize) -> Option<(Service, Vec<Produced>)> {
+    let (service, events, mut running) = reading(events)?;
     running.assert_runs();
     running.terminate();
     Some((service, events))
@@ -86,11 +92,7 @@ fn a_topic_that_was_made_anew_is_not_taken_for_the_old_one() {
 
 #[test]
 fn a_topic_that_is_made_anew_ends_whoever_reads_it() {
-    let Some(service) = Service::new() else { return };
-    let events = service.events(0..1_000);
-    service.broker.produce(&events);
-    let running = service.start();
-    service.await_read(&events);
+    let Some((service, _, running)) = reading(1_000) else { return };
     service.make_anew(&service.clicks);
     let output = running.ended();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
@@ -102,11 +104,7 @@ fn a_topic_that_is_made_anew_ends_whoever_reads_it() {
 /// The client library asks for records by offset, and takes those of the new topic for the next of the old one.
 #[test]
 fn a_topic_that_is_made_anew_with_more_records_than_were_read_ends_whoever_reads_it() {
-    let Some(service) = Service::new() else { return };
-    let events = service.events(0..200);
-    service.broker.produce(&events);
-    let running = service.start();
-    service.await_read(&events);
+    let Some((service, _, running)) = reading(200) else { return };
     // Meanwhile it sees nothing: when it asks again, the topic is there.
     running.signal("STOP");
     service.make_anew(&service.clicks);
