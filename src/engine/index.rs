@@ -156,20 +156,11 @@ impl Judge {
         let index = &stream.index;
         hand.event_number += 1;
         let mut before: Option<&Postings> = None;
-        for equality in &index.equalities {
-            if let Some(postings) = equality.found(event)
-                && let Some(before) = before.replace(postings)
-            {
+        index.for_each_found(event, |postings| {
+            if let Some(before) = before.replace(postings) {
                 hand.merge(before, index, event);
             }
-        }
-        if !index.has_only_equalities {
-            index.for_each_other_found(event, |postings| {
-                if let Some(before) = before.replace(postings) {
-                    hand.merge(before, index, event);
-                }
-            });
-        }
+        });
         match before {
             Some(only) if hand.found.is_empty() => hand.take(only, index, event),
             Some(last) => hand.merge(last, index, event),
