@@ -101,8 +101,8 @@ impl Fit {
             several => Some(Expression::And(several.iter().map(|one| (*one).clone()).collect())),
         };
         let remains = expression.is_some() || condition.stands_as != 0;
-        let calculates = |compared: &Compared| !matches!((&compared.of_event, &compared.of_chosen), (Expression::Field(_), Expression::Chosen { .. }));
-        let is_all_compared = rest.len() == 1 && condition.stands_as == 0 && compared.as_ref().is_some_and(|compared| !calculates(compared));
+        let is_plain = |compared: &Compared| matches!((&compared.of_event, &compared.of_chosen), (Expression::Field(_), Expression::Chosen { .. }));
+        let is_all_compared = rest.len() == 1 && condition.stands_as == 0 && compared.as_ref().is_some_and(is_plain);
         Self { bit, stream, alone, rest: remains.then(|| Condition { expression, ..condition.clone() }), compared, is_all_compared }
     }
 }

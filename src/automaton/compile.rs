@@ -89,8 +89,7 @@ impl Automaton {
         let way = self.way(node.after.first().filter(|_| node.after.len() == 1)?);
         let (to, demand) = (way.to?, self.demand(way.demand));
         let next = self.node(to);
-        let demands_nothing = demand.no.is_empty() && demand.no_next.is_empty() && demand.greedy.is_empty() && demand.until.is_empty();
-        let is_alone = demand.how == How::Then && demands_nothing && next.until.is_none() && self.pattern.without.is_empty();
+        let is_alone = demand.how == How::Then && demand.is_plain() && demand.no.is_empty() && next.until.is_none() && self.pattern.without.is_empty();
         let register = node.register.filter(|of| *of == next.condition);
         (is_alone && self.fit(next.condition).is_known_by(register.is_some())).then_some(to)
     }

@@ -101,15 +101,16 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     pub(super) fn come_by(&self, run: &mut Run, out: &mut Yield) -> Passed {
         if !self.watch.watches() {
             let node = self.automaton.node(run.node);
-            let next = node.followed_by.filter(|_| run.aside.own().is_none());
-            let concerns = if next.is_some() { self.meets(node.awaited, node.register, run) } else { self.concerns(run) };
-            if !concerns {
-                return Passed::On;
-            }
-            if let Some(next) = next {
+            if let Some(next) = node.followed_by.filter(|_| run.aside.own().is_none()) {
+                if !self.meets(node.awaited, node.register, run) {
+                    return Passed::On;
+                }
                 let mut taker = Taker { chain: Some(&mut run.chain), marks: Marks::default(), patterns: run.patterns };
                 self.take_as(self.automaton.node(next).step, &[next], &mut taker, &mut out.born, &mut out.complete);
                 return Passed::Over;
+            }
+            if !self.concerns(run) {
+                return Passed::On;
             }
         }
         out.taken.clear();

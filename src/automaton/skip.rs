@@ -103,6 +103,7 @@ pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [
     let mut floor = None;
     match complete {
         [] => return Ok(floor),
+        // Nothing has to be put in order, as mostly.
         [only] if instant.matches_max > 0 => {
             let chosen = only.take_chosen();
             floor = Floor::raised_by(automaton.pattern.skip, &chosen);

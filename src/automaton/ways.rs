@@ -186,7 +186,7 @@ impl Automaton {
         let goes_on = |node: &Node| node.after.len() == usize::from(!node.completes) && node.until.is_none();
         let is_chain = self.nodes.iter().all(goes_on) && self.ways.iter().all(|way| matches!(self.demand(way.demand).how, How::Begin | How::Then));
         let asks_again = |demand: &Demand| demand.no.iter().any(|none_of| none_of.condition == condition);
-        let is_plain = |demand: &Demand| demand.no_next.is_empty() && demand.greedy.is_empty() && demand.until.is_empty() && !asks_again(demand);
+        let is_plain = |demand: &Demand| demand.is_plain() && !asks_again(demand);
         let is_first = |(place, node): (usize, &Node)| place == first.0 as usize || node.condition != condition;
         let is_alone = self.nodes.iter().enumerate().all(is_first) && self.demands.iter().all(is_plain) && self.pattern.without.is_empty();
         (is_chain && is_alone && self.runs_end_silently()).then_some(condition)
@@ -233,6 +233,11 @@ impl Automaton {
 
 impl Demand {
     pub(super) const NOTHING: Self = Self { how: How::Begin, gap: None, no: Vec::new(), no_next: Vec::new(), greedy: Vec::new(), until: Vec::new() };
+
+    /// Of the events it demands nothing but that some do not come.
+    pub(super) fn is_plain(&self) -> bool {
+        self.no_next.is_empty() && self.greedy.is_empty() && self.until.is_empty()
+    }
 
     /// Both, one after the other on a way: what `next` says of `how` counts where it says anything.
     pub(super) fn and(&self, next: &Self) -> Self {
