@@ -110,10 +110,9 @@ impl Pending {
         }
     }
 
-    /// Runs that lay elsewhere, and have lost so many to limits, are kept here from now on, if there are none so far: no more than may be, and together where there are many.
-    pub fn keep(&mut self, stepping: &mut Stepping<'_>, runs: impl IntoIterator<Item = Run>, dropped: u64, now: EventTime) {
-        self.put_before(stepping.automaton, runs);
-        let Self::Runs(held) = self else { unreachable!("where there is nothing, nothing is kept together") };
+    /// Of runs that have been [stepped](Stepping::advance) where they lay, and have lost so much to limits: keeps no more than may be, and together where there are many.
+    pub fn hold_to_limits(&mut self, stepping: &mut Stepping<'_>, dropped: u64, now: EventTime) {
+        let Self::Runs(held) = self else { unreachable!("runs that lay somewhere are not kept together") };
         held.dropped += dropped;
         held.hold_to(stepping.automaton, stepping.limits.runs_of(&stepping.automaton.pattern));
         if held.len() > stepping.limits.runs_alone_max {
@@ -252,7 +251,7 @@ impl Pending {
 
 impl Stepping<'_> {
     /// The event comes to runs that lie somewhere, as [`Pending::advance`] has it; nobody watches. Returns how often something was lost to a limit: where something was, or there are more than may lie
-    /// there, they are to be [kept](Pending::keep).
+    /// there, they are to be [held to the limits](Pending::hold_to_limits) elsewhere.
     pub fn advance(&self, runs: &mut impl RunList, arrival: Arrival<'_>, stepped: &mut Stepped) -> u64 {
         let Arrival { event, class, moment } = arrival;
         let mut dropped = 0;

@@ -4,7 +4,7 @@ use std::cell::{self, RefCell};
 use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
-use crate::automaton::{Class, Evaluation, Limits, PlainStart, RunList, Stepped, Watch};
+use crate::automaton::{Class, Evaluation, Limits, PlainStart, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
 use crate::engine::family::Family;
@@ -193,12 +193,8 @@ impl Lines {
             keys.note_step(slot, place, of.1);
             return Some(slot);
         }
-        let mut stepped = Vec::new();
-        runs.retain(|run| {
-            stepped.push(run.clone());
-            false
-        });
-        held.pending.keep(&mut step.stepping, stepped, dropped, standing.event.time);
+        keys.lift(slot, pattern, &compiled.automaton, &mut held.pending);
+        held.pending.hold_to_limits(&mut step.stepping, dropped, standing.event.time);
         keys.lay_down(address, of, (&compiled.automaton, runs_max), held, before, step.counters)
     }
 
