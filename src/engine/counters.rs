@@ -38,6 +38,12 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// A pattern has come to hold something of a key.
+    pub(super) fn key_made(&mut self) {
+        self.keys_made += 1;
+        self.live_keys += 1;
+    }
+
     /// Adds those of another part of the same whole.
     pub fn add(&mut self, other: &Self) {
         let Self {

@@ -148,10 +148,9 @@ impl Keys {
     /// The runs have been stepped where they lie; `before` they were stepped there were so many. `None` if the slot is gone.
     pub(super) fn settle_stepped(&mut self, id: SlotId, (place, patterns): (usize, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
         let now = self.slot(id).runs(place).len();
-        counters.live_runs = counters.live_runs + now as u64 - before.runs as u64;
+        before.count_runs(now, counters);
         if before.runs == 0 && now > 0 {
-            counters.keys_made += 1;
-            counters.live_keys += 1;
+            counters.key_made();
         }
         let slot = self.settle_at(id, (place, patterns), before, counters)?;
         self.arm_slot(slot);
@@ -181,8 +180,7 @@ impl Keys {
             && let Some(lean) = held.pending.lean_runs().filter(|lean| there + lean.len() <= runs_max)
         {
             if before.runs == 0 && there == 0 {
-                counters.keys_made += 1;
-                counters.live_keys += 1;
+                counters.key_made();
             }
             let slot = self.slots.at_mut(id.0);
             let least = match lean.len() {
@@ -203,8 +201,7 @@ impl Keys {
         let slot = self.slots.at_mut(id.0);
         counters.live_runs += 1;
         if group.is_none_or(|place| slot.runs(place).is_empty()) {
-            counters.keys_made += 1;
-            counters.live_keys += 1;
+            counters.key_made();
         }
         let deadline = slot.add_run((pattern, run.patterns()), group, run);
         self.note_added(id, deadline);
@@ -229,8 +226,7 @@ impl Keys {
             slot.remove_group(place);
         }
         if !had_runs {
-            counters.keys_made += 1;
-            counters.live_keys += 1;
+            counters.key_made();
         }
         let number = CellId(self.cells.add(cell));
         self.slots.at_mut(id.0).add_cell(pattern, number);
@@ -262,9 +258,8 @@ impl Keys {
             slot.remove_group(place);
             return self.remove_if_vacant(id);
         }
-        slot.note_step(place, patterns);
-        slot.settle(place);
-        self.note_change(Place::Slot(id));
+        self.note_step(id, place, patterns);
+        self.slots.at_mut(id.0).settle(place);
         Some(id)
     }
 

@@ -115,7 +115,7 @@ impl Partition {
 
     /// [Begins](Partition::begin) and [ends](Partition::end) a record that [goes on](Partition::goes_on), with an event of no interest.
     pub(super) fn pass(&mut self, offset: u64, next_position: u64, now: Option<ProcessingTime>) {
-        (self.next_offset, self.next_position) = (offset + 1, next_position);
+        self.end(offset, next_position);
         self.sign(now);
         self.notes.iter_mut().for_each(Notes::of_no_interest);
     }

@@ -39,7 +39,6 @@ pub(super) enum Taking {
 
 impl Held {
     /// Takes the event's fields and the interest in it.
-    #[inline]
     pub(super) fn new(event: &mut Event, taking: Taking, interest: &mut Interest, partition: usize, number: u64) -> Self {
         let fields = match taking {
             Taking::Values => event.fields.iter_mut().map(std::mem::take).collect(),
@@ -90,7 +89,6 @@ struct Behind {
 }
 
 impl Reorder {
-    #[inline]
     pub(super) fn push(&mut self, held: Held) {
         if self.in_order.back().is_none_or(|last| *last < held) {
             self.in_order.push_back(held);

@@ -131,9 +131,14 @@ pub(super) struct Before {
 }
 
 impl Before {
+    /// It was stepped, and holds so many runs.
+    pub(super) fn count_runs(self, now: usize, counters: &mut Counters) {
+        counters.live_runs = counters.live_runs + now as u64 - self.runs as u64;
+    }
+
     /// It was stepped, and holds `now`.
     pub(super) fn count_step(self, now: &Pending, counters: &mut Counters) {
-        counters.live_runs = counters.live_runs + now.len() as u64 - self.runs as u64;
+        self.count_runs(now.len(), counters);
         counters.runs_dropped += now.runs_dropped().saturating_sub(self.dropped);
     }
 }

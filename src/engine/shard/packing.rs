@@ -152,8 +152,7 @@ impl Lines {
         let compiled = &all.patterns[pattern as usize];
         let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
         let Some(Outline { runs, next }) = outline_state(compiled, stepping, value)? else { return Ok(()) };
-        self.counters.keys_made += 1;
-        self.counters.live_keys += 1;
+        self.counters.key_made();
         self.counters.live_runs += runs as u64;
         if self.keys[compiled.table].find(hash, key).is_none()
             && !self.spilling.is_empty(compiled.table)
