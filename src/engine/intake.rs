@@ -1,7 +1,7 @@
 //! The serial front of a task: which events are late, how far the watermark has come, what is held until then, and from where to read again.
 //!
 //! What becomes of an event depends on the order of arrival within its partition alone, and on idleness; never on when the caller asks for what
-//! is let out. So the watermark moves with every event, and what it passes is set aside at once for the next [`Intake::release`].
+//! is let out. So the watermark moves with every event, and what it passes is set aside at once for the next [`Intake::release_each`].
 
 use std::sync::Arc;
 
