@@ -167,18 +167,25 @@ impl Intake {
     /// `position` and `next_position`: where the record and the one after it begin in the source (a file's byte; else the offset). A partition that
     /// the intake has not heard of is opened. Only what is held costs allocations: the memory of the fields is left to the caller, to be used again, unless
     /// it is [taken over](Intake::take_memory).
+    #[inline]
     pub fn arrive(&mut self, event: &mut Event, interest: &mut Interest, position: u64, next_position: u64) -> Arrival {
         let at = RecordPlace { stream: event.stream, partition: event.partition, offset: event.offset, position, next_position };
         self.arrive_at(at, event, interest)
     }
 
     /// The same where the event comes from elsewhere than it first stood: its own place orders it, the record's tells how far the source is read.
+    #[inline]
     pub fn arrive_at(&mut self, at: RecordPlace, event: &mut Event, interest: &mut Interest) -> Arrival {
         let place = self.place_of(at.stream, at.partition);
         if interest.is_empty() && self.passes(at, event.time, place) {
             self.counters.events += 1;
             return Arrival::OfNoInterest;
         }
+        self.take(at, event, interest, place)
+    }
+
+    #[inline(never)]
+    fn take(&mut self, at: RecordPlace, event: &mut Event, interest: &mut Interest, place: usize) -> Arrival {
         if self.partitions[place].begin(at.offset) == Reading::Again {
             return self.arrive_again(at, event, interest, place);
         }

@@ -95,6 +95,7 @@ impl Partition {
     }
 
     /// After a record was looked at. True if it was the last of those that are read again: time may be further then.
+    #[inline]
     pub(super) fn end(&mut self, offset: u64, next_position: u64) -> bool {
         if offset >= self.next_offset {
             self.next_offset = offset + 1;
@@ -114,6 +115,7 @@ impl Partition {
     }
 
     /// [Begins](Partition::begin) and [ends](Partition::end) a record that [goes on](Partition::goes_on), with an event of no interest.
+    #[inline]
     pub(super) fn pass(&mut self, offset: u64, next_position: u64, now: Option<ProcessingTime>) {
         self.end(offset, next_position);
         self.sign(now);
