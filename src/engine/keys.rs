@@ -16,7 +16,7 @@ use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::counters::Counters;
 use crate::engine::keys::packed::PackedKeys;
-use crate::engine::slot::{Before, Cell, CellId, Families, Held, Notes, Slot, SlotId, SlotRuns, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Families, Held, Kept, Notes, Slot, SlotId, SlotRuns, Stored};
 use crate::engine::timers::Timers;
 use crate::event::{Directory, EventTime};
 
@@ -99,13 +99,21 @@ impl Keys {
         self.found.find(hash, is_key).map(Found::of_number)
     }
 
-    /// An event has come to the key.
-    pub(super) fn touch(&mut self, id: SlotId) {
-        self.slots.at_mut(id.0).set_note(Notes::TOUCHED, true);
+    /// An event comes to the key at that time. True if the slot's timer is due, and taken: then deadlines of its runs are to be decided, and the slot is to be
+    /// [armed](Keys::arm_slot) again.
+    pub(super) fn touch(&mut self, id: SlotId, instant: EventTime) -> bool {
+        let slot = self.slots.at_mut(id.0);
+        slot.set_note(Notes::TOUCHED, true);
+        slot.take_due_timer(instant)
     }
 
     pub(super) fn slot(&self, id: SlotId) -> &Slot {
         self.slots.at(id.0)
+    }
+
+    /// What the pattern has in the slot.
+    pub(super) fn look(&mut self, id: SlotId, pattern: u32) -> Kept {
+        self.slots.at_mut(id.0).look(pattern)
     }
 
     pub(super) fn cell(&mut self, id: CellId) -> &mut Cell {
@@ -128,11 +136,6 @@ impl Keys {
             Place::Cell(id) => self.cells.at(id.0).slot,
         };
         self.slot(slot).key()
-    }
-
-    /// Takes the slot's timer, if it is due: then deadlines of its runs are to be decided, and the slot is to be [armed](Keys::arm_slot) again.
-    pub(super) fn take_due_timer(&mut self, id: SlotId, instant: EventTime) -> bool {
-        self.slots.at_mut(id.0).take_due_timer(instant)
     }
 
     /// Takes the pattern's runs out of the slot, to be stepped and [laid down](Keys::lay_down) again.
@@ -210,8 +213,14 @@ impl Keys {
 
     /// Runs have come to lie in the slot; the least of their deadlines.
     fn note_added(&mut self, id: SlotId, least: EventTime) {
-        self.set_timer(id, least);
-        self.note_change(Place::Slot(id));
+        let slot = self.slots.at_mut(id.0);
+        let (is_sooner, was_noted) = (slot.arm(least), slot.set_note(Notes::CHANGED, true));
+        if is_sooner {
+            self.timers.set(least, Place::Slot(id).number());
+        }
+        if !was_noted {
+            self.enter_change(Place::Slot(id));
+        }
     }
 
     fn move_to_cell(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, held: &mut Cell, before: Before, counters: &mut Counters) {
@@ -280,10 +289,17 @@ impl Keys {
             self.remove_slot(id);
             return None;
         }
-        if has_changed {
-            self.note_change(Place::Slot(id));
+        if has_changed && !slot.set_note(Notes::CHANGED, true) {
+            self.enter_change(Place::Slot(id));
         }
         Some(id)
+    }
+
+    /// The same where all patterns are such; then no deadline that is due is left.
+    pub(super) fn drop_all_due(&mut self, id: SlotId, instant: EventTime, counters: &mut Counters) -> Option<SlotId> {
+        let slot = self.drop_due(id, instant, |_| true, counters)?;
+        self.arm_slot(slot);
+        Some(slot)
     }
 
     /// A cell was stepped: notes the change and the next deadline, and lets go of what holds nothing. False if the slot is gone.
@@ -472,11 +488,14 @@ impl Keys {
         }
     }
 
-    /// Where nobody takes the changes, there are still no more of them than twice the places.
     fn note_change(&mut self, place: Place) {
-        if self.set_noted(place, true) {
-            return;
+        if !self.set_noted(place, true) {
+            self.enter_change(place);
         }
+    }
+
+    /// Of a place where it has just been noted that it is among them. Where nobody takes the changes, there are still no more of them than twice the places.
+    fn enter_change(&mut self, place: Place) {
         if self.changed.len() >= CHANGED_MIN.max(2 * (self.slots.len() + self.cells.len()) as usize) {
             let mut changed = std::mem::take(&mut self.changed);
             self.set_noted(place, false);
@@ -491,12 +510,9 @@ impl Keys {
 
     /// The runs that were due have been decided. Until then the slot has no timer.
     pub(super) fn arm_slot(&mut self, id: SlotId) {
-        let deadline = self.slot(id).next_deadline();
-        self.set_timer(id, deadline);
-    }
-
-    fn set_timer(&mut self, id: SlotId, deadline: EventTime) {
-        if self.slots.at_mut(id.0).arm(deadline) {
+        let slot = self.slots.at_mut(id.0);
+        let deadline = slot.next_deadline();
+        if slot.arm(deadline) {
             self.timers.set(deadline, Place::Slot(id).number());
         }
     }

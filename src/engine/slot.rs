@@ -236,6 +236,11 @@ impl Slot {
         }
     }
 
+    /// The same, where it is to be known from now on that the pattern has nothing.
+    pub(super) fn look(&mut self, pattern: u32) -> Kept {
+        if let Holding::Many(many) = &mut self.holding { many.look(pattern) } else { self.kept(pattern) }
+    }
+
     /// False if neither the pattern nor, if it is the first of a family, any other of it has anything, and there is room for it. Cost: none.
     pub(super) fn may_keep(&self, pattern: u32) -> bool {
         match &self.holding {
@@ -323,7 +328,7 @@ impl Slot {
         match &mut self.holding {
             Holding::Nothing if is_of_one => self.holding = Holding::One(One::of(pattern, run)),
             Holding::One(one) if is_of_one && one.has_room_for(pattern) => one.put(run),
-            _ => return self.many().add_runs((pattern, patterns), group, Some(run)),
+            _ => self.many().add_run((pattern, patterns), group, run),
         }
         deadline
     }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::engine::compiled::{Compiled, Keying};
+use crate::engine::compiled::Keying;
 use crate::engine::keys::key_hash;
 use crate::engine::shard::lines::Lines;
 use crate::engine::slot::SlotId;
@@ -69,13 +69,14 @@ impl Hand {
         }
     }
 
-    /// Where the key is in the table, unless another pattern has looked before.
-    pub(super) fn slot(&mut self, table: usize, keying: usize, lines: &mut Lines, all: &Compiled) -> Option<SlotId> {
-        let found = &mut self.slots[table];
-        if found.event_number != self.event_number || found.keying != keying {
-            let key = &self.keys[keying];
-            *found = FoundSlot { event_number: self.event_number, keying, slot: lines.find_ready(table, all, (key.hash, &key.bytes)) };
-        }
-        found.slot
+    /// Where the key is in the table, if the event has come to it there before for another pattern.
+    pub(super) fn found(&self, table: usize, keying: usize) -> Option<Option<SlotId>> {
+        let found = &self.slots[table];
+        (found.event_number == self.event_number && found.keying == keying).then_some(found.slot)
+    }
+
+    /// Where it is by now.
+    pub(super) fn note_found(&mut self, table: usize, keying: usize, slot: Option<SlotId>) {
+        self.slots[table] = FoundSlot { event_number: self.event_number, keying, slot };
     }
 }

@@ -70,21 +70,25 @@ impl Lines {
     pub(super) fn step(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, keying: usize, standing: Standing<'_>, matches: &mut Vec<Match>) {
         let Candidate { pattern, class, .. } = *candidate;
         let glance = &all.glances[pattern as usize];
-        let (table, now) = (glance.table as usize, standing.event.time);
-        let mut known = hand.slot(table, keying, self, all);
-        if let Some(slot) = known.filter(|slot| self.keys[table].take_due_timer(*slot, now)) {
-            known = self.expire_slot(table, slot, all, now, matches);
-        }
-        let KeyAtHand { bytes: key, hash, .. } = &hand.keys[keying];
-        let address = Address { slot: known, hash: *hash, key };
+        let table = glance.table as usize;
+        let key = &hand.keys[keying];
+        let known = hand.found(table, keying).unwrap_or_else(|| self.come_to(table, all, key, standing.event.time, matches));
+        let address = Address { slot: known, hash: key.hash, key: &key.bytes };
         let is_plain = self.watch.is_none() && known.is_none_or(|slot| !self.keys[table].slot(slot).may_keep(pattern));
-        hand.slots[table].slot = match glance.start {
+        let slot = match glance.start {
             _ if is_plain && !class.meets(glance.acts) => known,
             Some(start) if is_plain && !glance.is_family && self.lie_in_slots[pattern as usize] > 0 => {
                 Some(self.begin(address, (pattern, None), &all.patterns[pattern as usize], start, standing, 1))
             }
             _ => self.step_kept(address, candidate, all, standing, matches),
         };
+        hand.note_found(table, keying, slot);
+    }
+
+    /// The event comes to the key: what time has decided there until then is done. Returns its slot, if it has anything.
+    fn come_to(&mut self, table: usize, all: &Compiled, key: &KeyAtHand, now: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
+        let slot = self.find_ready(table, all, (key.hash, &key.bytes))?;
+        if self.keys[table].touch(slot, now) { self.expire_slot(table, slot, all, now, matches) } else { Some(slot) }
     }
 
     /// The event begins a run that lies in the slot: in the pattern's group, if that has a place already. `of_first`: of how many patterns of the family it is one. Returns the slot.
@@ -120,7 +124,7 @@ impl Lines {
         standing: Standing<'_>,
         matches: &mut Vec<Match>,
     ) -> Option<SlotId> {
-        match address.slot.map_or(Kept::Nothing, |slot| self.keys[compiled.table].slot(slot).kept(candidate.pattern)) {
+        match address.slot.map_or(Kept::Nothing, |slot| self.keys[compiled.table].look(slot, candidate.pattern)) {
             Kept::Cell(cell) => self.step_cell(cell, candidate, compiled, address.key, standing, matches).then_some(address.slot).flatten(),
             Kept::Group(place) if self.watch.is_none() => {
                 self.step_group(address, place, (candidate.pattern, candidate.class), compiled, None, standing, matches)
@@ -304,9 +308,12 @@ impl Lines {
     /// Decides those of the runs that lie in a slot, pattern by pattern. `None` if the slot is gone.
     fn expire_slot(&mut self, table: usize, id: SlotId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
         let Self { keys, watch, counters, .. } = self;
+        if compiled.tables[table].ends_silently && watch.is_none() {
+            return keys[table].drop_all_due(id, instant, counters);
+        }
         let end_silently = |pattern: u32| watch.is_none() && compiled.patterns[pattern as usize].automaton.runs_end_silently();
         let mut slot = keys[table].drop_due(id, instant, end_silently, counters);
-        let mut from = if compiled.tables[table].ends_silently && watch.is_none() { u32::MAX } else { 0 };
+        let mut from = 0;
         while let Some(pattern) = slot.and_then(|slot| self.keys[table].slot(slot).next_due(instant, from)) {
             from = pattern + 1;
             slot = self.expire_group(id, pattern, &compiled.patterns[pattern as usize], instant, matches);

@@ -56,14 +56,12 @@ struct Entry<'a> {
 impl Lines {
     /// Where the key is, if it has anything; it is ready then.
     pub(super) fn find_ready(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) -> Option<SlotId> {
-        let slot = match self.keys[table].find(hash, key) {
-            Some(Found::Ready(slot)) => slot,
-            Some(Found::Packed(id)) => self.unpack(table, id, all),
-            None if self.spilling.is_empty(table) => return None,
-            None => self.fetch(table, all, key)?,
-        };
-        self.keys[table].touch(slot);
-        Some(slot)
+        match self.keys[table].find(hash, key) {
+            Some(Found::Ready(slot)) => Some(slot),
+            Some(Found::Packed(id)) => Some(self.unpack(table, id, all)),
+            None if self.spilling.is_empty(table) => None,
+            None => self.fetch(table, all, key),
+        }
     }
 
     /// Makes keys ready whose time has come, at most so many. Returns how many there were.

@@ -116,6 +116,15 @@ impl Many {
         }
     }
 
+    /// The same. Where it has nothing although its bit is set, the bits are put right: what time removes leaves them as they were.
+    pub(super) fn look(&mut self, pattern: u32) -> Kept {
+        let kept = self.kept(pattern);
+        if kept == Kept::Nothing && self.patterns & bit_of(pattern) != 0 {
+            self.note_patterns();
+        }
+        kept
+    }
+
     /// Those without runs among them.
     pub(in crate::engine) fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter()
@@ -177,7 +186,22 @@ impl Many {
         }
     }
 
-    /// Adds runs to those of the group at that place, or to a new one. Returns the least of their deadlines.
+    /// Adds a run to those of the group at that place, or to a new one.
+    pub(super) fn add_run(&mut self, (pattern, patterns): (u32, u64), place: Option<usize>, run: Run) {
+        let deadline = run.deadline();
+        let Some(place) = place else {
+            return self.add_group(Group { pattern, runs: SmallVec::from_buf([run]), changed: patterns, there: 0, deadline });
+        };
+        let group = &mut self.groups[place];
+        let is_least = group.runs.is_empty() || deadline < group.deadline;
+        group.runs.push(run);
+        group.changed |= patterns;
+        if is_least {
+            self.settle(place);
+        }
+    }
+
+    /// The same for several. Returns the least of their deadlines.
     pub(super) fn add_runs(&mut self, (pattern, patterns): (u32, u64), place: Option<usize>, new: impl IntoIterator<Item = Run>) -> EventTime {
         let Some(place) = place else {
             let group = Group::of(pattern, (patterns, 0), new.into_iter().collect());
@@ -201,6 +225,14 @@ impl Many {
         while let Some(group) = self.groups.get_mut(place).filter(|group| group.deadline <= instant) {
             if !group.is_due(instant) || !end_silently(group.pattern) {
                 place += 1;
+                continue;
+            }
+            if group.there == 0 && group.runs.len() == 1 {
+                // As mostly: the run goes with its group.
+                let group = if place == 0 { self.groups.pop_front() } else { self.groups.remove(place) };
+                dropped.extend(group.and_then(|mut group| group.runs.pop()));
+                (counters.live_runs, counters.live_keys) = (counters.live_runs - 1, counters.live_keys - 1);
+                has_changed = true;
                 continue;
             }
             let before = group.runs.len();
