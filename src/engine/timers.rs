@@ -1,7 +1,7 @@
 //! When keys are to be looked at again: what is noted is a number, given out once time has reached its instant.
 //!
 //! Numbers lie in *spans* of 17 s, and those of the span that time is in in *buckets* of 65 ms; only the bucket that time is in is put in order. So setting a timer
-//! costs a look-up among the spans, and no timer costs more however many there are. Which of those due comes first does not matter: keys share nothing, and what
+//! costs a push, mostly: deadlines come as events do, so those of one window are of the span that the one before was of. And no timer costs more however many there are. Which of those due comes first does not matter: keys share nothing, and what
 //! their deadlines bring out is put in order later.
 //!
 //! A number is all that is kept: whoever has set a timer knows its instant, and is asked for it (`when`) as time comes near. A number whose instant is another by then is
@@ -10,6 +10,7 @@
 //! The idea is that of a calendar queue (R. Brown, CACM 31(10), 1988), with the calendar in a tree.
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Bound;
 
@@ -32,12 +33,16 @@ const STALE_MAX: usize = 1 << 16;
 pub(super) struct Timers {
     /// By span, later than `span`; some more than once.
     far: BTreeMap<i64, Vec<u32>>,
-    /// How many these are together.
+    /// More of them, by what is left of the span when divided: of those spans that numbers were noted for last.
+    filling: [Filling; FILLING],
+    /// How many all these are together.
     far_len: usize,
     /// The span that time is in.
     span: i64,
     /// Its buckets, those after `bucket`; made once time is in some span.
     near: Box<[Vec<u32>]>,
+    /// Those of them in which something is, a bit each.
+    filled: [u64; BUCKETS / 64],
     /// The bucket that time is in.
     bucket: i64,
     /// Of that bucket, the latest first.
@@ -69,13 +74,36 @@ impl Opened {
     }
 }
 
+/// So many spans are filled at a time: windows of different lengths have different ones.
+const FILLING: usize = 8;
+
+/// Numbers of a span that have not been put with those that it has already.
+#[derive(Debug, Default)]
+struct Filling {
+    span: i64,
+    numbers: Vec<u32>,
+}
+
+impl Filling {
+    fn empty_into(&mut self, far: &mut BTreeMap<i64, Vec<u32>>) {
+        if !self.numbers.is_empty() {
+            match far.entry(self.span) {
+                Entry::Vacant(vacant) => drop(vacant.insert(std::mem::take(&mut self.numbers))),
+                Entry::Occupied(mut known) => known.get_mut().append(&mut self.numbers),
+            }
+        }
+    }
+}
+
 impl Default for Timers {
     fn default() -> Self {
         Self {
             far: BTreeMap::new(),
+            filling: std::array::from_fn(|_| Filling::default()),
             far_len: 0,
             span: i64::MIN,
             near: Box::default(),
+            filled: [0; BUCKETS / 64],
             bucket: i64::MIN,
             opened: Vec::new(),
             soon: BinaryHeap::new(),
@@ -88,12 +116,18 @@ impl Default for Timers {
 
 impl Timers {
     pub(super) fn set(&mut self, instant: EventTime, number: u32) {
-        if span_of(instant) > self.span {
-            self.far.entry(span_of(instant)).or_default().push(number);
+        let span = span_of(instant);
+        if span > self.span {
+            let filling = &mut self.filling[span as usize % FILLING];
+            if filling.span != span {
+                filling.empty_into(&mut self.far);
+                filling.span = span;
+            }
+            filling.numbers.push(number);
             self.far_len += 1;
             self.credit += 2;
         } else if bucket_of(instant) > self.bucket {
-            self.near[place_in_span(bucket_of(instant))].push(number);
+            self.note_near(bucket_of(instant), number);
         } else {
             self.soon.push(Reverse((instant, number)));
         }
@@ -121,6 +155,9 @@ impl Timers {
     /// Where more than twice as many are noted as there are `places`, lets go of some of those that are stale; what that costs, those that were set have paid for.
     pub(super) fn sweep(&mut self, places: usize, when: impl Fn(u32) -> EventTime) {
         let most = STALE_MAX.max(2 * places);
+        if self.far_len > most {
+            self.end_filling();
+        }
         while self.far_len > most {
             let next = self.far.range_mut((Bound::Excluded(self.swept), Bound::Unbounded)).next();
             let Some((&span, numbers)) = next else {
@@ -154,31 +191,58 @@ impl Timers {
     #[cfg(test)]
     fn len(&self) -> usize {
         let near: usize = self.near.iter().map(Vec::len).sum();
-        self.far.values().map(Vec::len).sum::<usize>() + near + self.opened.len() + self.soon.len() + self.due.len()
+        let filling: usize = self.filling.iter().map(|filling| filling.numbers.len()).sum();
+        self.far.values().map(Vec::len).sum::<usize>() + filling + near + self.opened.len() + self.soon.len() + self.due.len()
+    }
+
+    fn note_near(&mut self, bucket: i64, number: u32) {
+        let place = place_in_span(bucket);
+        self.near[place].push(number);
+        self.filled[place / 64] |= 1 << (place % 64);
+    }
+
+    /// The first of these buckets of the span in which something is.
+    fn first_filled(&self, from: i64, until: i64) -> Option<i64> {
+        let mut bucket = from;
+        while bucket <= until {
+            let place = place_in_span(bucket);
+            let rest = self.filled[place / 64] >> (place % 64);
+            if rest != 0 {
+                return Some(bucket + i64::from(rest.trailing_zeros())).filter(|found| *found <= until);
+            }
+            bucket += (64 - place % 64) as i64;
+        }
+        None
+    }
+
+    fn end_filling(&mut self) {
+        let Self { far, filling, .. } = self;
+        filling.iter_mut().for_each(|filling| filling.empty_into(far));
     }
 
     /// The next bucket of the span with something in it, up to that of the instant. False if there is none.
     fn open_bucket(&mut self, instant: EventTime, when: impl Fn(u32) -> EventTime) -> bool {
-        if self.near.is_empty() {
+        let last = ((self.span.saturating_add(1)) << (SPAN_BITS - BUCKET_BITS)) - 1;
+        let until = bucket_of(instant).min(last);
+        if self.near.is_empty() || self.bucket >= until {
             return false;
         }
-        let end = (self.span << (SPAN_BITS - BUCKET_BITS)) + BUCKETS as i64;
-        while self.bucket < bucket_of(instant) && self.bucket + 1 < end {
-            self.bucket += 1;
-            let numbers = std::mem::take(&mut self.near[place_in_span(self.bucket)]);
-            if numbers.is_empty() {
-                continue;
-            }
-            if self.bucket < bucket_of(instant) {
-                self.due = numbers;
-            } else {
-                let instants = numbers.into_iter().map(|number| (when(number), number)).filter(|(at, _)| bucket_of(*at) == self.bucket);
-                self.opened.extend(instants.map(|(at, number)| Opened::of(at, number)));
-                self.opened.sort_unstable_by_key(|opened| Reverse(*opened));
-            }
-            return true;
+        let Some(bucket) = self.first_filled(self.bucket + 1, until) else {
+            self.bucket = until;
+            return false;
+        };
+        self.bucket = bucket;
+        let place = place_in_span(bucket);
+        self.filled[place / 64] &= !(1 << (place % 64));
+        let numbers = std::mem::take(&mut self.near[place]);
+        if bucket < bucket_of(instant) {
+            self.due = numbers;
+        } else {
+            let instants = numbers.into_iter().map(|number| (when(number), number)).filter(|(at, _)| bucket_of(*at) == bucket);
+            self.opened.extend(instants.map(|(at, number)| Opened::of(at, number)));
+            self.opened.sort_unstable_by_key(|opened| Reverse(*opened));
         }
-        false
+        true
     }
 
     /// The next span with something in it, up to that of the instant; the span that the instant is in, also where it is empty. False if nothing came of it.
@@ -187,6 +251,7 @@ impl Timers {
         if now <= self.span {
             return false;
         }
+        self.end_filling();
         let numbers = match self.far.first_entry().filter(|first| *first.key() <= now) {
             None => Vec::new(),
             Some(first) => {
@@ -207,7 +272,7 @@ impl Timers {
         for number in numbers {
             let at = when(number);
             if span_of(at) == now {
-                self.near[place_in_span(bucket_of(at))].push(number);
+                self.note_near(bucket_of(at), number);
             }
         }
         true
