@@ -16,7 +16,7 @@ use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::counters::Counters;
 use crate::engine::keys::packed::PackedKeys;
-use crate::engine::slot::{Before, Cell, CellId, Families, Held, Kept, Notes, Slot, SlotId, SlotRuns, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Families, Held, Kept, News, Notes, Slot, SlotId, SlotRuns, Stored};
 use crate::engine::timers::Timers;
 use crate::event::{Directory, EventTime};
 
@@ -190,7 +190,8 @@ impl Keys {
                 1 => slot.add_run((pattern, patterns), group, lean.pop().expect("there is one")),
                 _ => slot.add_runs((pattern, patterns), group, lean.drain(..)),
             };
-            self.note_added(id, least);
+            let news = slot.note_runs(least, true);
+            self.note(id, least, news);
             held.clear();
             return Some(id);
         }
@@ -207,18 +208,17 @@ impl Keys {
             counters.key_made();
         }
         let deadline = slot.add_run((pattern, run.patterns()), group, run);
-        self.note_added(id, deadline);
+        let news = slot.note_runs(deadline, true);
+        self.note(id, deadline, news);
         id
     }
 
-    /// Runs have come to lie in the slot; the least of their deadlines.
-    fn note_added(&mut self, id: SlotId, least: EventTime) {
-        let slot = self.slots.at_mut(id.0);
-        let (is_sooner, was_noted) = (slot.arm(least), slot.set_note(Notes::CHANGED, true));
-        if is_sooner {
-            self.timers.set(least, Place::Slot(id).number());
+    /// What the slot says of itself is noted where it is looked for; `deadline`: its timer, if that is new.
+    fn note(&mut self, id: SlotId, deadline: EventTime, news: News) {
+        if news.is_armed {
+            self.timers.set(deadline, Place::Slot(id).number());
         }
-        if !was_noted {
+        if news.is_changed {
             self.enter_change(Place::Slot(id));
         }
     }
@@ -295,11 +295,22 @@ impl Keys {
         Some(id)
     }
 
-    /// The same where all patterns are such; then no deadline that is due is left.
+    /// The same where all patterns are such: then no deadline that is due is left, and the slot is armed. Also of a slot that has gone.
     pub(super) fn drop_all_due(&mut self, id: SlotId, instant: EventTime, counters: &mut Counters) -> Option<SlotId> {
-        let slot = self.drop_due(id, instant, |_| true, counters)?;
-        self.arm_slot(slot);
-        Some(slot)
+        let Self { slots, dropped, .. } = self;
+        let slot = slots.at_mut(id.0);
+        if slot.is_vacant() {
+            return None;
+        }
+        let has_changed = slot.drop_due(instant, |_| true, counters, dropped);
+        if slot.is_vacant() {
+            self.remove_slot(id);
+            return None;
+        }
+        let deadline = slot.next_deadline();
+        let news = slot.note_runs(deadline, has_changed);
+        self.note(id, deadline, news);
+        Some(id)
     }
 
     /// A cell was stepped: notes the change and the next deadline, and lets go of what holds nothing. False if the slot is gone.

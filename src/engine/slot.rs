@@ -81,6 +81,15 @@ impl Notes {
     }
 }
 
+/// What is to be noted of a slot elsewhere.
+#[derive(Clone, Copy)]
+pub(super) struct News {
+    /// Its timer is set, and has not been noted.
+    pub is_armed: bool,
+    /// It has changed, and is not among the changes.
+    pub is_changed: bool,
+}
+
 /// What a pattern holds of a key, as the store is told.
 pub(super) enum Held<'a> {
     Nothing,
@@ -464,6 +473,11 @@ impl Slot {
             }
         }
         is_sooner
+    }
+
+    /// The least deadline of its runs, or of those that have come, is this; `has_changed`: so have they.
+    pub(super) fn note_runs(&mut self, least: EventTime, has_changed: bool) -> News {
+        News { is_armed: self.arm(least), is_changed: has_changed && !self.set_note(Notes::CHANGED, true) }
     }
 
     pub(super) fn notes(&self) -> Notes {

@@ -271,8 +271,6 @@ impl Lines {
             left -= due.len();
             for place in due.drain(..) {
                 match place {
-                    // It may have gone with its last cell.
-                    Place::Slot(slot) if self.keys[table].slot(slot).is_vacant() => {}
                     Place::Slot(slot) => {
                         self.expire_slot(table, slot, compiled, instant, matches);
                     }
@@ -310,6 +308,10 @@ impl Lines {
         let Self { keys, watch, counters, .. } = self;
         if compiled.tables[table].ends_silently && watch.is_none() {
             return keys[table].drop_all_due(id, instant, counters);
+        }
+        // It may have gone with its last cell.
+        if keys[table].slot(id).is_vacant() {
+            return None;
         }
         let end_silently = |pattern: u32| watch.is_none() && compiled.patterns[pattern as usize].automaton.runs_end_silently();
         let mut slot = keys[table].drop_due(id, instant, end_silently, counters);
