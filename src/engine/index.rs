@@ -145,9 +145,16 @@ impl Judge {
     }
 
     /// Cost: a look-up for each field that some condition compares with constants, a comparison for each condition that is asked for beside, and as many candidates as are found.
+    #[inline]
     pub fn interest(&mut self, event: &Event) -> &mut Interest {
+        self.hand.found.candidates.clear();
+        let index = &self.compiled.streams[usize::from(event.stream.0)].index;
+        if index.has_nothing_for(event) && !self.wants_all { &mut self.hand.found } else { self.gather(event) }
+    }
+
+    #[inline(never)]
+    fn gather(&mut self, event: &Event) -> &mut Interest {
         let Self { compiled, hand, wants_all, parts, key } = self;
-        hand.found.candidates.clear();
         let stream = &compiled.streams[usize::from(event.stream.0)];
         if *wants_all {
             hand.found.candidates.extend(stream.routes.iter().filter_map(|route| watched(route, compiled, event, &hand.faults)));
