@@ -10,14 +10,13 @@
 //!
 //! The idea is our own reading of what multi-query optimisation calls shared sub-patterns.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::automaton::Run;
-use crate::engine::compiled::{CompiledPattern, of_event};
+use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::AskedFor;
-use crate::event::Event;
-use crate::pattern::{Expression, Pattern, Skip};
+use crate::event::{Event, Value};
+use crate::pattern::{Comparison, Expression, FieldPath, Pattern, Skip, at_path};
 
 /// As many as a run counts.
 pub(super) const MEMBERS_MAX: usize = 64;
@@ -26,17 +25,18 @@ pub(super) const MEMBERS_MAX: usize = 64;
 pub(super) struct Family {
     /// Places in [`Compiled::patterns`](super::Compiled); those that ask for least first.
     pub patterns: Vec<u32>,
-    /// What each of them asks of its first event.
-    asks: Vec<Expression>,
+    /// What each of them asks of its first event: that the field compares so with this. (Side by side: walking as many expressions took a twelfth of what an event does with ten
+    /// thousand rules, and a sixth of the lines of memory.)
+    field: FieldPath,
+    comparison: Comparison,
+    asked: Box<[Value]>,
 }
 
 impl Family {
     /// Of how many members the event can begin a run, if it can begin one of the first. Cost: a comparison for each doubling of the members.
     pub(super) fn begun_by(&self, event: &Event) -> u8 {
-        // A field beside a constant: there is nothing to calculate.
-        let faults = Cell::new(0);
-        let scope = of_event(event, &faults);
-        let begun = self.asks.partition_point(|asks| asks.holds(&scope));
+        let value = at_path(event, &self.field);
+        let begun = self.asked.partition_point(|asked| self.comparison.holds(value, asked));
         u8::try_from(begun).expect("families are small")
     }
 
@@ -63,8 +63,10 @@ impl Family {
         for mut members in alike.into_values() {
             members.sort_unstable_by(|one, other| asked(one).cmp(asked(other)).then(one.0.cmp(&other.0)));
             for members in members.chunks(MEMBERS_MAX).filter(|members| members.len() > 1) {
-                let (patterns, asks) = members.iter().cloned().unzip();
-                families.push(Self { patterns, asks });
+                // In these all of them ask alike.
+                let AskedFor { path, comparison, .. } = asked(&members[0]);
+                let values = members.iter().map(|member| asked(member).value.clone()).collect();
+                families.push(Self { patterns: members.iter().map(|(place, _)| *place).collect(), field: path.clone(), comparison, asked: values });
             }
         }
         families

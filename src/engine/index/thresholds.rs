@@ -39,7 +39,7 @@ pub(in crate::engine) struct AskedFor<'a> {
     pub path: &'a FieldPath,
     direction: Direction,
     pub comparison: Comparison,
-    value: &'a Value,
+    pub value: &'a Value,
 }
 
 impl<'a> AskedFor<'a> {
