@@ -116,6 +116,11 @@ impl Keys {
         self.slots.at_mut(id.0).look(pattern)
     }
 
+    /// The place of the pattern's group in the slot.
+    pub(super) fn find_group(&mut self, id: SlotId, pattern: u32) -> Option<usize> {
+        if let Kept::Group(place) = self.look(id, pattern) { Some(place) } else { None }
+    }
+
     pub(super) fn cell(&mut self, id: CellId) -> &mut Cell {
         self.cells.at_mut(id.0)
     }

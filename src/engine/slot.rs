@@ -283,11 +283,6 @@ impl Slot {
         SlotRuns { slot: self, place, of, has_changed: false }
     }
 
-    /// Those of the pattern's group.
-    pub(super) fn runs_of(&self, pattern: u32) -> &[Run] {
-        self.group(pattern).map_or(&[], |place| self.runs(place))
-    }
-
     /// Whether the store has a value of the group at that place.
     pub(super) fn is_there(&self, place: usize) -> bool {
         match &self.holding {

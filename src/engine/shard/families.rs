@@ -4,7 +4,7 @@ use crate::automaton::Class;
 use crate::engine::compiled::Compiled;
 use crate::engine::family::Family;
 use crate::engine::index::Candidate;
-use crate::engine::keys::{Address, Keys};
+use crate::engine::keys::Address;
 use crate::engine::matched::Match;
 use crate::engine::shard::lines::Lines;
 use crate::engine::shard::step::Standing;
@@ -23,19 +23,21 @@ impl Lines {
     ) -> Option<SlotId> {
         let first = &all.patterns[candidate.pattern as usize];
         let begun = if first.automaton.may_begin(candidate.class) { family.begun_by(standing.event) } else { 0 };
-        let runs_max = self.lie_in_slots[candidate.pattern as usize];
+        let runs_max = usize::from(self.lie_in_slots[candidate.pattern as usize]);
         let (keys, counters) = (&mut self.keys[first.table], &mut self.counters);
         // Together they would reach the limit on matches of one event before the first does alone.
         let is_limited = runs_max == 0 || self.limits.matches_max < RUNS_MAX as u64;
+        let mut group = None;
         if let Some(slot) = address.slot.filter(|_| !is_limited) {
             keys.join(slot, all, counters);
-            if keys.slot(slot).runs_of(candidate.pattern).len() >= runs_max {
+            group = keys.find_group(slot, candidate.pattern);
+            if group.is_some_and(|place| keys.slot(slot).runs(place).len() >= runs_max) {
                 keys.part(slot, all, counters);
             }
         }
         let is_apart = is_limited || address.slot.is_some_and(|slot| keys.slot(slot).families() == Families::Apart);
         if !is_apart {
-            return self.step_together(address, candidate, (family, begun), all, standing, matches);
+            return self.step_together(address, (candidate, group), (family, begun), all, standing, matches);
         }
         let mut slot = address.slot;
         for (place, &pattern) in family.patterns.iter().enumerate() {
@@ -57,11 +59,11 @@ impl Lines {
         slot
     }
 
-    /// What a family has of a key lies in one group, with room for one more. `begun`: of how many of its patterns the event begins a run.
+    /// What a family has of a key lies in one group, with room for one more. `group`: its place, if it has one. `begun`: of how many of its patterns the event begins a run.
     fn step_together(
         &mut self,
         address: Address<'_>,
-        candidate: &Candidate,
+        (candidate, mut group): (&Candidate, Option<usize>),
         (family, begun): (&Family, u8),
         all: &Compiled,
         standing: Standing<'_>,
@@ -71,14 +73,12 @@ impl Lines {
         let compiled = &all.patterns[pattern as usize];
         let automaton = &compiled.automaton;
         let class = automaton.passed_by(candidate.class);
-        let group_of = |keys: &Keys, slot: Option<SlotId>| slot.and_then(|slot| keys.slot(slot).group(pattern));
         let mut known = address.slot;
-        let mut group = group_of(&self.keys[compiled.table], known);
         if let (Some(slot), Some(place)) = (known, group)
             && class != Class::NOTHING
         {
             known = self.step_group(Address { slot: Some(slot), ..address }, place, (pattern, class), compiled, Some((family, all)), standing, matches);
-            group = group_of(&self.keys[compiled.table], known);
+            group = known.and_then(|slot| self.keys[compiled.table].find_group(slot, pattern));
         }
         if begun == 0 {
             return known;

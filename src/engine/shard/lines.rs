@@ -34,7 +34,7 @@ pub(super) struct Lines {
     pub keys: Vec<Keys>,
     pub stepped: Stepped,
     /// By pattern: so many of its runs may lie in the slot of a key.
-    pub lie_in_slots: Vec<usize>,
+    pub lie_in_slots: Vec<u8>,
     /// Where runs that lie in slots are decided by time, and stepped where they are watched or more is to be done than to begin a run.
     pub lifted: Cell,
     /// By pattern.
@@ -176,7 +176,7 @@ impl Lines {
         matches: &mut Vec<Match>,
     ) -> Option<SlotId> {
         let slot = address.slot.expect("a group lies in a slot");
-        let runs_max = self.lie_in_slots[pattern as usize];
+        let runs_max = usize::from(self.lie_in_slots[pattern as usize]);
         let before = Before { runs: self.keys[compiled.table].slot(slot).runs(place).len(), dropped: 0 };
         if !class.meets(compiled.automaton.awaited_somewhere())
             && before.runs < runs_max
@@ -233,7 +233,7 @@ impl Lines {
     /// So many of the runs of a pattern may lie in a slot, in which it has no group so far.
     pub(super) fn room_for(&self, pattern: u32, slot: Option<SlotId>, table: usize) -> usize {
         let has_room = slot.is_none_or(|slot| self.keys[table].slot(slot).has_room());
-        if has_room { self.lie_in_slots[pattern as usize] } else { 0 }
+        if has_room { usize::from(self.lie_in_slots[pattern as usize]) } else { 0 }
     }
 
     pub(super) fn stepping<'a>(
@@ -327,7 +327,7 @@ impl Lines {
     }
 
     fn expire_group(&mut self, id: SlotId, pattern: u32, compiled: &CompiledPattern, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
-        let runs_max = self.lie_in_slots[pattern as usize];
+        let runs_max = usize::from(self.lie_in_slots[pattern as usize]);
         let key = self.take_key(compiled.table, Place::Slot(id));
         let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
         keys.lift(id, pattern, &compiled.automaton, &mut held.pending);
@@ -340,7 +340,7 @@ impl Lines {
 }
 
 /// So many runs of the pattern may lie in the slot of a key.
-pub(super) fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> usize {
+pub(super) fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> u8 {
     if !compiled.pattern.windows.is_empty() {
         return 0;
     }
@@ -349,7 +349,7 @@ pub(super) fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> usize
         Evaluation::Together(_) | Evaluation::ByValue(_) => limits.runs_alone_max,
         Evaluation::RunByRun(_) => RUNS_MAX,
     };
-    most.min(alone)
+    u8::try_from(most.min(alone)).unwrap_or(u8::MAX)
 }
 
 impl Part {
