@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Change, Positions};
@@ -121,23 +121,28 @@ pub fn scan_runs(store: &dyn StateStore, visit: &mut dyn FnMut(&[u8], &[u8])) ->
     })?;
     let Some(rest) = rest else { return Ok(()) };
     let (sender, receiver) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
+    let (give_back, used) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
     std::thread::scope(|scope| {
-        let scanning = scope.spawn(move || scan_chunks(store, &rest, &sender));
-        for chunk in receiver {
+        let scanning = scope.spawn(move || scan_chunks(store, &rest, &sender, &used));
+        for mut chunk in receiver {
             chunk.entries().for_each(|(key, value)| visit(key, value));
+            chunk.clear();
+            // Where nobody wants it any more it goes.
+            drop(give_back.try_send(chunk));
         }
         scanning.join().expect("a scan does not panic")
     })
 }
 
-fn scan_chunks(store: &dyn StateStore, from: &[u8], sender: &Sender<Chunk>) -> Result<(), StoreError> {
+/// `used`: chunks whose memory is filled again, for new memory costs more than what is copied there.
+fn scan_chunks(store: &dyn StateStore, from: &[u8], sender: &Sender<Chunk>, used: &Receiver<Chunk>) -> Result<(), StoreError> {
     let mut chunk = Chunk::default();
     store.scan(from, &[RUNS + 1], &mut |key, value| {
         chunk.push(&key[1..], value);
         if chunk.bytes.len() < CHUNK_BYTES {
             return ControlFlow::Continue(());
         }
-        match sender.send(std::mem::take(&mut chunk)) {
+        match sender.send(std::mem::replace(&mut chunk, used.try_recv().unwrap_or_default())) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
@@ -161,6 +166,11 @@ impl Chunk {
         let key_end = self.bytes.len();
         self.bytes.extend_from_slice(value);
         self.ends.push((key_end, self.bytes.len()));
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
     }
 
     fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
