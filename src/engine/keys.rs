@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::counters::Counters;
-use crate::engine::keys::packed::PackedKeys;
+use crate::engine::keys::packed::{Noting, PackedKeys};
 use crate::engine::slot::{Before, Cell, CellId, Families, Held, Kept, News, Notes, Slot, SlotId, SlotRuns, Stored};
 use crate::engine::timers::Timers;
 use crate::event::{Directory, EventTime};
@@ -33,6 +33,7 @@ pub(super) struct Keys {
     /// Runs whose time was up, until they are [let go](Keys::let_go).
     dropped: Vec<Run>,
     packed: PackedKeys,
+    noting: Noting,
     /// The slot that is looked at next for whether an event has come to it.
     idle_hand: u32,
 }
@@ -472,11 +473,7 @@ impl Keys {
 
     fn enter(&mut self, hash: u64, found: Found) {
         let Self { found: directory, slots, packed, .. } = self;
-        let hash_of = |number| match Found::of_number(number) {
-            Found::Ready(id) => key_hash(slots.at(id.0).key()),
-            Found::Packed(id) => key_hash(packed.key(id)),
-        };
-        directory.insert(hash, found.number(), hash_of);
+        directory.insert(hash, found.number(), |number| hash_of(slots, packed, number));
     }
 
     fn remove_slot(&mut self, id: SlotId) {
@@ -540,6 +537,13 @@ impl Keys {
             cell.timer = deadline;
             self.timers.set(deadline, Place::Cell(id).number());
         }
+    }
+}
+
+fn hash_of(slots: &Blocks<Slot>, packed: &PackedKeys, number: u32) -> u64 {
+    match Found::of_number(number) {
+        Found::Ready(id) => key_hash(slots.at(id.0).key()),
+        Found::Packed(id) => key_hash(packed.key(id)),
     }
 }
 

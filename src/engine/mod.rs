@@ -301,6 +301,7 @@ impl Engine {
                 }
             }
         }
+        self.shards.iter_mut().for_each(Shard::end_restoring);
         unknown.sort_unstable();
         unknown.dedup();
         Ok(unknown)

@@ -180,6 +180,11 @@ impl Shard {
         Ok(Restored::Taken)
     }
 
+    /// All that the store has was taken up.
+    pub fn end_restoring(&mut self) {
+        self.lines.keys.iter_mut().for_each(Keys::enter_noted);
+    }
+
     /// Changes that are noted, those of cells that are gone among them.
     #[cfg(test)]
     pub(super) fn changes_noted(&self) -> usize {

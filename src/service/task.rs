@@ -293,6 +293,7 @@ impl Task {
                 }
             });
         })?;
+        self.hands.for_each_shard(Shard::end_restoring);
         damaged.or_else(|| self.failure().map(|error| error.to_string())).map_or(Ok(()), |error| Err(StoreError::Failed(error)))
     }
 

@@ -11,7 +11,7 @@
 
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::cold::ColdKey;
-use crate::engine::keys::{Keys, key_hash};
+use crate::engine::keys::{Keys, hash_of, key_hash};
 use crate::engine::slot::{CellId, Notes, Slot, SlotId};
 use crate::engine::timers::{self, Timers};
 use crate::event::EventTime;
@@ -42,6 +42,16 @@ struct Packed {
     bytes: Box<[u8]>,
     /// The end of time: none.
     timer: EventTime,
+}
+
+/// How a store is taken up.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) enum Noting {
+    #[default]
+    Nothing,
+    /// All keys are noted ones of this pattern.
+    Of(u32),
+    Over,
 }
 
 /// Vacant.
@@ -125,6 +135,30 @@ impl Keys {
         let id = self.packed.add(bytes);
         self.enter(hash, Found::Packed(id));
         self.set_packed_timer(id, deadline);
+    }
+
+    /// Whether keys of this pattern are sure not to be there, since no other's have been taken up: such are [noted](Keys::note_packed).
+    pub(in crate::engine) fn notes(&mut self, pattern: u32) -> bool {
+        if let Noting::Nothing = self.noting {
+            self.noting = Noting::Of(pattern);
+        }
+        self.noting == Noting::Of(pattern)
+    }
+
+    /// As [`Keys::add_packed`]; the key is not found before [`Keys::enter_noted`].
+    pub(in crate::engine) fn note_packed(&mut self, hash: u64, bytes: &[u8], deadline: EventTime) {
+        let id = self.packed.add(bytes);
+        self.found.note(hash, Found::Packed(id).number());
+        self.set_packed_timer(id, deadline);
+    }
+
+    /// From now on all keys are found.
+    pub(in crate::engine) fn enter_noted(&mut self) {
+        if self.noting != Noting::Over {
+            self.noting = Noting::Over;
+            let Self { found, slots, packed, .. } = self;
+            found.enter_noted(|number| hash_of(slots, packed, number));
+        }
     }
 
     pub(in crate::engine) fn packed(&self, id: PackedId) -> &[u8] {

@@ -12,8 +12,8 @@
 //! | … length, a byte for each run | of how many patterns it is one; nothing: each of one |
 //!
 //! Which keys are packed is decided by the second-chance algorithm (CLOCK; F. Corbató, *A paging experiment with the Multics system*, 1968). What was read from the store is packed at
-//! first: so a task goes on before all of it has been taken up. To pack a key and make it ready again is what a restart does with it, and shows as little. Where very many are packed, some
-//! [leave memory](super::spilling).
+//! first: so a task goes on before all of it has been taken up. Until keys of a second pattern come, nobody asks whether a key is there, since the store has each once. To pack a key and make
+//! it ready again is what a restart does with it, and shows as little. Where very many are packed, some [leave memory](super::spilling).
 
 use crate::automaton::Outline;
 use crate::engine::compiled::Compiled;
@@ -152,8 +152,12 @@ impl Lines {
         let Some(Outline { runs, next }) = outline_state(compiled, stepping, value)? else { return Ok(()) };
         self.counters.key_made();
         self.counters.live_runs += runs as u64;
-        if self.keys[compiled.table].find(hash, key).is_none()
-            && !self.spilling.is_empty(compiled.table)
+        let notes = self.keys[compiled.table].notes(pattern);
+        if !notes {
+            self.keys[compiled.table].enter_noted();
+        }
+        if !self.spilling.is_empty(compiled.table)
+            && self.keys[compiled.table].find(hash, key).is_none()
             && let Some(cold) = self.take_cold(compiled.table, key)
         {
             self.keys[compiled.table].add_packed(hash, &cold.bytes, cold.timer);
@@ -163,11 +167,16 @@ impl Lines {
         let entry = Entry { pattern, there: 1, value, patterns: &[] };
         let bytes = &mut self.packing.key;
         bytes.clear();
-        match keys.find(hash, key) {
+        let found = if notes { None } else { keys.find(hash, key) };
+        match found {
             None => {
                 begin_packed(families.byte(), key, bytes);
                 entry.write(bytes);
-                keys.add_packed(hash, bytes, next);
+                if notes {
+                    keys.note_packed(hash, bytes, next);
+                } else {
+                    keys.add_packed(hash, bytes, next);
+                }
             }
             Some(Found::Packed(id)) => {
                 let before = Families::of_byte(keys.packed(id)[0]);

@@ -137,6 +137,7 @@ impl Lines {
         if self.keys[table].packed_len() <= most {
             return;
         }
+        self.keys[table].enter_noted();
         let together = (1 + most / SPILLED_MAX).min(SPILLED_MAX);
         let mut spilled = mem::take(&mut self.spilling.moved);
         while self.keys[table].packed_len() > most {
