@@ -51,6 +51,11 @@ pub(super) fn of_delivery(reason: String) -> TransportError {
 /// What there is to do where input is lost.
 const ACCEPT: &str = "start with --accept-reset to accept that the state before is lost";
 
+/// The brokers' word does not tell which. A member that has had no answer for `session.timeout.ms` forgets its own name in the group; where it is not polled just then, the library goes on to
+/// send heartbeats without one, and brokers that were away, and still know the name, refuse them as they refuse a second process (librdkafka's issue 3437).
+const FENCED: &str = "the group has another member under the name of this process (group.instance.id): either another process runs on a copy of the state folder, or the brokers did not \
+     answer for session.timeout.ms and take this process for a second one of its name; where no other runs, start it again: nothing that was committed is lost";
+
 /// An error among the records that were polled: `None` where the client library repairs it by itself.
 pub(super) fn of_poll(topic: &str, error: &KafkaError) -> Option<TransportError> {
     let code = error.rdkafka_error_code()?;
@@ -64,7 +69,7 @@ pub(super) fn of_poll(topic: &str, error: &KafkaError) -> Option<TransportError>
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
             format!("topic {topic} was deleted; `motif topics --create` makes it again; {ACCEPT}")
         }
-        Code::FencedInstanceId => "another process has taken this slot of the group (group.instance.id)".to_owned(),
+        Code::FencedInstanceId => FENCED.to_owned(),
         _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => sentence(error),
         _ => return None,
     };
@@ -160,6 +165,13 @@ mod tests {
         for (code, failure) in table {
             assert_eq!(of_call("a call", &KafkaError::MetadataFetch(code)).failure, failure, "{code:?}");
         }
+    }
+
+    #[test]
+    fn whoever_is_fenced_is_told_that_it_need_not_be_by_another_process() {
+        let error = of_poll("t", &KafkaError::MessageConsumptionFatal(Code::FencedInstanceId)).expect("the client is of no use any more");
+        assert_eq!(error.failure, Failure::Fatal);
+        assert!(["copy of the state folder", "session.timeout.ms", "start it again"].iter().all(|word| error.reason.contains(word)), "{}", error.reason);
     }
 
     #[test]
