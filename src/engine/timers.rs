@@ -1,8 +1,8 @@
 //! When keys are to be looked at again: what is noted is a number, given out once time has reached its instant.
 //!
 //! Numbers lie in *spans* of 17 s, and those of the span that time is in in *buckets* of 65 ms; only the bucket that time is in is put in order. So setting a timer
-//! costs a push, mostly: deadlines come as events do, so those of one window are of the span that the one before was of. And no timer costs more however many there are. Which of those due comes first does not matter: keys share nothing, and what
-//! their deadlines bring out is put in order later.
+//! costs a push, mostly: deadlines come as events do, so those of one window are of the span that the one before was of. And no timer costs more however many there are.
+//! Which of those due comes first does not matter: keys share nothing, and what their deadlines bring out is put in order later.
 //!
 //! A number is all that is kept: whoever has set a timer knows its instant, and is asked for it (`when`) as time comes near. A number whose instant is another by then is
 //! *stale*, and passed over: the timer that was set for that instant is noted where it belongs. One that is given out may be stale too.
