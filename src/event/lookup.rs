@@ -61,7 +61,7 @@ impl<K, V> Default for Lookup<K, V> {
 #[derive(Debug)]
 pub struct Directory {
     parts: Box<[HashTable<u32>]>,
-    /// By part, with their hashes: those that cannot be found yet.
+    /// By part, with their hashes: those that cannot be found yet. Empty where there are none.
     noted: Box<[Vec<(u64, u32)>]>,
 }
 
@@ -81,13 +81,15 @@ impl Directory {
 
     /// Of a number that is not there. It is found once [it is entered](Directory::enter_noted), together with all others that were noted.
     pub fn note(&mut self, hash: u64, number: u32) {
+        if self.noted.is_empty() {
+            self.noted = self.parts.iter().map(|_| Vec::new()).collect();
+        }
         self.noted[part(hash)].push((hash, number));
     }
 
     /// `hash_of`: as with [`Directory::insert`].
     pub fn enter_noted(&mut self, hash_of: impl Fn(u32) -> u64) {
-        for (part, noted) in self.parts.iter_mut().zip(&mut self.noted) {
-            let noted = std::mem::take(noted);
+        for (part, noted) in self.parts.iter_mut().zip(std::mem::take(&mut self.noted)) {
             part.reserve(noted.len(), |number| hash_of(*number));
             for (hash, number) in noted {
                 part.insert_unique(hash, number, |number| hash_of(*number));
@@ -108,13 +110,13 @@ impl Directory {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.parts.iter().all(HashTable::is_empty) && self.noted.iter().all(Vec::is_empty)
+        self.parts.iter().all(HashTable::is_empty) && self.noted.is_empty()
     }
 }
 
 impl Default for Directory {
     fn default() -> Self {
-        Self { parts: (0..1 << PART_BITS).map(|_| HashTable::new()).collect(), noted: (0..1 << PART_BITS).map(|_| Vec::new()).collect() }
+        Self { parts: (0..1 << PART_BITS).map(|_| HashTable::new()).collect(), noted: Box::default() }
     }
 }
 

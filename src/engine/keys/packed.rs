@@ -130,26 +130,26 @@ impl Keys {
         self.set_packed_timer(packed, timer);
     }
 
-    /// Of a key that is not there.
+    /// Of a key that is not there. While keys are [noted](Keys::notes) it is not found before [`Keys::enter_noted`].
     pub(in crate::engine) fn add_packed(&mut self, hash: u64, bytes: &[u8], deadline: EventTime) {
         let id = self.packed.add(bytes);
-        self.enter(hash, Found::Packed(id));
+        match self.noting {
+            Noting::Of(_) => self.found.note(hash, Found::Packed(id).number()),
+            Noting::Nothing | Noting::Over => self.enter(hash, Found::Packed(id)),
+        }
         self.set_packed_timer(id, deadline);
     }
 
-    /// Whether keys of this pattern are sure not to be there, since no other's have been taken up: such are [noted](Keys::note_packed).
+    /// Whether keys of this pattern are noted: they are sure not to be there, since no other's have been taken up. Else all keys are found from now on.
     pub(in crate::engine) fn notes(&mut self, pattern: u32) -> bool {
         if let Noting::Nothing = self.noting {
             self.noting = Noting::Of(pattern);
         }
-        self.noting == Noting::Of(pattern)
-    }
-
-    /// As [`Keys::add_packed`]; the key is not found before [`Keys::enter_noted`].
-    pub(in crate::engine) fn note_packed(&mut self, hash: u64, bytes: &[u8], deadline: EventTime) {
-        let id = self.packed.add(bytes);
-        self.found.note(hash, Found::Packed(id).number());
-        self.set_packed_timer(id, deadline);
+        let notes = self.noting == Noting::Of(pattern);
+        if !notes {
+            self.enter_noted();
+        }
+        notes
     }
 
     /// From now on all keys are found.

@@ -153,9 +153,6 @@ impl Lines {
         self.counters.key_made();
         self.counters.live_runs += runs as u64;
         let notes = self.keys[compiled.table].notes(pattern);
-        if !notes {
-            self.keys[compiled.table].enter_noted();
-        }
         if !self.spilling.is_empty(compiled.table)
             && self.keys[compiled.table].find(hash, key).is_none()
             && let Some(cold) = self.take_cold(compiled.table, key)
@@ -172,11 +169,7 @@ impl Lines {
             None => {
                 begin_packed(families.byte(), key, bytes);
                 entry.write(bytes);
-                if notes {
-                    keys.note_packed(hash, bytes, next);
-                } else {
-                    keys.add_packed(hash, bytes, next);
-                }
+                keys.add_packed(hash, bytes, next);
             }
             Some(Found::Packed(id)) => {
                 let before = Families::of_byte(keys.packed(id)[0]);
