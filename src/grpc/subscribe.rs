@@ -148,6 +148,8 @@ impl Subscription {
                 beat = Instant::now() + self.heartbeat;
             }
             changed.mark_unchanged();
+            // Looked at first: what was committed before the service began to stop is among what is read then.
+            let is_draining = *draining.borrow();
             let progress = match self.send_next().await {
                 Ok(progress) => progress,
                 Err(ended) => break ended,
@@ -155,7 +157,7 @@ impl Subscription {
             match progress {
                 Progress::Sent => beat = Instant::now() + self.heartbeat,
                 Progress::PassedOver => {}
-                Progress::None if *draining.borrow() => break Some(Status::unavailable("the service is stopping; start again with the last token")),
+                Progress::None if is_draining => break Some(Status::unavailable("the service is stopping; start again with the last token")),
                 Progress::None => {}
             }
             // While there is more to send, messages are only looked for; else they are waited for.

@@ -14,6 +14,7 @@ use motif::service::published::PublishedStreams;
 use motif::store::Memory;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tokio::sync::oneshot;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -418,6 +419,62 @@ async fn a_server_that_stops_hands_out_what_is_committed_and_says_so() {
     assert!(in_time("the end", watched.message()).await.expect("ends well").is_none());
     in_time("the server has ended", stopping).await.expect("no panic");
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+/// A log whose first read says what it has read, and answers only once it may.
+struct Halting {
+    log: Arc<StoredMatchLog>,
+    halt: std::sync::Mutex<Option<(oneshot::Sender<usize>, oneshot::Receiver<()>)>>,
+}
+
+impl MatchLog for Halting {
+    fn identity(&self) -> String {
+        self.log.identity()
+    }
+
+    fn earliest(&self) -> Result<LogPosition, LogError> {
+        self.log.earliest()
+    }
+
+    fn latest(&self) -> Result<LogPosition, LogError> {
+        self.log.latest()
+    }
+
+    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
+        let read = self.log.read(from, entries_max)?;
+        let halt = self.halt.lock().expect("nothing panics under it").take();
+        if let Some((has_read, may_answer)) = halt {
+            has_read.send(read.len()).expect("the test waits for it");
+            may_answer.blocking_recv().expect("the test lets it go on");
+        }
+        Ok(read)
+    }
+
+    fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.log.changed()
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_just_before_the_stop_is_handed_out_to_whoever_had_just_seen_nothing() {
+    let (publisher, _queue) = PublishedStreams::new([(StreamId(0), "payments".to_owned())], 1 << 20);
+    let mut service = Service::start(100_000).await;
+    let (has_read, told) = oneshot::channel();
+    let (let_answer, may_answer) = oneshot::channel();
+    let log = Halting { log: service.log.clone(), halt: std::sync::Mutex::new(Some((has_read, may_answer))) };
+    let server =
+        Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ServerParts { log: Arc::new(log), ..parts(Some(publisher)) }).await.expect("listens");
+    let mut subscriber = Subscriber::must_open(server.address(), from_earliest()).await;
+    assert_eq!(in_time("the log is read", told).await.expect("read"), 0);
+    let ids = service.commit_many(3);
+    // Who publishes hears that the service is stopping.
+    let mut publisher = EventPublisher::open(server.address()).await;
+    let stopping = tokio::spawn(server.shut_down());
+    assert_eq!(publisher.next().await.expect_err("nothing was sent").code(), Code::Unavailable);
+    let_answer.send(()).expect("the read waits for it");
+    let (found, status) = subscriber.end().await;
+    assert_eq!((found, status.code()), (ids, Code::Unavailable));
+    in_time("the server has ended", stopping).await.expect("no panic");
 }
 
 #[tokio::test]
