@@ -201,7 +201,7 @@ impl Intake {
         arrival
     }
 
-    /// Reads on over an event of no interest that moves no time, as most do where few matter: so it costs a few comparisons, 24 ns in all and not 28. False if it may be more than that.
+    /// Reads on over an event of no interest that moves no time, as most do where few matter: so it costs a few comparisons. False if it may be more than that.
     #[inline]
     fn passes(&mut self, at: RecordPlace, time: EventTime, place: usize) -> bool {
         let clock = &self.clocks[usize::from(at.stream.0)];
@@ -402,7 +402,7 @@ impl Intake {
         }
         self.partitions[place].notes.iter_mut().for_each(Notes::held);
         let number = self.partitions[place].hold(Rewind { offset, position, newest_us: newest.micros() });
-        self.reorder.push(Held::new(event, self.taking, interest, place, number));
+        self.reorder.hold(event, self.taking, interest, place, number);
         self.counters.held_events = self.held_events() as u64;
         Arrival::Held
     }

@@ -132,11 +132,12 @@ impl Partition {
     pub(super) fn release(&mut self, number: u64) {
         let place = usize::try_from(number - self.first_number).expect("a place in the queue");
         self.waiting[place].released = true;
-        while self.waiting.front().is_some_and(|waiting| waiting.released) {
-            self.waiting.pop_front();
+        while self.waiting.pop_front_if(|waiting| waiting.released).is_some() {
             self.first_number += 1;
         }
-        self.forget_refused();
+        if !self.refused.is_empty() {
+            self.forget_refused();
+        }
     }
 
     /// Notes a record that was kept out.

@@ -3,7 +3,7 @@
 //! What arrives in order goes to the end of a queue; only what belongs before the queue's end goes through a heap, which orders places alone: the events lie where they are until their turn
 //! comes. The next event is the lesser of the two fronts.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Wanted {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     place: Place,
-    /// Which partition of the intake, and which of its waiting records.
+    /// Which partition of the intake, and which of its waiting records. Those of one have different places, so the number only makes the order total.
     pub partition: usize,
     pub number: u64,
     pub wanted: Wanted,
@@ -38,8 +38,9 @@ pub(super) enum Taking {
 }
 
 impl Held {
-    /// Takes the event's fields and the interest in it.
-    pub(super) fn new(event: &mut Event, taking: Taking, interest: &mut Interest, partition: usize, number: u64) -> Self {
+    /// Takes the event's fields and the interest in it. (Inlined, so that it is written where it is to lie: what has just been written in small pieces is slow to copy in large ones.)
+    #[inline(always)]
+    fn new(event: &mut Event, taking: Taking, interest: &mut Interest, partition: usize, number: u64) -> Self {
         let fields = match taking {
             Taking::Values => event.fields.iter_mut().map(std::mem::take).collect(),
             Taking::Memory => std::mem::take(&mut event.fields),
@@ -48,27 +49,6 @@ impl Held {
         Self { place: event.place(), partition, number, wanted: Wanted { event: Arc::new(held), interest: std::mem::take(interest) } }
     }
 }
-
-/// By place in the line; a partition's records have different offsets, so the number only makes the order total.
-impl Ord for Held {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.place.cmp(&other.place).then(self.number.cmp(&other.number))
-    }
-}
-
-impl PartialOrd for Held {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Held {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Held {}
 
 #[derive(Debug, Default)]
 pub(super) struct Reorder {
@@ -89,18 +69,25 @@ struct Behind {
 }
 
 impl Reorder {
-    pub(super) fn push(&mut self, held: Held) {
-        if self.in_order.back().is_none_or(|last| *last < held) {
-            self.in_order.push_back(held);
+    /// The event is held from now on, `partition` and `number` as [`Held`] has them: takes its fields and the interest in it.
+    pub(super) fn hold(&mut self, event: &mut Event, taking: Taking, interest: &mut Interest, partition: usize, number: u64) {
+        let place = event.place();
+        if self.in_order.back().is_none_or(|last| (last.place, last.number) < (place, number)) {
+            self.in_order.push_back(Held::new(event, taking, interest, partition, number));
         } else {
-            let Held { place, number, .. } = held;
-            let lies_at = self.vacant.pop().unwrap_or_else(|| {
-                self.behind.push(None);
-                u32::try_from(self.behind.len() - 1).expect("fewer events are held than 32 bits count")
-            });
-            self.behind[lies_at as usize] = Some(held);
-            self.others.push(Reverse(Behind { place, number, lies_at }));
+            self.put_behind(Held::new(event, taking, interest, partition, number));
         }
+    }
+
+    #[inline(never)]
+    fn put_behind(&mut self, held: Held) {
+        let Held { place, number, .. } = held;
+        let lies_at = self.vacant.pop().unwrap_or_else(|| {
+            self.behind.push(None);
+            u32::try_from(self.behind.len() - 1).expect("fewer events are held than 32 bits count")
+        });
+        self.behind[lies_at as usize] = Some(held);
+        self.others.push(Reverse(Behind { place, number, lies_at }));
     }
 
     /// Takes out what is at or before the watermark, in line order.
@@ -115,6 +102,9 @@ impl Reorder {
     }
 
     fn pop(&mut self, watermark: EventTime) -> Option<Held> {
+        if self.others.is_empty() {
+            return self.in_order.pop_front_if(|held| held.place.time <= watermark);
+        }
         let first = self.in_order.front().map(|held| (held.place, held.number)).filter(|(place, _)| place.time <= watermark);
         let other = self.others.peek().map(|Reverse(behind)| (behind.place, behind.number)).filter(|(place, _)| place.time <= watermark);
         match (first, other) {
@@ -137,18 +127,16 @@ mod tests {
     use super::*;
     use crate::event::StreamId;
 
-    fn held(time: i64, stream: u16, offset: u64) -> Held {
+    fn hold(reorder: &mut Reorder, (time, stream, offset): (i64, u16, u64)) {
         let mut event = Event { stream: StreamId(stream), partition: 0, offset, time: EventTime::from_micros(time), fields: Box::new([]) };
-        Held::new(&mut event, Taking::Values, &mut Interest::default(), 0, offset)
+        reorder.hold(&mut event, Taking::Values, &mut Interest::default(), 0, offset);
     }
 
     #[test]
     fn whatever_the_arrival_they_leave_in_line_order_up_to_the_watermark() {
         let mut places: Vec<(i64, u16, u64)> = (0..60_u64).map(|n| (i64::try_from(n * 37 % 20).expect("small"), u16::from(n % 3 == 0), n)).collect();
         let mut reorder = Reorder::default();
-        for &(time, stream, offset) in &places {
-            reorder.push(held(time, stream, offset));
-        }
+        places.iter().for_each(|place| hold(&mut reorder, *place));
         places.sort_unstable();
         let mut out: Vec<Held> = Vec::new();
         reorder.release(EventTime::from_micros(9), &mut |held| out.push(held));

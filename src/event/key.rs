@@ -45,7 +45,19 @@ impl std::borrow::Borrow<[u8]> for Key {
 }
 
 /// Appends one value to a key's bytes; `false` where it is null.
+#[inline]
 pub(super) fn push(value: &Value, out: &mut Vec<u8>) -> bool {
+    // By itself, as most keys are of these: what the others need takes a third of the time of making such a key.
+    match value {
+        Value::Int(value) => push_int(*value, out),
+        Value::Text(text) => push_text(text, out),
+        other => return push_other(other, out),
+    }
+    true
+}
+
+#[inline(never)]
+fn push_other(value: &Value, out: &mut Vec<u8>) -> bool {
     match value {
         Value::Null => return false,
         Value::Bool(value) => out.extend([1, u8::from(*value)]),
@@ -58,11 +70,7 @@ pub(super) fn push(value: &Value, out: &mut Vec<u8>) -> bool {
             let flipped = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
             out.extend(flipped.to_be_bytes());
         }
-        Value::Text(text) => {
-            out.push(4);
-            push_escaped(text.as_bytes(), out);
-            out.extend([0, 0]);
-        }
+        Value::Text(text) => push_text(text, out),
         Value::Timestamp(time) => push_i64(5, time.micros(), out),
         Value::Duration(span) => push_i64(6, span.micros(), out),
         Value::List(values) | Value::Record(values) => {
@@ -77,6 +85,12 @@ pub(super) fn push(value: &Value, out: &mut Vec<u8>) -> bool {
         }
     }
     true
+}
+
+fn push_text(text: &str, out: &mut Vec<u8>) {
+    out.push(4);
+    push_escaped(text.as_bytes(), out);
+    out.extend([0, 0]);
 }
 
 fn push_escaped(text: &[u8], out: &mut Vec<u8>) {
