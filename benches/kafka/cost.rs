@@ -179,7 +179,7 @@ impl Transport for Watched {
         self.member.rejoin(member)
     }
 
-    fn renew(&mut self) -> Result<(), TransportError> {
-        self.member.renew()
+    fn renew(&mut self, wait: Duration) -> Result<bool, TransportError> {
+        self.member.renew(wait)
     }
 }

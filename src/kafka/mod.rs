@@ -17,6 +17,7 @@
 //! | `records` | [`TopicReader`]: a partition read once, with keys and headers |
 //! | `topic_id` | which topic a committed offset is of |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
+//! | `pending` | a call on a thread of its own
 //! | `produce` | a record handed to a producer's client |
 //! | `writer` | [`TopicWriter`]: transactions of an operator's command |
 //! | `failure` | which error leaves what behind |
@@ -34,6 +35,7 @@ mod ffi;
 mod group;
 mod hanging;
 mod held;
+mod pending;
 mod permission;
 mod produce;
 mod reader;

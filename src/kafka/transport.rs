@@ -1,6 +1,12 @@
 //! One worker's part: a consumer in the group and a transactional producer.
+//!
+//! Whatever the producer waits for, the member goes on being one: it looks for news of the group, which the library takes for a sign of life, and lets whoever called decide
+//! how long it is worth waiting. So what ends a transaction, and what makes a producer, is called on a thread of its own (`pending`): asked for 5 s, the library was seen to
+//! take 17 s for offsets. (Short calls again and again would do for the rest, which it resumes. But an answer to the call before may then be taken for one to this.) What is not
+//! answered in time is left to its thread, and the producer with it: brokers refuse whatever still comes of it once the next has taken up its name.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -13,8 +19,9 @@ use crate::kafka::deliveries::{Deliveries, may_be_repeated};
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::hanging::{Written, end_hanging};
+use crate::kafka::pending::{Caller, Pending};
 use crate::kafka::permission::Operation;
-use crate::kafka::produce::{drain, drain_unless, produce};
+use crate::kafka::produce::{drain_unless, produce};
 use crate::kafka::survey::Topics;
 use crate::kafka::{Identity, Link, failure, ffi, reader, topic_id};
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Membership, OutputRecord, Transport, TransportError};
@@ -24,8 +31,17 @@ const POLL_RECORDS_MAX: usize = 5_000;
 const POLL_BYTES_MAX: usize = 8 << 20;
 const TAKEN_RECORDS_MAX: usize = 500;
 
+/// So often the group is heard while something else is waited for.
+const HEAR_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the start of a transaction waits for a producer that is being made, before that is asked for again.
+const BEGIN_WAIT: Duration = Duration::from_secs(1);
+
 /// How long the start of the producer may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where the library keeps to its time, it answers within this.
+const LATE_MAX: Duration = Duration::from_millis(250);
 
 /// How soon a producer that could not be made is tried again.
 const MAKE_INTERVAL: Duration = Duration::from_millis(250);
@@ -43,7 +59,15 @@ pub struct Member {
     topics: Topics,
     written: Written,
     consumer: BatchConsumer<Group>,
-    producer: BaseProducer<Deliveries>,
+    /// Shared with a call that it is left with.
+    producer: Arc<BaseProducer<Deliveries>>,
+    caller: Caller,
+    /// A call of its transaction that is not answered: no other is possible meanwhile.
+    calling: Option<Calling>,
+    /// Its successor.
+    making: Option<Making>,
+    /// What was told while something else was waited for, and leaves nothing to go on with.
+    told: Option<TransportError>,
     /// Counts transactions, so that late answers to an earlier one are told apart.
     transaction: usize,
     /// Some request of an earlier one may still be on its way.
@@ -56,10 +80,26 @@ pub struct Member {
     leaving: bool,
 }
 
+struct Calling {
+    name: &'static str,
+    began: Instant,
+    call: Pending<KafkaResult<()>>,
+}
+
+type Making = Pending<Result<BaseProducer<Deliveries>, TransportError>>;
+
 impl Member {
-    /// Fences whatever an earlier process of this identity left behind, then joins the group.
-    pub fn join(link: &Link, identity: Identity, topics: &Topics, written: &Written) -> Result<Self, TransportError> {
-        let producer = make_producer(link, &identity, topics, written)?;
+    /// Fences whatever an earlier process of this identity left behind, then joins the group. `None`: it was to stop before it had.
+    pub fn join(link: &Link, identity: Identity, topics: &Topics, written: &Written, is_to_stop: &dyn Fn() -> bool) -> Result<Option<Self>, TransportError> {
+        let making = begin_making(link, &identity, topics, written);
+        let producer = loop {
+            if let Some(made) = making.wait(HEAR_INTERVAL) {
+                break made?;
+            }
+            if is_to_stop() {
+                return Ok(None);
+            }
+        };
         let group = Group::new(topics.names().map(str::to_owned).collect());
         let consumer: GroupConsumer = link.member(&identity).create_with_context(group).map_err(|error| failure::of_settings(&error))?;
         let consumer = BatchConsumer::new(consumer);
@@ -69,23 +109,68 @@ impl Member {
             known.map_err(|error| failure::of_call("cannot join the group", &error))?;
         }
         consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
-        Ok(Self {
+        Ok(Some(Self {
             link: link.clone(),
             identity,
             topics: topics.clone(),
             written: written.clone(),
             consumer,
-            producer,
+            producer: Arc::new(producer),
+            caller: Caller::new(),
+            calling: None,
+            making: None,
+            told: None,
             transaction: 0,
             has_stray: false,
             started: BTreeSet::new(),
             waiting: BTreeSet::new(),
             leaving: false,
-        })
+        }))
+    }
+
+    /// Goes on being a member until the call has its answer, or the time is up.
+    fn attend<T>(&mut self, call: &Pending<T>, wait: Duration) -> Option<T> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let answer = call.wait(left.min(HEAR_INTERVAL));
+            if answer.is_some() || left.is_zero() {
+                return answer;
+            }
+            self.hear();
+        }
+    }
+
+    /// The same until nothing is on its way to the brokers any more; `false`: some is still at the end of the time, or it is in vain.
+    fn attend_drained(&mut self, wait: Duration, is_in_vain: impl Fn(&Deliveries) -> bool) -> bool {
+        let deadline = Instant::now() + wait;
+        loop {
+            let step = deadline.min(Instant::now() + HEAR_INTERVAL);
+            if drain_unless(&self.producer, step, || is_in_vain(self.producer.context())) {
+                return true;
+            }
+            if Instant::now() > deadline || is_in_vain(self.producer.context()) {
+                return false;
+            }
+            self.hear();
+        }
+    }
+
+    /// What the group says in the midst of something else. Its changes wait until they are asked for; no record comes here (see `poll_news`).
+    fn hear(&mut self) {
+        self.producer.poll(Duration::ZERO);
+        if let Some(Err(error)) = self.consumer.poll(Duration::ZERO)
+            && let Err(error) = self.judge(self.topics.leading(), &error)
+        {
+            self.told.get_or_insert(error);
+        }
     }
 
     /// What concerns the group or the whole client; waits for it.
     fn poll_news(&mut self, wait: Duration) -> Result<Option<GroupChange>, TransportError> {
+        if let Some(error) = self.told.take() {
+            return Err(error);
+        }
         // A record that comes here was fetched before its partition was started: from a place that nobody has asked for.
         if self.consumer.context().has_no_change()
             && let Some(Err(error)) = self.consumer.poll(wait)
@@ -202,6 +287,31 @@ impl Member {
         self.waiting.retain(|task| !tasks.contains(task));
     }
 
+    /// Makes a call of the transaction, or waits on where it is under way already. With the time since it was made.
+    fn call(
+        &mut self,
+        name: &'static str,
+        wait: Duration,
+        call: impl FnOnce(&BaseProducer<Deliveries>) -> KafkaResult<()> + Send + 'static,
+    ) -> (Result<(), TransportError>, Instant) {
+        let Calling { name: under_way, began, call } = self.calling.take().unwrap_or_else(|| {
+            let producer = self.producer.clone();
+            Calling { name, began: Instant::now(), call: self.caller.begin(move || call(&producer)) }
+        });
+        if under_way != name {
+            self.calling = Some(Calling { name: under_way, began, call });
+            return (Err(TransportError::fatal(format!("Kafka: {name}: an earlier call is not answered"))), began);
+        }
+        let done = match self.attend(&call, wait + LATE_MAX) {
+            Some(done) => done.map_err(|error| self.of_transaction(name, &error)),
+            None => {
+                self.calling = Some(Calling { name, began, call });
+                Err(TransportError { failure: Failure::Unknown, reason: format!("Kafka: {name}: the brokers do not answer") })
+            }
+        };
+        (done, began)
+    }
+
     /// After a call that decides on a transaction. Whether it is done, the call says; not, whether it is done with.
     fn note_strays(&mut self, called: Result<(), TransportError>, is_repeated: bool) -> Result<(), TransportError> {
         // That the group has gone on is an answer.
@@ -272,8 +382,12 @@ impl Transport for Member {
 
     fn begin(&mut self) -> Result<(), TransportError> {
         if self.has_stray {
-            tracing::warn!("a request of an earlier transaction may still be on its way: another producer takes over, which keeps it out of the next");
-            self.renew()?;
+            if self.making.is_none() {
+                tracing::warn!("a request of an earlier transaction may still be on its way: another producer takes over, which keeps it out of the next");
+            }
+            if !self.renew(BEGIN_WAIT)? {
+                return Err(TransportError { failure: Failure::Retriable, reason: "Kafka: the next producer is not there yet".to_owned() });
+            }
         }
         self.transaction += 1;
         self.producer.begin_transaction().map_err(|error| self.of_transaction("cannot begin a transaction", &error))
@@ -284,8 +398,8 @@ impl Transport for Member {
     }
 
     fn drain(&mut self, wait: Duration) -> Result<(), TransportError> {
+        let drained = self.attend_drained(wait, Deliveries::is_denied);
         let deliveries = self.producer.context();
-        let drained = drain_unless(&self.producer, Instant::now() + wait, || deliveries.is_denied());
         if let Some(denied) = deliveries.denied(&self.link) {
             return Err(denied);
         }
@@ -312,14 +426,12 @@ impl Transport for Member {
         if !self.consumer.context().holds(&self.consumer) {
             return Err(TransportError { failure: Failure::Expelled, reason: "the group has gone on without this member".to_owned() });
         }
-        let began = Instant::now();
-        let sent = self.producer.send_offsets_to_transaction(&list, &metadata, wait).map_err(|error| self.of_transaction("cannot send offsets", &error));
+        let (sent, began) = self.call("cannot send offsets", wait, move |producer| producer.send_offsets_to_transaction(&list, &metadata, wait));
         self.note_strays(sent, began.elapsed() >= OFFSETS_ONCE_MAX)
     }
 
     fn commit(&mut self, wait: Duration) -> Result<(), TransportError> {
-        let began = Instant::now();
-        let committed = self.producer.commit_transaction(wait).map_err(|error| self.of_transaction("cannot commit", &error));
+        let (committed, began) = self.call("cannot commit", wait, move |producer| producer.commit_transaction(wait));
         self.note_strays(committed, may_be_repeated(&self.producer, began))
     }
 
@@ -327,12 +439,11 @@ impl Transport for Member {
         // The library waits for the answers to be fetched, which only this thread does. What is on its way is waited for first: where it is purged, the producer
         // must take a new epoch, and that was seen to purge the first record of the next transaction as well.
         self.producer.purge(PurgeConfig::default().queue());
-        if !drain(&self.producer, Instant::now() + wait) {
+        if !self.attend_drained(wait, |_| false) {
             self.producer.purge(PurgeConfig::default().queue().inflight());
-            drain(&self.producer, Instant::now() + wait);
+            self.attend_drained(wait, |_| false);
         }
-        let began = Instant::now();
-        let aborted = self.producer.abort_transaction(wait).map_err(|error| self.of_transaction("cannot abort", &error));
+        let (aborted, began) = self.call("cannot abort", wait, move |producer| producer.abort_transaction(wait));
         self.note_strays(aborted, may_be_repeated(&self.producer, began))
     }
 
@@ -346,12 +457,19 @@ impl Transport for Member {
         Ok(true)
     }
 
-    fn renew(&mut self) -> Result<(), TransportError> {
-        let old = std::mem::replace(&mut self.producer, make_producer(&self.link, &self.identity, &self.topics, &self.written)?);
+    fn renew(&mut self, wait: Duration) -> Result<bool, TransportError> {
+        let making = self.making.take().unwrap_or_else(|| begin_making(&self.link, &self.identity, &self.topics, &self.written));
+        let Some(made) = self.attend(&making, wait) else {
+            self.making = Some(making);
+            return Ok(false);
+        };
+        let old = std::mem::replace(&mut self.producer, Arc::new(made?));
+        // Whatever it still has under way ends with it, and is refused from now on.
+        (self.calling, self.caller) = (None, Caller::new());
         self.has_stray = false;
         // Dropping a client can take long where brokers are gone.
         std::thread::spawn(move || drop(old));
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -361,6 +479,11 @@ impl Drop for Member {
             tracing::warn!(%error, "closing the consumer");
         }
     }
+}
+
+fn begin_making(link: &Link, identity: &Identity, topics: &Topics, written: &Written) -> Making {
+    let (link, identity, topics, written) = (link.clone(), identity.clone(), topics.clone(), written.clone());
+    Caller::new().begin(move || make_producer(&link, &identity, &topics, &written))
 }
 
 /// Tried again while the brokers come and go.

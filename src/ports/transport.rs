@@ -49,7 +49,8 @@ pub struct OutputRecord<'a> {
     pub headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
-/// One worker's consumer and producer. Every call returns within the time that it is given, or a few seconds.
+/// One worker's consumer and producer. Every call returns within the time that it is given, or a few seconds; while it waits, it remains a member of the
+/// group. A call of the transaction that was not answered in time goes on by itself; asked again, it is only waited for.
 pub trait Transport {
     /// Takes the records that are there into `fetched`, waiting at most `wait` for the first. A change of the group comes alone or after the records that were
     /// read before it.
@@ -92,8 +93,9 @@ pub trait Transport {
     /// Where this is the member: leaves the group and joins it anew, so that it shares the tasks out again; those that are here are revoked first. Says whether it does.
     fn rejoin(&mut self, member: &str) -> Result<bool, TransportError>;
 
-    /// Throws the producer away and makes another of the same name: whatever the old one still had under way can do nothing from then on.
-    fn renew(&mut self) -> Result<(), TransportError>;
+    /// Throws the producer away and makes another of the same name: whatever the old one still had under way can do nothing from then on. `false`: not within this time; asked
+    /// again, it goes on with what it has begun.
+    fn renew(&mut self, wait: Duration) -> Result<bool, TransportError>;
 }
 
 /// Questions about topics and the group, asked without being a member.

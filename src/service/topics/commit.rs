@@ -11,10 +11,14 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::ports::{Failure, InputPartition, OutputRecord, Transport, TransportError};
+use crate::service::StopSignal;
 use crate::service::topics::stages::Stage;
 
 /// How long one call may take before it is asked again.
 const CALL_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a worker that is to stop still tries again what brokers do not answer.
+pub(super) const STOP_WAIT: Duration = Duration::from_secs(3);
 
 /// What a transaction carries.
 #[derive(Debug, Default)]
@@ -99,15 +103,27 @@ pub(super) fn decide(step: Step, failure: Failure, in_time: bool) -> Decision {
     }
 }
 
+/// How long what has failed is tried again: until the watchdog's end, and not for long once the worker is to stop.
+struct Patience<'a> {
+    deadline: Instant,
+    stop: &'a StopSignal,
+}
+
+impl Patience<'_> {
+    fn is_left(&self) -> bool {
+        Instant::now() < self.deadline && !self.stop.is_asked_since(STOP_WAIT)
+    }
+}
+
 /// Runs the transaction to a definite end, or to the watchdog's.
-pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchdog: Duration) -> Delivered {
-    let deadline = Instant::now() + watchdog;
+pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchdog: Duration, stop: &StopSignal) -> Delivered {
+    let patience = Patience { deadline: Instant::now() + watchdog, stop };
     // Once in doubt, always in doubt: what was asked twice may arrive twice, the second time in the next transaction.
     let mut in_doubt = None;
     for step in [Step::Begin, Step::Send, Step::Drain, Step::Guard, Step::Offsets, Step::Commit] {
         while let Err(error) = attempt(transport, delivery, step) {
             tracing::warn!(?step, failure = ?error.failure, %error, "a transaction met an error");
-            let decision = decide(step, error.failure, Instant::now() < deadline);
+            let decision = decide(step, error.failure, patience.is_left());
             if error.failure == Failure::Unknown && matches!(step, Step::Offsets | Step::Commit) {
                 in_doubt = Some(error.clone());
             }
@@ -118,17 +134,17 @@ pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchd
                 Decision::Resolve => return Delivered::Unknown(error),
                 Decision::Stop => return Delivered::Failed(error),
                 Decision::Discard => return Delivered::Discarded(error),
-                Decision::Abort => return abort(transport, deadline, Delivered::Aborted(error)),
-                Decision::AbortAndLeave => return abort(transport, deadline, Delivered::Expelled(error)),
+                Decision::Abort => return abort(transport, &patience, Delivered::Aborted(error)),
+                Decision::AbortAndLeave => return abort(transport, &patience, Delivered::Expelled(error)),
             }
         }
     }
     in_doubt.map_or(Delivered::Committed, Delivered::Unknown)
 }
 
-fn abort(transport: &mut dyn Transport, deadline: Instant, end: Delivered) -> Delivered {
+fn abort(transport: &mut dyn Transport, patience: &Patience<'_>, end: Delivered) -> Delivered {
     while let Err(error) = transport.abort(CALL_WAIT) {
-        match decide(Step::Abort, error.failure, Instant::now() < deadline) {
+        match decide(Step::Abort, error.failure, patience.is_left()) {
             Decision::Repeat => {}
             _ => return Delivered::Failed(error),
         }
@@ -304,8 +320,8 @@ mod tests {
         fn rejoin(&mut self, _: &str) -> Result<bool, TransportError> {
             self.call("rejoin").map(|()| true)
         }
-        fn renew(&mut self) -> Result<(), TransportError> {
-            self.call("renew")
+        fn renew(&mut self, _: Duration) -> Result<bool, TransportError> {
+            self.call("renew").map(|()| true)
         }
     }
 
@@ -332,7 +348,7 @@ mod tests {
             let origin = Origin { stage: Stage::First, task: 0, epoch: 1, index: 0 };
             let record = Outgoing { topic: "t".to_owned(), partition: 0, key: None, value: None, origin, headers: Vec::new() };
             let delivery = Delivery { records: vec![record], offsets: Vec::new() };
-            let delivered = deliver(&mut transport, &delivery, Duration::from_secs(60));
+            let delivered = deliver(&mut transport, &delivery, Duration::from_secs(60), &StopSignal::default());
             assert_eq!(transport.calls.join(" "), *calls);
             assert!(format!("{delivered:?}").starts_with(end), "{delivered:?}");
         }

@@ -186,7 +186,10 @@ fn run_worker(stage: &StageShared, worker: usize, wrap: Wrap<'_>) -> anyhow::Res
     let _span = deployment.stage.header().map(|stage| tracing::info_span!("stage", name = stage).entered());
     let mut stop_others = StopOthers { signal: &deployment.stop, armed: true };
     let identity = Identity { instance: deployment.slot.instance.clone(), slot: deployment.slot.number, worker };
-    let member = Member::join(&stage.link, identity, &stage.topics, &deployment.written)?;
+    let Some(member) = Member::join(&stage.link, identity, &stage.topics, &deployment.written, &|| deployment.stop.is_asked())? else {
+        stop_others.armed = false;
+        return Ok(Summary { stopped: true, ..Summary::default() });
+    };
     let mut worker = Worker::new(deployment.clone(), wrap(Box::new(member)));
     let outcome = worker.work();
     close(worker.into_transport());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::engine::Counters;
@@ -23,7 +23,7 @@ use crate::service::Summary;
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
-use crate::service::topics::commit::{Delivered, Resolved, deliver, resolve};
+use crate::service::topics::commit::{Delivered, Resolved, STOP_WAIT, deliver, resolve};
 use crate::service::topics::deployment::{Deployment, HAND_OVER_MAX, Recoveries};
 use crate::service::topics::journal::EpochRecord;
 use crate::service::topics::journal_end::visit_journal;
@@ -51,6 +51,9 @@ const FAILURES_MAX: u32 = 10;
 
 /// Where the brokers are away, the producer is replaced again and again; the wait between.
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long a producer is waited for before it is asked whether to stop.
+const RENEW_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a stopping worker waits for its checkpoints.
 const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
@@ -415,7 +418,7 @@ impl Worker {
         let began = Instant::now();
         let delivery = delivery(&self.deployment, &mut parts, &*self.transport);
         let metrics = &self.deployment.metrics;
-        match deliver(&mut *self.transport, &delivery, watchdog) {
+        match deliver(&mut *self.transport, &delivery, watchdog, &self.deployment.stop) {
             Delivered::Committed => {
                 metrics.committed(began.elapsed());
                 let journal = &self.deployment.outputs.journal;
@@ -539,17 +542,27 @@ impl Worker {
     /// For as long as the brokers may be away.
     fn renew(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
-        while let Err(error) = self.transport.renew() {
-            if error.failure == Failure::Denied {
-                return Err(error.into());
+        let mut stopping = None;
+        loop {
+            let renewed = self.transport.renew(RENEW_WAIT);
+            if self.deployment.stop.is_asked() {
+                stopping.get_or_insert_with(Instant::now);
             }
-            if began.elapsed() >= OUTAGE_MAX || self.deployment.stop.is_asked() {
-                return Err(error).context("no new producer can be made");
+            let is_late = began.elapsed() >= OUTAGE_MAX;
+            match renewed {
+                Ok(true) => return Ok(()),
+                Ok(false) if is_late || stopping.is_some_and(|since| since.elapsed() >= STOP_WAIT) => {
+                    bail!("no new producer can be made: the brokers do not answer")
+                }
+                Ok(false) => {}
+                Err(error) if error.failure == Failure::Denied => return Err(error.into()),
+                Err(error) if is_late || stopping.is_some() => return Err(error).context("no new producer can be made"),
+                Err(error) => {
+                    tracing::warn!(%error, "no new producer can be made yet");
+                    std::thread::sleep(OUTAGE_INTERVAL);
+                }
             }
-            tracing::warn!(%error, "no new producer can be made yet");
-            std::thread::sleep(OUTAGE_INTERVAL);
         }
-        Ok(())
     }
 
     /// What they had read since the last epoch is read again.

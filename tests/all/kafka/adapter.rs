@@ -10,7 +10,8 @@ use motif::ports::{Failure, Fetched, GroupChange, InputPartition, MatchLog, Outp
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::broker::{Broker, LIMIT, Produced, broker, unique};
-use crate::kafka::proxy::{END_TXN, JOIN_GROUP, Proxy, Trick};
+use crate::kafka::join;
+use crate::kafka::proxy::{END_TXN, INIT_PRODUCER_ID, JOIN_GROUP, Proxy, TXN_OFFSET_COMMIT, Trick};
 
 fn link(broker: &Broker, group: &str) -> Link {
     let properties = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "10000")];
@@ -83,7 +84,7 @@ fn tasks_stay_whole_and_offsets_go_with_what_is_sent() {
     let (link, topics) = (link(broker, &group), topics(&[&lead, &follower]));
     let survey = Survey::open(&link, topics.clone()).expect("opens");
     assert_eq!(survey.tasks(), Ok(3));
-    let mut member = Member::join(&link, identity(0), &topics, &Written::default()).expect("joins");
+    let mut member = join(&link, identity(0), &topics, &Written::default());
     assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0, 1, 2]);
     let inputs: Vec<_> = (0..3).flat_map(|task| [input(0, task), input(1, task)]).collect();
     member.start(&inputs.iter().map(|&input| (input, 4)).collect::<Vec<_>>()).expect("starts");
@@ -134,9 +135,9 @@ fn a_second_member_gets_its_share_only_once_it_is_released() {
     let [input_topic, group] = ["input", "group"].map(unique);
     broker.create_topic(&input_topic, 4);
     let (link, topics) = (link(broker, &group), topics(&[&input_topic]));
-    let mut first = Member::join(&link, identity(0), &topics, &Written::default()).expect("joins");
+    let mut first = join(&link, identity(0), &topics, &Written::default());
     assert_eq!(await_assignment(&mut first, &mut Fetched::default()).len(), 4);
-    let mut second = Member::join(&link, identity(1), &topics, &Written::default()).expect("joins");
+    let mut second = join(&link, identity(1), &topics, &Written::default());
     let deadline = Instant::now() + LIMIT;
     let mut given: Vec<u32> = Vec::new();
     let mut revoked = Vec::new();
@@ -169,9 +170,9 @@ fn a_member_that_is_expelled_in_the_middle_of_a_rebalance_loses_what_it_held() {
     let mut held_up = link(&broker, &group);
     held_up.properties.insert("client.id".to_owned(), "held-up".to_owned());
     let (link, topics) = (link(&broker, &group), topics(&[&input_topic]));
-    let mut first = Member::join(&held_up, identity(0), &topics, &Written::default()).expect("joins");
+    let mut first = join(&held_up, identity(0), &topics, &Written::default());
     assert_eq!(await_assignment(&mut first, &mut Fetched::default()).len(), 4);
-    let mut second = Member::join(&link, identity(1), &topics, &Written::default()).expect("joins");
+    let mut second = join(&link, identity(1), &topics, &Written::default());
     let wait = Duration::from_millis(10);
     let poll = |member: &mut Member| member.poll(wait, &mut Fetched::default()).expect("polls");
     let follow = |member: &mut Member, share: &mut BTreeSet<u32>| match poll(member) {
@@ -265,7 +266,7 @@ fn a_member_closes_in_the_middle_of_a_rebalance() {
     };
     for round in 0..10 {
         let group = unique("group");
-        let join = |slot| Member::join(&link(broker, &group), identity(slot), &topics, &Written::default()).expect("joins");
+        let join = |slot| join(&link(broker, &group), identity(slot), &topics, &Written::default());
         let mut first = join(0);
         if round % 2 == 0 {
             await_shares(&group, &[4]);
@@ -307,11 +308,11 @@ fn a_newer_process_of_the_same_slot_fences_the_older() {
     }
     let (link, topics) = (link(broker, &group), topics(&[&input_topic]));
     let identity = identity(0);
-    let mut older = Member::join(&link, identity.clone(), &topics, &Written::default()).expect("joins");
+    let mut older = join(&link, identity.clone(), &topics, &Written::default());
     older.begin().expect("begins");
     send(&mut older, &output, "of the older");
     older.drain(LIMIT).expect("drains");
-    let mut newer = Member::join(&link, identity, &topics, &Written::default()).expect("joins");
+    let mut newer = join(&link, identity, &topics, &Written::default());
     newer.begin().expect("begins");
     send(&mut newer, &output, "of the newer");
     newer.drain(LIMIT).expect("drains");
@@ -332,7 +333,7 @@ fn a_commit_that_arrives_late_does_not_commit_the_next_transaction() {
     }
     let mut link = link(&broker, "group");
     link.properties.extend([("client.id", "late"), ("socket.timeout.ms", "1000")].map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let mut member = Member::join(&link, identity(0), &topics(&["input"]), &Written::default()).expect("joins");
+    let mut member = join(&link, identity(0), &topics(&["input"]), &Written::default());
     let first = proxy.play(END_TXN, "late", Trick::Hold);
     member.begin().expect("begins");
     send(&mut member, "output", "committed");
@@ -351,6 +352,79 @@ fn a_commit_that_arrives_late_does_not_commit_the_next_transaction() {
     let aborted = member.abort(LIMIT);
     assert_eq!(broker.read("output").iter().map(|read| read.value.as_str()).collect::<Vec<_>>(), ["committed"]);
     aborted.expect("aborts");
+}
+
+/// Brokers that do not answer its producer are no reason to expel it, or to keep whoever waits for longer than asked. What it has left to itself counts no more once it has
+/// another producer, whenever it arrives.
+#[test]
+fn a_member_whose_producer_gets_no_answer_stays_in_the_group() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    for topic in ["input", "output"] {
+        broker.create_topic(topic, 1);
+    }
+    let mut link = link(&broker, "group");
+    // Whoever does not ask for news for as long leaves the group.
+    link.properties.insert("max.poll.interval.ms".to_owned(), "6000".to_owned());
+    let (waits, wait) = (4, Duration::from_millis(1_700));
+    let topics = topics(&["input"]);
+    let survey = Survey::open(&link, topics.clone()).expect("opens");
+    let mut member = join(&link, identity(0), &topics, &Written::default());
+    assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0]);
+    let membership = member.membership();
+    let assert_in_time = |began: Instant, what: &str| assert!(began.elapsed() < wait + Duration::from_secs(2), "{what}: {:?}", began.elapsed());
+    let assert_member = |member: &mut Member, what: &str| {
+        for _ in 0..20 {
+            assert_eq!(member.poll(Duration::from_millis(5), &mut Fetched::default()), Ok(None), "{what}");
+        }
+        assert_eq!(member.membership(), membership, "{what}");
+    };
+    let values = || broker.read("output").into_iter().map(|read| read.value).collect::<Vec<_>>();
+    for (api, next) in [(TXN_OFFSET_COMMIT, 3), (END_TXN, 5)] {
+        let held = proxy.play(api, "", Trick::Hold);
+        member.begin().expect("begins");
+        send(&mut member, "output", "in doubt");
+        member.drain(LIMIT).expect("drains");
+        if api == END_TXN {
+            member.send_offsets(&[(input(0, 0), next)], LIMIT).expect("sends offsets");
+        }
+        for _ in 0..waits {
+            let began = Instant::now();
+            let answer = if api == END_TXN { member.commit(wait) } else { member.send_offsets(&[(input(0, 0), next)], wait) };
+            assert_eq!(answer.map_err(|error| error.failure), Err(Failure::Unknown), "request {api}");
+            assert_in_time(began, "a call");
+        }
+        assert!(held.has_begun(), "request {api}");
+        assert_member(&mut member, "after a call");
+        let making = proxy.play(INIT_PRODUCER_ID, "", Trick::Hold);
+        for _ in 0..waits {
+            let began = Instant::now();
+            assert_eq!(member.renew(wait), Ok(false));
+            assert_in_time(began, "a new producer");
+        }
+        assert!(making.has_begun());
+        assert_member(&mut member, "without another producer");
+        making.let_go();
+        let deadline = Instant::now() + LIMIT;
+        while !member.renew(wait).expect("made") {
+            assert!(Instant::now() < deadline, "no other producer");
+        }
+        // The library repeats by itself what is not answered: a commit may have come through before.
+        let mut settled = values();
+        assert!(api == END_TXN || settled.is_empty(), "{settled:?}");
+        member.begin().expect("begins");
+        send(&mut member, "output", "certain");
+        member.drain(LIMIT).expect("drains");
+        member.send_offsets(&[(input(0, 0), next - 1)], LIMIT).expect("sends offsets");
+        held.let_go();
+        while !held.is_answered() {
+            assert!(Instant::now() < deadline, "the broker does not answer");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        member.commit(LIMIT).expect("commits");
+        assert_eq!(nexts(&survey, &[input(0, 0)]), [Some(next - 1)], "request {api}");
+        settled.push("certain".to_owned());
+        assert_eq!(values(), settled, "request {api}");
+    }
 }
 
 #[test]

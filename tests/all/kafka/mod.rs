@@ -11,3 +11,10 @@ mod service;
 mod topics;
 mod torture;
 mod verify;
+
+use motif::kafka::{Identity, Link, Member, Topics, Written};
+
+/// However long that takes.
+fn join(link: &Link, identity: Identity, topics: &Topics, written: &Written) -> Member {
+    Member::join(link, identity, topics, written, &|| false).expect("joins").expect("is not to stop")
+}

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::broker::Broker;
 
 pub const JOIN_GROUP: i16 = 11;
+pub const INIT_PRODUCER_ID: i16 = 22;
 pub const END_TXN: i16 = 26;
 pub const TXN_OFFSET_COMMIT: i16 = 28;
 
@@ -33,9 +34,11 @@ pub enum Trick {
     Cut,
     /// The request waits until it is let go.
     Hold,
+    /// The same with all that come until then.
+    HoldAll,
 }
 
-/// A trick that is to be played once, on the next request that fits.
+/// A trick that is to be played on the next request that fits, and once, but for [`Trick::HoldAll`].
 pub struct Play {
     api: i16,
     /// Of which client; empty: of any.
@@ -43,6 +46,7 @@ pub struct Play {
     trick: Trick,
     begun: AtomicBool,
     let_go: Notify,
+    is_let_go: AtomicBool,
     answered: AtomicBool,
     answer: Notify,
 }
@@ -102,6 +106,7 @@ impl Proxy {
             trick,
             begun: AtomicBool::new(false),
             let_go: Notify::new(),
+            is_let_go: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             answer: Notify::new(),
         });
@@ -120,17 +125,28 @@ impl Play {
         self.answered.load(Ordering::SeqCst)
     }
 
-    /// The end of [`Trick::Hold`].
+    /// The end of [`Trick::Hold`] and [`Trick::HoldAll`].
     pub fn let_go(&self) {
-        self.let_go.notify_one();
+        self.is_let_go.store(true, Ordering::SeqCst);
+        self.let_go.notify_waiters();
+    }
+
+    async fn hold(&self) {
+        self.begun.store(true, Ordering::SeqCst);
+        // Made before it is asked: it hears what is told afterwards.
+        let told = self.let_go.notified();
+        if !self.is_let_go.load(Ordering::SeqCst) {
+            told.await;
+        }
     }
 }
 
 impl Plays {
     fn take(&self, api: i16, client: &str) -> Option<Arc<Play>> {
         let mut plays = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plays.retain(|play| play.trick != Trick::HoldAll || !play.is_let_go.load(Ordering::SeqCst));
         let place = plays.iter().position(|play| play.api == api && (play.client.is_empty() || play.client == client))?;
-        Some(plays.remove(place))
+        Some(if plays[place].trick == Trick::HoldAll { plays[place].clone() } else { plays.remove(place) })
     }
 }
 
@@ -156,9 +172,10 @@ async fn pass_requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, plays: A
         let (api, correlation, client) = request_head(&frame);
         let mut held = None;
         if let Some(play) = plays.take(api, &client) {
+            if matches!(play.trick, Trick::Hold | Trick::HoldAll) {
+                play.hold().await;
+            }
             if play.trick == Trick::Hold {
-                play.begun.store(true, Ordering::SeqCst);
-                play.let_go.notified().await;
                 held = Some(play.clone());
             }
             marked.lock().unwrap_or_else(PoisonError::into_inner).insert(correlation, play);
@@ -185,7 +202,7 @@ async fn pass_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, marked: M
                 Trick::Swallow => continue,
                 Trick::Cut => return,
                 Trick::Delay(time) => tokio::time::sleep(time).await,
-                Trick::Hold => {}
+                Trick::Hold | Trick::HoldAll => {}
             }
         }
         if to.write_all(&frame).await.is_err() {

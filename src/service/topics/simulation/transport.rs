@@ -330,7 +330,7 @@ impl Transport for Simulated {
         Ok(false)
     }
 
-    fn renew(&mut self) -> Result<(), TransportError> {
+    fn renew(&mut self, _: Duration) -> Result<bool, TransportError> {
         let client = self.connection.client;
         let mut cluster = self.connection.cluster.lock();
         cluster.arrive();
@@ -338,6 +338,6 @@ impl Transport for Simulated {
             return Err(TransportError::fatal("simulated crash"));
         }
         self.producer_epoch = cluster.replace_producer(client);
-        Ok(())
+        Ok(true)
     }
 }

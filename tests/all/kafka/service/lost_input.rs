@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use motif::event::StreamId;
-use motif::kafka::{Identity, Link, Member, Survey, Topics, Written};
+use motif::kafka::{Identity, Link, Survey, Topics, Written};
 use motif::ports::{Fetched, GroupChange, InputPartition, TopicId, TopicSurvey, Transport};
 use motif::service::topics::journal::EpochRecord;
 
 use super::{PARTITIONS, Running, Service, said};
 use crate::broker::{LIMIT, Produced};
+use crate::kafka::join;
 
 /// The last record of each task's journal.
 fn last_records(service: &Service) -> BTreeMap<u32, EpochRecord> {
@@ -138,7 +139,7 @@ fn offsets_of_another_topic_of_the_same_name_are_not_taken() {
     // The same offsets, of a topic that had the name before.
     let old = ids.iter().map(|(&stream, id)| (stream, if stream == StreamId(0) { TopicId("AAAAAAAAAAAAAAAAAAAAAQ".to_owned()) } else { id.clone() })).collect();
     let identity = Identity { instance: "test".to_owned(), slot: 0, worker: 0 };
-    let mut member = Member::join(&link, identity, &topics.with_ids(old), &Written::default()).expect("joins");
+    let mut member = join(&link, identity, &topics.with_ids(old), &Written::default());
     let deadline = Instant::now() + LIMIT;
     while !matches!(member.poll(Duration::from_millis(20), &mut Fetched::default()), Ok(Some(GroupChange::Assigned(tasks))) if !tasks.is_empty()) {
         assert!(Instant::now() < deadline, "nothing is assigned");

@@ -9,6 +9,7 @@ use motif::ports::{OutputRecord, Transport};
 use rand::Rng;
 
 use crate::broker::{Broker, LIMIT, unique};
+use crate::kafka::join;
 use crate::kafka::torture::trial::Trial;
 
 /// Sends events for this long.
@@ -78,7 +79,7 @@ fn a_transaction_that_the_brokers_have_lost_sight_of_is_ended_by_the_next_produc
     let link = Link { brokers: brokers[0].address.clone(), group, properties: BTreeMap::new(), record_bytes_max: 1 << 20 };
     let topics = Topics::new([(StreamId(0), input)].into());
     let written = Written { tasks: 1, outputs: vec![(output.clone(), 1)], ..Written::default() };
-    let join = || Member::join(&link, Identity { instance: "test".to_owned(), slot: 0, worker: 0 }, &topics, &written).expect("joins");
+    let join = || join(&link, Identity { instance: "test".to_owned(), slot: 0, worker: 0 }, &topics, &written);
     let send = |member: &mut Member, value: &str| {
         member.begin().expect("begins");
         member.send(&OutputRecord { topic: &output, partition: 0, key: None, value: Some(value.as_bytes()), headers: &[] }).expect("sent");

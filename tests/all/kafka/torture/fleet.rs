@@ -90,13 +90,17 @@ impl Fleet {
 
     /// It must obey, and end well.
     pub fn terminate(&mut self, slot: usize) {
-        self.processes[slot].wanted = false;
-        if self.processes[slot].child.is_none() {
-            return;
+        if let Some(status) = self.tell_to_end(slot) {
+            assert!(status.success(), "slot {slot} ended with {status}:\n{}", self.log_end(slot));
         }
+    }
+
+    /// It must obey. `None`: it does not run.
+    pub fn tell_to_end(&mut self, slot: usize) -> Option<ExitStatus> {
+        self.processes[slot].wanted = false;
+        self.processes[slot].child.as_ref()?;
         self.signal(slot, "TERM");
-        let status = self.await_end(slot);
-        assert!(status.success(), "slot {slot} ended with {status}:\n{}", self.log_end(slot));
+        Some(self.await_end(slot))
     }
 
     pub fn signal(&self, slot: usize, name: &str) {

@@ -1,12 +1,15 @@
 //! The answers on which it hangs whether a transaction has happened: swallowed, late, or cut off.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::kafka::proxy::{END_TXN, Proxy, TXN_OFFSET_COMMIT, Trick};
+use crate::kafka::proxy::{END_TXN, INIT_PRODUCER_ID, Proxy, TXN_OFFSET_COMMIT, Trick};
 use crate::kafka::torture::trial::Trial;
 
 /// Longer than a transaction may take.
 const TOO_LATE: Duration = Duration::from_secs(6);
+
+/// Within which a process is to end: a call and another one, and what else it has to do.
+const STOP_MAX: Duration = Duration::from_secs(15);
 
 #[test]
 fn answers_that_do_not_come_leave_nothing_in_doubt() {
@@ -23,4 +26,30 @@ fn answers_that_do_not_come_leave_nothing_in_doubt() {
         }
     }
     trial.finish(&format!("{} answers swallowed, delayed or cut off", tricks.len() * 2));
+}
+
+/// While it waits for an answer that does not come: to its offsets, its commit, the start of its first producer or of the next.
+#[test]
+fn a_process_that_waits_for_brokers_ends_when_it_is_told_to() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    let mut trial = Trial::new(&broker, "told to end", 6_000, 1);
+    let mut ended = Vec::new();
+    for apis in [&[INIT_PRODUCER_ID][..], &[TXN_OFFSET_COMMIT], &[END_TXN], &[END_TXN, INIT_PRODUCER_ID]] {
+        let mut held = vec![proxy.play(apis[0], "slot-0", Trick::HoldAll)];
+        trial.fleet.start(0);
+        trial.keep_sending_until("a request", |_| held[0].has_begun());
+        if let Some(&next) = apis.get(1) {
+            held.push(proxy.play(next, "slot-0", Trick::HoldAll));
+            trial.keep_sending_until("the next request", |_| held[1].has_begun());
+        }
+        let told = Instant::now();
+        let status = trial.fleet.tell_to_end(0).expect("it runs");
+        ended.push(told.elapsed().as_millis());
+        assert!(told.elapsed() < STOP_MAX, "{apis:?}: {:?}\n{}", told.elapsed(), trial.fleet.log_end(0));
+        // It does not say that all is well where it could not find out.
+        assert_eq!(status.success(), apis.len() == 1, "{apis:?}: {status}\n{}", trial.fleet.log_end(0));
+        held.iter().for_each(|held| held.let_go());
+    }
+    trial.fleet.start(0);
+    trial.finish(&format!("ended {ended:?} ms after it was told to"));
 }
