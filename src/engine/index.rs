@@ -152,6 +152,7 @@ impl Judge {
         if index.has_nothing_for(event) && !self.wants_all { &mut self.hand.found } else { self.gather(event) }
     }
 
+    /// Puts the candidates together where there may be some.
     #[inline(never)]
     fn gather(&mut self, event: &Event) -> &mut Interest {
         let Self { compiled, hand, wants_all, parts, key } = self;

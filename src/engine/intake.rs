@@ -184,6 +184,7 @@ impl Intake {
         self.take(at, event, interest, place)
     }
 
+    /// What may be held, late or read again. (Apart, so that what [passes](Intake::passes) keeps no registers for it.)
     #[inline(never)]
     fn take(&mut self, at: RecordPlace, event: &mut Event, interest: &mut Interest, place: usize) -> Arrival {
         if self.partitions[place].begin(at.offset) == Reading::Again {
