@@ -65,11 +65,15 @@ pub(super) fn recover(deployment: &Deployment, number: u32, cancelled: &AtomicBo
 
 /// How long this may go on; `None`: it is no outage.
 fn outage_max(error: &anyhow::Error) -> Option<Duration> {
-    let is_brokers = error.downcast_ref::<TransportError>().is_some_and(|error| matches!(error.failure, Failure::Retriable | Failure::Unknown));
     // The slot is ours alone: an earlier recovery of this task, which was given up, still waits for brokers with the store in its hands.
     let is_held = matches!(error.downcast_ref(), Some(StoreError::InUse { .. }));
-    let brokers = (is_brokers || is_held).then_some(OUTAGE_MAX);
+    let brokers = (is_outage(error) || is_held).then_some(OUTAGE_MAX);
     if is_of_checkpoints(error) { Some(Duration::MAX) } else { brokers }
+}
+
+/// Brokers do not answer.
+pub(super) fn is_outage(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<TransportError>().is_some_and(|error| matches!(error.failure, Failure::Retriable | Failure::Unknown))
 }
 
 /// The place of the checkpoints is away, or not to be used.

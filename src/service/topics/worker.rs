@@ -30,7 +30,7 @@ use crate::service::topics::journal_end::visit_journal;
 use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::pace::{Pace, Reading};
-use crate::service::topics::recover::{Cancelled, Recovered, recover};
+use crate::service::topics::recover::{Cancelled, Recovered, is_outage, recover};
 use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
 use crate::service::topics::standing::find_out;
@@ -491,10 +491,19 @@ impl Worker {
                 _ => 0,
             };
             let mut last = None;
-            visit_journal(&self.deployment, part.record.task, from, &mut |offset, record| {
+            let visited = visit_journal(&self.deployment, part.record.task, from, &mut |offset, record| {
                 last = Some((offset, record));
                 Ok(())
-            })?;
+            });
+            match visited {
+                Err(error) if is_outage(&error) => {
+                    // Those who recover read it themselves, for as long as it takes.
+                    tracing::warn!(error = format!("{error:#}"), "the journal cannot be read now: the tasks begin anew");
+                    self.run_again(&parts);
+                    return Ok(());
+                }
+                visited => visited?,
+            }
             ours.push((part.record.epoch, part.record.digest()));
             found.push(last.as_ref().map(|(_, record)| (record.epoch, record.digest())));
             offsets.push(last.map(|(offset, _)| offset));

@@ -60,6 +60,10 @@ impl TopicSurvey for Connection {
         self.wait();
         let task = self.client.stage.task(task);
         let mut cluster = self.lock();
+        let of_thousand = cluster.faults.call;
+        if cluster.chance(of_thousand) {
+            return Err(TransportError { failure: Failure::Retriable, reason: "nobody ends for that: the journal is away for a moment".to_owned() });
+        }
         cluster.await_decided(|_, open| open.has_journal(task));
         let values = cluster.journal(task).to_vec();
         // It may be asked for more meanwhile.
