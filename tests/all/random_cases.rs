@@ -3,6 +3,18 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+/// A number that the environment names.
+pub fn asked_for(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// The seed of a test, or of a part of it, that makes up one case; says which.
+pub fn seed(of: &str) -> u64 {
+    let seed = asked_for("MOTIF_TEST_SEED").unwrap_or_else(rand::random);
+    println!("{of}: MOTIF_TEST_SEED={seed}");
+    seed
+}
+
 /// Numbered cases of one seed.
 #[derive(Clone, Copy)]
 pub struct RandomCases {
@@ -14,9 +26,8 @@ pub struct RandomCases {
 impl RandomCases {
     /// So many where nothing is asked for; says which.
     pub fn asked_for(count: u64) -> Self {
-        let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-        let seed = number("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-        let count = number("MOTIF_TEST_CASES").unwrap_or(count);
+        let seed = asked_for("MOTIF_TEST_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+        let count = asked_for("MOTIF_TEST_CASES").unwrap_or(count);
         println!("MOTIF_TEST_SEED={seed} MOTIF_TEST_CASES={count}");
         Self { seed, count }
     }

@@ -11,6 +11,7 @@ use motif::ports::Record;
 use motif::sample::{Comparison, Found, LineFile, Planted, PlantedKind, Sample, Scenario, Settings};
 
 use crate::patterns::folder;
+use crate::random_cases::asked_for;
 
 fn patterns_of(scenario: Scenario) -> &'static str {
     match scenario {
@@ -106,8 +107,7 @@ fn check(scenario: Scenario, settings: Settings, shards: usize) {
 }
 
 fn seeds() -> Vec<u64> {
-    let own = std::env::var("MOTIF_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    [1, 7, 4711].into_iter().chain(own).collect()
+    [1, 7, 4711].into_iter().chain(asked_for("MOTIF_TEST_SEED")).collect()
 }
 
 #[test]

@@ -6,6 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::file_run::made_up::{self, CLICKS, ORDERS};
+use crate::random_cases::{asked_for, seed};
 use crate::workplace::{Workplace, start};
 
 const OUTPUTS: [&str; 3] = ["matches.jsonl", "late.jsonl", "rejected.jsonl"];
@@ -13,19 +14,13 @@ const OUTPUTS: [&str; 3] = ["matches.jsonl", "late.jsonl", "rejected.jsonl"];
 /// Kills of each law.
 const KILLS: usize = 16;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
 /// The random numbers of a law, whose seed is printed.
 fn random(law: &str) -> ChaCha8Rng {
-    let seed = number("MOTIF_TEST_SEED").unwrap_or_else(rand::random);
-    println!("{law}: MOTIF_TEST_SEED={seed}");
-    ChaCha8Rng::seed_from_u64(seed)
+    ChaCha8Rng::seed_from_u64(seed(law))
 }
 
 fn kills_wanted() -> usize {
-    number("MOTIF_TEST_KILLS").map_or(KILLS, |kills| usize::try_from(kills).expect("small"))
+    asked_for("MOTIF_TEST_KILLS").map_or(KILLS, |kills| usize::try_from(kills).expect("small"))
 }
 
 /// The inputs of a run: clicks, and perhaps orders, which end earlier.

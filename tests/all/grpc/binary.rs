@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::grpc::clients::{EventPublisher, in_time};
 use crate::grpc::embedded::{PATTERNS, event, events, values};
 use crate::grpc::own_address;
+use crate::random_cases::seed;
 use crate::workplace::{Ended, LIMIT, Running, Workplace, start};
 
 /// A service with state of its own; `payments` is fed by clients.
@@ -64,12 +65,6 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-fn seed() -> u64 {
-    let seed = std::env::var("MOTIF_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    println!("MOTIF_TEST_SEED={seed}");
-    seed
-}
-
 /// The token that the command says at its end.
 fn token(ended: &Ended) -> &str {
     let said = ended.stderr.lines().find_map(|line| line.split_once("--from "));
@@ -116,7 +111,7 @@ async fn receive(address: SocketAddr, count: usize, mut random: ChaCha8Rng) -> V
 fn whatever_is_killed_each_record_counts_once_and_each_match_comes_once() {
     const RECORDS: u64 = 3_000;
     const KILLS: u64 = 12;
-    let mut random = ChaCha8Rng::seed_from_u64(seed());
+    let mut random = ChaCha8Rng::seed_from_u64(seed("kills"));
     let service = Service::new();
     // Neighbours in time come the other way round, so some of what is acknowledged is always held back.
     let mut records: Vec<String> = (0..RECORDS).map(|n| event(n ^ 1)).collect();

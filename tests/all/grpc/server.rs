@@ -25,6 +25,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::grpc::clients::{EventPublisher, Subscriber, connect, from_earliest, from_token, in_time};
+use crate::random_cases::seed;
 
 struct Service {
     store: Arc<Memory>,
@@ -106,9 +107,7 @@ fn parts(publisher: Option<Publisher>) -> ServerParts {
 
 #[tokio::test]
 async fn no_more_is_on_its_way_than_there_is_credit_for() {
-    let seed = std::env::var("MOTIF_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    println!("MOTIF_TEST_SEED={seed}");
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = ChaCha8Rng::seed_from_u64(seed("credit"));
     let mut service = Service::start(100_000).await;
     let mut ids = service.commit_many(300);
     let mut credit = 7;

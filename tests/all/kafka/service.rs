@@ -24,6 +24,7 @@ use motif::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
 
 use crate::broker::{Broker, LIMIT, Produced, Read, broker, unique};
 use crate::kafka::direct;
+use crate::random_cases::seed;
 use crate::workplace::signal;
 
 /// The event time of `clicks` is a field, that of `orders` the record's own.
@@ -470,9 +471,7 @@ fn a_killed_process_is_followed_by_another_with_its_state() {
 
 /// Killed at any moment; the next process is on another machine, with nothing but the checkpoints.
 fn follow_killed_processes(service: &Service, checkpoints: &str) {
-    let seed: u64 = std::env::var("MOTIF_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    println!("MOTIF_TEST_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(seed("kills"));
     let events = service.events(0..6_000);
     for (machine, part) in events.chunks(1_500).enumerate() {
         service.configure_machine(machine, 1 + machine % 2, checkpoints);

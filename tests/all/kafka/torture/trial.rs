@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::broker::{Broker, LIMIT, Read};
 use crate::kafka::torture::fleet::Fleet;
 use crate::kafka::torture::workload::{Address, Expected, Form, Made, PARTITIONS, STREAMS, assert_files_agree, events, expected, of_line};
+use crate::random_cases::seed;
 
 /// How long a run that was disturbed may take to catch up.
 const CATCH_UP_MAX: Duration = Duration::from_secs(180);
@@ -36,8 +37,7 @@ impl<'a> Trial<'a> {
 
     /// The same with other patterns.
     pub fn of(form: Form, broker: &'a Broker, name: &'a str, events_wanted: usize, processes: usize) -> Self {
-        let seed = std::env::var("MOTIF_TEST_SEED").map_or_else(|_| rand::random(), |text| text.parse().expect("a number"));
-        println!("{name}: MOTIF_TEST_SEED={seed}");
+        let seed = seed(name);
         let began = Instant::now();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let events = events(&mut random, events_wanted);
