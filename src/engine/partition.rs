@@ -135,9 +135,7 @@ impl Partition {
         while self.waiting.pop_front_if(|waiting| waiting.released).is_some() {
             self.first_number += 1;
         }
-        if !self.refused.is_empty() {
-            self.forget_refused();
-        }
+        self.forget_refused();
     }
 
     /// Notes a record that was kept out.
