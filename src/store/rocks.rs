@@ -26,6 +26,8 @@ const FORMAT: &str = "1";
 /// Memory: two write buffers and the cache, for each open store.
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 const CACHE_BYTES: usize = 8 << 20;
+/// A state is read from one end to the other, at a restart: with blocks of 4 KiB, the default, that takes 1.7 times as long, and the files are a tenth larger.
+const BLOCK_BYTES: usize = 32 << 10;
 const SCRATCH_WRITE_BUFFER_BYTES: usize = 16 << 20;
 const SCRATCH_CACHE_BYTES: usize = 32 << 20;
 const SCRATCH_MEMTABLE_FILTER_RATIO: f64 = 0.05;
@@ -178,7 +180,9 @@ fn refuse_if_foreign(path: &Path) -> Result<(), Refused> {
 }
 
 fn tuning() -> Options {
-    tuning_of(WRITE_BUFFER_BYTES, &blocks_of(CACHE_BYTES))
+    let mut blocks = blocks_of(CACHE_BYTES);
+    blocks.set_block_size(BLOCK_BYTES);
+    tuning_of(WRITE_BUFFER_BYTES, &blocks)
 }
 
 /// Most of what a scratch store is asked for is not there. The filters say so: they lie in small parts, since the one of a large file has no room in the cache, and would be read as a whole each time.
