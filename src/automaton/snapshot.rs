@@ -275,7 +275,7 @@ fn read_standing(automaton: &Automaton, links: usize, reader: &mut Reader<'_>) -
     let inside = reader.unsigned("bits")?;
     let broken = reader.unsigned("bits")?;
     let count = reader.count("ways")?;
-    let mut ways: Vec<WayId> = Vec::new();
+    let mut ways: SmallVec<[WayId; 8]> = SmallVec::new();
     for _ in 0..count {
         let least = ways.last().map_or(0, |last| *last as usize + 1);
         let way = least + reader.index(automaton.ways.len() - least, "way")?;

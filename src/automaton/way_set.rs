@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::automaton::ways::WayId;
 
 /// Most runs have the few ways of one node, which have neighbouring numbers.
@@ -24,16 +26,16 @@ impl WaySet {
     }
 
     /// Of numbers that ascend.
-    pub(super) fn of_sorted(ways: Vec<WayId>) -> Self {
+    pub(super) fn of_sorted(ways: SmallVec<[WayId; 8]>) -> Self {
         match (ways.first(), ways.last()) {
             (Some(&base), Some(&last)) if last - base < 64 => Self::Near { base, bits: ways.iter().fold(0, |bits, way| bits | 1 << (way - base)) },
-            (Some(_), _) => Self::Far(Box::new(ways)),
+            (Some(_), _) => Self::Far(Box::new(ways.into_vec())),
             (None, _) => Self::Near { base: 0, bits: 0 },
         }
     }
 
     pub(super) fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
-        let mut all = Vec::new();
+        let mut all = SmallVec::new();
         for set in sets {
             set.for_each(|way| all.push(way));
         }
@@ -143,14 +145,14 @@ mod tests {
     #[test]
     fn near_and_far_sets_hold_the_same() {
         for numbers in [vec![], vec![7], vec![7, 8, 70], vec![7, 71], (0..64).collect(), (0..65).collect(), vec![0, 1_000_000]] {
-            let mut set = WaySet::of_sorted(numbers.clone());
+            let mut set = WaySet::of_sorted(numbers.clone().into());
             assert_eq!((listed(&set), set.len(), set.is_empty(), set.first()), (numbers.clone(), numbers.len(), numbers.is_empty(), numbers.first().copied()));
             let even: Vec<WayId> = numbers.iter().copied().filter(|way| way % 2 == 0).collect();
             let odd: Vec<WayId> = numbers.iter().copied().filter(|way| way % 2 == 1).collect();
-            assert_eq!(listed(&WaySet::union([&WaySet::of_sorted(odd.clone()), &WaySet::of_sorted(even.clone())])), numbers);
+            assert_eq!(listed(&WaySet::union([&WaySet::of_sorted(odd.clone().into()), &WaySet::of_sorted(even.clone().into())])), numbers);
             assert_eq!(set.retain(|way| way % 2 == 0), !odd.is_empty());
             assert_eq!(listed(&set), even);
-            assert!(set == WaySet::of_sorted(even) && (odd.is_empty() || set != WaySet::of_sorted(numbers)));
+            assert!(set == WaySet::of_sorted(even.into()) && (odd.is_empty() || set != WaySet::of_sorted(numbers.into())));
             assert!(!set.any(|way| way % 2 == 1));
         }
         for count in [0, 1, 63, 64, 65] {
