@@ -3,6 +3,7 @@
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use crate::kafka::fence::Verdict;
 use crate::ports::{Failure, TransportError};
 
 /// A failed call of the producer's transaction.
@@ -51,10 +52,17 @@ pub(super) fn of_delivery(reason: String) -> TransportError {
 /// What there is to do where input is lost.
 const ACCEPT: &str = "start with --accept-reset to accept that the state before is lost";
 
-/// The brokers' word does not tell which. A member that has had no answer for `session.timeout.ms` forgets its own name in the group; where it is not polled just then, the library goes on to
-/// send heartbeats without one, and brokers that were away, and still know the name, refuse them as they refuse a second process (librdkafka's issue 3437).
-const FENCED: &str = "the group has another member under the name of this process (group.instance.id): either another process runs on a copy of the state folder, or the brokers did not \
-     answer for session.timeout.ms and take this process for a second one of its name; where no other runs, start it again: nothing that was committed is lost";
+/// A member that is no use any more, as brokers have taken its place for another's; and why it does not join anew (`fence`).
+pub(super) fn of_fence(verdict: Verdict) -> TransportError {
+    const WHO: &str = "Kafka: the group has another member under the name of this process (group.instance.id)";
+    let what = match verdict {
+        Verdict::Replaced => {
+            "another process runs on a copy of the state folder, and this one ends, so that they do not take turns; end either, and give the other a state folder of its own"
+        }
+        _ => "no other process has that name any more, and the brokers do not take this one all the same; start it again: nothing that was committed is lost",
+    };
+    TransportError::fatal(format!("{WHO}: {what}"))
+}
 
 /// An error among the records that were polled: `None` where the client library repairs it by itself.
 pub(super) fn of_poll(topic: &str, error: &KafkaError) -> Option<TransportError> {
@@ -69,7 +77,8 @@ pub(super) fn of_poll(topic: &str, error: &KafkaError) -> Option<TransportError>
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
             format!("topic {topic} was deleted; `motif topics --create` makes it again; {ACCEPT}")
         }
-        Code::FencedInstanceId => FENCED.to_owned(),
+        // It shows in the client, where it is looked for after each poll.
+        Code::FencedInstanceId => return None,
         _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => sentence(error),
         _ => return None,
     };
@@ -168,15 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_fenced_is_told_that_it_need_not_be_by_another_process() {
-        let error = of_poll("t", &KafkaError::MessageConsumptionFatal(Code::FencedInstanceId)).expect("the client is of no use any more");
-        assert_eq!(error.failure, Failure::Fatal);
-        assert!(["copy of the state folder", "session.timeout.ms", "start it again"].iter().all(|word| error.reason.contains(word)), "{}", error.reason);
+    fn whoever_is_fenced_for_good_is_told_what_to_do() {
+        for (verdict, words) in [(Verdict::Replaced, ["copy of the state folder", "end either"]), (Verdict::Refused, ["no other process", "start it again"])] {
+            let error = of_fence(verdict);
+            assert_eq!(error.failure, Failure::Fatal);
+            assert!(words.iter().all(|word| error.reason.contains(word)), "{}", error.reason);
+        }
     }
 
     #[test]
     fn the_client_repairs_lost_connections_by_itself() {
         assert_eq!(of_poll("t", &KafkaError::MessageConsumption(Code::AllBrokersDown)), None);
+        assert_eq!(of_poll("t", &KafkaError::MessageConsumptionFatal(Code::FencedInstanceId)), None);
         assert!(of_poll("t", &KafkaError::MessageConsumption(Code::AutoOffsetReset)).is_some());
         assert!(of_poll("t", &KafkaError::MessageConsumptionFatal(Code::Fenced)).is_some());
     }

@@ -35,6 +35,8 @@ pub(super) struct Group {
     /// Tasks come and go one by one, not all at once. Remembered: a consumer that is being closed hangs when it is asked.
     cooperative: AtomicBool,
     held: Mutex<Held>,
+    /// The member's name when it was last told what it is given; empty: never.
+    known_as: Mutex<String>,
     /// Told to be revoked, and not given back yet.
     revoking: Mutex<Vec<u32>>,
     /// Something of it was void: what the library counts as given is not to be trusted.
@@ -45,7 +47,8 @@ pub(super) struct Group {
 pub(super) type GroupConsumer = BaseConsumer<Group>;
 
 impl Group {
-    pub(super) fn new(topics: Vec<String>) -> Self {
+    /// `known_as`: what the consumer was called that this one takes the place of.
+    pub(super) fn new(topics: Vec<String>, known_as: String) -> Self {
         Self {
             topics,
             changes: Mutex::default(),
@@ -53,6 +56,7 @@ impl Group {
             closed: AtomicBool::new(false),
             cooperative: AtomicBool::new(true),
             held: Mutex::default(),
+            known_as: Mutex::new(known_as),
             revoking: Mutex::default(),
             expelled: AtomicBool::new(false),
             attempts: Attempts::default(),
@@ -83,6 +87,18 @@ impl Group {
         self.expelled.store(true, Ordering::Relaxed);
         self.changes().push_back(GroupChange::Lost(void));
         false
+    }
+
+    /// Where the member is fenced: nothing is its own any more, which is among the next changes.
+    pub(super) fn lose_all(&self) {
+        let lost = self.held().take_all();
+        if !lost.is_empty() {
+            self.changes().push_back(GroupChange::Lost(lost));
+        }
+    }
+
+    pub(super) fn known_as(&self) -> String {
+        self.known_as.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether it is to join anew; told once.
@@ -127,6 +143,7 @@ impl Group {
         let name = ffi::member_name(consumer);
         self.drop_void(&name);
         self.held().add(&tasks, &name);
+        *self.known_as.lock().unwrap_or_else(PoisonError::into_inner) = name;
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         self.cooperative.store(cooperative, Ordering::Relaxed);
         // Before as well: where a topic has lost its oldest records, one request for the first offset, and the library reads the partition no more, wherever it is moved to.
@@ -161,7 +178,12 @@ impl Group {
         if self.closed.swap(true, Ordering::Relaxed) { Ok(()) } else { consumer.unassign() }
     }
 
-    pub(super) fn give_back(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
+    /// What was revoked. Nothing, where another consumer has taken this one's place since: it was lost with that one.
+    pub(super) fn release(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
+        if self.revoking().is_empty() { Ok(()) } else { self.give_back(consumer, tasks) }
+    }
+
+    fn give_back(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
         self.held().remove(tasks);
         self.revoking().clear();
         if self.cooperative.load(Ordering::Relaxed) { consumer.incremental_unassign(&self.of_tasks(tasks)?) } else { consumer.unassign() }

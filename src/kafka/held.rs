@@ -25,6 +25,10 @@ impl Held {
         tasks.iter().all(|task| self.names.contains_key(task))
     }
 
+    pub(super) fn take_all(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.names).into_keys().collect()
+    }
+
     /// Takes out what is void now that the member has this name.
     pub(super) fn take_void(&mut self, name: &str) -> Vec<u32> {
         let void = self.names.extract_if(.., |_, held| held.is_empty() || held != name);

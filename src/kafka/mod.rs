@@ -5,6 +5,7 @@
 //! | `settings` | what the client library is told, and why |
 //! | `group` | the rebalance callback: one topic leads, the others follow it partition by partition |
 //! | `held` | what a member holds, and as whom |
+//! | `fence` | a member whose name another one has: whether that is its own former self
 //! | `transport` | [`Member`]: a worker's part in the group and its transactions |
 //! | `bystander` | consumers that take part in no group |
 //! | `connection` | why there is no connection, in a sentence |
@@ -31,6 +32,7 @@ mod bystander;
 mod connection;
 mod deliveries;
 mod failure;
+mod fence;
 mod ffi;
 mod group;
 mod hanging;

@@ -13,6 +13,7 @@
 //! What the configuration file says under `properties` comes last and wins, but for what correctness stands on.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -52,6 +53,9 @@ const FIXED: [(&str, &str); 8] = [
 
 /// How much is fetched ahead.
 const QUEUED: &str = "queued.max.messages.kbytes";
+
+/// What a session lasts where the brokers say how long.
+const SESSION_MS: u64 = 45_000;
 
 /// Settings of consumers; the library warns of them on a producer, and the other way round.
 const CONSUMER: [(&str, &str); 11] = [
@@ -114,6 +118,12 @@ impl Link {
     /// `group.protocol=consumer`: the brokers assign, and keep the time.
     fn has_broker_groups(&self) -> bool {
         self.properties.get("group.protocol").is_some_and(|protocol| protocol == "consumer")
+    }
+
+    /// After so long without a word a member is none any more.
+    pub(super) fn session_timeout(&self) -> Duration {
+        let milliseconds = self.reader().get("session.timeout.ms").and_then(|value| value.parse().ok());
+        Duration::from_millis(milliseconds.unwrap_or(SESSION_MS))
     }
 
     fn reader(&self) -> ClientConfig {

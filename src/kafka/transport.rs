@@ -16,6 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::deliveries::{Deliveries, may_be_repeated};
+use crate::kafka::fence::{Fence, Verdict};
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::hanging::{Written, end_hanging};
@@ -59,6 +60,10 @@ pub struct Member {
     topics: Topics,
     written: Written,
     consumer: BatchConsumer<Group>,
+    /// The brokers refuse the consumer as a second one of its name.
+    fence: Option<Fence>,
+    /// How often another consumer was made since the group last let us in.
+    rejoins: u32,
     /// Shared with a call that it is left with.
     producer: Arc<BaseProducer<Deliveries>>,
     caller: Caller,
@@ -100,21 +105,15 @@ impl Member {
                 return Ok(None);
             }
         };
-        let group = Group::new(topics.names().map(str::to_owned).collect());
-        let consumer: GroupConsumer = link.member(&identity).create_with_context(group).map_err(|error| failure::of_settings(&error))?;
-        let consumer = BatchConsumer::new(consumer);
-        // Only what the library knows of can be paused before it is read for the first time.
-        for topic in topics.names() {
-            let known = (0..written.tasks).try_for_each(|task| consumer.collect(topic, partition(task)));
-            known.map_err(|error| failure::of_call("cannot join the group", &error))?;
-        }
-        consumer.subscribe(&[topics.leading()]).map_err(|error| failure::of_call("cannot join the group", &error))?;
+        let consumer = make_consumer(link, &identity, topics, written, String::new())?;
         Ok(Some(Self {
             link: link.clone(),
             identity,
             topics: topics.clone(),
             written: written.clone(),
             consumer,
+            fence: None,
+            rejoins: 0,
             producer: Arc::new(producer),
             caller: Caller::new(),
             calling: None,
@@ -137,7 +136,7 @@ impl Member {
             if answer.is_some() || left.is_zero() {
                 return answer;
             }
-            self.hear();
+            self.hear(Duration::ZERO);
         }
     }
 
@@ -152,31 +151,29 @@ impl Member {
             if Instant::now() > deadline || is_in_vain(self.producer.context()) {
                 return false;
             }
-            self.hear();
+            self.hear(Duration::ZERO);
         }
     }
 
-    /// What the group says in the midst of something else. Its changes wait until they are asked for; no record comes here (see `poll_news`).
-    fn hear(&mut self) {
+    /// What concerns the group or the whole client; waits for it. Changes of the group wait until they are asked for, and what ends all as well. A record that comes here was
+    /// fetched before its partition was started: from a place that nobody has asked for.
+    fn hear(&mut self, wait: Duration) {
         self.producer.poll(Duration::ZERO);
-        if let Some(Err(error)) = self.consumer.poll(Duration::ZERO)
+        if let Some(Err(error)) = self.consumer.poll(wait)
             && let Err(error) = self.judge(self.topics.leading(), &error)
         {
             self.told.get_or_insert(error);
         }
     }
 
-    /// What concerns the group or the whole client; waits for it.
     fn poll_news(&mut self, wait: Duration) -> Result<Option<GroupChange>, TransportError> {
+        if self.consumer.context().has_no_change() {
+            self.hear(wait);
+        }
         if let Some(error) = self.told.take() {
             return Err(error);
         }
-        // A record that comes here was fetched before its partition was started: from a place that nobody has asked for.
-        if self.consumer.context().has_no_change()
-            && let Some(Err(error)) = self.consumer.poll(wait)
-        {
-            self.judge(self.topics.leading(), &error)?;
-        }
+        self.look_for_fence()?;
         let change = self.consumer.context().next_change();
         if change.is_none() {
             self.join_anew_if_expelled()?;
@@ -184,9 +181,41 @@ impl Member {
         Ok(change.map(|change| self.note(change)))
     }
 
+    /// Whoever is fenced holds nothing more, and joins anew with another consumer once it is known that no other process has its name.
+    fn look_for_fence(&mut self) -> Result<(), TransportError> {
+        if !self.consumer.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId) {
+            return Ok(());
+        }
+        let group = self.consumer.context();
+        group.lose_all();
+        let fence = match &mut self.fence {
+            Some(fence) => fence,
+            None => self.fence.insert(Fence::new(&self.link, &self.identity, group.known_as())?),
+        };
+        if !group.has_no_change() {
+            return Ok(());
+        }
+        match fence.verdict(self.rejoins) {
+            Verdict::Wait => {}
+            Verdict::Rejoin => {
+                let consumer = make_consumer(&self.link, &self.identity, &self.topics, &self.written, group.known_as())?;
+                let old = std::mem::replace(&mut self.consumer, consumer);
+                // A consumer that is fenced may wait for ever for its own group thread when it is dropped.
+                std::thread::spawn(move || {
+                    close(&old);
+                    drop(old);
+                });
+                (self.fence, self.leaving) = (None, false);
+                self.rejoins += 1;
+            }
+            verdict => return Err(failure::of_fence(verdict)),
+        }
+        Ok(())
+    }
+
     fn join_anew_if_expelled(&mut self) -> Result<(), TransportError> {
         let failed = |error| failure::of_call("cannot join the group", &error);
-        // Whoever is fenced joins no more; the next poll says why.
+        // Whoever is fenced joins only with another consumer (`look_for_fence`).
         if self.consumer.client().fatal_error().is_some() {
             return Ok(());
         }
@@ -273,6 +302,7 @@ impl Member {
     fn note(&mut self, change: GroupChange) -> GroupChange {
         match &change {
             GroupChange::Assigned(tasks) => {
+                self.rejoins = 0;
                 self.started.retain(|input| !tasks.contains(&input.partition));
                 self.waiting.extend(tasks);
             }
@@ -372,11 +402,11 @@ impl Transport for Member {
 
     fn release(&mut self, tasks: &[u32]) -> Result<(), TransportError> {
         self.forget(tasks);
-        self.consumer.context().give_back(&self.consumer, tasks).map_err(|error| failure::of_call("cannot give partitions back", &error))
+        self.consumer.context().release(&self.consumer, tasks).map_err(|error| failure::of_call("cannot give partitions back", &error))
     }
 
     fn membership(&mut self) -> Membership {
-        let lost = !self.consumer.context().holds(&self.consumer);
+        let lost = self.fence.is_some() || !self.consumer.context().holds(&self.consumer);
         Membership { generation: ffi::generation(&self.consumer), lost }
     }
 
@@ -448,8 +478,8 @@ impl Transport for Member {
     }
 
     fn rejoin(&mut self, member: &str) -> Result<bool, TransportError> {
-        // The coordinator makes a member's name of the one that stays and something random.
-        if !member.starts_with(&format!("{}-", self.identity.name())) {
+        // The coordinator makes a member's name of the one that stays and something random. Whoever is fenced joins anew anyway, or no more.
+        if self.fence.is_some() || !member.starts_with(&format!("{}-", self.identity.name())) {
             return Ok(false);
         }
         self.consumer.unsubscribe();
@@ -475,10 +505,28 @@ impl Transport for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if let Err(error) = self.consumer.context().close(&self.consumer) {
-            tracing::warn!(%error, "closing the consumer");
-        }
+        close(&self.consumer);
     }
+}
+
+fn close(consumer: &BatchConsumer<Group>) {
+    if let Err(error) = consumer.context().close(consumer) {
+        tracing::warn!(%error, "closing the consumer");
+    }
+}
+
+/// One that joins the group.
+fn make_consumer(link: &Link, identity: &Identity, topics: &Topics, written: &Written, known_as: String) -> Result<BatchConsumer<Group>, TransportError> {
+    let group = Group::new(topics.names().map(str::to_owned).collect(), known_as);
+    let consumer: GroupConsumer = link.member(identity).create_with_context(group).map_err(|error| failure::of_settings(&error))?;
+    let consumer = BatchConsumer::new(consumer);
+    let failed = |error| failure::of_call("cannot join the group", &error);
+    // Only what the library knows of can be paused before it is read for the first time.
+    for topic in topics.names() {
+        (0..written.tasks).try_for_each(|task| consumer.collect(topic, partition(task))).map_err(failed)?;
+    }
+    consumer.subscribe(&[topics.leading()]).map_err(failed)?;
+    Ok(consumer)
 }
 
 fn begin_making(link: &Link, identity: &Identity, topics: &Topics, written: &Written) -> Making {

@@ -68,7 +68,7 @@ impl Broker {
         broker()?;
         let port = free_port();
         let address = in_front(format!("127.0.0.1:{port}"));
-        let mut broker = Self::prepare(port, vec![("KAFKA_ADVERTISED", address.clone())]);
+        let mut broker = Self::prepare(port, vec![("KAFKA_ADVERTISED", address.clone()), quick_session()]);
         broker.launch();
         broker.address = address;
         broker.await_metadata();

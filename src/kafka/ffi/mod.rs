@@ -1,9 +1,9 @@
-//! The calls that the binding does not offer (the ids of topics: `topic_ids`), and those that it offers at too high a price (`batches`).
+//! The calls that the binding does not offer (the ids of topics: `topic_ids`; who has a name in a group: `group_member`), and those that it offers at too high a price (`batches`).
 
 #![expect(
     unsafe_code,
     reason = "the generation and the name of a group's member, the leader epoch of a record and the known end of a partition can be asked through the C interface only; \
-              headers whose names are no text and the ids of topics as well; \
+              headers whose names are no text, the ids of topics and the names that stay of members as well; \
               nor does the standard library end a process without the destructors of C++"
 )]
 
@@ -14,10 +14,13 @@ use rdkafka::bindings;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::message::BorrowedMessage;
 
+mod answer;
 mod batches;
+mod group_member;
 mod topic_ids;
 
 pub(super) use batches::{BatchConsumer, Taken};
+pub(super) use group_member::group_member;
 pub(super) use topic_ids::topic_ids;
 
 use crate::ports::write_header;

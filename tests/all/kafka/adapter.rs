@@ -1,5 +1,7 @@
 //! The adapter by itself: what the service relies on.
 
+mod fences;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::broker::Broker;
 
 pub const JOIN_GROUP: i16 = 11;
+pub const HEARTBEAT: i16 = 12;
 pub const INIT_PRODUCER_ID: i16 = 22;
 pub const END_TXN: i16 = 26;
 pub const TXN_OFFSET_COMMIT: i16 = 28;
@@ -49,6 +50,8 @@ pub struct Play {
     is_let_go: AtomicBool,
     answered: AtomicBool,
     answer: Notify,
+    /// What was told, from behind the correlation id on.
+    told: Mutex<Vec<u8>>,
 }
 
 pub struct Proxy {
@@ -109,6 +112,7 @@ impl Proxy {
             is_let_go: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             answer: Notify::new(),
+            told: Mutex::default(),
         });
         self.plays.0.lock().unwrap_or_else(PoisonError::into_inner).push(play.clone());
         play
@@ -123,6 +127,12 @@ impl Play {
     /// The broker has carried the request out, or refused it.
     pub fn is_answered(&self) -> bool {
         self.answered.load(Ordering::SeqCst)
+    }
+
+    /// The error of an answer that has it right behind the time that it was throttled for (as heartbeats have); `None`: no answer yet.
+    pub fn error(&self) -> Option<i16> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(i16::from_be_bytes(told.get(4..6)?.try_into().expect("two bytes")))
     }
 
     /// The end of [`Trick::Hold`] and [`Trick::HoldAll`].
@@ -196,6 +206,7 @@ async fn pass_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, marked: M
         let play = marked.lock().unwrap_or_else(PoisonError::into_inner).remove(&correlation);
         if let Some(play) = play {
             play.begun.store(true, Ordering::SeqCst);
+            *play.told.lock().unwrap_or_else(PoisonError::into_inner) = frame[8..].to_vec();
             play.answered.store(true, Ordering::SeqCst);
             play.answer.notify_one();
             match play.trick {
