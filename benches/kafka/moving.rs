@@ -22,7 +22,7 @@ use crate::broker::{Broker, LIMIT, unique};
 
 const TASKS: i32 = 2;
 /// Of both tasks. A key has three hexadecimal numbers, which no compression makes much smaller than half.
-const KEYS: u64 = 3_400_000;
+const KEYS: u64 = 3_600_000;
 /// On disk, where it is 85 to 115 MB: it depends on what was compacted last.
 const STATE_BYTES_MIN: u64 = 80 << 20;
 const INTERVAL: Duration = Duration::from_millis(2);
