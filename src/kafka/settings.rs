@@ -54,13 +54,13 @@ const FIXED: [(&str, &str); 8] = [
 /// How much is fetched ahead.
 const QUEUED: &str = "queued.max.messages.kbytes";
 
-/// What a session lasts where the brokers say how long.
-const SESSION_MS: u64 = 45_000;
+const SESSION: &str = "session.timeout.ms";
+const TRANSACTION: &str = "transaction.timeout.ms";
 
 /// Settings of consumers; the library warns of them on a producer, and the other way round.
 const CONSUMER: [(&str, &str); 11] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
-    ("session.timeout.ms", "45000"),
+    (SESSION, "45000"),
     ("heartbeat.interval.ms", "500"),
     ("fetch.message.max.bytes", "4194304"),
     ("fetch.max.bytes", "52428800"),
@@ -73,15 +73,10 @@ const CONSUMER: [(&str, &str); 11] = [
 ];
 
 /// What the client library refuses beside `group.protocol=consumer`.
-const OF_CLASSIC_GROUPS: [&str; 3] = ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"];
+const OF_CLASSIC_GROUPS: [&str; 3] = ["partition.assignment.strategy", SESSION, "heartbeat.interval.ms"];
 
-const PRODUCER: [(&str, &str); 5] = [
-    ("transaction.timeout.ms", "10000"),
-    ("linger.ms", "5"),
-    ("batch.size", "1000000"),
-    ("compression.type", "lz4"),
-    ("queue.buffering.max.messages", "1000000"),
-];
+const PRODUCER: [(&str, &str); 5] =
+    [(TRANSACTION, "10000"), ("linger.ms", "5"), ("batch.size", "1000000"), ("compression.type", "lz4"), ("queue.buffering.max.messages", "1000000")];
 
 /// More than whatever a record that is handed on has before its value.
 const HEAD_BYTES_MAX: usize = 128 << 10;
@@ -120,10 +115,21 @@ impl Link {
         self.properties.get("group.protocol").is_some_and(|protocol| protocol == "consumer")
     }
 
-    /// After so long without a word a member is none any more.
-    pub(super) fn session_timeout(&self) -> Duration {
-        let milliseconds = self.reader().get("session.timeout.ms").and_then(|value| value.parse().ok());
-        Duration::from_millis(milliseconds.unwrap_or(SESSION_MS))
+    /// After so long without a word a member is none any more. (Where the brokers say how long that is, about as long.)
+    pub fn session_timeout(&self) -> Duration {
+        self.milliseconds(SESSION)
+    }
+
+    /// After so long without an end the brokers abort a transaction.
+    pub fn transaction_timeout(&self) -> Duration {
+        self.milliseconds(TRANSACTION)
+    }
+
+    /// A setting of ours, or what takes its place.
+    fn milliseconds(&self, name: &str) -> Duration {
+        let parsed = |text: &str| text.parse().ok().map(Duration::from_millis);
+        let ours = || CONSUMER.iter().chain(&PRODUCER).find(|(ours, _)| *ours == name).and_then(|(_, value)| parsed(value));
+        self.properties.get(name).and_then(|value| parsed(value)).or_else(ours).expect("it is a time among our settings")
     }
 
     fn reader(&self) -> ClientConfig {
@@ -193,6 +199,7 @@ mod tests {
             [("session.timeout.ms", "6000"), ("isolation.level", "read_uncommitted"), ("linger.ms", "0"), ("acks", "1"), ("retry.backoff.ms", "7")];
         let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let link = Link { brokers: "b:1".to_owned(), group: "g".to_owned(), properties, record_bytes_max: 1 };
+        assert_eq!((link.session_timeout(), link.transaction_timeout()), (Duration::from_secs(6), Duration::from_secs(10)));
         let identity = Identity { instance: "ab".to_owned(), slot: 2, worker: 1 };
         let (member, producer) = (link.member(&identity), link.producer(&identity));
         for (config, name, value) in [

@@ -152,8 +152,7 @@ impl Deployment {
         let folder = stage.header().map_or_else(|| slot.folder.clone(), |stage| slot.folder.join(stage));
         let bases = Box::new(MachineBases::new(&folder, checkpoints, metrics.clone())?);
         bases.keep_set(evaluation.hash, &evaluation.set.to_json())?;
-        let transaction = setting(kafka, "transaction.timeout.ms", 10_000);
-        let session = setting(kafka, "session.timeout.ms", 45_000);
+        let (transaction, session) = (link.transaction_timeout(), link.session_timeout());
         let deployment = Self {
             stage,
             evaluation,
@@ -261,10 +260,6 @@ pub(super) fn objects(place: &CheckpointPlace) -> Result<StoredObjects, ObjectEr
             StoredObjects::in_bucket(&Bucket { name, prefix, endpoint, region, access_key, patience: Patience::default() })
         }
     }
-}
-
-fn setting(kafka: &KafkaConfig, name: &str, default: u64) -> Duration {
-    Duration::from_millis(kafka.properties.get(name).and_then(|value| value.parse().ok()).unwrap_or(default))
 }
 
 /// The topic of the second stage has as many partitions as the inputs: its tasks keep the keys by their number.
