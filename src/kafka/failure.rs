@@ -3,7 +3,7 @@
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use crate::kafka::fence::Verdict;
+use crate::kafka::fence::End;
 use crate::ports::{Failure, TransportError};
 
 /// A failed call of the producer's transaction.
@@ -53,13 +53,15 @@ pub(super) fn of_delivery(reason: String) -> TransportError {
 const ACCEPT: &str = "start with --accept-reset to accept that the state before is lost";
 
 /// A member that is no use any more, as brokers have taken its place for another's; and why it does not join anew (`fence`).
-pub(super) fn of_fence(verdict: Verdict) -> TransportError {
+pub(super) fn of_fence(end: End) -> TransportError {
     const WHO: &str = "Kafka: the group has another member under the name of this process (group.instance.id)";
-    let what = match verdict {
-        Verdict::Replaced => {
+    let what = match end {
+        End::Replaced => {
             "another process runs on a copy of the state folder, and this one ends, so that they do not take turns; end either, and give the other a state folder of its own"
         }
-        _ => "no other process has that name any more, and the brokers do not take this one all the same; start it again: nothing that was committed is lost",
+        End::Refused => {
+            "no other process has that name any more, and the brokers do not take this one all the same; start it again: nothing that was committed is lost"
+        }
     };
     TransportError::fatal(format!("{WHO}: {what}"))
 }
@@ -178,8 +180,8 @@ mod tests {
 
     #[test]
     fn whoever_is_fenced_for_good_is_told_what_to_do() {
-        for (verdict, words) in [(Verdict::Replaced, ["copy of the state folder", "end either"]), (Verdict::Refused, ["no other process", "start it again"])] {
-            let error = of_fence(verdict);
+        for (end, words) in [(End::Replaced, ["copy of the state folder", "end either"]), (End::Refused, ["no other process", "start it again"])] {
+            let error = of_fence(end);
             assert_eq!(error.failure, Failure::Fatal);
             assert!(words.iter().all(|word| error.reason.contains(word)), "{}", error.reason);
         }

@@ -52,6 +52,12 @@ pub(super) enum Verdict {
     Rejoin,
     /// Not known yet.
     Wait,
+    End(End),
+}
+
+/// Why a member does not join any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
     /// Another process has the name.
     Replaced,
     /// Nobody has it, and we are not let in all the same.
@@ -64,10 +70,10 @@ fn decide(facts: Facts<'_>) -> Verdict {
             if facts.stranger_for < facts.patience {
                 Verdict::Wait
             } else {
-                Verdict::Replaced
+                Verdict::End(End::Replaced)
             }
         }
-        _ if facts.rejoins >= REJOINS_MAX => Verdict::Refused,
+        _ if facts.rejoins >= REJOINS_MAX => Verdict::End(End::Refused),
         _ => Verdict::Rejoin,
     }
 }
@@ -159,14 +165,14 @@ mod tests {
             // Someone whom it does not know may be itself.
             (Some("n-2"), "n-1", 0, 0, Verdict::Wait),
             (Some("n-2"), "", 11, 0, Verdict::Wait),
-            (Some("n-2"), "n-1", 12, 0, Verdict::Replaced),
-            (Some("n-2"), "", 60, 0, Verdict::Replaced),
+            (Some("n-2"), "n-1", 12, 0, Verdict::End(End::Replaced)),
+            (Some("n-2"), "", 60, 0, Verdict::End(End::Replaced)),
             // It does not go on for ever.
             (Some("n-1"), "n-1", 0, REJOINS_MAX - 1, Verdict::Rejoin),
-            (Some("n-1"), "n-1", 0, REJOINS_MAX, Verdict::Refused),
-            (None, "n-1", 0, REJOINS_MAX, Verdict::Refused),
+            (Some("n-1"), "n-1", 0, REJOINS_MAX, Verdict::End(End::Refused)),
+            (None, "n-1", 0, REJOINS_MAX, Verdict::End(End::Refused)),
             (Some("n-2"), "n-1", 0, REJOINS_MAX, Verdict::Wait),
-            (Some("n-2"), "n-1", 12, REJOINS_MAX, Verdict::Replaced),
+            (Some("n-2"), "n-1", 12, REJOINS_MAX, Verdict::End(End::Replaced)),
         ];
         for (listed, former, seconds, rejoins, verdict) in table {
             let facts = Facts { listed, former, stranger_for: Duration::from_secs(seconds), patience, rejoins };

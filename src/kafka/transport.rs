@@ -208,7 +208,7 @@ impl Member {
                 (self.fence, self.leaving) = (None, false);
                 self.rejoins += 1;
             }
-            verdict => return Err(failure::of_fence(verdict)),
+            Verdict::End(end) => return Err(failure::of_fence(end)),
         }
         Ok(())
     }
