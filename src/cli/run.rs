@@ -205,6 +205,7 @@ fn describe_topics(topics: &MetricsSnapshot) -> Vec<String> {
         (topics.unknown_outcomes, "of unknown outcome"),
         (topics.fences, "producers replaced"),
         (topics.expulsions, "times expelled from the group"),
+        (topics.rejoins, "times taken for another process of its name"),
         (topics.outages, "outages of the brokers"),
         (topics.digest_differences, "REPEATED EPOCHS THAT DIFFER"),
     ] {

@@ -173,7 +173,9 @@ impl Member {
         if let Some(error) = self.told.take() {
             return Err(error);
         }
-        self.look_for_fence()?;
+        if self.look_for_fence()? {
+            return Ok(Some(GroupChange::JoinsAnew));
+        }
         let change = self.consumer.context().next_change();
         if change.is_none() {
             self.join_anew_if_expelled()?;
@@ -181,10 +183,10 @@ impl Member {
         Ok(change.map(|change| self.note(change)))
     }
 
-    /// Whoever is fenced holds nothing more, and joins anew with another consumer once it is known that no other process has its name.
-    fn look_for_fence(&mut self) -> Result<(), TransportError> {
+    /// Whoever is fenced holds nothing more, and joins anew with another consumer once it is known that no other process has its name. Says whether it does.
+    fn look_for_fence(&mut self) -> Result<bool, TransportError> {
         if !self.consumer.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId) {
-            return Ok(());
+            return Ok(false);
         }
         let group = self.consumer.context();
         group.lose_all();
@@ -193,10 +195,10 @@ impl Member {
             None => self.fence.insert(Fence::new(&self.link, &self.identity, group.known_as())?),
         };
         if !group.has_no_change() {
-            return Ok(());
+            return Ok(false);
         }
         match fence.verdict(self.rejoins) {
-            Verdict::Wait => {}
+            Verdict::Wait => Ok(false),
             Verdict::Rejoin => {
                 let consumer = make_consumer(&self.link, &self.identity, &self.topics, &self.written, group.known_as())?;
                 let old = std::mem::replace(&mut self.consumer, consumer);
@@ -207,10 +209,10 @@ impl Member {
                 });
                 (self.fence, self.leaving) = (None, false);
                 self.rejoins += 1;
+                Ok(true)
             }
-            Verdict::End(end) => return Err(failure::of_fence(end)),
+            Verdict::End(end) => Err(failure::of_fence(end)),
         }
-        Ok(())
     }
 
     fn join_anew_if_expelled(&mut self) -> Result<(), TransportError> {
@@ -307,7 +309,7 @@ impl Member {
                 self.waiting.extend(tasks);
             }
             GroupChange::Lost(tasks) => self.forget(tasks),
-            GroupChange::Revoked(_) => {}
+            GroupChange::Revoked(_) | GroupChange::JoinsAnew => {}
         }
         change
     }

@@ -27,6 +27,8 @@ pub enum GroupChange {
     Revoked(Vec<u32>),
     /// Not ours any more, and perhaps for a while already: nothing may be committed.
     Lost(Vec<u32>),
+    /// The brokers have refused the member as a second one of its name, which it is not: it joins the group anew.
+    JoinsAnew,
 }
 
 /// Whether the group would take our offsets.

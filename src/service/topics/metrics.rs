@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `commits`, `checkpoints` | how many, and how long they take |
 //! | `aborts`, `unknown_outcomes`, `fences`, `expulsions` | transactions that did not end well, by how |
+//! | `rejoins` | how often a worker joined its group anew because brokers took it for a second one of its name |
 //! | `replays`, `replayed_epochs`, `replayed_records` | recoveries that had to repeat epochs |
 //! | `digest_differences` | repeated epochs that gave something else: 0, or something is badly wrong |
 //! | `checkpoint_failures` | copies that could not be carried |
@@ -28,6 +29,7 @@ pub struct Metrics {
     unknown_outcomes: AtomicU64,
     fences: AtomicU64,
     expulsions: AtomicU64,
+    rejoins: AtomicU64,
     replays: AtomicU64,
     replayed_epochs: AtomicU64,
     replayed_records: AtomicU64,
@@ -62,6 +64,7 @@ pub struct MetricsSnapshot {
     pub unknown_outcomes: u64,
     pub fences: u64,
     pub expulsions: u64,
+    pub rejoins: u64,
     pub replays: u64,
     pub replayed_epochs: u64,
     pub replayed_records: u64,
@@ -125,6 +128,7 @@ impl MetricsSnapshot {
             (&mut self.unknown_outcomes, other.unknown_outcomes),
             (&mut self.fences, other.fences),
             (&mut self.expulsions, other.expulsions),
+            (&mut self.rejoins, other.rejoins),
             (&mut self.replays, other.replays),
             (&mut self.replayed_epochs, other.replayed_epochs),
             (&mut self.replayed_records, other.replayed_records),
@@ -186,6 +190,10 @@ impl Metrics {
         count(&self.expulsions);
     }
 
+    pub(super) fn joined_anew(&self) {
+        count(&self.rejoins);
+    }
+
     pub(super) fn replayed(&self, epochs: u64, records: u64) {
         count(&self.replays);
         self.replayed_epochs.fetch_add(epochs, Ordering::Relaxed);
@@ -226,6 +234,7 @@ impl Metrics {
             unknown_outcomes: number(&self.unknown_outcomes),
             fences: number(&self.fences),
             expulsions: number(&self.expulsions),
+            rejoins: number(&self.rejoins),
             replays: number(&self.replays),
             replayed_epochs: number(&self.replayed_epochs),
             replayed_records: number(&self.replayed_records),
@@ -269,6 +278,7 @@ mod tests {
             metrics.committed(Duration::from_millis(millis));
         }
         metrics.replayed(3, 70);
+        metrics.joined_anew();
         metrics.outage_begins(Instant::now());
         assert!(metrics.snapshot().outage.is_some());
         metrics.outage_ends();
@@ -278,7 +288,7 @@ mod tests {
         let shown = metrics.snapshot();
         assert_eq!((shown.commits.count, shown.commits.mean(), shown.commits.longest), (2, Duration::from_millis(3), Duration::from_millis(4)));
         assert_eq!((shown.outages, shown.outage), (1, None));
-        assert_eq!((shown.replays, shown.replayed_epochs, shown.replayed_records), (1, 3, 70));
+        assert_eq!((shown.replays, shown.replayed_epochs, shown.replayed_records, shown.rejoins), (1, 3, 70, 1));
         let checkpoint_age = shown.tasks[&5].checkpoint_age;
         assert_eq!(shown.tasks[&5], TaskMetrics { epoch: 2, checkpoint_epoch: Some(1), checkpoint_age, ..TaskMetrics::default() });
         assert!(metrics.snapshot().tasks[&5].checkpoint_age > checkpoint_age, "it gets older");
@@ -289,7 +299,7 @@ mod tests {
         let mut both = MetricsSnapshot::default();
         both.add(Stage::First, shown.clone());
         both.add(Stage::Rekeyed, shown.clone());
-        assert_eq!((both.commits.count, both.commits.longest, both.replayed_records), (4, Duration::from_millis(4), 140));
+        assert_eq!((both.commits.count, both.commits.longest, both.replayed_records, both.rejoins), (4, Duration::from_millis(4), 140, 2));
         assert_eq!((&both.tasks, &both.rekeyed_tasks), (&shown.tasks, &shown.tasks));
         metrics.forget_task(5);
         assert!(metrics.snapshot().tasks.is_empty());

@@ -135,13 +135,15 @@ fn simulate(scenario: Scenario, seeds: u64, check: impl Fn(u64, Outcome, &mut Si
         set_aside_once(seed, &simulation);
         check(seed, outcome, &mut simulation);
         assert_eq!(simulation.total(|metrics| metrics.digest_differences), 0, "MOTIF_TEST_SEED={seed}");
+        assert_eq!(simulation.total(|metrics| metrics.rejoins), simulation.cluster.rejoins(), "MOTIF_TEST_SEED={seed}");
         assert_eq!(simulation.cluster.accounts(), simulation.journal_accounts(), "MOTIF_TEST_SEED={seed}");
-        let counts: [Count; 7] = [
+        let counts: [Count; 8] = [
             ("commits", |metrics| metrics.commits.count),
             ("aborts", |metrics| metrics.aborts),
             ("unknown outcomes", |metrics| metrics.unknown_outcomes),
             ("fences", |metrics| metrics.fences),
             ("expulsions", |metrics| metrics.expulsions),
+            ("rejoins", |metrics| metrics.rejoins),
             ("replays", |metrics| metrics.replays),
             ("replayed epochs", |metrics| metrics.replayed_epochs),
         ];

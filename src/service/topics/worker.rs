@@ -292,6 +292,7 @@ impl Worker {
                     self.drop_task(task);
                 }
             }
+            GroupChange::JoinsAnew => self.deployment.metrics.joined_anew(),
         }
         Ok(())
     }
@@ -686,8 +687,20 @@ impl Worker {
             return;
         }
         self.logged = Instant::now();
-        let MetricsSnapshot { commits, checkpoints, aborts, unknown_outcomes, fences, expulsions, replayed_epochs, digest_differences, outages, tasks, .. } =
-            self.deployment.metrics.snapshot();
+        let MetricsSnapshot {
+            commits,
+            checkpoints,
+            aborts,
+            unknown_outcomes,
+            fences,
+            expulsions,
+            rejoins,
+            replayed_epochs,
+            digest_differences,
+            outages,
+            tasks,
+            ..
+        } = self.deployment.metrics.snapshot();
         let (mean, longest) = (commits.mean(), commits.longest);
         let checkpoint_age_max =
             self.deployment.config.checkpoints.as_ref().map(|checkpoints| Duration::from_millis(checkpoints.interval_ms) * CHECKPOINT_INTERVALS_MAX);
@@ -700,6 +713,7 @@ impl Worker {
             unknown_outcomes,
             fences,
             expulsions,
+            rejoins,
             replayed_epochs,
             digest_differences,
             outages

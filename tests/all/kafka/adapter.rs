@@ -184,6 +184,7 @@ fn a_member_that_is_expelled_in_the_middle_of_a_rebalance_loses_what_it_held() {
             share.retain(|task| !tasks.contains(task));
         }
         Some(GroupChange::Lost(tasks)) => share.retain(|task| !tasks.contains(task)),
+        Some(GroupChange::JoinsAnew) => panic!("no other has its name"),
         None => {}
     };
     let commit = |member: &mut Member, tasks: &[u32], next: u64| {

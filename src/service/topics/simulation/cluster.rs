@@ -48,6 +48,8 @@ pub(super) struct Cluster {
     owners: BTreeMap<TaskName, usize>,
     wanted: BTreeMap<TaskName, usize>,
     pub crashed: BTreeSet<usize>,
+    /// How often a member was told that it joins anew.
+    rejoins: u64,
 }
 
 #[derive(Default)]
@@ -93,6 +95,8 @@ pub(super) struct Delivered {
 pub(super) struct Member {
     /// Put out of the group, and not told yet.
     pub expelled: bool,
+    /// Told that all is lost; then, that it joins anew.
+    joins_anew: bool,
     pub revoked: BTreeSet<u32>,
 }
 
@@ -140,6 +144,7 @@ impl Shared {
             owners: BTreeMap::new(),
             wanted: BTreeMap::new(),
             crashed: BTreeSet::new(),
+            rejoins: 0,
         };
         Self(Arc::new(Mutex::new(cluster)))
     }
@@ -234,6 +239,10 @@ impl Shared {
     /// How many records were handed on in transactions that were aborted.
     pub(super) fn aborted(&self) -> u64 {
         self.lock().handed_on.values().map(|log| log.aborted() as u64).sum()
+    }
+
+    pub(super) fn rejoins(&self) -> u64 {
+        self.lock().rejoins
     }
 
     /// The process is gone, and the groups have noticed.
@@ -459,7 +468,12 @@ impl Cluster {
         let member = self.members.get_mut(&Client { process, stage }).expect("joined");
         if std::mem::take(&mut member.expelled) {
             member.revoked.clear();
+            member.joins_anew = true;
             return Some(GroupChange::Lost((0..TASKS).collect()));
+        }
+        if std::mem::take(&mut member.joins_anew) {
+            self.rejoins += 1;
+            return Some(GroupChange::JoinsAnew);
         }
         let is_taken = |task: &TaskName, owner: usize| task.stage == stage && owner == process && self.wanted[task] != process;
         let taken = self.owners.iter().find(|(task, owner)| is_taken(task, **owner) && !member.revoked.contains(&task.number));

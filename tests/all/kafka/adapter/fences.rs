@@ -28,6 +28,20 @@ fn await_loss(member: &mut Member, wanted: &[u32]) {
     }
 }
 
+/// Says so, which is counted.
+fn await_joining_anew(member: &mut Member) {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        assert!(Instant::now() < deadline, "it does not join anew");
+        match member.poll(Duration::from_millis(20), &mut Fetched::default()).expect("polls") {
+            Some(GroupChange::JoinsAnew) => return,
+            // What the library takes for lost may be told twice.
+            Some(GroupChange::Lost(_)) | None => {}
+            Some(change) => panic!("{change:?} before it joins anew"),
+        }
+    }
+}
+
 /// Its tasks, one partition each, and reads and commits as if nothing had been.
 fn assert_works(broker: &Broker, member: &mut Member, topic: &str, group: &str, tasks: u32) {
     let inputs: Vec<_> = (0..tasks).map(|task| input(0, task)).collect();
@@ -76,6 +90,7 @@ fn a_member_that_is_fenced_by_its_former_self_joins_anew() {
     // The answer arrives before one that was asked for later.
     broker.shares(&group);
     await_loss(&mut member, &[0, 1]);
+    await_joining_anew(&mut member);
     assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0, 1]);
     assert_works(&broker, &mut member, &topic, &group, 2);
 }
@@ -106,6 +121,7 @@ fn a_member_whose_name_was_taken_by_one_that_has_gone_joins_anew() {
     drop(other);
     await_loss(&mut member, &[0, 1]);
     assert!(member.membership().lost);
+    await_joining_anew(&mut member);
     assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0, 1]);
     assert_works(broker, &mut member, &topic, &group, 2);
 }
