@@ -70,7 +70,7 @@ impl Run {
         self.deadline
     }
 
-    /// As a run of so many patterns that are kept together, 64 at most.
+    /// As a run of so many patterns that are kept together, 16 at most.
     #[must_use]
     pub fn of_first(self, patterns: u8) -> Self {
         Self { patterns, ..self }
@@ -82,8 +82,8 @@ impl Run {
     }
 
     /// A bit for each of them.
-    pub fn patterns(&self) -> u64 {
-        u64::MAX >> (64 - u32::from(self.patterns))
+    pub fn patterns(&self) -> u16 {
+        u16::MAX >> (u16::BITS - u32::from(self.patterns))
     }
 
     pub fn first_event(&self) -> &Event {
@@ -325,7 +325,11 @@ impl Runs {
 
     /// Adds runs that lay elsewhere, before those that are there.
     pub(super) fn put_before(&mut self, automaton: &Automaton, runs: impl IntoIterator<Item = Run>) {
-        self.alive.insert_many(0, runs);
+        if self.alive.is_empty() {
+            self.alive.extend(runs);
+        } else {
+            self.alive.insert_many(0, runs);
+        }
         self.look_over(automaton);
     }
 

@@ -18,8 +18,11 @@ use crate::engine::index::AskedFor;
 use crate::event::{Event, Value};
 use crate::pattern::{Comparison, Expression, FieldPath, Pattern, Skip, at_path};
 
-/// As many as a run counts.
-pub(super) const MEMBERS_MAX: usize = 64;
+/// Some of them, a bit each.
+pub(super) type Members = u16;
+
+/// What a key holds of a family says of each whether it has changed, and is kept small.
+const MEMBERS_MAX: usize = Members::BITS as usize;
 
 #[derive(Debug)]
 pub(super) struct Family {
@@ -47,8 +50,8 @@ impl Family {
     }
 
     /// A bit for each.
-    pub(super) fn all(&self) -> u64 {
-        u64::MAX >> (MEMBERS_MAX - self.patterns.len())
+    pub(super) fn all(&self) -> Members {
+        Members::MAX >> (MEMBERS_MAX - self.patterns.len())
     }
 
     /// All that there are among the patterns, each of at least two.

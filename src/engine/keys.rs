@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::counters::Counters;
+use crate::engine::family::Members;
 use crate::engine::keys::packed::{Noting, PackedKeys};
 use crate::engine::slot::{Before, Cell, CellId, Families, Held, Kept, News, Notes, Slot, SlotId, SlotRuns, Stored};
 use crate::engine::timers::Timers;
@@ -150,12 +151,12 @@ impl Keys {
     }
 
     /// The runs of the group at that place, to be stepped where they lie and [settled](Keys::settle_stepped) then. `of`: the pattern, and whom that concerns, a bit each.
-    pub(super) fn runs_at(&mut self, id: SlotId, place: usize, of: (u32, u64)) -> SlotRuns<'_> {
+    pub(super) fn runs_at(&mut self, id: SlotId, place: usize, of: (u32, Members)) -> SlotRuns<'_> {
         self.slots.at_mut(id.0).runs_at(place, of)
     }
 
     /// The runs have been stepped where they lie; `before` they were stepped there were so many. `None` if the slot is gone.
-    pub(super) fn settle_stepped(&mut self, id: SlotId, (place, patterns): (usize, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
+    pub(super) fn settle_stepped(&mut self, id: SlotId, (place, patterns): (usize, Members), before: Before, counters: &mut Counters) -> Option<SlotId> {
         let now = self.slot(id).runs(place).len();
         before.count_runs(now, counters);
         if before.runs == 0 && now > 0 {
@@ -171,7 +172,7 @@ impl Keys {
     pub(super) fn lay_down(
         &mut self,
         address: Address<'_>,
-        (pattern, patterns): (u32, u64),
+        (pattern, patterns): (u32, Members),
         (automaton, runs_max): (&Automaton, usize),
         held: &mut Cell,
         before: Before,
@@ -251,13 +252,13 @@ impl Keys {
 
     /// An event has come to the runs of the group at that place, and concerns so many of its patterns, a bit each. That counts as a change, whatever it did: what is told to the store must not depend on where the runs lie and what is known
     /// of them, for that may be otherwise after a restart.
-    pub(super) fn note_step(&mut self, id: SlotId, group: usize, patterns: u64) {
+    pub(super) fn note_step(&mut self, id: SlotId, group: usize, patterns: Members) {
         self.slots.at_mut(id.0).note_step(group, patterns);
         self.note_change(Place::Slot(id));
     }
 
     /// The group, if there is one, was stepped. `None` if the slot is gone with it.
-    fn settle_group(&mut self, id: SlotId, (pattern, patterns): (u32, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
+    fn settle_group(&mut self, id: SlotId, (pattern, patterns): (u32, Members), before: Before, counters: &mut Counters) -> Option<SlotId> {
         match self.slot(id).group(pattern) {
             Some(place) => self.settle_at(id, (place, patterns), before, counters),
             None => self.remove_if_vacant(id),
@@ -265,7 +266,7 @@ impl Keys {
     }
 
     /// The same with the group at that place.
-    fn settle_at(&mut self, id: SlotId, (place, patterns): (usize, u64), before: Before, counters: &mut Counters) -> Option<SlotId> {
+    fn settle_at(&mut self, id: SlotId, (place, patterns): (usize, Members), before: Before, counters: &mut Counters) -> Option<SlotId> {
         let slot = self.slots.at_mut(id.0);
         let is_empty = slot.runs(place).is_empty();
         counters.live_keys -= u64::from(before.runs > 0 && is_empty);
@@ -377,7 +378,7 @@ impl Keys {
     fn end_groups(&mut self, id: SlotId, counters: &mut Counters) {
         for (pattern, runs) in self.slots.at_mut(id.0).end() {
             counters.live_runs -= runs as u64;
-            self.settle_group(id, (pattern, u64::MAX), Before { runs, dropped: 0 }, counters);
+            self.settle_group(id, (pattern, Members::MAX), Before { runs, dropped: 0 }, counters);
         }
     }
 
@@ -429,7 +430,7 @@ impl Keys {
 
     /// Puts into the slot what a pattern had of it before the key was packed or stored: `held`, for as many of the patterns kept together as the store has a value of
     /// (`there`, a bit each).
-    pub(super) fn take_up(&mut self, id: SlotId, (pattern, there): (u32, u64), of: (&Automaton, usize), held: &mut Cell) {
+    pub(super) fn take_up(&mut self, id: SlotId, (pattern, there): (u32, Members), of: (&Automaton, usize), held: &mut Cell) {
         // It was counted when it came to be, or when it was read from the store.
         let mut counted = Counters::default();
         let address = Address { slot: Some(id), hash: 0, key: &[] };

@@ -9,6 +9,7 @@
 //! Invariants: a pattern has a group or a cell, never both; a group without runs is one that is being stepped, or of which the store still has a value; a slot is only there while it has a group or
 //! a cell; what holds many things once does so until it is vacant.
 
+mod group;
 mod key;
 mod many;
 mod one;
@@ -17,13 +18,15 @@ use smallvec::SmallVec;
 
 use crate::automaton::{Automaton, Pending, Run, RunList};
 use crate::engine::counters::Counters;
+use crate::engine::family::Members;
 use crate::engine::slot::key::StoredKey;
 use crate::engine::slot::one::{Lone, One};
 use crate::engine::timers;
 use crate::engine::windowed::WindowedEvents;
 use crate::event::EventTime;
 
-pub(super) use crate::engine::slot::many::{Group, Many};
+pub(super) use crate::engine::slot::group::{Group, Together};
+pub(super) use crate::engine::slot::many::Many;
 
 /// Place among the slots.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -163,7 +166,7 @@ impl Default for Cell {
 pub(super) struct SlotRuns<'a> {
     slot: &'a mut Slot,
     place: usize,
-    of: (u32, u64),
+    of: (u32, Members),
     has_changed: bool,
 }
 
@@ -279,7 +282,7 @@ impl Slot {
     }
 
     /// Those of the group at that place, to be stepped. `of`: as [`Slot::add_run`] has it.
-    pub(super) fn runs_at(&mut self, place: usize, of: (u32, u64)) -> SlotRuns<'_> {
+    pub(super) fn runs_at(&mut self, place: usize, of: (u32, Members)) -> SlotRuns<'_> {
         SlotRuns { slot: self, place, of, has_changed: false }
     }
 
@@ -293,7 +296,7 @@ impl Slot {
     }
 
     /// Something is to be told of so many of the patterns of the group at that place, a bit each.
-    pub(super) fn note_step(&mut self, place: usize, patterns: u64) {
+    pub(super) fn note_step(&mut self, place: usize, patterns: Members) {
         match &mut self.holding {
             Holding::Nothing => {}
             // Where there is neither a run nor a value, there is nothing to tell of the others.
@@ -326,7 +329,7 @@ impl Slot {
     }
 
     /// Adds a run to those of the pattern's group, whose place is known if it has one. `patterns`: whom that concerns, a bit each. Returns its deadline.
-    pub(super) fn add_run(&mut self, (pattern, patterns): (u32, u64), group: Option<usize>, run: Run) -> EventTime {
+    pub(super) fn add_run(&mut self, (pattern, patterns): (u32, Members), group: Option<usize>, run: Run) -> EventTime {
         let deadline = run.deadline();
         let is_of_one = run.patterns() == 1;
         match &mut self.holding {
@@ -338,7 +341,7 @@ impl Slot {
     }
 
     /// The same for several. Returns the least of their deadlines.
-    pub(super) fn add_runs(&mut self, of: (u32, u64), group: Option<usize>, runs: impl IntoIterator<Item = Run>) -> EventTime {
+    pub(super) fn add_runs(&mut self, of: (u32, Members), group: Option<usize>, runs: impl IntoIterator<Item = Run>) -> EventTime {
         self.many().add_runs(of, group, runs)
     }
 
@@ -384,7 +387,7 @@ impl Slot {
     }
 
     /// The store has what the group holds for so many of its patterns, a bit each. False if the pattern has no group.
-    pub(super) fn set_stored(&mut self, pattern: u32, there: u64) -> bool {
+    pub(super) fn set_stored(&mut self, pattern: u32, there: Members) -> bool {
         let Some(place) = self.group(pattern) else { return false };
         match &mut self.holding {
             Holding::Nothing => {}
@@ -493,7 +496,7 @@ impl Slot {
     }
 
     /// By pattern: the group's, of which of its patterns the store has a value, and its runs.
-    pub(super) fn groups(&self) -> impl Iterator<Item = (u32, u64, &[Run])> {
+    pub(super) fn groups(&self) -> impl Iterator<Item = (u32, Members, &[Run])> {
         let (one, many) = match &self.holding {
             Holding::Nothing => (None, None),
             Holding::One(one) => (one.is_group().then(|| (one.pattern, one.is_there.into(), one.runs())), None),

@@ -1,13 +1,11 @@
 //! Patterns of families, put together in one group of a slot and taken apart again.
 
-use smallvec::SmallVec;
-
 use crate::automaton::Run;
 use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
-use crate::engine::family::Family;
+use crate::engine::family::{Family, Members};
 use crate::engine::keys::Keys;
-use crate::engine::slot::{Families, Group, Kept, Many, SlotId};
+use crate::engine::slot::{Families, Group, Kept, Many, SlotId, Together};
 
 impl Keys {
     /// The patterns of families have groups of their own in the slot from now on.
@@ -16,7 +14,7 @@ impl Keys {
         if std::mem::replace(&mut many.families, Families::Apart) == Families::Together {
             many.regroup(counters, |group, parted| {
                 for (place, pattern) in (0..).map_while(|place| Some((place, compiled.kept_under(group.pattern, place)?))) {
-                    let bit = |bits: u64| bits >> place & 1;
+                    let bit = |bits: Members| bits >> place & 1;
                     let own = group.runs.iter().filter(|run| run.is_of(place)).map(|run| run.clone().of_first(1)).collect();
                     add(parted, Group::of(pattern, (bit(group.changed), bit(group.there)), own));
                 }
@@ -43,7 +41,7 @@ impl Keys {
             None => joined.push(group),
             Some(family) => {
                 let place = family.patterns.iter().position(|pattern| *pattern == group.pattern).expect("it is of its family");
-                let own = if place == 0 { group.runs.into_iter().map(|run| family.count(run)).collect() } else { SmallVec::new() };
+                let own = if place == 0 { group.runs.into_iter().map(|run| family.count(run)).collect() } else { Together::None };
                 add(joined, Group::of(family.patterns[0], (group.changed << place, group.there << place), own));
             }
         });
@@ -81,7 +79,7 @@ impl Many {
 }
 
 /// To what the pattern already has there.
-fn add(laid: &mut Vec<Group>, mut new: Group) {
+fn add(laid: &mut Vec<Group>, new: Group) {
     if new.runs.is_empty() && new.there == 0 {
         return;
     }
@@ -89,7 +87,7 @@ fn add(laid: &mut Vec<Group>, mut new: Group) {
         None => laid.push(new),
         Some(place) => {
             let Group { runs, changed, there, .. } = &mut laid[place];
-            runs.append(&mut new.runs);
+            runs.extend(new.runs);
             laid[place] = Group::of(new.pattern, (*changed | new.changed, *there | new.there), std::mem::take(runs));
         }
     }

@@ -17,6 +17,7 @@
 
 use crate::automaton::Outline;
 use crate::engine::compiled::Compiled;
+use crate::engine::family::Members;
 use crate::engine::keys::{Found, PackedId, begin_packed};
 use crate::engine::shard::lines::Lines;
 use crate::engine::shard::state::{decode_state, encode_state, outline_state};
@@ -47,7 +48,7 @@ pub(super) struct Packing {
 /// What a pattern, or a family that is together, has of a packed key.
 struct Entry<'a> {
     pattern: u32,
-    there: u64,
+    there: Members,
     value: &'a [u8],
     /// By run.
     patterns: &'a [u8],
@@ -133,7 +134,7 @@ impl Lines {
             all.patterns[pattern as usize].automaton.encode_runs(runs.iter(), value);
             patterns.clear();
             if runs.iter().any(|run| run.patterns() != 1) {
-                patterns.extend(runs.iter().map(|run| u8::try_from(run.patterns().count_ones()).expect("64 at most")));
+                patterns.extend(runs.iter().map(|run| u8::try_from(run.patterns().count_ones()).expect("few")));
             }
             Entry { pattern, there, value, patterns }.write(bytes);
         }
@@ -187,14 +188,15 @@ impl Lines {
 impl<'a> Entry<'a> {
     fn write(&self, out: &mut Vec<u8>) {
         write_unsigned(self.pattern.into(), out);
-        write_unsigned(self.there, out);
+        write_unsigned(self.there.into(), out);
         write_bytes(self.value, out);
         write_bytes(self.patterns, out);
     }
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let pattern = u32::try_from(reader.unsigned("pattern")?).map_err(|_| reader.malformed("pattern"))?;
-        Ok(Self { pattern, there: reader.unsigned("bits")?, value: reader.bytes("value")?, patterns: reader.bytes("patterns of runs")? })
+        let there = Members::try_from(reader.unsigned("bits")?).map_err(|_| reader.malformed("bits"))?;
+        Ok(Self { pattern, there, value: reader.bytes("value")?, patterns: reader.bytes("patterns of runs")? })
     }
 }
 

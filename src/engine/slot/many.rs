@@ -9,6 +9,8 @@ use smallvec::SmallVec;
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
+use crate::engine::family::Members;
+use crate::engine::slot::group::{Group, Together, least_deadline};
 use crate::engine::slot::one::{Lone, One};
 use crate::engine::slot::{CellId, Families, Held, Kept, Notes};
 use crate::event::EventTime;
@@ -30,40 +32,6 @@ pub(in crate::engine) struct Many {
 
 /// With more of them, looking for one would take longer than a cell of its own does, which is found by halves.
 const GROUPS_MAX: usize = 64;
-
-/// The runs of one pattern, or of a family of them, under its first.
-#[derive(Debug)]
-pub(in crate::engine) struct Group {
-    pub pattern: u32,
-    /// In the order in which they came.
-    pub runs: SmallVec<[Run; 1]>,
-    /// The patterns, a bit each, of which something is not yet told to the store; of a family more than the first.
-    pub changed: u64,
-    /// Those of which the store has a value.
-    pub there: u64,
-    /// The least of its runs; the end of time: none. While its runs are being stepped, as it was.
-    deadline: EventTime,
-}
-
-impl Group {
-    pub(in crate::engine) fn of(pattern: u32, (changed, there): (u64, u64), runs: SmallVec<[Run; 1]>) -> Self {
-        let deadline = least_deadline(&runs);
-        Self { pattern, runs, changed, there, deadline }
-    }
-
-    /// At the end of time all that has runs is.
-    fn is_due(&self, instant: EventTime) -> bool {
-        self.deadline <= instant && !self.runs.is_empty()
-    }
-
-    fn is_over(&self) -> bool {
-        self.runs.is_empty() && self.there == 0
-    }
-}
-
-fn least_deadline(runs: &[Run]) -> EventTime {
-    runs.iter().fold(EventTime::END, |least, run| least.min(run.deadline()))
-}
 
 /// Two bits for each pattern, by its number and by a hash of it: with a dozen patterns, one in twenty others has both. (With one of them a third of the events looked through all groups in vain,
 /// and three of the eighteen lines of memory that an event fetches were theirs.)
@@ -105,8 +73,8 @@ impl Many {
         let group = |runs| Group::of(one.pattern, (one.is_changed.into(), one.is_there.into()), runs);
         match one.lone {
             Lone::Cell(id) => many.add_cell(one.pattern, id),
-            Lone::Run(run) => many.add_group(group(SmallVec::from_buf([run]))),
-            Lone::Gone { .. } => many.add_group(group(SmallVec::new())),
+            Lone::Run(run) => many.add_group(group(Together::One(run))),
+            Lone::Gone { .. } => many.add_group(group(Together::None)),
         }
         many
     }
@@ -202,15 +170,15 @@ impl Many {
     /// Until runs are [added](Many::add_runs) or it is [settled](Many::settle), the group stays where it is.
     pub(super) fn lift(&mut self, pattern: u32, automaton: &Automaton, into: &mut Pending) {
         if let Kept::Group(place) = self.kept(pattern) {
-            into.put_before(automaton, self.groups[place].runs.drain(..));
+            self.groups[place].runs.move_before(automaton, into);
         }
     }
 
     /// Adds a run to those of the group at that place, or to a new one.
-    pub(super) fn add_run(&mut self, (pattern, patterns): (u32, u64), place: Option<usize>, run: Run) {
+    pub(super) fn add_run(&mut self, (pattern, patterns): (u32, Members), place: Option<usize>, run: Run) {
         let deadline = run.deadline();
         let Some(place) = place else {
-            return self.add_group(Group { pattern, runs: SmallVec::from_buf([run]), changed: patterns, there: 0, deadline });
+            return self.add_group(Group { pattern, changed: patterns, there: 0, runs: Together::One(run), deadline });
         };
         let group = &mut self.groups[place];
         let is_least = group.runs.is_empty() || deadline < group.deadline;
@@ -222,7 +190,7 @@ impl Many {
     }
 
     /// The same for several. Returns the least of their deadlines.
-    pub(super) fn add_runs(&mut self, (pattern, patterns): (u32, u64), place: Option<usize>, new: impl IntoIterator<Item = Run>) -> EventTime {
+    pub(super) fn add_runs(&mut self, (pattern, patterns): (u32, Members), place: Option<usize>, new: impl IntoIterator<Item = Run>) -> EventTime {
         let Some(place) = place else {
             let group = Group::of(pattern, (patterns, 0), new.into_iter().collect());
             let least = group.deadline;
@@ -250,7 +218,7 @@ impl Many {
             if group.there == 0 && group.runs.len() == 1 {
                 // As mostly: the run goes with its group.
                 let group = if place == 0 { self.groups.pop_front() } else { self.groups.remove(place) };
-                dropped.extend(group.and_then(|mut group| group.runs.pop()));
+                dropped.extend(group.and_then(|group| group.runs.into_last()));
                 (counters.live_runs, counters.live_keys) = (counters.live_runs - 1, counters.live_keys - 1);
                 has_changed = true;
                 continue;
