@@ -9,11 +9,14 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use super::guarded::{guard, skipped};
 
 /// What the script says where the store cannot be had.
 const NOT_TO_BE_HAD: i32 = 3;
+
+const FREEZE_MAX: Duration = Duration::from_secs(20);
 
 pub const BUCKET: &str = "motif";
 pub const ACCESS_KEY: &str = "motif-test";
@@ -79,6 +82,20 @@ impl ObjectServer {
     /// Connections are still taken, and nothing is answered.
     pub fn freeze(&self) {
         self.signal("STOP");
+        // A thread that runs on another processor goes on until it is told there, and may answer yet.
+        let deadline = Instant::now() + FREEZE_MAX;
+        while !self.is_frozen() {
+            assert!(Instant::now() < deadline, "the object store does not stop");
+            std::thread::yield_now();
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a running store");
+        // A thread that has gone meanwhile answers nothing either.
+        let mut states = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+        // After the name, which may hold anything.
+        states.all(|state| state.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
     }
 
     pub fn unfreeze(&self) {
@@ -86,9 +103,12 @@ impl ObjectServer {
     }
 
     fn signal(&self, name: &str) {
-        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("a running store");
-        let sent = Command::new("kill").args(["-s", name, pid.trim()]).status().expect("kill runs");
+        let sent = Command::new("kill").args(["-s", name, &self.pid()]).status().expect("kill runs");
         assert!(sent.success(), "the object store has gone by itself");
+    }
+
+    fn pid(&self) -> String {
+        std::fs::read_to_string(self.folder.join("pid")).expect("a running store").trim().to_owned()
     }
 
     /// After [`Self::kill`]: with what it had stored.
