@@ -52,6 +52,7 @@ const OFFSETS_ONCE_MAX: Duration = Duration::from_millis(400);
 
 /// How long a seek may take: where the partition is not ours any more, it never succeeds.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
+const SEEK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A worker's consumer and producer.
 pub struct Member {
@@ -288,7 +289,7 @@ impl Member {
     }
 
     /// Repeated, because a partition that was only just assigned may not be ready to be moved.
-    fn seek(&self, from: &[(InputPartition, u64)]) -> KafkaResult<()> {
+    fn seek(&mut self, from: &[(InputPartition, u64)]) -> KafkaResult<()> {
         let deadline = Instant::now() + SEEK_TIMEOUT;
         loop {
             let list = self.list(from.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
@@ -296,7 +297,7 @@ impl Member {
             if result.is_ok() || Instant::now() > deadline {
                 return result;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            self.hear(SEEK_INTERVAL);
         }
     }
 

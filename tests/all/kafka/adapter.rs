@@ -4,6 +4,7 @@ mod fences;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use motif::event::{EventTime, StreamId};
@@ -428,6 +429,54 @@ fn a_member_whose_producer_gets_no_answer_stays_in_the_group() {
         settled.push("certain".to_owned());
         assert_eq!(values(), settled, "request {api}");
     }
+}
+
+/// What it is told to read is another's. That is tried for a while, as it may only be new; twice in a row for longer than whoever asks for no news may be a member.
+#[test]
+fn a_member_that_cannot_start_what_is_not_its_own_stays_in_the_group() {
+    let Some(broker) = broker() else { return };
+    let [topic, group] = ["input", "group"].map(unique);
+    broker.create_topic(&topic, 2);
+    let mut link = link(broker, &group);
+    link.properties.insert("max.poll.interval.ms".to_owned(), "6000".to_owned());
+    let topics = topics(&[&topic]);
+    let mut member = join(&link, identity(0), &topics, &Written::default());
+    assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0, 1]);
+    let mut other = join(&link, identity(1), &topics, &Written::default());
+    let deadline = Instant::now() + LIMIT;
+    let moved = loop {
+        assert!(Instant::now() < deadline, "nothing moves");
+        assert!(other.poll(Duration::ZERO, &mut Fetched::default()).is_ok());
+        if let Some(GroupChange::Revoked(tasks)) = member.poll(Duration::from_millis(10), &mut Fetched::default()).expect("polls") {
+            member.release(&tasks).expect("releases");
+            break tasks;
+        }
+    };
+    let is_nothing = |change: &GroupChange| *change == GroupChange::Assigned(Vec::new());
+    while !matches!(other.poll(Duration::from_millis(10), &mut Fetched::default()), Ok(Some(GroupChange::Assigned(tasks))) if tasks == moved) {
+        assert!(Instant::now() < deadline, "the other is not given it");
+        let change = member.poll(Duration::ZERO, &mut Fetched::default()).expect("polls");
+        assert!(change.as_ref().is_none_or(is_nothing), "{change:?}");
+    }
+    let polling = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while polling.load(Ordering::Relaxed) {
+                assert_eq!(other.poll(Duration::from_millis(20), &mut Fetched::default()), Ok(None), "nothing comes to the other");
+            }
+        });
+        let began = Instant::now();
+        for _ in 0..2 {
+            member.start(&[(input(0, moved[0]), 0)]).expect_err("it is another's");
+        }
+        let took = began.elapsed();
+        let change = member.poll(Duration::ZERO, &mut Fetched::default());
+        let membership = member.membership();
+        polling.store(false, Ordering::Relaxed);
+        assert!(took > Duration::from_secs(6), "only {took:?}");
+        assert!(change.as_ref().is_ok_and(|change| change.as_ref().is_none_or(is_nothing)), "{change:?}");
+        assert!(membership.generation >= 0 && !membership.lost, "{membership:?}");
+    });
 }
 
 #[test]
