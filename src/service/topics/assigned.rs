@@ -192,11 +192,6 @@ impl Assigned {
         &self.evaluation
     }
 
-    /// At or before the last record of this task in the journal.
-    pub(super) fn journal_offset(&self) -> u64 {
-        self.meta.journal_offset
-    }
-
     /// From where each input is to be read on.
     pub(super) fn places(&self) -> Vec<(InputPartition, u64)> {
         self.inputs.values().map(|progress| (progress.input.source, progress.read)).collect()

@@ -70,7 +70,7 @@ pub(super) enum Decision {
     /// Abort, and give up all tasks: they may be someone else's already.
     AbortAndLeave,
     /// Whether it happened is only known once the producer was replaced and the journal was read.
-    Resolve,
+    Recover,
     Stop,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn decide(step: Step, failure: Failure, in_time: bool) -> Decision {
     match (step, failure) {
         (_, Failure::Retriable) if in_time => Decision::Repeat,
         (Step::Offsets | Step::Commit, Failure::Unknown) if in_time => Decision::Repeat,
-        (Step::Offsets | Step::Commit, Failure::Unknown | Failure::Retriable) => Decision::Resolve,
+        (Step::Offsets | Step::Commit, Failure::Unknown | Failure::Retriable) => Decision::Recover,
         (Step::Abort, _) => Decision::Stop,
         (Step::Begin, _) => Decision::Stop,
         (_, Failure::Expelled) => Decision::AbortAndLeave,
@@ -131,7 +131,7 @@ pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchd
                 Decision::Repeat => {}
                 // Whatever the answer is now, the first call may have done it.
                 _ if in_doubt.is_some() => return Delivered::Unknown(error),
-                Decision::Resolve => return Delivered::Unknown(error),
+                Decision::Recover => return Delivered::Unknown(error),
                 Decision::Stop => return Delivered::Failed(error),
                 Decision::Discard => return Delivered::Discarded(error),
                 Decision::Abort => return abort(transport, &patience, Delivered::Aborted(error)),
@@ -187,28 +187,6 @@ fn guard(transport: &mut dyn Transport) -> Result<(), TransportError> {
     Ok(())
 }
 
-/// What the journal says of a transaction whose end nobody has told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Resolved {
-    Committed,
-    Aborted,
-    /// Someone else has committed since.
-    Foreign,
-}
-
-/// `ours`: epoch and digest of each record that the transaction holds; `found`: the same of the last record of each task's journal, read to its end after the producer
-/// was replaced. A transaction is there whole or not at all.
-pub(super) fn resolve(ours: &[(u64, u64)], found: &[Option<(u64, u64)>]) -> Resolved {
-    assert_eq!(ours.len(), found.len(), "an answer for each task");
-    if ours.iter().zip(found).all(|(ours, found)| Some(*ours) == *found) {
-        Resolved::Committed
-    } else if ours.iter().zip(found).all(|((epoch, _), found)| found.map_or(0, |(epoch, _)| epoch) + 1 == *epoch) {
-        Resolved::Aborted
-    } else {
-        Resolved::Foreign
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,8 +202,8 @@ mod tests {
             (Step::Send, [Repeat, Discard, Discard, AbortAndLeave, Stop, Stop], [Discard, Discard, Discard, AbortAndLeave, Stop, Stop]),
             (Step::Drain, [Repeat, Discard, Discard, AbortAndLeave, Stop, Stop], [Discard, Discard, Discard, AbortAndLeave, Stop, Stop]),
             (Step::Guard, [Repeat, Abort, Abort, AbortAndLeave, Stop, Stop], [Abort, Abort, Abort, AbortAndLeave, Stop, Stop]),
-            (Step::Offsets, [Repeat, Repeat, Abort, AbortAndLeave, Stop, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop, Stop]),
-            (Step::Commit, [Repeat, Repeat, Abort, AbortAndLeave, Stop, Stop], [Resolve, Resolve, Abort, AbortAndLeave, Stop, Stop]),
+            (Step::Offsets, [Repeat, Repeat, Abort, AbortAndLeave, Stop, Stop], [Recover, Recover, Abort, AbortAndLeave, Stop, Stop]),
+            (Step::Commit, [Repeat, Repeat, Abort, AbortAndLeave, Stop, Stop], [Recover, Recover, Abort, AbortAndLeave, Stop, Stop]),
             (Step::Abort, [Repeat, Stop, Stop, Stop, Stop, Stop], [Stop; 6]),
         ];
         for (step, in_time, too_late) in table {
@@ -233,25 +211,6 @@ mod tests {
                 assert_eq!(decide(step, failure, true), in_time[place], "{step:?} {failure:?} in time");
                 assert_eq!(decide(step, failure, false), too_late[place], "{step:?} {failure:?} too late");
             }
-        }
-    }
-
-    #[test]
-    fn the_journal_tells_how_a_transaction_ended() {
-        type Row<'a> = (&'a [Option<(u64, u64)>], Resolved);
-        let table: &[Row<'_>] = &[
-            (&[Some((3, 30)), Some((1, 10))], Resolved::Committed),
-            (&[Some((2, 20)), None], Resolved::Aborted),
-            (&[Some((2, 99)), None], Resolved::Aborted),
-            // One of the tasks is somebody else's by now.
-            (&[Some((3, 30)), None], Resolved::Foreign),
-            (&[Some((3, 30)), Some((1, 11))], Resolved::Foreign),
-            (&[Some((3, 31)), Some((1, 10))], Resolved::Foreign),
-            (&[Some((4, 40)), Some((1, 10))], Resolved::Foreign),
-            (&[None, None], Resolved::Foreign),
-        ];
-        for (found, resolved) in table {
-            assert_eq!(resolve(&[(3, 30), (1, 10)], found), *resolved, "{found:?}");
         }
     }
 

@@ -17,6 +17,7 @@ use crate::service::embedded::wall_clock;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::alignment::Alignment;
 use crate::service::topics::bases::{Bases, MachineBases};
+use crate::service::topics::beside::Beside;
 use crate::service::topics::checkpoints::Checkpoints;
 use crate::service::topics::metrics::Metrics;
 use crate::service::topics::pattern_set::Evaluation;
@@ -63,21 +64,11 @@ pub(super) struct Deployment {
     pub ends: Option<BTreeMap<InputPartition, u64>>,
     pub stop: StopSignal,
     pub clock: Clock,
-    pub recoveries: Recoveries,
+    pub beside: Beside,
     /// How long one transaction may take in all, failed calls repeated.
     pub watchdog: Duration,
     /// The same where tasks are to be given back: before the group or the transaction coordinator loses patience.
     pub revoke_max: Duration,
-}
-
-/// Where tasks recover.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Recoveries {
-    /// While the worker goes on.
-    OnThreads,
-    /// On the worker's own: everything then happens in one order, which a simulation needs.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the simulation"))]
-    InTurn,
 }
 
 /// The topics that are written.
@@ -173,7 +164,7 @@ impl Deployment {
             ends,
             stop: stop.clone(),
             clock: Arc::new(wall_clock),
-            recoveries: Recoveries::OnThreads,
+            beside: Beside::OnThreads,
             watchdog: transaction * 2,
             revoke_max: transaction.min(session) / 2,
         };

@@ -83,12 +83,7 @@ impl<'a> JournalEnd<'a> {
 }
 
 /// Shows every record from an offset on. One that cannot be read is an error: nothing can be said without it.
-pub(super) fn visit_journal(
-    deployment: &Deployment,
-    task: u32,
-    from: u64,
-    visit: &mut dyn FnMut(u64, EpochRecord) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+fn visit_journal(deployment: &Deployment, task: u32, from: u64, visit: &mut dyn FnMut(u64, EpochRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut outcome = Ok(());
     deployment.survey.journal(task, from, &mut |entry| {
         let topic = &deployment.outputs.journal;

@@ -12,6 +12,7 @@
 //! | `recover`, `replay` | that carried out; epochs repeated from the journal |
 //! | `commit` | decision: what follows from each failure of a transaction's steps; the steps carried out |
 //! | `worker` | the loop |
+//! | `beside` | what would keep the loop waiting for brokers |
 //! | `assigned` | a task that is here: engine, store, positions |
 //! | `bases`, `checkpoints` | states to take tasks up from: on this machine, and as objects that any machine finds |
 //! | `copies` | states on their way to the checkpoints |
@@ -37,6 +38,7 @@ mod alignment;
 mod assigned;
 mod balance;
 mod bases;
+mod beside;
 mod checkpoints;
 mod commit;
 mod copies;

@@ -15,8 +15,9 @@ use crate::engine::Positions;
 use crate::ports::{Committed, Failure, InputPartition, ObjectError, RecordBatch, StateStore, StoreError, TransportError};
 use crate::service::state::{FORMAT, Meta};
 use crate::service::topics::assigned::{Assigned, Parts, TaskInput, note_record};
+use crate::service::topics::beside::Beside;
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
-use crate::service::topics::deployment::{Deployment, Recoveries};
+use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord};
 use crate::service::topics::journal_end::JournalEnd;
 use crate::service::topics::pattern_set::Evaluation;
@@ -50,7 +51,7 @@ pub(super) fn recover(deployment: &Deployment, number: u32, cancelled: &AtomicBo
         match recovery.run() {
             Err(error) if outage_max(&error).is_some_and(|longest| began.elapsed() < longest) => {
                 tracing::warn!(task = number, error = format!("{error:#}"), "cannot recover yet; it is tried again");
-                if deployment.recoveries == Recoveries::OnThreads {
+                if deployment.beside == Beside::OnThreads {
                     std::thread::sleep(wait);
                     wait = (wait * 2).min(OUTAGE_INTERVAL_MAX);
                 }

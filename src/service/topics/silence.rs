@@ -9,6 +9,7 @@ use crate::event::{ProcessingTime, StreamId, TimeSpan};
 use crate::ports::{InputPartition, Transport};
 use crate::service::topics::assigned::Assigned;
 use crate::service::topics::balance::Balance;
+use crate::service::topics::beside::Inquiry;
 use crate::service::topics::deployment::Deployment;
 
 /// An input that stands still before its end for so long may have only markers left, which nobody reads: then that is found out.
@@ -22,6 +23,16 @@ pub(super) struct Silences {
     heeded: Vec<StreamId>,
     inputs: BTreeMap<InputPartition, Standstill>,
     asked: ProcessingTime,
+    /// One at a time: each takes a few round trips.
+    inquiry: Inquiry<Told>,
+}
+
+/// An answer: where the last record of an input ends that stood still before `end`, if that can be told.
+struct Told {
+    input: InputPartition,
+    read: u64,
+    end: u64,
+    last: Option<u64>,
 }
 
 /// An input that stands before its end.
@@ -39,11 +50,13 @@ impl Silences {
             let settings = deployment.config.streams.get(deployment.stream_name(*stream));
             settings.is_some_and(|settings| settings.idle_timeout.is_some() || settings.idle_after.is_some())
         };
-        Self { heeded: deployment.inputs.keys().copied().filter(heeds).collect(), inputs: BTreeMap::new(), asked: ProcessingTime::from_micros(0) }
+        let heeded = deployment.inputs.keys().copied().filter(heeds).collect();
+        Self { heeded, inputs: BTreeMap::new(), asked: ProcessingTime::from_micros(0), inquiry: Inquiry::new() }
     }
 
     /// Before a tick: tells a task which of its inputs are only not read.
     pub(super) fn check(&mut self, deployment: &Deployment, assigned: &mut Assigned, transport: &dyn Transport, balance: &Balance, now: ProcessingTime) {
+        self.hear(now);
         for &stream in &self.heeded {
             let input = InputPartition { stream, partition: assigned.number };
             let read = assigned.read_to(input);
@@ -53,12 +66,12 @@ impl Silences {
                 Some(_) if balance.holds_back(input) => true,
                 Some(end) => {
                     let standstill = self.inputs.entry(input).or_insert(Standstill { read, since: now, empty_to: None });
-                    // One at a time: each takes a few round trips.
-                    if standstill.is_in_doubt(end, read, now) && now.since(self.asked) >= ASK_INTERVAL {
+                    if standstill.is_in_doubt(end, read, now) && self.inquiry.is_free() && now.since(self.asked) >= ASK_INTERVAL {
                         self.asked = now;
-                        let last =
-                            deployment.survey.end(input).inspect_err(|error| tracing::warn!(?input, %error, "whether there is more to read cannot be told"));
-                        standstill.learn(end, last.ok(), now);
+                        let survey = deployment.survey.clone();
+                        let find_out =
+                            move || survey.end(input).inspect_err(|error| tracing::warn!(?input, %error, "whether there is more to read cannot be told"));
+                        self.inquiry.ask(deployment.beside, move || Told { input, read, end, last: find_out().ok() });
                     }
                     standstill.empty_to != Some(end)
                 }
@@ -66,6 +79,15 @@ impl Silences {
             if is_awaited {
                 assigned.task.await_more(stream, assigned.number);
             }
+        }
+    }
+
+    /// What is told of an input that was read on meanwhile is of no use.
+    fn hear(&mut self, now: ProcessingTime) {
+        if let Some(Told { input, read, end, last }) = self.inquiry.answer()
+            && let Some(standstill) = self.inputs.get_mut(&input).filter(|standstill| standstill.read == read)
+        {
+            standstill.learn(end, last, now);
         }
     }
 }

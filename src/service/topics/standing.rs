@@ -1,4 +1,4 @@
-//! Where a task of the first stage stands, whoever has it: as its journal and the ends of its inputs tell.
+//! Where a task stands, whoever has it: as its journal and the ends of its inputs tell.
 
 use anyhow::Context;
 
@@ -20,6 +20,18 @@ pub(super) fn find_out(deployment: &Deployment, alignment: &Alignment, question:
     if let Err(error) = found {
         tracing::warn!(?question, error = format!("{error:#}"), "how far a task is cannot be told");
     }
+}
+
+/// Which of these tasks a bounded run has finished, in order: up to the first that it has not.
+pub(super) fn ended_among(deployment: &Deployment, tasks: &[u32]) -> anyhow::Result<Vec<u32>> {
+    let mut ended = Vec::new();
+    for &task in tasks {
+        if !last_record(deployment, task)?.is_some_and(|last| last.ended) {
+            break;
+        }
+        ended.push(task);
+    }
+    Ok(ended)
 }
 
 fn last_record(deployment: &Deployment, task: u32) -> anyhow::Result<Option<EpochRecord>> {

@@ -4,8 +4,9 @@
 //! poll ▸ apply ▸ follow the group ▸ epoch due? deliver (one transaction for all tasks) ▸ keep (each task's store) ▸ poll …
 //! ```
 //!
-//! Tasks recover on threads of their own while this one goes on polling, as a group's member must. A task whose epoch was aborted is recovered: the engine has no way
-//! back. A task that is revoked finishes its epoch, and is given back once its state is among the checkpoints, or after [`HAND_OVER_MAX`]; the others go on meanwhile.
+//! Tasks recover on threads of their own while this one goes on polling, as a group's member must, and brokers are asked there for what may take long (`beside`). A task
+//! whose epoch was aborted is recovered: the engine has no way back. So is one whose epoch may have been committed or not, as the brokers have not said: it takes up what the
+//! journal holds. A task that is revoked finishes its epoch, and is given back once its state is among the checkpoints, or after [`HAND_OVER_MAX`]; the others go on meanwhile.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,17 +24,16 @@ use crate::service::Summary;
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
-use crate::service::topics::commit::{Delivered, Resolved, STOP_WAIT, deliver, resolve};
-use crate::service::topics::deployment::{Deployment, HAND_OVER_MAX, Recoveries};
-use crate::service::topics::journal::EpochRecord;
-use crate::service::topics::journal_end::visit_journal;
+use crate::service::topics::beside::Inquiry;
+use crate::service::topics::commit::{Delivered, STOP_WAIT, deliver};
+use crate::service::topics::deployment::{Deployment, HAND_OVER_MAX};
 use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::pace::{Pace, Reading};
 use crate::service::topics::recover::{Cancelled, Recovered, is_outage, recover};
 use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
-use crate::service::topics::standing::find_out;
+use crate::service::topics::standing::{ended_among, find_out};
 use crate::service::topics::watch::OUTAGE_MAX;
 
 /// An epoch ends early with this many records, bytes or matches.
@@ -84,10 +84,13 @@ pub(super) struct Worker {
     aborts_in_a_row: u32,
     failures_in_a_row: u32,
     starts_failed_in_a_row: u32,
-    group_asked: Instant,
     logged: Instant,
-    /// Tasks that a bounded run has finished, here or elsewhere.
+    /// Tasks that a bounded run has finished, here or elsewhere, and which others have been as well.
     ended_tasks: BTreeSet<u32>,
+    group_asked: Instant,
+    ended_elsewhere: Inquiry<anyhow::Result<Vec<u32>>>,
+    /// How far a task is that others wait for: the alignment is told.
+    standing: Inquiry<()>,
     summary: Summary,
 }
 
@@ -149,9 +152,11 @@ impl Worker {
             aborts_in_a_row: 0,
             failures_in_a_row: 0,
             starts_failed_in_a_row: 0,
-            group_asked: Instant::now(),
             logged: Instant::now(),
             ended_tasks: BTreeSet::new(),
+            group_asked: Instant::now(),
+            ended_elsewhere: Inquiry::new(),
+            standing: Inquiry::new(),
             summary: Summary::default(),
         }
     }
@@ -350,15 +355,11 @@ impl Worker {
         let (ticket, cancelled) = (self.tickets, Arc::new(AtomicBool::new(false)));
         self.tasks.insert(task, Held::Recovering { ticket, cancelled: cancelled.clone() });
         let (deployment, done) = (self.deployment.clone(), self.recoveries.0.clone());
-        let recover = move || {
+        self.deployment.beside.run(move || {
             let recovered = recover(&deployment, task, &cancelled);
             // Nobody listens any more where the worker has ended.
             drop(done.send(Recovery { task, ticket, recovered }));
-        };
-        match self.deployment.recoveries {
-            Recoveries::OnThreads => drop(std::thread::spawn(recover)),
-            Recoveries::InTurn => recover(),
-        }
+        });
     }
 
     fn take_recovery(&mut self, Recovery { task, ticket, recovered }: Recovery) -> anyhow::Result<()> {
@@ -444,7 +445,7 @@ impl Worker {
                 if self.aborts_in_a_row >= ABORTS_MAX {
                     return self.replace_producer(error);
                 }
-                self.give_up(parts.iter().map(|part| part.record.task).collect())
+                self.give_up(tasks_of(&parts))
             }
             Delivered::Expelled(error) => {
                 metrics.expelled();
@@ -459,8 +460,8 @@ impl Worker {
                     metrics.fenced();
                     return self.replace_producer(error);
                 }
-                tracing::warn!(%error, "the end of a transaction is not known; the journal will tell");
-                self.resolve(parts)
+                tracing::warn!(%error, "the end of a transaction is not known; another producer takes over, and the tasks begin anew: the journal tells them");
+                self.give_up(tasks_of(&parts))
             }
             Delivered::Failed(error) => {
                 metrics.fenced();
@@ -482,47 +483,6 @@ impl Worker {
         Ok(())
     }
 
-    /// The producer is replaced first, so that nothing of the old one can still happen; then the journal tells.
-    fn resolve(&mut self, parts: Vec<Part>) -> anyhow::Result<()> {
-        self.renew()?;
-        let (mut ours, mut found, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
-        for part in &parts {
-            let from = match self.tasks.get(&part.record.task) {
-                Some(Held::Running(assigned)) => assigned.journal_offset(),
-                _ => 0,
-            };
-            let mut last = None;
-            let visited = visit_journal(&self.deployment, part.record.task, from, &mut |offset, record| {
-                last = Some((offset, record));
-                Ok(())
-            });
-            match visited {
-                Err(error) if is_outage(&error) => {
-                    // Those who recover read it themselves, for as long as it takes.
-                    tracing::warn!(error = format!("{error:#}"), "the journal cannot be read now: the tasks begin anew");
-                    self.run_again(&parts);
-                    return Ok(());
-                }
-                visited => visited?,
-            }
-            ours.push((part.record.epoch, part.record.digest()));
-            found.push(last.as_ref().map(|(_, record)| (record.epoch, record.digest())));
-            offsets.push(last.map(|(offset, _)| offset));
-        }
-        match resolve(&ours, &found) {
-            Resolved::Committed => self.keep(offsets.into_iter().zip(parts).collect()),
-            Resolved::Aborted => {
-                self.run_again(&parts);
-                Ok(())
-            }
-            Resolved::Foreign => {
-                tracing::warn!(?ours, ?found, "somebody else has gone on with tasks of this worker: its tasks begin anew");
-                self.run_all_again();
-                Ok(())
-            }
-        }
-    }
-
     /// Nothing can be done with this producer any more. Tasks that are still ours begin anew with another.
     fn replace_producer(&mut self, error: TransportError) -> anyhow::Result<()> {
         if error.failure == Failure::Denied {
@@ -537,7 +497,8 @@ impl Worker {
         self.give_up(self.running().map(|assigned| assigned.number).collect())
     }
 
-    /// What these tasks hold is void, whoever has them now. Those that are still ours begin anew once there is another producer.
+    /// What these tasks hold is void, whoever has them now. Those that are still ours begin anew once there is another producer: of the old one nothing can still happen then, and
+    /// whether its last transaction did, those that recover read in the journal.
     fn give_up(&mut self, tasks: Vec<u32>) -> anyhow::Result<()> {
         for &task in &tasks {
             self.pause(task);
@@ -618,21 +579,22 @@ impl Worker {
             Held::Running(assigned) => assigned.is_ended(),
             Held::Ended => true,
         };
-        if !self.tasks.values().all(ended) || self.group_asked.elapsed() < GROUP_END_INTERVAL {
+        if !self.tasks.values().all(ended) {
             return Ok(false);
         }
-        self.group_asked = Instant::now();
-        let ours = self.tasks.keys().copied();
-        self.ended_tasks.extend(ours);
-        let others: Vec<u32> = (0..self.deployment.tasks).filter(|task| !self.ended_tasks.contains(task)).collect();
-        for &task in others.iter().take(GROUP_END_TASKS_MAX) {
-            let Some(entry) = self.deployment.survey.journal_last(task)? else { return Ok(false) };
-            if !EpochRecord::decode(&entry.value).with_context(|| format!("the journal of task {task} cannot be read"))?.ended {
-                return Ok(false);
-            }
-            self.ended_tasks.insert(task);
+        self.ended_tasks.extend(self.tasks.keys());
+        match self.ended_elsewhere.answer() {
+            Some(Err(error)) if is_outage(&error) => tracing::warn!(error = format!("{error:#}"), "whether others have finished cannot be told"),
+            answer => self.ended_tasks.extend(answer.transpose()?.unwrap_or_default()),
         }
-        Ok(others.len() <= GROUP_END_TASKS_MAX)
+        let others: Vec<u32> = (0..self.deployment.tasks).filter(|task| !self.ended_tasks.contains(task)).take(GROUP_END_TASKS_MAX).collect();
+        let is_over = others.is_empty();
+        if !is_over && self.ended_elsewhere.is_free() && self.group_asked.elapsed() >= GROUP_END_INTERVAL {
+            self.group_asked = Instant::now();
+            let deployment = self.deployment.clone();
+            self.ended_elsewhere.ask(self.deployment.beside, move || ended_among(&deployment, &others));
+        }
+        Ok(is_over)
     }
 
     fn hold_leaders_back(&mut self) -> anyhow::Result<()> {
@@ -652,17 +614,21 @@ impl Worker {
             return Ok(());
         }
         let allowed = self.allowed();
+        self.standing.answer();
         let (mut go_on, mut question): (BTreeMap<u32, Vec<InputPartition>>, _) = (BTreeMap::new(), None);
         for input in self.pace.paused() {
             let Some(Held::Running(assigned)) = self.tasks.get(&input.partition) else { continue };
             if self.pace.goes_on(reading(&self.deployment, assigned, input, allowed, &*self.transport), allowed) {
                 go_on.entry(input.partition).or_default().push(input);
-            } else if let Allowed::Beyond(reached, _) = allowed {
+            } else if let Allowed::Beyond(reached, _) = allowed
+                && self.standing.is_free()
+            {
                 question = question.or_else(|| alignment.wait(reached, self.deployment.tasks));
             }
         }
         if let Some(question) = question {
-            find_out(&self.deployment, &alignment, question);
+            let deployment = self.deployment.clone();
+            self.standing.ask(self.deployment.beside, move || find_out(&deployment, &alignment, question));
         }
         for (task, inputs) in go_on {
             let Some(Held::Running(assigned)) = self.tasks.get(&task) else { continue };
@@ -753,6 +719,10 @@ impl Worker {
             None => self.summary.keys_by_worker.push(keys),
         }
     }
+}
+
+fn tasks_of(parts: &[Part]) -> Vec<u32> {
+    parts.iter().map(|part| part.record.task).collect()
 }
 
 /// Where an input of a task is, as the alignment asks.

@@ -1,7 +1,7 @@
 //! Between clients and a broker, to play tricks on chosen requests: an answer that never comes, or late, or a cut connection instead; a request that is held back.
 //!
 //! Of each frame only the head is read: its length (4 bytes), then of a request the key of its interface (2), version (2), correlation id (4) and the client's name (2 and
-//! as many), of an answer the correlation id (4). Everything else passes as it is.
+//! as many), of an answer the correlation id (4). Everything else passes as it is; of a request it may be looked whether it is about something.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener as StdListener;
@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 
 use crate::broker::Broker;
 
+pub const FETCH: i16 = 1;
+pub const LIST_OFFSETS: i16 = 2;
 pub const JOIN_GROUP: i16 = 11;
 pub const HEARTBEAT: i16 = 12;
 pub const INIT_PRODUCER_ID: i16 = 22;
@@ -44,6 +46,8 @@ pub struct Play {
     api: i16,
     /// Of which client; empty: of any.
     client: String,
+    /// What it names, in its own bytes; empty: anything.
+    about: Vec<u8>,
     trick: Trick,
     begun: AtomicBool,
     let_go: Notify,
@@ -103,9 +107,15 @@ impl Proxy {
 
     /// On the next request of this kind by this client (empty: by any).
     pub fn play(&self, api: i16, client: &str, trick: Trick) -> Arc<Play> {
+        self.play_about(api, client, &[], trick)
+    }
+
+    /// On the next of these that names something: a topic by its name, or where requests have that instead, by its id.
+    pub fn play_about(&self, api: i16, client: &str, about: &[u8], trick: Trick) -> Arc<Play> {
         let play = Arc::new(Play {
             api,
             client: client.to_owned(),
+            about: about.to_vec(),
             trick,
             begun: AtomicBool::new(false),
             let_go: Notify::new(),
@@ -120,6 +130,11 @@ impl Proxy {
 }
 
 impl Play {
+    fn fits(&self, api: i16, client: &str, frame: &[u8]) -> bool {
+        let is_about = || self.about.is_empty() || frame.windows(self.about.len()).any(|bytes| bytes == self.about);
+        self.api == api && (self.client.is_empty() || self.client == client) && is_about()
+    }
+
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::SeqCst)
     }
@@ -152,10 +167,10 @@ impl Play {
 }
 
 impl Plays {
-    fn take(&self, api: i16, client: &str) -> Option<Arc<Play>> {
+    fn take(&self, api: i16, client: &str, frame: &[u8]) -> Option<Arc<Play>> {
         let mut plays = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         plays.retain(|play| play.trick != Trick::HoldAll || !play.is_let_go.load(Ordering::SeqCst));
-        let place = plays.iter().position(|play| play.api == api && (play.client.is_empty() || play.client == client))?;
+        let place = plays.iter().position(|play| play.fits(api, client, frame))?;
         Some(if plays[place].trick == Trick::HoldAll { plays[place].clone() } else { plays.remove(place) })
     }
 }
@@ -181,7 +196,7 @@ async fn pass_requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, plays: A
     while let Some(frame) = read_frame(&mut from).await {
         let (api, correlation, client) = request_head(&frame);
         let mut held = None;
-        if let Some(play) = plays.take(api, &client) {
+        if let Some(play) = plays.take(api, &client, &frame) {
             if matches!(play.trick, Trick::Hold | Trick::HoldAll) {
                 play.hold().await;
             }

@@ -16,7 +16,8 @@ use super::{Faults, NO_FAULTS, Outcome};
 use crate::kafka::Written;
 use crate::service::topics::alignment::Alignment;
 use crate::service::topics::bases::Bases;
-use crate::service::topics::deployment::{Deployment, OutputTopic, Outputs, Recoveries};
+use crate::service::topics::beside::Beside;
+use crate::service::topics::deployment::{Deployment, OutputTopic, Outputs};
 use crate::service::topics::metrics::Metrics;
 use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::slot::Slot;
@@ -189,7 +190,7 @@ impl Simulation {
             ends,
             stop: shared.stop.clone(),
             clock: Arc::new(move || clock.now()),
-            recoveries: Recoveries::InTurn,
+            beside: Beside::InTurn,
             watchdog,
             revoke_max: watchdog,
         }

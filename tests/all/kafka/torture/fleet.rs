@@ -73,6 +73,16 @@ impl Fleet {
         self.spawn(slot, "");
     }
 
+    /// One that ends with what the topics hold now, and with all others.
+    pub fn start_to_end(&mut self, slot: usize) {
+        self.spawn(slot, "--until-end");
+    }
+
+    /// Where each epoch is written down.
+    pub fn journal(&self) -> String {
+        format!("{}.journal", self.group)
+    }
+
     fn spawn(&mut self, slot: usize, more: &str) {
         let log = File::options().create(true).append(true).open(self.work.path(log(slot))).expect("a log");
         let mut command = self.work.motif(&format!("run --config {} --slot {slot} --log info {more}", config(slot)));

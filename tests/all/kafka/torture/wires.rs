@@ -1,8 +1,15 @@
 //! The answers on which it hangs whether a transaction has happened: swallowed, late, or cut off.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::kafka::proxy::{END_TXN, INIT_PRODUCER_ID, Proxy, TXN_OFFSET_COMMIT, Trick};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use motif::event::StreamId;
+use motif::kafka::{Link, Survey, Topics};
+use motif::ports::TopicSurvey;
+
+use crate::kafka::proxy::{END_TXN, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, Proxy, TXN_OFFSET_COMMIT, Trick};
 use crate::kafka::torture::trial::Trial;
 
 /// Longer than a transaction may take.
@@ -52,4 +59,61 @@ fn a_process_that_waits_for_brokers_ends_when_it_is_told_to() {
     }
     trial.fleet.start(0);
     trial.finish(&format!("ended {ended:?} ms after it was told to"));
+}
+
+/// Whether its last transaction has happened, the journal would tell, and is not to be had. That is found out beside it: tasks move to whoever joins meanwhile.
+#[test]
+fn a_worker_without_an_answer_from_its_journal_stays_a_member_and_ends_when_it_is_told_to() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    let mut trial = Trial::new(&broker, "no journal", 6_000, 2);
+    trial.fleet.start(0);
+    trial.await_shares(&[8]);
+    let commits = proxy.play(END_TXN, "slot-0", Trick::HoldAll);
+    trial.keep_sending_until("a commit", |_| commits.has_begun());
+    let journal = proxy.play_about(FETCH, "slot-0", &topic_id(&broker.address, &trial.fleet.journal()), Trick::HoldAll);
+    trial.keep_sending_until("the journal is asked", |_| journal.has_begun());
+    commits.let_go();
+    let joining = Instant::now();
+    trial.fleet.start(1);
+    trial.await_shares(&[4, 4]);
+    let joined = joining.elapsed();
+    let told = Instant::now();
+    let status = trial.fleet.tell_to_end(0).expect("it runs");
+    let ended = told.elapsed();
+    assert!(status.success(), "{status}\n{}", trial.fleet.log_end(0));
+    assert!(ended < STOP_MAX, "{ended:?}\n{}", trial.fleet.log_end(0));
+    assert_eq!(trial.fleet.failures, [""; 0], "none has ended by itself");
+    journal.let_go();
+    trial.fleet.start(0);
+    trial.finish(&format!("another has its share after {joined:?}, and it ended after {ended:?}"));
+}
+
+/// A process that has come to the end of its own asks whether others have; it gets no answer.
+#[test]
+fn a_bounded_run_that_waits_to_hear_of_others_ends_when_it_is_told_to() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    let mut trial = Trial::new(&broker, "others", 6_000, 2);
+    trial.send_more(2_000);
+    trial.fleet.start(1);
+    trial.await_caught_up();
+    trial.fleet.start_to_end(0);
+    trial.keep_sending_until("its tasks", |fleet| {
+        ["task starts", "epochs were repeated"].map(|said| fleet.log(0).matches(said).count()).iter().sum::<usize>() >= 4
+    });
+    let journal = proxy.play_about(LIST_OFFSETS, "slot-0", trial.fleet.journal().as_bytes(), Trick::HoldAll);
+    trial.keep_sending_until("others are asked for", |_| journal.has_begun());
+    let told = Instant::now();
+    let status = trial.fleet.tell_to_end(0).expect("it runs");
+    let ended = told.elapsed();
+    assert!(ended < STOP_MAX, "{ended:?}\n{}", trial.fleet.log_end(0));
+    assert!(status.success(), "{status}\n{}", trial.fleet.log_end(0));
+    println!("ended {ended:?} after it was told to");
+}
+
+/// As requests name it.
+fn topic_id(address: &str, topic: &str) -> Vec<u8> {
+    let link = Link { brokers: address.to_owned(), group: "asks".to_owned(), properties: BTreeMap::new(), record_bytes_max: 1 << 20 };
+    let topics = Topics::new(BTreeMap::from([(StreamId(0), topic.to_owned())]));
+    let ids = Survey::open(&link, topics).expect("opens").topic_ids().expect("told");
+    BASE64_STANDARD_NO_PAD.decode(&ids[&StreamId(0)].0).expect("base64")
 }
