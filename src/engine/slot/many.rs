@@ -33,8 +33,8 @@ pub(in crate::engine) struct Many {
 /// With more of them, looking for one would take longer than a cell of its own does, which is found by halves.
 const GROUPS_MAX: usize = 64;
 
-/// Two bits for each pattern, by its number and by a hash of it: with a dozen patterns, one in twenty others has both. (With one of them a third of the events looked through all groups in vain,
-/// and three of the eighteen lines of memory that an event fetches were theirs.)
+/// Three bits for each pattern, one in each word, by a hash of its number: with a dozen patterns, one in thirty others has all of them. (With one bit a third of the events looked through all
+/// groups in vain, and three of the eighteen lines of memory that an event fetches were theirs; with two a seventh did, and with three a ninth, since what has gone stays marked for a while.)
 ///
 /// In words of 32 bits, so that a slot stays as small as it is with one run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,18 +42,18 @@ struct Marks([u32; 3]);
 
 impl Marks {
     fn of(pattern: u32) -> Self {
-        let by_number = 1_u64 << (pattern % u64::BITS);
-        Self([by_number as u32, (by_number >> u32::BITS) as u32, 1 << (pattern.wrapping_mul(0x9E37_79B9) >> 27)])
+        let hash = pattern.wrapping_mul(0x9E37_79B9);
+        Self([27, 22, 17].map(|shift| 1 << (hash >> shift & 31)))
     }
 
     fn with(self, pattern: u32) -> Self {
-        let (Self([low, high, hashed]), Self([own_low, own_high, own_hashed])) = (self, Self::of(pattern));
-        Self([low | own_low, high | own_high, hashed | own_hashed])
+        let (Self([one, two, three]), Self([own_one, own_two, own_three])) = (self, Self::of(pattern));
+        Self([one | own_one, two | own_two, three | own_three])
     }
 
     fn may_have(self, pattern: u32) -> bool {
-        let (Self([low, high, hashed]), Self([own_low, own_high, own_hashed])) = (self, Self::of(pattern));
-        (low & own_low | high & own_high) != 0 && hashed & own_hashed != 0
+        let (Self([one, two, three]), Self([own_one, own_two, own_three])) = (self, Self::of(pattern));
+        one & own_one != 0 && two & own_two != 0 && three & own_three != 0
     }
 }
 
