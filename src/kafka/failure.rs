@@ -49,6 +49,11 @@ pub(super) fn of_delivery(reason: String) -> TransportError {
     TransportError { failure: Failure::Abortable, reason: format!("Kafka: a record was not delivered: {reason}") }
 }
 
+/// Records that the brokers have neither taken nor refused in time.
+pub(super) fn of_silence() -> TransportError {
+    TransportError { failure: Failure::Unknown, reason: "Kafka: a record was not delivered: the brokers do not answer".to_owned() }
+}
+
 /// What there is to do where input is lost.
 const ACCEPT: &str = "start with --accept-reset to accept that the state before is lost";
 

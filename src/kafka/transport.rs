@@ -439,7 +439,7 @@ impl Transport for Member {
         match deliveries.refused(self.transaction) {
             Some(reason) => Err(failure::of_delivery(reason)),
             None if drained => Ok(()),
-            None => Err(failure::of_delivery("the brokers do not answer".to_owned())),
+            None => Err(failure::of_silence()),
         }
     }
 

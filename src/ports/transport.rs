@@ -76,7 +76,7 @@ pub trait Transport {
 
     fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), TransportError>;
 
-    /// Waits until everything sent is with the brokers; an error where a record was refused.
+    /// Waits until everything sent is with the brokers; an error where a record was refused. [`Failure::Unknown`]: not within this time; asked again, the rest is waited for.
     fn drain(&mut self, wait: Duration) -> Result<(), TransportError>;
 
     /// The end of an input as it was last told, without asking.

@@ -17,6 +17,10 @@ use crate::service::topics::stages::Stage;
 /// How long one call may take before it is asked again.
 const CALL_WAIT: Duration = Duration::from_secs(5);
 
+/// How long records are waited for, and how long before it is looked whether to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+const DRAIN_WAIT: Duration = Duration::from_millis(250);
+
 /// How long a worker that is to stop still tries again what brokers do not answer.
 pub(super) const STOP_WAIT: Duration = Duration::from_secs(3);
 
@@ -121,7 +125,7 @@ pub(super) fn deliver(transport: &mut dyn Transport, delivery: &Delivery, watchd
     // Once in doubt, always in doubt: what was asked twice may arrive twice, the second time in the next transaction.
     let mut in_doubt = None;
     for step in [Step::Begin, Step::Send, Step::Drain, Step::Guard, Step::Offsets, Step::Commit] {
-        while let Err(error) = attempt(transport, delivery, step) {
+        while let Err(error) = attempt(transport, delivery, step, &patience) {
             tracing::warn!(?step, failure = ?error.failure, %error, "a transaction met an error");
             let decision = decide(step, error.failure, patience.is_left());
             if error.failure == Failure::Unknown && matches!(step, Step::Offsets | Step::Commit) {
@@ -152,11 +156,11 @@ fn abort(transport: &mut dyn Transport, patience: &Patience<'_>, end: Delivered)
     end
 }
 
-fn attempt(transport: &mut dyn Transport, delivery: &Delivery, step: Step) -> Result<(), TransportError> {
+fn attempt(transport: &mut dyn Transport, delivery: &Delivery, step: Step, patience: &Patience<'_>) -> Result<(), TransportError> {
     match step {
         Step::Begin => transport.begin(),
         Step::Send => delivery.records.iter().try_for_each(|record| send(transport, record)),
-        Step::Drain => transport.drain(CALL_WAIT * 2),
+        Step::Drain => drain(transport, patience),
         Step::Guard => guard(transport),
         Step::Offsets => transport.send_offsets(&delivery.offsets, CALL_WAIT),
         Step::Commit => transport.commit(CALL_WAIT),
@@ -177,6 +181,17 @@ fn send(transport: &mut dyn Transport, record: &Outgoing) -> Result<(), Transpor
         value: record.value.as_deref(),
         headers: &headers,
     })
+}
+
+/// In short waits, each for what the one before has left.
+fn drain(transport: &mut dyn Transport, patience: &Patience<'_>) -> Result<(), TransportError> {
+    let deadline = Instant::now() + DRAIN_MAX;
+    loop {
+        match transport.drain(DRAIN_WAIT) {
+            Err(error) if error.failure == Failure::Unknown && Instant::now() < deadline && patience.is_left() => {}
+            drained => return drained,
+        }
+    }
 }
 
 fn guard(transport: &mut dyn Transport) -> Result<(), TransportError> {
@@ -292,6 +307,7 @@ mod tests {
             (&[], 1, all, "Committed"),
             (&[("begin", Failure::Fatal)], 1, "begin", "Failed"),
             (&[("drain", Failure::Abortable)], 1, "begin send drain", "Discarded"),
+            (&[("drain", Failure::Unknown)], 1, "begin send drain drain guard offsets commit", "Committed"),
             (&[], -1, "begin send drain guard abort", "Expelled"),
             (&[("offsets", Failure::Retriable)], 1, "begin send drain guard offsets offsets commit", "Committed"),
             (&[("offsets", Failure::Expelled)], 1, "begin send drain guard offsets abort", "Expelled"),

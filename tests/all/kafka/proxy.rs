@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use crate::broker::Broker;
 
+pub const PRODUCE: i16 = 0;
 pub const FETCH: i16 = 1;
 pub const LIST_OFFSETS: i16 = 2;
 pub const JOIN_GROUP: i16 = 11;

@@ -68,6 +68,13 @@ impl Fleet {
         self.work.write(&config(slot), text);
     }
 
+    /// Before it starts.
+    pub fn reconfigure(&self, slot: usize, from: &str, to: &str) {
+        let text = self.work.text(&config(slot));
+        assert!(text.contains(from), "{text}");
+        self.work.write(&config(slot), text.replace(from, to));
+    }
+
     pub fn start(&mut self, slot: usize) {
         self.processes[slot].wanted = true;
         self.spawn(slot, "");

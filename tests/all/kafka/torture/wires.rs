@@ -9,7 +9,7 @@ use motif::event::StreamId;
 use motif::kafka::{Link, Survey, Topics};
 use motif::ports::TopicSurvey;
 
-use crate::kafka::proxy::{END_TXN, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, Proxy, TXN_OFFSET_COMMIT, Trick};
+use crate::kafka::proxy::{END_TXN, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, PRODUCE, Proxy, TXN_OFFSET_COMMIT, Trick};
 use crate::kafka::torture::trial::Trial;
 
 /// Longer than a transaction may take.
@@ -17,6 +17,9 @@ const TOO_LATE: Duration = Duration::from_secs(6);
 
 /// Within which a process is to end: a call and another one, and what else it has to do.
 const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// The same where it only waits for its records to be taken.
+const STOP_RECORDS_MAX: Duration = Duration::from_secs(8);
 
 #[test]
 fn answers_that_do_not_come_leave_nothing_in_doubt() {
@@ -59,6 +62,27 @@ fn a_process_that_waits_for_brokers_ends_when_it_is_told_to() {
     }
     trial.fleet.start(0);
     trial.finish(&format!("ended {ended:?} ms after it was told to"));
+}
+
+/// What is not committed is repeated anyway: there is no use in waiting for long, and when the records arrive all the same, they count for nothing.
+#[test]
+fn a_process_whose_records_are_not_taken_ends_soon() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    let mut trial = Trial::new(&broker, "not taken", 6_000, 1);
+    // Where that is less, the client gives records up by then.
+    trial.fleet.reconfigure(0, "\"transaction.timeout.ms\" = \"4000\"", "\"transaction.timeout.ms\" = \"20000\"");
+    trial.fleet.start(0);
+    trial.await_shares(&[8]);
+    let records = proxy.play(PRODUCE, "slot-0", Trick::HoldAll);
+    trial.keep_sending_until("a record", |_| records.has_begun());
+    let told = Instant::now();
+    let status = trial.fleet.tell_to_end(0).expect("it runs");
+    let ended = told.elapsed();
+    assert!(ended < STOP_RECORDS_MAX, "{ended:?}\n{}", trial.fleet.log_end(0));
+    assert!(status.success(), "{status}\n{}", trial.fleet.log_end(0));
+    records.let_go();
+    trial.fleet.start(0);
+    trial.finish(&format!("ended {ended:?} after it was told to"));
 }
 
 /// Whether its last transaction has happened, the journal would tell, and is not to be had. That is found out beside it: tasks move to whoever joins meanwhile.
