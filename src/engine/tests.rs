@@ -202,6 +202,27 @@ fn a_family_is_as_its_patterns_are_alone() {
     }
 }
 
+/// Of more than a key can say the changes of, several are made.
+#[test]
+fn very_many_alike_are_as_each_is_alone() {
+    let pattern = |number: i64| {
+        let least = number - 8;
+        format!(
+            "pattern p{number:02} {{ from sent by from_account  match a: sent where v >= {least} then b: sent where to_account == \"n\" and v > a.v within 90s skip none }}\n"
+        )
+    };
+    let each: Vec<String> = (0..20).map(pattern).collect();
+    let together = program(&each.concat());
+    let families: Vec<usize> =
+        Compiled::new(&together).patterns.iter().filter_map(|compiled| compiled.family.as_ref()).map(|family| family.patterns.len()).collect();
+    assert_eq!(families, [16, 4]);
+    let alone: Vec<Program> = each.iter().map(|pattern| program(pattern)).collect();
+    for (seed, ready_keys_max) in [(1, usize::MAX), (2, 1)] {
+        let matches = compare_with_alone(&together, &alone, seed, &EngineOptions { ready_keys_max, ..EngineOptions::default() });
+        assert!(matches > 2_000, "{matches} matches");
+    }
+}
+
 /// The same of patterns that have nothing in common, so many that a key has more than it keeps near: with windows of many lengths, so that what begins later may be over first.
 #[test]
 fn many_patterns_of_a_key_are_as_each_is_alone() {
