@@ -35,6 +35,9 @@ impl Limits {
     }
 }
 
+/// Patterns that are kept together: some of them, a bit each.
+pub type Members = u16;
+
 /// One partial match. It stands where the node has put it that took its last event; only where it has come to differ from that does it say so itself.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -70,7 +73,7 @@ impl Run {
         self.deadline
     }
 
-    /// As a run of so many patterns that are kept together, 16 at most.
+    /// As a run of so many patterns that are kept together, as many as [`Members`] has bits at most.
     #[must_use]
     pub fn of_first(self, patterns: u8) -> Self {
         Self { patterns, ..self }
@@ -82,8 +85,8 @@ impl Run {
     }
 
     /// A bit for each of them.
-    pub fn patterns(&self) -> u16 {
-        u16::MAX >> (u16::BITS - u32::from(self.patterns))
+    pub fn patterns(&self) -> Members {
+        Members::MAX >> (Members::BITS - u32::from(self.patterns))
     }
 
     pub fn first_event(&self) -> &Event {

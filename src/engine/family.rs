@@ -18,8 +18,7 @@ use crate::engine::index::AskedFor;
 use crate::event::{Event, Value};
 use crate::pattern::{Comparison, Expression, FieldPath, Pattern, Skip, at_path};
 
-/// Some of them, a bit each.
-pub(super) type Members = u16;
+pub(super) use crate::automaton::Members;
 
 /// What a key holds of a family says of each whether it has changed, and is kept small.
 const MEMBERS_MAX: usize = Members::BITS as usize;

@@ -1,7 +1,7 @@
 //! The runs of one pattern in a slot, or of a family of them.
 
 use std::mem;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::family::Members;
@@ -112,16 +112,6 @@ impl Deref for Together {
         match self {
             Self::None => &[],
             Self::One(run) => std::slice::from_ref(run),
-            Self::Several(several) => several,
-        }
-    }
-}
-
-impl DerefMut for Together {
-    fn deref_mut(&mut self) -> &mut [Run] {
-        match self {
-            Self::None => &mut [],
-            Self::One(run) => std::slice::from_mut(run),
             Self::Several(several) => several,
         }
     }
