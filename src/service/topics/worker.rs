@@ -27,7 +27,7 @@ use crate::service::topics::balance::Balance;
 use crate::service::topics::beside::Inquiry;
 use crate::service::topics::commit::{Delivered, STOP_WAIT, deliver};
 use crate::service::topics::deployment::{Deployment, HAND_OVER_MAX};
-use crate::service::topics::metrics::{MetricsSnapshot, TaskMetrics};
+use crate::service::topics::metrics::TaskMetrics;
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::pace::{Pace, Reading};
 use crate::service::topics::recover::{Cancelled, Recovered, is_outage, recover};
@@ -85,8 +85,9 @@ pub(super) struct Worker {
     failures_in_a_row: u32,
     starts_failed_in_a_row: u32,
     logged: Instant,
-    /// Tasks that a bounded run has finished, here or elsewhere, and which others have been as well.
+    /// Tasks that a bounded run has finished, here or elsewhere.
     ended_tasks: BTreeSet<u32>,
+    /// Which others it has, asked for now and then.
     group_asked: Instant,
     ended_elsewhere: Inquiry<anyhow::Result<Vec<u32>>>,
     /// How far a task is that others wait for: the alignment is told.
@@ -653,38 +654,25 @@ impl Worker {
             return;
         }
         self.logged = Instant::now();
-        let MetricsSnapshot {
-            commits,
-            checkpoints,
-            aborts,
-            unknown_outcomes,
-            fences,
-            expulsions,
-            rejoins,
-            replayed_epochs,
-            digest_differences,
-            outages,
-            tasks,
-            ..
-        } = self.deployment.metrics.snapshot();
-        let (mean, longest) = (commits.mean(), commits.longest);
+        let now = self.deployment.metrics.snapshot();
+        let (mean, longest) = (now.commits.mean(), now.commits.longest);
         let checkpoint_age_max =
             self.deployment.config.checkpoints.as_ref().map(|checkpoints| Duration::from_millis(checkpoints.interval_ms) * CHECKPOINT_INTERVALS_MAX);
         tracing::info!(
-            commits.count,
+            commits.count = now.commits.count,
             ?mean,
             ?longest,
-            checkpoints.count,
-            aborts,
-            unknown_outcomes,
-            fences,
-            expulsions,
-            rejoins,
-            replayed_epochs,
-            digest_differences,
-            outages
+            checkpoints.count = now.checkpoints.count,
+            aborts = now.aborts,
+            unknown_outcomes = now.unknown_outcomes,
+            fences = now.fences,
+            expulsions = now.expulsions,
+            rejoins = now.rejoins,
+            replayed_epochs = now.replayed_epochs,
+            digest_differences = now.digest_differences,
+            outages = now.outages
         );
-        for (task, told) in tasks.into_iter().filter(|(task, _)| self.tasks.contains_key(task)) {
+        for (task, told) in now.tasks.into_iter().filter(|(task, _)| self.tasks.contains_key(task)) {
             let (lag_ms, watermark) = (told.lag_event_time.map(|lag| lag.micros() / 1_000), told.watermark.map(|watermark| watermark.to_string()));
             tracing::info!(task, told.epoch, told.lag_records, lag_ms, watermark, told.checkpoint_epoch);
             if checkpoint_age_max.is_some_and(|longest| told.checkpoint_age > longest) {
