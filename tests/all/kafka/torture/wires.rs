@@ -1,6 +1,7 @@
 //! The answers on which it hangs whether a transaction has happened: swallowed, late, or cut off.
 
 use std::collections::BTreeMap;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -52,10 +53,8 @@ fn a_process_that_waits_for_brokers_ends_when_it_is_told_to() {
             held.push(proxy.play(next, "slot-0", Trick::HoldAll));
             trial.keep_sending_until("the next request", |_| held[1].has_begun());
         }
-        let told = Instant::now();
-        let status = trial.fleet.tell_to_end(0).expect("it runs");
-        ended.push(told.elapsed().as_millis());
-        assert!(told.elapsed() < STOP_MAX, "{apis:?}: {:?}\n{}", told.elapsed(), trial.fleet.log_end(0));
+        let (status, after) = end(&mut trial, STOP_MAX);
+        ended.push(after.as_millis());
         // It does not say that all is well where it could not find out.
         assert_eq!(status.success(), apis.len() == 1, "{apis:?}: {status}\n{}", trial.fleet.log_end(0));
         held.iter().for_each(|held| held.let_go());
@@ -75,11 +74,7 @@ fn a_process_whose_records_are_not_taken_ends_soon() {
     trial.await_shares(&[8]);
     let records = proxy.play(PRODUCE, "slot-0", Trick::HoldAll);
     trial.keep_sending_until("a record", |_| records.has_begun());
-    let told = Instant::now();
-    let status = trial.fleet.tell_to_end(0).expect("it runs");
-    let ended = told.elapsed();
-    assert!(ended < STOP_RECORDS_MAX, "{ended:?}\n{}", trial.fleet.log_end(0));
-    assert!(status.success(), "{status}\n{}", trial.fleet.log_end(0));
+    let ended = end_well(&mut trial, STOP_RECORDS_MAX);
     records.let_go();
     trial.fleet.start(0);
     trial.finish(&format!("ended {ended:?} after it was told to"));
@@ -101,11 +96,7 @@ fn a_worker_without_an_answer_from_its_journal_stays_a_member_and_ends_when_it_i
     trial.fleet.start(1);
     trial.await_shares(&[4, 4]);
     let joined = joining.elapsed();
-    let told = Instant::now();
-    let status = trial.fleet.tell_to_end(0).expect("it runs");
-    let ended = told.elapsed();
-    assert!(status.success(), "{status}\n{}", trial.fleet.log_end(0));
-    assert!(ended < STOP_MAX, "{ended:?}\n{}", trial.fleet.log_end(0));
+    let ended = end_well(&mut trial, STOP_MAX);
     assert_eq!(trial.fleet.failures, [""; 0], "none has ended by itself");
     journal.let_go();
     trial.fleet.start(0);
@@ -126,12 +117,26 @@ fn a_bounded_run_that_waits_to_hear_of_others_ends_when_it_is_told_to() {
     });
     let journal = proxy.play_about(LIST_OFFSETS, "slot-0", trial.fleet.journal().as_bytes(), Trick::HoldAll);
     trial.keep_sending_until("others are asked for", |_| journal.has_begun());
+    let ended = end_well(&mut trial, STOP_MAX);
+    println!("ended {ended:?} after it was told to");
+}
+
+/// Tells the process to end, which it does within that time: how, and after how long.
+#[track_caller]
+fn end(trial: &mut Trial<'_>, at_most: Duration) -> (ExitStatus, Duration) {
     let told = Instant::now();
     let status = trial.fleet.tell_to_end(0).expect("it runs");
     let ended = told.elapsed();
-    assert!(ended < STOP_MAX, "{ended:?}\n{}", trial.fleet.log_end(0));
+    assert!(ended < at_most, "{ended:?}\n{}", trial.fleet.log_end(0));
+    (status, ended)
+}
+
+/// The same, and without an error.
+#[track_caller]
+fn end_well(trial: &mut Trial<'_>, at_most: Duration) -> Duration {
+    let (status, ended) = end(trial, at_most);
     assert!(status.success(), "{status}\n{}", trial.fleet.log_end(0));
-    println!("ended {ended:?} after it was told to");
+    ended
 }
 
 /// As requests name it.
