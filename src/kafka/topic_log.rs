@@ -109,7 +109,9 @@ impl TopicLog {
     /// Waits until everything that is committed by now was read, at most so long.
     pub fn settle(&self, wait: Duration) {
         let deadline = Instant::now() + wait;
-        for (task, at) in (0..).zip(self.shared.ring().latest().0) {
+        // Not in the loop's head, where the ring would stay locked for the whole loop.
+        let latest = self.shared.ring().latest().0;
+        for (task, at) in (0..).zip(latest) {
             let Ok(end) = self.survey.end_of_topic(&self.topic, task) else { return };
             let place = usize::try_from(task).expect("a partition's number");
             let mut at = at;

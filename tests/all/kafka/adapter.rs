@@ -1,15 +1,15 @@
 //! The adapter by itself: what the service relies on.
 
 mod fences;
+mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use motif::event::{EventTime, StreamId};
-use motif::kafka::{Identity, Link, Member, Survey, TopicLog, Topics, Written};
-use motif::ports::{Failure, Fetched, GroupChange, InputPartition, MatchLog, OutputRecord, TopicSurvey, Transport};
+use motif::kafka::{Identity, Link, Member, Survey, Topics, Written};
+use motif::ports::{Failure, Fetched, GroupChange, InputPartition, OutputRecord, TopicSurvey, Transport};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::broker::{Broker, LIMIT, Produced, broker, unique};
@@ -523,53 +523,4 @@ fn a_broker_that_does_not_answer_is_given_up_soon() {
     let error = Survey::open(&link, topics(&["t"])).err().expect("nobody is there").to_string();
     assert!(error.starts_with("no Kafka broker answers at 127.0.0.1:1"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
-}
-
-#[test]
-fn subscribers_read_the_output_topic_from_anywhere() {
-    let Some(broker) = broker() else { return };
-    let topic = unique("matches");
-    broker.create_topic(&topic, 2);
-    let value = |number: usize| format!("{{\"id\":\"{number}\",\"pattern\":\"p{}\"}}", number % 3);
-    let record =
-        |number: usize| Produced { topic: topic.clone(), partition: i32::try_from(number % 2).expect("few"), key: None, value: value(number), timestamp: None };
-    broker.produce(&(0..10).map(record).collect::<Vec<_>>());
-    let link = link(broker, &unique("group"));
-    let survey = Arc::new(Survey::open(&link, topics(&[&topic])).expect("opens"));
-    let log = TopicLog::open(&link, survey.clone(), &topic, 6).expect("opens");
-    let (earliest, latest) = (log.earliest().expect("a place"), log.latest().expect("a place"));
-    assert!(log.identity().ends_with(&topic) && log.identity().len() > topic.len() + 1, "{}", log.identity());
-
-    // From before the log was opened, a few at a time.
-    let mut at = earliest.clone();
-    let mut older = Vec::new();
-    while at != latest {
-        let entries = log.read(&at, 3).expect("in range");
-        assert!(!entries.is_empty() && entries.len() <= 3);
-        at = entries.last().expect("not empty").position.clone();
-        older.extend(entries.iter().map(|entry| String::from_utf8(entry.json.to_vec()).expect("text")));
-    }
-    older.sort();
-    let mut all: Vec<_> = (0..10).map(value).collect();
-    all.sort();
-    assert_eq!(older, all);
-    assert!(log.read(&latest, 10).expect("in range").is_empty());
-
-    // What comes later wakes those who wait; more than the ring holds.
-    let mut changed = log.changed();
-    changed.mark_unchanged();
-    broker.produce(&(10..20).map(record).collect::<Vec<_>>());
-    log.settle(LIMIT);
-    assert!(changed.has_changed().expect("open"));
-    let mut at = latest;
-    let mut newer = Vec::new();
-    loop {
-        let entries = log.read(&at, 100).expect("in range");
-        let Some(last) = entries.last() else { break };
-        at = last.position.clone();
-        newer.extend(entries.iter().map(|entry| (entry.pattern.to_string(), String::from_utf8(entry.json.to_vec()).expect("text"))));
-    }
-    newer.sort_by_key(|(_, json)| json.clone());
-    assert_eq!(newer, (10..20).map(|number| (format!("p{}", number % 3), value(number))).collect::<Vec<_>>());
-    assert_eq!(at, log.latest().expect("a place"));
 }
