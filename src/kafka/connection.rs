@@ -22,6 +22,10 @@ const QUICK_MS: u32 = 2_000;
 /// Under which the library logs that a connection has failed.
 const FACILITY: &str = "FAIL";
 
+/// What the library calls its connection to the broker that ends transactions, and all that it names by their purpose: the broker's address comes after.
+pub(super) const TRANSACTION_COORDINATOR: &str = "TxnCoordinator";
+const COORDINATORS: [&str; 2] = ["GroupCoordinator", TRANSACTION_COORDINATOR];
+
 /// What a client has said of its connections.
 #[derive(Default)]
 pub(super) struct Attempts {
@@ -124,14 +128,17 @@ impl Attempts {
 }
 
 impl Trouble {
-    /// `sasl_ssl://host:port/1: what happened (after 3ms in state AUTH_REQ)`
+    /// `sasl_ssl://host:port/1: what happened (after 3ms in state AUTH_REQ)`, or `GroupCoordinator: host:port: what happened …`
     fn read(reason: &str) -> Self {
-        let (broker, text) = reason.split_once(": ").unwrap_or(("", reason));
+        let parts = reason.split_once(": ");
+        let of_coordinator = parts.filter(|(name, _)| COORDINATORS.contains(name)).and_then(|(_, rest)| rest.split_once(": "));
+        let (broker, text) = of_coordinator.or(parts).unwrap_or(("", reason));
         let broker = broker.rsplit_once("://").map_or(broker, |(_, broker)| broker);
         let broker = broker.rsplit_once('/').map_or(broker, |(broker, _)| broker);
         let (text, state) = text.rsplit_once(" (after ").unwrap_or((text, ""));
         let (lasted, state) = state.split_once("ms in state ").unwrap_or(("", state));
-        let is_quick = state.starts_with("UP") && lasted.parse::<u32>().is_ok_and(|ms| ms < QUICK_MS);
+        // A coordinator's is made where another has been taken well: it ends quickly with its broker only.
+        let is_quick = of_coordinator.is_none() && state.starts_with("UP") && lasted.parse::<u32>().is_ok_and(|ms| ms < QUICK_MS);
         let is_hung_up = text.starts_with("Disconnected") && (is_quick || state.starts_with("APIVERSION_QUERY"));
         let cause = if is_hung_up { Cause::HungUp } else { Cause::read(text) };
         Self { cause, broker: broker.to_owned(), text: text.to_owned() }
@@ -288,6 +295,12 @@ mod tests {
                  (after 317ms in state AUTH_REQ)",
                 Cause::Authentication,
             ),
+            (
+                "GroupCoordinator: a:1: SASL authentication error: Authentication failed during re-authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512 \
+                 (after 140ms in state AUTH_REQ)",
+                Cause::Authentication,
+            ),
+            ("TxnCoordinator: a:1: Disconnected (after 97ms in state UP)", Cause::Unreachable),
             (
                 "sasl_ssl://a:1/2: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: SCRAM-SHA-512 (after 1ms in state AUTH_HANDSHAKE)",
                 Cause::Mechanism,

@@ -11,7 +11,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use crate::kafka::connection::Attempts;
+use crate::kafka::connection::{Attempts, TRANSACTION_COORDINATOR};
 use crate::kafka::permission::Operation;
 use crate::kafka::{Link, failure};
 use crate::ports::TransportError;
@@ -22,8 +22,7 @@ const ADDING: &str = "ADDPARTS";
 /// How it says that this is because we may not write there.
 const DENIED: &str = "Topic authorization failed";
 
-/// What the library calls its connection to the broker that ends transactions, and under which it logs that this has failed, or that an answer has not come in time.
-const COORDINATOR: &str = "TxnCoordinator";
+/// Under which the library logs that a connection has failed, or that an answer has not come in time.
 const LOST: [&str; 2] = ["FAIL", "REQTMOUT"];
 
 /// What has been said once is not said again for 30 s.
@@ -119,7 +118,7 @@ impl ClientContext for Deliveries {
         {
             *lock(&self.denied) = Some(topic.to_owned());
         }
-        if LOST.contains(&facility) && line.contains(COORDINATOR) {
+        if LOST.contains(&facility) && line.contains(TRANSACTION_COORDINATOR) {
             *lock(&self.coordinator_lost) = Some(Instant::now());
         }
         self.attempts.log(level, facility, line);
