@@ -50,9 +50,8 @@ const MAKE_INTERVAL: Duration = Duration::from_millis(250);
 /// Offsets that are not answered the library sends again half a second after it has noticed.
 const OFFSETS_ONCE_MAX: Duration = Duration::from_millis(400);
 
-/// How long a seek may take: where the partition is not ours any more, it never succeeds.
+/// How long the library may take to move a partition, which asks no broker.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
-const SEEK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A worker's consumer and producer.
 pub struct Member {
@@ -288,17 +287,9 @@ impl Member {
         Ok(list)
     }
 
-    /// Repeated, because a partition that was only just assigned may not be ready to be moved.
-    fn seek(&mut self, from: &[(InputPartition, u64)]) -> KafkaResult<()> {
-        let deadline = Instant::now() + SEEK_TIMEOUT;
-        loop {
-            let list = self.list(from.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
-            let result = self.consumer.seek_partitions(list, SEEK_TIMEOUT).and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
-            if result.is_ok() || Instant::now() > deadline {
-                return result;
-            }
-            self.hear(SEEK_INTERVAL);
-        }
+    fn seek(&self, from: &[(InputPartition, u64)]) -> KafkaResult<()> {
+        let list = self.list(from.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
+        self.consumer.seek_partitions(list, SEEK_TIMEOUT).and_then(|list| list.elements().iter().try_for_each(|element| element.error()))
     }
 
     /// What comes to us anew, or went without a word, is not read before it is started.

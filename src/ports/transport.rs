@@ -58,7 +58,8 @@ pub trait Transport {
     /// read before it.
     fn poll(&mut self, wait: Duration, fetched: &mut Fetched) -> Result<Option<GroupChange>, TransportError>;
 
-    /// Reads assigned partitions from these offsets on. Records fetched from elsewhere are dropped.
+    /// Reads assigned partitions from these offsets on. Records fetched from elsewhere are dropped. Not possible while they are only just assigned, and not where they are another's
+    /// by now, which [`Transport::poll`] is about to tell: so after an error, whoever asks polls before trying again.
     fn start(&mut self, from: &[(InputPartition, u64)]) -> Result<(), TransportError>;
 
     /// Reads nothing from these partitions until [`Transport::resume`] or [`Transport::start`]; what was fetched in advance is read again then.

@@ -49,6 +49,9 @@ const BUSY_WAIT: Duration = Duration::from_millis(5);
 const ABORTS_MAX: u32 = 3;
 const FAILURES_MAX: u32 = 10;
 
+/// How long a task waits for its inputs to be ready to be read.
+const START_MAX: Duration = Duration::from_secs(5);
+
 /// Where the brokers are away, the producer is replaced again and again; the wait between.
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -74,6 +77,8 @@ pub(super) struct Worker {
     tasks: BTreeMap<u32, Held>,
     recoveries: (Sender<Recovery>, Receiver<Recovery>),
     tickets: u64,
+    /// By task: what is to be read, once it can be.
+    starts: BTreeMap<u32, Starting>,
     releasing: Option<Releasing>,
     fetched: Fetched,
     balance: Balance,
@@ -113,6 +118,12 @@ struct Recovery {
     recovered: anyhow::Result<Recovered>,
 }
 
+/// Inputs that are to be read from these places on, and since when that is tried.
+struct Starting {
+    from: Vec<(InputPartition, u64)>,
+    since: Instant,
+}
+
 /// Revoked tasks, until their states are on their way.
 struct Releasing {
     tasks: Vec<u32>,
@@ -145,6 +156,7 @@ impl Worker {
             tasks: BTreeMap::new(),
             recoveries: crossbeam_channel::unbounded(),
             tickets: 0,
+            starts: BTreeMap::new(),
             releasing: None,
             fetched: Fetched::default(),
             pace: Pace::default(),
@@ -177,6 +189,7 @@ impl Worker {
         while let Ok(recovery) = self.recoveries.1.try_recv() {
             self.take_recovery(recovery)?;
         }
+        self.start_tasks()?;
         let change = self.transport.poll(self.poll_wait(), &mut self.fetched)?;
         self.apply_fetched()?;
         if let Some(change) = change {
@@ -204,7 +217,7 @@ impl Worker {
     }
 
     fn poll_wait(&self) -> Duration {
-        if self.releasing.is_some() || self.tasks.values().any(|held| matches!(held, Held::Recovering { .. })) {
+        if self.releasing.is_some() || !self.starts.is_empty() || self.tasks.values().any(|held| matches!(held, Held::Recovering { .. })) {
             return BUSY_WAIT;
         }
         self.epoch_length().saturating_sub(self.epoch.began.elapsed()).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
@@ -330,6 +343,7 @@ impl Worker {
     fn drop_task(&mut self, task: u32) -> Option<Assigned> {
         self.balance.forget(&[task]);
         self.pace.forget(task);
+        self.starts.remove(&task);
         self.deployment.metrics.forget_task(task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
             alignment.forget(task);
@@ -375,23 +389,30 @@ impl Worker {
                 self.epoch.due |= assigned.end_if_reached(&self.deployment);
                 self.silences.check(&self.deployment, &mut assigned, &*self.transport, &self.balance, self.epoch.now);
                 self.tasks.insert(task, Held::Running(assigned));
-                return self.start(task, &from);
+                self.start(task, from);
             }
         }
         Ok(())
     }
 
-    /// Where it cannot be started, the group has most likely gone on: it is about to say so.
-    fn start(&mut self, task: u32, from: &[(InputPartition, u64)]) -> anyhow::Result<()> {
-        match self.transport.start(from) {
-            Ok(()) => self.starts_failed_in_a_row = 0,
-            Err(error) => {
-                self.starts_failed_in_a_row += 1;
-                if self.starts_failed_in_a_row >= FAILURES_MAX {
-                    return Err(error.into());
+    fn start(&mut self, task: u32, from: Vec<(InputPartition, u64)>) {
+        self.starts.entry(task).or_insert_with(|| Starting { from: Vec::new(), since: Instant::now() }).from.extend(from);
+    }
+
+    /// What cannot be read yet is tried again after the next news of the group: most likely it is only new, or not ours any more.
+    fn start_tasks(&mut self) -> anyhow::Result<()> {
+        for (task, starting) in std::mem::take(&mut self.starts) {
+            match self.transport.start(&starting.from) {
+                Ok(()) => self.starts_failed_in_a_row = 0,
+                Err(_) if starting.since.elapsed() < START_MAX => drop(self.starts.insert(task, starting)),
+                Err(error) => {
+                    self.starts_failed_in_a_row += 1;
+                    if self.starts_failed_in_a_row >= FAILURES_MAX {
+                        return Err(error.into());
+                    }
+                    tracing::warn!(task, %error, "a task cannot be read; it begins anew");
+                    self.begin_recovery(task);
                 }
-                tracing::warn!(task, %error, "a task cannot be read; it begins anew");
-                self.begin_recovery(task);
             }
         }
         Ok(())
@@ -634,7 +655,7 @@ impl Worker {
         for (task, inputs) in go_on {
             let Some(Held::Running(assigned)) = self.tasks.get(&task) else { continue };
             let places: Vec<_> = assigned.places().into_iter().filter(|(input, _)| inputs.contains(input)).collect();
-            self.start(task, &places)?;
+            self.start(task, places);
         }
         Ok(())
     }

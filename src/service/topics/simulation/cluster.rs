@@ -490,6 +490,10 @@ impl Cluster {
         Some(GroupChange::Assigned(given))
     }
 
+    pub(super) fn is_owned(&self, client: Client, task: u32) -> bool {
+        self.owners.get(&client.stage.task(task)) == Some(&client.process)
+    }
+
     pub(super) fn release(&mut self, client: Client, tasks: &[u32]) {
         if let Some(member) = self.members.get_mut(&client) {
             member.revoked.retain(|task| !tasks.contains(task));

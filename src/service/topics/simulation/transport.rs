@@ -245,6 +245,13 @@ impl Transport for Simulated {
     }
 
     fn start(&mut self, from: &[(InputPartition, u64)]) -> Result<(), TransportError> {
+        let client = self.connection.client;
+        let mut cluster = self.connection.lock();
+        let of_thousand = cluster.faults.call;
+        if cluster.chance(of_thousand) || !from.iter().all(|(input, _)| cluster.is_owned(client, input.partition)) {
+            return Err(TransportError { failure: Failure::Retriable, reason: "nobody ends for that: not to be read yet, or by another".to_owned() });
+        }
+        drop(cluster);
         self.paused.retain(|input, _| from.iter().all(|(started, _)| started != input));
         self.reading.extend(from.iter().copied());
         Ok(())

@@ -6,7 +6,7 @@ use motif::kafka::{Member, Survey, Written};
 use motif::ports::{Fetched, GroupChange, Transport, TransportError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::{await_assignment, await_records, identity, input, link, nexts, records, topics};
+use super::{await_assignment, await_records, identity, input, link, nexts, records, start, topics};
 use crate::broker::{Broker, LIMIT, broker, unique};
 use crate::kafka::join;
 use crate::kafka::proxy::{HEARTBEAT, Proxy, Trick};
@@ -45,7 +45,7 @@ fn await_joining_anew(member: &mut Member) {
 /// Its tasks, one partition each, and reads and commits as if nothing had been.
 fn assert_works(broker: &Broker, member: &mut Member, topic: &str, group: &str, tasks: u32) {
     let inputs: Vec<_> = (0..tasks).map(|task| input(0, task)).collect();
-    member.start(&inputs.iter().map(|&input| (input, 0)).collect::<Vec<_>>()).expect("starts");
+    start(member, &inputs.iter().map(|&input| (input, 0)).collect::<Vec<_>>());
     await_records(member, 4 * inputs.len());
     member.begin().expect("begins");
     assert!(member.membership().generation >= 0 && !member.membership().lost);
@@ -69,7 +69,7 @@ fn a_member_that_is_fenced_by_its_former_self_joins_anew() {
     link.properties.extend(properties.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut member = join(&link, identity(0), &topics(&[&topic]), &Written::default());
     assert_eq!(await_assignment(&mut member, &mut Fetched::default()), [0, 1]);
-    member.start(&[(input(0, 0), 0), (input(0, 1), 0)]).expect("starts");
+    start(&mut member, &[(input(0, 0), 0), (input(0, 1), 0)]);
     broker.kill();
     let deadline = Instant::now() + LIMIT;
     while !member.membership().lost {
