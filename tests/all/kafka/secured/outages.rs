@@ -60,6 +60,15 @@ fn a_password_that_changes_while_it_runs_is_an_outage_that_ends_when_it_is_right
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{}", said());
     assert!(said().contains("1 outages of the brokers"), "{}", said());
+    // Told to end in the middle of one.
+    let log = File::options().append(true).open(deployment.work.path("log")).expect("a log");
+    let mut running = start(deployment.work.motif("run --config motif.toml --log info").stderr(log));
+    running.wait_until("health", || health(port) == Some(ServingStatus::Serving));
+    secured.set_password("alice", "another");
+    running.wait_until("it is in the health", || health(port) == Some(ServingStatus::NotServing));
+    running.signal("TERM");
+    assert_eq!(running.end().code, Some(0), "{}", said());
+    secured.set_password("alice", PASSWORD);
     // Each once, none missing.
     deployment.work.must("run --config motif.toml --until-end");
     let keys: Vec<String> = secured.broker.read(&deployment.output).into_iter().map(|read| read.key).collect();
