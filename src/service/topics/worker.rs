@@ -620,8 +620,11 @@ impl Worker {
     }
 
     fn hold_leaders_back(&mut self) -> anyhow::Result<()> {
-        for held in self.tasks.values_mut() {
-            if let Held::Running(assigned) = held {
+        for (task, held) in &mut self.tasks {
+            // A start lets all of a task's inputs be read, whatever was paused before.
+            if let Held::Running(assigned) = held
+                && !self.starts.contains_key(task)
+            {
                 self.balance.check(&self.deployment, assigned, &mut *self.transport)?;
             }
         }
