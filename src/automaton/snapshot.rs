@@ -70,9 +70,10 @@ impl Outline {
     pub fn of_runs(automaton: &Automaton, bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         read_head(&mut reader)?;
-        let count = reader.count("events")?;
-        let events: SmallVec<[(StreamId, EventTime); 4]> =
-            (0..count).map(|_| reader.pass_event(|number| automaton.stream_of(number))).collect::<Result<_, Malformed>>()?;
+        let mut events: SmallVec<[(StreamId, EventTime); 4]> = SmallVec::new();
+        for _ in 0..reader.count("events")? {
+            events.push(reader.pass_event(|number| automaton.stream_of(number))?);
+        }
         let count = reader.count("links")?;
         // The times of the first event up to each link, and of its own.
         let mut links: SmallVec<[(EventTime, EventTime); 4]> = SmallVec::new();
