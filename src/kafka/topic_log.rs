@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::kafka::bystander::BystanderConsumer;
 use crate::kafka::group::partition;
+use crate::kafka::pending::Caller;
 use crate::kafka::permission::Operation;
 use crate::kafka::{Link, Survey, failure};
 use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, TransportError};
@@ -106,20 +107,10 @@ impl TopicLog {
         Ok(Self { link: link.clone(), survey, topic: topic.to_owned(), identity, shared, older: Mutex::default(), tail: Some(tail) })
     }
 
-    /// Waits until everything that is committed by now was read, at most so long.
+    /// Waits until everything that is committed by now was read, at most so long: brokers that are away answer late.
     pub fn settle(&self, wait: Duration) {
-        let deadline = Instant::now() + wait;
-        // Not in the loop's head, where the ring would stay locked for the whole loop.
-        let latest = self.shared.ring().latest().0;
-        for (task, at) in (0..).zip(latest) {
-            let Ok(end) = self.survey.end_of_topic(&self.topic, task) else { return };
-            let place = usize::try_from(task).expect("a partition's number");
-            let mut at = at;
-            while at < end && Instant::now() < deadline {
-                std::thread::sleep(SETTLE_INTERVAL);
-                at = self.shared.ring().latest().0[place];
-            }
-        }
+        let (shared, survey, topic, deadline) = (self.shared.clone(), self.survey.clone(), self.topic.clone(), Instant::now() + wait);
+        Caller::new().begin(move || shared.settle(&survey, &topic, deadline)).wait(wait);
     }
 
     /// Entries from before the ring, from the topic itself.
@@ -207,6 +198,19 @@ impl Drop for TopicLog {
 impl Shared {
     fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, survey: &Survey, topic: &str, deadline: Instant) {
+        // Not in the loop's head, where the ring would stay locked for the whole loop.
+        let latest = self.ring().latest().0;
+        for (task, mut at) in (0..).zip(latest) {
+            let Ok(end) = survey.end_of_topic(topic, task) else { return };
+            let place = usize::try_from(task).expect("a partition's number");
+            while at < end && Instant::now() < deadline {
+                std::thread::sleep(SETTLE_INTERVAL);
+                at = self.ring().latest().0[place];
+            }
+        }
     }
 
     fn tail(&self, consumer: &BystanderConsumer, link: &Link, topic: &str) {

@@ -121,8 +121,7 @@ pub fn run_over(program: Arc<Program>, sources: &[Source], config: &Config, stop
     };
     let summary = run_stages(stages, wrap, &tell);
     if let (Some((runtime, server)), Some(log)) = (server, log) {
-        let last = log.clone();
-        within(SETTLE_MAX, move || last.settle(SETTLE_MAX));
+        log.settle(SETTLE_MAX);
         runtime.block_on(server.shut_down());
         close(log);
     }
@@ -217,19 +216,14 @@ impl Drop for StopOthers<'_> {
 
 /// What was to be done is done by now, or has failed: a client that does not close changes nothing of that, and the process ends without it.
 fn close(clients: impl Send + 'static) {
-    if !within(CLOSE_MAX, || drop(clients)) {
+    let (closing, closed) = crossbeam_channel::bounded::<()>(0);
+    std::thread::spawn(move || {
+        drop(clients);
+        drop(closing);
+    });
+    if closed.recv_timeout(CLOSE_MAX) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
         tracing::warn!(
             "the Kafka clients do not close (are the brokers gone?): they are left as they are; the group waits for this worker until its session is over"
         );
     }
-}
-
-/// Whether this work, which may wait for brokers, is done in time. If not it is left to itself.
-fn within(longest: Duration, work: impl FnOnce() + Send + 'static) -> bool {
-    let (doing, done) = crossbeam_channel::bounded::<()>(0);
-    std::thread::spawn(move || {
-        work();
-        drop(doing);
-    });
-    done.recv_timeout(longest) != Err(crossbeam_channel::RecvTimeoutError::Timeout)
 }
