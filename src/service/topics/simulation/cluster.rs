@@ -319,6 +319,11 @@ impl Cluster {
         self.journal.get(&task).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether the call at hand fails.
+    pub(super) fn call_fails(&mut self) -> bool {
+        self.chance(self.faults.call)
+    }
+
     pub(super) fn chance(&mut self, of_thousand: u32) -> bool {
         self.random.random_range(0..1_000) < of_thousand
     }

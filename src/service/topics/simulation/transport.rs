@@ -60,8 +60,7 @@ impl TopicSurvey for Connection {
         self.wait();
         let task = self.client.stage.task(task);
         let mut cluster = self.lock();
-        let of_thousand = cluster.faults.call;
-        if cluster.chance(of_thousand) {
+        if cluster.call_fails() {
             return Err(TransportError { failure: Failure::Retriable, reason: "nobody ends for that: the journal is away for a moment".to_owned() });
         }
         cluster.await_decided(|_, open| open.has_journal(task));
@@ -157,7 +156,7 @@ impl Simulated {
         if cluster.producers[&client].epoch != self.producer_epoch {
             return error(Failure::Fatal, "fence");
         }
-        if !cluster.chance(faults.call) {
+        if !cluster.call_fails() {
             return Ok(cluster);
         }
         let possible: &[Failure] = match step {
@@ -247,8 +246,7 @@ impl Transport for Simulated {
     fn start(&mut self, from: &[(InputPartition, u64)]) -> Result<(), TransportError> {
         let client = self.connection.client;
         let mut cluster = self.connection.lock();
-        let of_thousand = cluster.faults.call;
-        if cluster.chance(of_thousand) || !from.iter().all(|(input, _)| cluster.is_owned(client, input.partition)) {
+        if cluster.call_fails() || !from.iter().all(|(input, _)| cluster.is_owned(client, input.partition)) {
             return Err(TransportError { failure: Failure::Retriable, reason: "nobody ends for that: not to be read yet, or by another".to_owned() });
         }
         drop(cluster);
@@ -276,8 +274,7 @@ impl Transport for Simulated {
 
     fn membership(&mut self) -> Membership {
         let mut cluster = self.connection.lock();
-        let of_thousand = cluster.faults.call;
-        let unlucky = cluster.chance(of_thousand);
+        let unlucky = cluster.call_fails();
         Membership { generation: if unlucky { -1 } else { 1 }, lost: false }
     }
 
