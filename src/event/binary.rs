@@ -250,7 +250,7 @@ impl<'a> Reader<'a> {
             Some(&TEXT) => {
                 self.rest = &self.rest[1..];
                 let text = self.bytes("text")?;
-                // Most is, and that is seen in an eighth of the instructions.
+                // Most is, and that is seen in a fifth of the instructions.
                 if !text.is_ascii() {
                     self.utf8(text)?;
                 }

@@ -395,11 +395,12 @@ impl Worker {
         Ok(())
     }
 
+    /// Tried in each turn from now on, until it can be.
     fn start(&mut self, task: u32, from: Vec<(InputPartition, u64)>) {
         self.starts.entry(task).or_insert_with(|| Starting { from: Vec::new(), since: Instant::now() }).from.extend(from);
     }
 
-    /// What cannot be read yet is tried again after the next news of the group: most likely it is only new, or not ours any more.
+    /// What cannot be read yet is tried again in the next turn, after the group was heard: most likely it is only new, or not ours any more.
     fn start_tasks(&mut self) -> anyhow::Result<()> {
         for (task, starting) in std::mem::take(&mut self.starts) {
             match self.transport.start(&starting.from) {
