@@ -1,19 +1,25 @@
 //! The runs of a key as bytes.
 //!
 //! ```text
-//! format, runs dropped,
+//! format, checksum of all that follows (4 bytes, lowest first),
+//! next deadline (8 bytes, likewise), count of runs, runs dropped,
 //! events: count, each once        links: count, each (parent + 1 or 0, step, event)
-//! runs:   count, each (last link, flags, inside, broken, ways: count, first, then differences - 1)
+//! runs:   each (last link, flags, inside, broken, ways: count, first, then differences - 1)
 //! ```
 //!
 //! Events and links stand in the order in which the runs first need them, what comes before first. So the bytes depend on the runs alone: not on where
 //! they lie in memory, nor on how often they were written and read. Steps and ways keep their numbers, which follow from the pattern's
 //! text; streams are numbered within the pattern, so that other patterns do not matter. Deadlines are found again.
+//!
+//! What a restart has to know of runs that no event has come to yet stands at the beginning ([`Outline`]): with the checksum that is enough to be sure that the rest
+//! can be read when it is needed, since nothing but [`Runs::encode`] makes such bytes. The format before this one had neither: `format, runs dropped, events, links,
+//! count of runs, runs`. It is still read.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::aside::Own;
 use crate::automaton::chain::{Chain, Link};
@@ -25,7 +31,8 @@ use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
 use crate::event::{Event, EventTime, Lookup, StreamId};
 use crate::pattern::{Moment, StepId};
 
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+const WITHOUT_OUTLINE: u64 = 1;
 
 const FRESH: u64 = 1;
 const MATCHED: u64 = 2;
@@ -40,10 +47,11 @@ impl Runs {
     /// Reads what [`Runs::encode`] wrote, to the last byte. What is refused was not written by it, or with another pattern.
     pub fn decode(automaton: &Automaton, bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        let dropped = read_head(&mut reader)?;
+        let outline = read_outline(&mut reader)?;
+        let dropped = reader.unsigned("count of runs dropped")?;
         let events = read_events(automaton, &mut reader)?;
         let links = read_links(automaton, &events, &mut reader)?;
-        let count = reader.count("runs")?;
+        let count = outline.map_or_else(|| reader.count("runs"), |outline| Ok(outline.runs))?;
         let mut alive: SmallVec<[Run; 1]> = (0..count).map(|_| read_run(automaton, &links, &mut reader)).collect::<Result<_, Malformed>>()?;
         if !reader.is_at_end() {
             return Err(reader.malformed("end"));
@@ -66,33 +74,12 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// Reads no more than it needs of what [`Runs::encode`] wrote, and refuses what [`Runs::decode`] refuses. Allocates nothing for few runs.
+    /// Of what [`Runs::encode`] wrote. Refuses what [`Runs::decode`] refuses: a restart does this for every key there is, so what it costs is mostly the checksum.
     pub fn of_runs(automaton: &Automaton, bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(bytes);
-        read_head(&mut reader)?;
-        let mut events: SmallVec<[(StreamId, EventTime); 4]> = SmallVec::new();
-        for _ in 0..reader.count("events")? {
-            events.push(reader.pass_event(|number| automaton.stream_of(number))?);
+        match read_outline(&mut Reader::new(bytes))? {
+            Some(outline) => Ok(outline),
+            None => Runs::decode(automaton, bytes).map(|runs| Self { runs: runs.len(), next: runs.next_deadline().unwrap_or(EventTime::END) }),
         }
-        let count = reader.count("links")?;
-        // The times of the first event up to each link, and of its own.
-        let mut links: SmallVec<[(EventTime, EventTime); 4]> = SmallVec::new();
-        for _ in 0..count {
-            let (parent, _, event) = read_link(automaton, links.len(), |event| events.get(event).map(|(stream, _)| *stream), &mut reader)?;
-            let time = events[event].1;
-            links.push((parent.map_or(time, |parent| links[parent].0), time));
-        }
-        let runs = reader.count("runs")?;
-        let mut next = EventTime::END;
-        for _ in 0..runs {
-            let standing = read_standing(automaton, links.len(), &mut reader)?;
-            let (first, last) = links[standing.link];
-            next = next.min(automaton.deadline(&standing.ways, first, last));
-        }
-        if !reader.is_at_end() {
-            return Err(reader.malformed("end"));
-        }
-        Ok(Self { runs, next })
     }
 }
 
@@ -112,10 +99,15 @@ pub(super) fn encode<'a>(runs: impl Iterator<Item = &'a Run> + Clone, dropped: u
     let mut tables = Tables { automaton, events: Table::default(), links: Table::default() };
     let tips: Vec<u64> = runs.clone().map(|run| tables.chain(&run.chain)).collect();
     write_unsigned(FORMAT, out);
+    let checksum_at = out.len();
+    out.extend([0; CHECKSUM_BYTES]);
+    let deadline = |run: &Run| automaton.deadline(run.ways(automaton), run.chain.start_time(), run.chain.event().time);
+    let next = runs.clone().map(deadline).min().unwrap_or(EventTime::END);
+    out.extend(next.micros().to_le_bytes());
+    write_unsigned(tips.len() as u64, out);
     write_unsigned(dropped, out);
     tables.events.write(out);
     tables.links.write(out);
-    write_unsigned(tips.len() as u64, out);
     for (run, tip) in runs.zip(tips) {
         write_unsigned(tip, out);
         let flag = |set, flag| if set { flag } else { 0 };
@@ -127,6 +119,14 @@ pub(super) fn encode<'a>(runs: impl Iterator<Item = &'a Run> + Clone, dropped: u
         write_unsigned(marks.broken, out);
         write_ways(run.ways(automaton), out);
     }
+    let (head, rest) = out.split_at_mut(checksum_at + CHECKSUM_BYTES);
+    head[checksum_at..].copy_from_slice(&checksum(rest));
+}
+
+const CHECKSUM_BYTES: usize = 4;
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    (xxh3_64(bytes) as u32).to_le_bytes()
 }
 
 /// Things that runs share, each written once.
@@ -307,10 +307,16 @@ fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> 
     Ok(run)
 }
 
-/// How many runs were dropped.
-fn read_head(reader: &mut Reader<'_>) -> Result<u64, Malformed> {
-    if reader.unsigned("format")? != FORMAT {
-        return Err(reader.malformed("known format of runs"));
+/// `None`: the format has none.
+fn read_outline(reader: &mut Reader<'_>) -> Result<Option<Outline>, Malformed> {
+    match reader.unsigned("format")? {
+        FORMAT => {}
+        WITHOUT_OUTLINE => return Ok(None),
+        _ => return Err(reader.malformed("known format of runs")),
     }
-    reader.unsigned("count of runs dropped")
+    if *reader.array("checksum")? != checksum(reader.rest()) {
+        return Err(reader.malformed("bytes of this checksum"));
+    }
+    let next = EventTime::from_micros(i64::from_le_bytes(*reader.array("deadline")?));
+    Ok(Some(Outline { runs: reader.count("runs")?, next }))
 }

@@ -150,34 +150,18 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// So many bytes.
+    pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<&'a [u8; N], Malformed> {
+        let (array, rest) = self.rest.split_first_chunk().ok_or_else(|| self.malformed(what))?;
+        self.rest = rest;
+        Ok(array)
+    }
+
     pub fn byte(&mut self, what: &'static str) -> Result<u8, Malformed> {
         Ok(self.take(1, what)?[0])
     }
 
-    #[inline]
     pub fn unsigned(&mut self, what: &'static str) -> Result<u64, Malformed> {
-        if let Some((&byte, rest)) = self.rest.split_first().filter(|(byte, _)| **byte < 0x80) {
-            self.rest = rest;
-            return Ok(byte.into());
-        }
-        self.unsigned_by_word(what)
-    }
-
-    /// Up to eight bytes at once, unless the end is near: the times and offsets of events, which are many at a restart.
-    fn unsigned_by_word(&mut self, what: &'static str) -> Result<u64, Malformed> {
-        if let Some(word) = self.rest.first_chunk() {
-            let word = u64::from_le_bytes(*word);
-            let ends = !word & 0x8080_8080_8080_8080;
-            if ends != 0 {
-                let bits = ends.trailing_zeros() + 1;
-                self.rest = &self.rest[bits as usize / 8..];
-                return Ok(joined(word & u64::MAX >> (u64::BITS - bits)));
-            }
-        }
-        self.unsigned_by_bytes(what)
-    }
-
-    fn unsigned_by_bytes(&mut self, what: &'static str) -> Result<u64, Malformed> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte(what)?;
@@ -221,57 +205,11 @@ impl<'a> Reader<'a> {
 
     /// An event written with [`write_event`]; `stream_of` knows what the number of its stream means.
     pub fn event(&mut self, stream_of: impl FnOnce(u64) -> Option<StreamId>) -> Result<Event, Malformed> {
-        let event = self.fieldless(stream_of)?;
-        let fields = self.values(DEPTH_MAX)?.into_boxed_slice();
-        Ok(Event { fields, ..event })
-    }
-
-    /// Passes over what [`Reader::event`] reads, and refuses what that refuses: of which stream it is, and when it was. Allocates nothing for plain values.
-    pub fn pass_event(&mut self, stream_of: impl FnOnce(u64) -> Option<StreamId>) -> Result<(StreamId, EventTime), Malformed> {
-        let Event { stream, time, .. } = self.fieldless(stream_of)?;
-        self.pass_values(DEPTH_MAX)?;
-        Ok((stream, time))
-    }
-
-    fn pass_values(&mut self, depth: u32) -> Result<(), Malformed> {
-        for _ in 0..self.count("values")? {
-            self.pass_value(depth)?;
-        }
-        Ok(())
-    }
-
-    /// Refuses what [`Reader::value_within`] refuses.
-    fn pass_value(&mut self, depth: u32) -> Result<(), Malformed> {
-        match self.rest.first() {
-            Some(&INT | &TIMESTAMP | &DURATION) => {
-                self.rest = &self.rest[1..];
-                self.unsigned("whole number")?;
-            }
-            Some(&TEXT) => {
-                self.rest = &self.rest[1..];
-                let text = self.bytes("text")?;
-                // Most is, and that is seen in a fifth of the instructions.
-                if !text.is_ascii() {
-                    self.utf8(text)?;
-                }
-            }
-            Some(&LIST | &RECORD) => {
-                self.rest = &self.rest[1..];
-                self.pass_values(self.less_deep(depth)?)?;
-            }
-            Some(_) | None => {
-                self.value_within(depth)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn fieldless(&mut self, stream_of: impl FnOnce(u64) -> Option<StreamId>) -> Result<Event, Malformed> {
         let stream = stream_of(self.unsigned("stream")?).ok_or_else(|| self.malformed("known stream"))?;
         let partition = u32::try_from(self.unsigned("partition")?).map_err(|_| self.malformed("partition"))?;
         let offset = self.unsigned("offset")?;
         let time = EventTime::from_micros(self.signed("time")?);
-        Ok(Event { stream, partition, offset, time, fields: Box::default() })
+        Ok(Event { stream, partition, offset, time, fields: self.values(DEPTH_MAX)?.into_boxed_slice() })
     }
 
     fn value_within(&mut self, depth: u32) -> Result<Value, Malformed> {
@@ -280,34 +218,21 @@ impl<'a> Reader<'a> {
             FALSE => Value::Bool(false),
             TRUE => Value::Bool(true),
             INT => Value::Int(self.signed("int")?),
-            FLOAT => {
-                let bytes = self.take(8, "float")?.try_into().expect("eight bytes were taken");
-                Value::Float(f64::from_le_bytes(bytes))
-            }
+            FLOAT => Value::Float(f64::from_le_bytes(*self.array("float")?)),
             DECIMAL => Value::Decimal(self.decimal()?),
-            TEXT => Value::text(self.text()?),
+            TEXT => {
+                let text = std::str::from_utf8(self.bytes("text")?).map_err(|_| self.malformed("text in UTF-8"))?;
+                Value::text(text)
+            }
             TIMESTAMP => Value::Timestamp(EventTime::from_micros(self.signed("timestamp")?)),
             DURATION => Value::Duration(TimeSpan::from_micros(self.signed("duration")?)),
             tag @ (LIST | RECORD) => {
-                let values: Arc<[Value]> = self.values(self.less_deep(depth)?)?.into();
+                let depth = depth.checked_sub(1).ok_or_else(|| self.malformed("value that is not nested too deep"))?;
+                let values: Arc<[Value]> = self.values(depth)?.into();
                 if tag == LIST { Value::List(values) } else { Value::Record(values) }
             }
             _ => return Err(self.malformed("value of a known kind")),
         })
-    }
-
-    fn text(&mut self) -> Result<&'a str, Malformed> {
-        let text = self.bytes("text")?;
-        self.utf8(text)
-    }
-
-    /// Of bytes that were just read.
-    fn utf8(&self, text: &'a [u8]) -> Result<&'a str, Malformed> {
-        std::str::from_utf8(text).map_err(|_| self.malformed("text in UTF-8"))
-    }
-
-    fn less_deep(&self, depth: u32) -> Result<u32, Malformed> {
-        depth.checked_sub(1).ok_or_else(|| self.malformed("value that is not nested too deep"))
     }
 
     fn values(&mut self, depth: u32) -> Result<Vec<Value>, Malformed> {
@@ -329,13 +254,6 @@ impl<'a> Reader<'a> {
         value.set_sign_negative(head & 0x80 != 0);
         Ok(value)
     }
-}
-
-/// The seven lowest bits of each byte, side by side.
-fn joined(word: u64) -> u64 {
-    let pairs = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
-    let quads = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
-    quads & 0x0fff_ffff | (quads & 0x0fff_ffff_0000_0000) >> 4
 }
 
 #[cfg(test)]
@@ -379,59 +297,6 @@ mod tests {
         let read = Reader::new(&bytes).event(|number| (number == 2).then_some(StreamId(9))).expect("what was just written");
         assert_eq!(read, Event { stream: StreamId(9), ..event });
         assert!(Reader::new(&bytes).event(|_| None).is_err());
-    }
-
-    #[test]
-    fn a_whole_number_is_the_same_read_as_a_word_and_byte_by_byte() {
-        let numbers = (0..u64::BITS).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, u64::MAX >> bit, 0x5555_5555_5555_5555 >> bit]);
-        // What follows is no part of it; more bytes than needed are, as are too many.
-        let mut written: Vec<Vec<u8>> = numbers
-            .map(|number| {
-                let mut bytes = Vec::new();
-                write_unsigned(number, &mut bytes);
-                assert_eq!(Reader::new(&bytes).unsigned("number"), Ok(number));
-                bytes
-            })
-            .collect();
-        written.extend((0..12).map(|more| [vec![0x85; more], vec![0]].concat()));
-        for bytes in written {
-            for after in [0, 1, 7, 8, 20] {
-                let bytes = [&bytes[..], &vec![0xff; after]].concat();
-                let (mut word, mut by_bytes) = (Reader::new(&bytes), Reader::new(&bytes));
-                assert_eq!(word.unsigned("number"), by_bytes.unsigned_by_bytes("number"), "{bytes:x?}");
-                assert_eq!(word.rest, by_bytes.rest);
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_passed_over_is_refused_where_it_would_be_when_it_is_read() {
-        let event = Event { stream: StreamId(7), partition: 3, offset: 1 << 40, time: EventTime::from_micros(-1), fields: samples().into() };
-        let mut bytes = Vec::new();
-        write_event(&event, 2, &mut bytes);
-        let check = |bytes: &[u8]| {
-            let (mut read, mut passed) = (Reader::new(bytes), Reader::new(bytes));
-            let (event, place) = (read.event(|number| Some(StreamId(number as u16))), passed.pass_event(|number| Some(StreamId(number as u16))));
-            assert_eq!(event.map(|event| (event.stream, event.time)).ok(), place.ok(), "{bytes:x?}");
-            if place.is_ok() {
-                assert_eq!(read.rest, passed.rest);
-            }
-        };
-        (0..=bytes.len()).for_each(|length| check(&bytes[..length]));
-        for place in 0..bytes.len() {
-            for change in 1..=255 {
-                let mut changed = bytes.clone();
-                changed[place] ^= change;
-                check(&changed);
-            }
-        }
-        let nested: Vec<u8> = std::iter::repeat_n([LIST, 1], 100_000).flatten().collect();
-        let mut head = Vec::new();
-        write_event(&Event { fields: Box::default(), ..event }, 2, &mut head);
-        assert_eq!(head.pop(), Some(0), "no values");
-        for depth in [DEPTH_MAX as usize - 1, DEPTH_MAX as usize, DEPTH_MAX as usize + 1, nested.len() / 2] {
-            check(&[&head[..], &[1], &nested[..2 * depth], &[NULL]].concat());
-        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use motif::automaton::{Arrival, Automaton, Limits, Outline, Runs, Stepped};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Compiled, Severity, Source, compile};
 use motif::pattern::Moment;
+use xxhash_rust::xxh3::xxh3_64;
 
 const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  ts: timestamp\n  time ts\n}\n\n";
 
@@ -144,15 +145,23 @@ fn a_chain_of_many_events_is_kept_written_and_let_go() {
     assert_eq!(line.stepped.decided[0].chosen.len(), 200_002);
 }
 
-#[test]
-fn changed_bytes_are_refused_or_read_but_never_panic() {
+/// Eight partial matches, with links and ways of their own.
+fn with_much_to_write() -> Line {
     let mut line =
         Line::of(r#"match a{2,4}: ev where t == "A" then b?: ev where t == "B" then not n: ev where t == "N" for 1h without m: ev where t == "M" skip none"#);
     for kind in ["A", "A", "B", "A", "A"] {
         line.comes(kind);
     }
+    line
+}
+
+#[test]
+fn changed_bytes_are_refused_with_the_checksum_and_never_panic_without() {
+    let line = with_much_to_write();
     let bytes = line.encoded();
-    assert!(line.runs.len() > 3);
+    assert_eq!(line.runs.len(), 8);
+    let outline = Outline { runs: 8, next: line.runs.next_deadline().expect("an absence ends") };
+    assert_eq!(Outline::of_runs(&line.automaton, &bytes), Ok(outline));
     for length in 0..bytes.len() {
         assert!(Runs::decode(&line.automaton, &bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
         assert!(Outline::of_runs(&line.automaton, &bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
@@ -161,16 +170,30 @@ fn changed_bytes_are_refused_or_read_but_never_panic() {
         for change in 1..=255 {
             let mut changed = bytes.clone();
             changed[place] ^= change;
-            let outline = Outline::of_runs(&line.automaton, &changed);
-            match Runs::decode(&line.automaton, &changed) {
-                Err(_) => assert!(outline.is_err(), "byte {place} changed by {change}"),
-                Ok(runs) => {
-                    let expected = Outline { runs: runs.len(), next: runs.next_deadline().unwrap_or(EventTime::END) };
-                    assert_eq!(outline, Ok(expected), "byte {place} changed by {change}");
-                    let mut again = Vec::new();
-                    runs.encode(&line.automaton, &mut again);
-                }
+            assert!(Outline::of_runs(&line.automaton, &changed).is_err(), "byte {place} changed by {change}");
+            assert!(Runs::decode(&line.automaton, &changed).is_err(), "byte {place} changed by {change}");
+            let (head, rest) = changed.split_at_mut(5);
+            head[1..].copy_from_slice(&(xxh3_64(rest) as u32).to_le_bytes());
+            if let Ok(runs) = Runs::decode(&line.automaton, &changed) {
+                runs.encode(&line.automaton, &mut Vec::new());
             }
         }
+    }
+}
+
+/// Stored before there were a checksum and an outline.
+#[test]
+fn the_format_before_is_read() {
+    let line = with_much_to_write();
+    let stored = "0100050000000004030006014103000700000001d00f040302060141030007d00f000003f02e040306060141030007f02e000002a01f040304060142030007a01f000004c03e04\
+                  0308060141030007c03e0b000000010001000001030002020103020002000002070004040004060004000004080100010001020300010002020004000100010a05000100020500\
+                  07000100030200000800010003050000090001000208000a0001000101";
+    let stored: Vec<u8> = (0..stored.len()).step_by(2).map(|at| u8::from_str_radix(&stored[at..at + 2], 16).expect("hexadecimal")).collect();
+    let mut again = Vec::new();
+    Runs::decode(&line.automaton, &stored).expect("of the format before").encode(&line.automaton, &mut again);
+    assert_eq!(again, line.encoded());
+    assert_eq!(Outline::of_runs(&line.automaton, &stored), Outline::of_runs(&line.automaton, &again));
+    for length in 0..stored.len() {
+        assert!(Outline::of_runs(&line.automaton, &stored[..length]).is_err(), "{length} of {} bytes", stored.len());
     }
 }
