@@ -70,6 +70,7 @@ impl Shard {
                 packing: Packing::default(),
                 spilling: Spilling::none(compiled.tables.len()),
                 due: Vec::new(),
+                has_overdue: false,
                 counters: Counters::default(),
                 faults: cell::Cell::new(0),
                 faults_elsewhere: cell::Cell::new(0),
@@ -109,6 +110,7 @@ impl Shard {
         if self.failure().is_some() {
             return matches.truncate(before);
         }
+        self.lines.has_overdue = false;
         for table in 0..self.lines.keys.len() {
             self.lines.expire(table, &self.compiled, watermark, events, matches);
         }
@@ -125,6 +127,11 @@ impl Shard {
 
     pub fn counters(&self) -> &Counters {
         &self.lines.counters
+    }
+
+    /// The last call may have left keys whose time was up by then, for the next ones to let go of; so what [`Shard::take_changes`] tells depends on how many calls there were. Nothing else does.
+    pub fn has_overdue(&self) -> bool {
+        self.lines.has_overdue
     }
 
     /// From now on no more keys of patterns with the same keys are packed in memory than these; the others are laid down there. Without it all stay in memory.

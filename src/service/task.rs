@@ -487,6 +487,14 @@ impl Task {
         changes
     }
 
+    /// Keys whose time was up by the watermark may be there still: how many depends on how often the task was called, and so does what [`Task::take_changes`] tells of the epochs
+    /// before and after. What comes out does not.
+    pub fn has_overdue(&self) -> bool {
+        let mut has_overdue = false;
+        self.hands.ask_each_shard(|shard| has_overdue |= shard.has_overdue());
+        has_overdue
+    }
+
     /// Lets the state that changed go unwritten, where nothing is kept.
     pub fn discard_changes(&mut self) {
         self.collect(0);

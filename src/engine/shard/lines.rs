@@ -47,6 +47,8 @@ pub(super) struct Lines {
     pub packing: Packing,
     pub spilling: Spilling,
     pub due: Vec<Place>,
+    /// As [`crate::engine::Shard::has_overdue`] has it.
+    pub has_overdue: bool,
     pub counters: Counters,
     pub faults: cell::Cell<u64>,
     /// What every shard evaluates is counted by one; the others count it here.
@@ -250,7 +252,7 @@ impl Lines {
         (&mut keys[compiled.table], lifted, step)
     }
 
-    /// Decides the deadlines at or before the instant. `events`: how many have been stepped since the last time.
+    /// Decides the deadlines at or before the instant, or notes that some are [left](crate::engine::Shard::has_overdue). `events`: how many have been stepped since the last time.
     pub(super) fn expire(&mut self, table: usize, compiled: &Compiled, instant: EventTime, events: usize, matches: &mut Vec<Match>) {
         let is_bounded = compiled.tables[table].ends_silently && self.watch.is_none() && instant < EventTime::END;
         // Each event begins few: what was left is caught up with.
@@ -279,6 +281,7 @@ impl Lines {
             }
         }
         self.due = due;
+        self.has_overdue |= left < UNPACKING_COSTS;
     }
 
     fn expire_cell(&mut self, table: usize, id: CellId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {

@@ -49,6 +49,8 @@ pub(super) struct Assigned {
     progress: Progress,
     /// How far the task is, as the last epoch has said it to those that go on with its events.
     announced: Option<Announced>,
+    /// The last epoch ended with keys that were overdue ([`Task::has_overdue`]), or was another's, of which that is not known.
+    had_overdue: bool,
     last_part: Instant,
     last_copy: Instant,
     copying: Option<Receiver<()>>,
@@ -178,6 +180,7 @@ impl Assigned {
             inputs,
             progress,
             announced,
+            had_overdue: is_known,
             last_part: now,
             last_copy: now,
             copying: None,
@@ -314,6 +317,9 @@ impl Assigned {
             return Ok(None);
         }
         let changes = self.take_changes();
+        let had_overdue = std::mem::replace(&mut self.had_overdue, self.task.has_overdue());
+        // How many overdue keys the changes tell of is chance.
+        let is_exact = !had_overdue && !self.had_overdue;
         let mut decisions: BTreeMap<StreamId, Decided> = self.task.take_decisions().into_iter().map(|(stream, _, decided)| (stream, decided)).collect();
         let range = |((stream, progress), (_, next)): ((&StreamId, &mut InputProgress), &(InputPartition, u64))| {
             progress.range(*next, &positions, decisions.remove(stream))
@@ -334,7 +340,7 @@ impl Assigned {
             out_count: 0,
             out_digest: 0,
             out_from: None,
-            state_digest: number.is_multiple_of(STATE_DIGEST_EPOCHS).then(|| state_digest(&changes)),
+            state_digest: (is_exact && number.is_multiple_of(STATE_DIGEST_EPOCHS)).then(|| state_digest(&changes)),
             ended: self.progress == Progress::Ending,
             reset: self.reset,
         };
@@ -485,3 +491,6 @@ fn state_digest(changes: &WriteBatch) -> u64 {
     }
     digest.digest()
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub struct EpochRecord {
     pub out_digest: u64,
     /// The end of the output partition for matches, as the worker knew it before this epoch: its matches stand there or later.
     pub out_from: Option<u64>,
-    /// Over the state that the epoch changed; every so many epochs.
+    /// Over the state that the epoch changed; every so many epochs, unless the epoch began or ended with keys that were overdue ([`crate::service::task::Task::has_overdue`]).
     pub state_digest: Option<u64>,
     /// A bounded run has closed all windows with this epoch.
     pub ended: bool,
@@ -167,6 +167,11 @@ impl EpochRecord {
     /// What clock and chance have decided is told for every input.
     pub fn tells_decisions(&self) -> bool {
         self.inputs.iter().all(|input| input.decided.is_some())
+    }
+
+    /// The epoch changed the state otherwise than this other record tells of the same epoch, as far as both tell it.
+    pub fn tells_of_other_state(&self, other: &Self) -> bool {
+        self.state_digest.zip(other.state_digest).is_some_and(|(ours, theirs)| ours != theirs)
     }
 
     /// Tells one record from another.
