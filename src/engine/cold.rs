@@ -21,6 +21,12 @@ pub trait ColdKeys: Debug + Send {
     fn take_due(&mut self, table: u32, span: RangeInclusive<EventTime>, most: usize, taken: &mut Vec<ColdKey>) -> Result<EventTime, ColdKeysError>;
 }
 
+/// What a store has of the keys of one shard that has not taken all of it up.
+pub trait StoredKeys: Debug + Send {
+    /// The value of an entry ([`crate::engine::Change`]), if there is one.
+    fn get(&mut self, entry: &[u8]) -> Result<Option<Vec<u8>>, ColdKeysError>;
+}
+
 /// A packed key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ColdKey {
@@ -32,7 +38,7 @@ pub struct ColdKey {
 
 /// The outside has failed. What the shard does from then on is worth nothing.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("keys beyond `packed_keys_max` cannot be kept on the disk: {0}")]
+#[error("{0}")]
 pub struct ColdKeysError(pub String);
 
 impl ColdKey {

@@ -35,6 +35,7 @@ pub struct Compiled {
 pub(super) struct Table {
     /// Of none of its patterns anything comes out when time runs out.
     pub ends_silently: bool,
+    pub patterns: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -146,8 +147,12 @@ impl Compiled {
                 };
             }
         }
-        let ends_silently = |table: usize| patterns.iter().filter(|compiled| compiled.table == table).all(|compiled| compiled.automaton.runs_end_silently());
-        let tables = (0..tables.len()).map(|table| Table { ends_silently: ends_silently(table) }).collect();
+        let mut tables: Vec<Table> = tables.iter().map(|_| Table { ends_silently: true, patterns: Vec::new() }).collect();
+        for (place, compiled) in (0..).zip(&patterns) {
+            let table = &mut tables[compiled.table];
+            table.ends_silently &= compiled.automaton.runs_end_silently();
+            table.patterns.push(place);
+        }
         let glances = patterns.iter().map(CompiledPattern::glance).collect();
         let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
         Self { patterns, glances, streams, tables, versions }

@@ -61,7 +61,7 @@ use crate::automaton::{Limits, Watch};
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::Program;
 
-pub use cold::{ColdKey, ColdKeys, ColdKeysError};
+pub use cold::{ColdKey, ColdKeys, ColdKeysError, StoredKeys};
 pub use compiled::Compiled;
 pub use counters::Counters;
 pub use decided::{Decided, Offsets};

@@ -11,13 +11,14 @@ mod packing;
 mod spilling;
 mod state;
 mod step;
+mod stored;
 
 use std::cell::{self, RefCell};
 use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
 use crate::automaton::{Limits, Stepped, Watch};
-use crate::engine::cold::{ColdKeys, ColdKeysError};
+use crate::engine::cold::{ColdKeys, ColdKeysError, StoredKeys};
 use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
 use crate::engine::intake::Intake;
@@ -30,6 +31,7 @@ use crate::engine::shard::packing::Packing;
 use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::state::encode_state;
 use crate::engine::shard::step::Standing;
+use crate::engine::shard::stored::NotTakenUp;
 use crate::engine::slot::Cell;
 use crate::engine::snapshot::{Change, DamagedState, Restored, entry_key, split_entry_key};
 use crate::event::EventTime;
@@ -69,6 +71,7 @@ impl Shard {
                 scratch: Vec::new(),
                 packing: Packing::default(),
                 spilling: Spilling::none(compiled.tables.len()),
+                not_taken_up: None,
                 due: Vec::new(),
                 has_overdue: false,
                 counters: Counters::default(),
@@ -110,11 +113,14 @@ impl Shard {
         if self.failure().is_some() {
             return matches.truncate(before);
         }
-        self.lines.has_overdue = false;
-        for table in 0..self.lines.keys.len() {
-            self.lines.expire(table, &self.compiled, watermark, events, matches);
+        self.lines.has_overdue = self.lines.not_taken_up.is_some();
+        if !self.lines.has_overdue {
+            for table in 0..self.lines.keys.len() {
+                self.lines.expire(table, &self.compiled, watermark, events, matches);
+            }
         }
         if watermark == EventTime::END {
+            assert!(self.lines.not_taken_up.is_none(), "time ends only once all state is there");
             (0..self.lines.keys.len()).for_each(|table| self.lines.end_cold(table, &self.compiled));
             (0..self.lines.keys.len()).for_each(|table| self.lines.unpack_all(table, &self.compiled));
             self.lines.keys.iter_mut().for_each(|keys| keys.end(&mut self.lines.counters));
@@ -144,6 +150,11 @@ impl Shard {
         self.lines.spilling.failure()
     }
 
+    /// What the shard was to be given cannot be had: nothing that comes out from now on is to be used.
+    pub fn fail(&mut self, failure: ColdKeysError) {
+        self.lines.spilling.fail(failure);
+    }
+
     /// Tells what events and time do to runs from now on.
     pub(super) fn watch(&mut self, watch: Arc<dyn Watch>) {
         self.lines.watch = Some(watch);
@@ -168,12 +179,27 @@ impl Shard {
         self.lines.keys.iter_mut().for_each(|keys| keys.discard_changed(&mut self.lines.counters));
     }
 
+    /// From now on events may be stepped before all that the store has was [taken up](Shard::restore) in the order of its entries: what it has of the key of an event is asked for. Time decides
+    /// nothing until [`Shard::end_restoring`], which has to come before the end of time. False, and nothing else, where something comes out of that, or the store would have to be asked too often.
+    pub fn step_before_all_is_restored(&mut self, stored: impl FnOnce() -> Box<dyn StoredKeys>) -> bool {
+        let may = self.compiled.may_step_before_all_is_taken_up() && self.lines.watch.is_none();
+        if may {
+            self.lines.keys.iter_mut().for_each(Keys::enter_noted);
+            self.lines.not_taken_up = Some(NotTakenUp::new(stored()));
+            self.lines.has_overdue = true;
+        }
+        may
+    }
+
     /// Takes up an entry of the store, if it is this shard's: each once, before any event. The keys stay packed until events come to them.
     ///
     /// # Errors
     ///
     /// The entry was not written by [`Shard::take_changes`].
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<Restored, DamagedState> {
+        if self.lines.not_taken_up.as_mut().is_some_and(|rest| !rest.reach(key)) {
+            return Ok(Restored::Taken);
+        }
         let (version, key) = split_entry_key(key)?;
         let Some(place) = self.compiled.find(version) else { return Ok(Restored::UnknownPattern(version)) };
         let hash = key_hash(key);
@@ -189,6 +215,7 @@ impl Shard {
 
     /// All that the store has was taken up.
     pub fn end_restoring(&mut self) {
+        self.lines.not_taken_up = None;
         self.lines.keys.iter_mut().for_each(Keys::enter_noted);
     }
 

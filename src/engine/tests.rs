@@ -513,7 +513,7 @@ fn what_cannot_be_laid_down_elsewhere_or_be_had_again_is_told() {
             engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
             engine.discard_changes();
         }
-        assert_eq!(engine.failure().map(ToString::to_string), Some("keys beyond `packed_keys_max` cannot be kept on the disk: it is full".to_owned()));
+        assert_eq!(engine.failure().map(ToString::to_string), Some("it is full".to_owned()));
         let before = engine.counters().live_runs;
         engine.apply(Input::End, &mut effects);
         assert_eq!(engine.counters().live_runs, before, "nothing is decided any more");

@@ -131,9 +131,13 @@ fn instant(bytes: &[u8]) -> Result<EventTime, ColdKeysError> {
 }
 
 fn failed(error: StoreError) -> ColdKeysError {
-    ColdKeysError(error.to_string())
+    beyond_memory(&error.to_string())
 }
 
 fn damaged(what: &str) -> ColdKeysError {
-    ColdKeysError(format!("what was written there has changed: {what}"))
+    beyond_memory(&format!("what was written there has changed: {what}"))
+}
+
+fn beyond_memory(what: &str) -> ColdKeysError {
+    ColdKeysError(format!("keys beyond `packed_keys_max` cannot be kept on the disk: {what}"))
 }

@@ -12,11 +12,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Change, Positions};
+use crate::engine::{Change, ColdKeysError, Positions, StoredKeys};
 use crate::pattern::Program;
 use crate::ports::{StateStore, StoreError, WriteBatch};
 
@@ -25,8 +27,8 @@ pub const FORMAT: u32 = 2;
 
 const RUNS: u8 = b's';
 
-/// How much is read ahead of who takes it up.
-const CHUNK_BYTES: usize = 256 << 10;
+/// How much is read ahead of who takes it up. (In unit tests less than what they keep: else nothing would be ahead.)
+const CHUNK_BYTES: usize = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 const CHUNKS_AHEAD_MAX: usize = 4;
 
 /// Everything of a task that is one per task.
@@ -98,6 +100,16 @@ pub fn put_changes(changes: Vec<Change>, batch: &mut WriteBatch) {
     }
 }
 
+/// What the engine asks a store for.
+#[derive(Debug)]
+pub struct RunsOf(pub Arc<dyn StateStore>);
+
+impl StoredKeys for RunsOf {
+    fn get(&mut self, entry: &[u8]) -> Result<Option<Vec<u8>>, ColdKeysError> {
+        self.0.get(&runs_key(entry)).map_err(|error| ColdKeysError(error.to_string()))
+    }
+}
+
 /// The store's key for the state of a pattern's key.
 fn runs_key(change_key: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(change_key.len() + 1);
@@ -106,54 +118,84 @@ fn runs_key(change_key: &[u8]) -> Vec<u8> {
     key
 }
 
-/// Visits the partial matches of all keys: `(pattern version and key, value)`. Where they are many, a thread of its own reads them meanwhile: to take them up is about as much
-/// work.
-pub fn scan_runs(store: &dyn StateStore, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
-    let (mut bytes, mut rest) = (0, None);
-    store.scan(&[RUNS], &[RUNS + 1], &mut |key, value| {
-        if bytes >= CHUNK_BYTES {
-            rest = Some(key.to_vec());
-            return ControlFlow::Break(());
-        }
-        bytes += key.len() + value.len();
-        visit(&key[1..], value);
-        ControlFlow::Continue(())
-    })?;
-    let Some(rest) = rest else { return Ok(()) };
-    let (sender, receiver) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
-    let (give_back, used) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
-    std::thread::scope(|scope| {
-        let scanning = scope.spawn(move || scan_chunks(store, &rest, &sender, &used));
-        for mut chunk in receiver {
-            chunk.entries().for_each(|(key, value)| visit(key, value));
-            chunk.clear();
-            // Where nobody wants it any more it goes.
-            drop(give_back.try_send(chunk));
-        }
-        scanning.join().expect("a scan does not panic")
-    })
+/// The partial matches of all keys that a store has, in the order of their entries: `(pattern version and key, value)`. Where they are many, a thread of its own reads them ahead: to take them up
+/// is about as much work. Of keys that are written to meanwhile it may tell what was there before, or after.
+#[derive(Debug)]
+pub struct StoredRuns {
+    first: Option<Chunk>,
+    /// The others; none: there are no more.
+    chunks: Option<Receiver<Chunk>>,
+    /// Chunks whose memory is filled again, for new memory costs more than what is copied there.
+    used: Sender<Chunk>,
+    reading: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
-/// `used`: chunks whose memory is filled again, for new memory costs more than what is copied there.
-fn scan_chunks(store: &dyn StateStore, from: &[u8], sender: &Sender<Chunk>, used: &Receiver<Chunk>) -> Result<(), StoreError> {
+impl StoredRuns {
+    pub fn of(store: Arc<dyn StateStore>) -> Result<Self, StoreError> {
+        let (mut first, mut rest) = (Chunk::default(), None);
+        store.scan(&[RUNS], &[RUNS + 1], &mut |key, value| {
+            if first.bytes.len() >= CHUNK_BYTES {
+                rest = Some(key.to_vec());
+                return ControlFlow::Break(());
+            }
+            first.push(&key[1..], value);
+            ControlFlow::Continue(())
+        })?;
+        let (used, spare) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
+        let mut runs = Self { first: Some(first), chunks: None, used, reading: None };
+        if let Some(from) = rest {
+            let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
+            let reading = std::thread::Builder::new().name("state".to_owned()).spawn(move || read_chunks(&*store, &from, &sender, &spare));
+            let reading = reading.map_err(|error| StoreError::Failed(format!("no thread can be had to read it: {error}")))?;
+            (runs.chunks, runs.reading) = (Some(chunks), Some(reading));
+        }
+        Ok(runs)
+    }
+
+    /// Visits the next of them, a quarter of a megabyte together; waits until they are read. False: that were all.
+    pub fn visit_some(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<bool, StoreError> {
+        let next = self.first.take().or_else(|| self.chunks.as_ref()?.recv().ok());
+        let Some(mut chunk) = next else { return self.end().map(|()| false) };
+        chunk.entries().for_each(|(key, value)| visit(key, value));
+        chunk.clear();
+        // Where nobody wants it any more it goes.
+        drop(self.used.try_send(chunk));
+        Ok(self.chunks.is_some())
+    }
+
+    /// The store is nobody's any more.
+    fn end(&mut self) -> Result<(), StoreError> {
+        self.chunks = None;
+        self.reading.take().map_or(Ok(()), |reading| reading.join().expect("to read a store does not panic"))
+    }
+}
+
+impl Drop for StoredRuns {
+    fn drop(&mut self) {
+        // Nobody wants to know what has failed.
+        drop(self.end());
+    }
+}
+
+fn read_chunks(store: &dyn StateStore, from: &[u8], sender: &Sender<Chunk>, spare: &Receiver<Chunk>) -> Result<(), StoreError> {
     let mut chunk = Chunk::default();
     store.scan(from, &[RUNS + 1], &mut |key, value| {
         chunk.push(&key[1..], value);
         if chunk.bytes.len() < CHUNK_BYTES {
             return ControlFlow::Continue(());
         }
-        match sender.send(std::mem::replace(&mut chunk, used.try_recv().unwrap_or_default())) {
+        match sender.send(std::mem::replace(&mut chunk, spare.try_recv().unwrap_or_default())) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
     })?;
-    // Nobody is there any more where a visit has panicked.
+    // Nobody may be there any more.
     drop(sender.send(chunk));
     Ok(())
 }
 
 /// Entries that were read ahead, one behind the other.
-#[derive(Default)]
+#[derive(Default, Debug)]
 struct Chunk {
     bytes: Vec<u8>,
     /// Where each key ends, and its value.
@@ -220,8 +262,8 @@ mod tests {
         let value = |number: u32| vec![number as u8; (number % 2_000) as usize];
         let puts = (0..count).map(|number| (runs_key(&key(number)), value(number))).chain([(Meta::KEY.to_vec(), vec![1]), (vec![RUNS + 1], vec![2])]);
         store.write(WriteBatch { puts: puts.collect(), ..WriteBatch::default() }).expect("written");
-        let mut seen = Vec::new();
-        scan_runs(&store, &mut |key, value| seen.push((key.to_vec(), value.to_vec()))).expect("read");
+        let (mut runs, mut seen) = (StoredRuns::of(Arc::new(store)).expect("a thread"), Vec::new());
+        while runs.visit_some(|key, value| seen.push((key.to_vec(), value.to_vec()))).expect("read") {}
         assert!(seen.into_iter().eq((0..count).map(|number| (key(number), value(number)))));
     }
 }

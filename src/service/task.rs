@@ -19,7 +19,7 @@ use crate::ports::{Original, Record, RecordBatch, ScratchStores, StateStore, Sto
 use crate::service::crew::{Crew, RELEASES_MAX};
 use crate::service::rekeying::{Announced, Handed, HandedEvent, HandedOn, HandingOn, Rekeying, Upstreams, encode_event};
 use crate::service::spill::Spill;
-use crate::service::state;
+use crate::service::state::{RunsOf, StoredRuns};
 
 /// On one thread, events are stepped after so many records: while what was decoded is still near the processor.
 const RELEASED_AFTER_RECORDS: usize = 64;
@@ -129,6 +129,8 @@ pub struct Task {
     /// By stream and partition: records before this one were applied before the restart; what they bring out has come out.
     applied_before: BTreeMap<(StreamId, u32), u64>,
     rekeying: Hand,
+    /// What a store has of the state beyond what was taken up.
+    not_restored: Option<StoredRuns>,
     epoch: Epoch,
     rejected_by_code: BTreeMap<&'static str, u64>,
 }
@@ -261,6 +263,7 @@ impl Task {
             set_aside: options.set_aside,
             applied_before: BTreeMap::new(),
             rekeying,
+            not_restored: None,
             epoch: Epoch::default(),
             rejected_by_code: BTreeMap::new(),
         }
@@ -268,7 +271,60 @@ impl Task {
 
     /// Takes up the state that a store holds for the task. The sources are then to be read from each partition's rewind place, or where it has none
     /// from its next record.
-    pub fn restore(&mut self, store: &dyn StateStore, positions: &Positions) -> Result<(), StoreError> {
+    pub fn restore(&mut self, store: &Arc<dyn StateStore>, positions: &Positions) -> Result<(), StoreError> {
+        self.begin_restoring(store, positions)?;
+        while self.restore_some()? {}
+        Ok(())
+    }
+
+    /// The same, but where it can be done the task goes on before all is there: until [`Task::restore_some`] says that it is, what the store has of the keys of events is asked for.
+    pub fn restore_as_needed(&mut self, store: &Arc<dyn StateStore>, positions: &Positions) -> Result<(), StoreError> {
+        self.begin_restoring(store, positions)?;
+        if let Hands::Own(own) = &mut self.hands
+            && own.shard.step_before_all_is_restored(|| Box::new(RunsOf(store.clone())))
+        {
+            return Ok(());
+        }
+        while self.restore_some()? {}
+        Ok(())
+    }
+
+    /// More of the state is to be taken up.
+    pub fn is_restoring(&self) -> bool {
+        self.not_restored.is_some()
+    }
+
+    /// Takes up more of the state, some milliseconds of work; true if that was not all. Once it has failed nothing comes out any more.
+    pub fn restore_some(&mut self) -> Result<bool, StoreError> {
+        self.take_up_some().inspect_err(|error| self.hands.for_each_shard(|shard| shard.fail(ColdKeysError(error.to_string()))))
+    }
+
+    fn take_up_some(&mut self) -> Result<bool, StoreError> {
+        let Self { not_restored, suppression, hands, .. } = self;
+        let Some(runs) = not_restored else { return Ok(false) };
+        let mut damaged = None;
+        let is_more = runs.visit_some(|key, value| {
+            match suppression.restore_entry(key, value) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => {
+                    damaged.get_or_insert(error.to_string());
+                }
+            }
+            hands.for_each_shard(|shard| {
+                if let Err(error) = shard.restore(key, value) {
+                    damaged.get_or_insert(error.to_string());
+                }
+            });
+        })?;
+        if !is_more {
+            self.not_restored = None;
+            self.hands.for_each_shard(Shard::end_restoring);
+        }
+        damaged.or_else(|| self.failure().map(|error| error.to_string())).map_or(Ok(is_more), |error| Err(StoreError::Failed(error)))
+    }
+
+    fn begin_restoring(&mut self, store: &Arc<dyn StateStore>, positions: &Positions) -> Result<(), StoreError> {
         self.intake.restore(positions);
         if let Hand::Takes(upstreams) = &mut self.rekeying {
             upstreams.restore(&positions.upstreams);
@@ -278,23 +334,8 @@ impl Task {
                 self.applied_before.insert((stream, position.partition), position.next_offset);
             }
         }
-        let mut damaged = None;
-        state::scan_runs(store, &mut |key, value| {
-            match self.suppression.restore_entry(key, value) {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => {
-                    damaged.get_or_insert(error.to_string());
-                }
-            }
-            self.hands.for_each_shard(|shard| {
-                if let Err(error) = shard.restore(key, value) {
-                    damaged.get_or_insert(error.to_string());
-                }
-            });
-        })?;
-        self.hands.for_each_shard(Shard::end_restoring);
-        damaged.or_else(|| self.failure().map(|error| error.to_string())).map_or(Ok(()), |error| Err(StoreError::Failed(error)))
+        self.not_restored = Some(StoredRuns::of(store.clone())?);
+        Ok(())
     }
 
     /// Applies records, in the order given, and brings out everything that the watermark then allows.
@@ -633,6 +674,10 @@ impl Task {
 
     /// Has what the watermark has passed stepped.
     fn release(&mut self) {
+        if self.intake.watermark() == EventTime::END {
+            // Where that fails, nothing comes out.
+            while self.restore_some().unwrap_or(false) {}
+        }
         match &mut self.hands {
             Hands::Own(own) => {
                 let before = self.epoch.matches.len();

@@ -16,6 +16,7 @@ use crate::engine::shard::hand::{Hand, KeyAtHand};
 use crate::engine::shard::packing::{Packing, UNPACKED_MAX, UNPACKING_COSTS};
 use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::step::{Standing, Step};
+use crate::engine::shard::stored::NotTakenUp;
 use crate::engine::slot::{Before, Cell, CellId, Kept, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
 use crate::event::EventTime;
@@ -46,6 +47,8 @@ pub(super) struct Lines {
     pub scratch: Vec<u8>,
     pub packing: Packing,
     pub spilling: Spilling,
+    /// While a store has more than was taken up.
+    pub not_taken_up: Option<NotTakenUp>,
     pub due: Vec<Place>,
     /// As [`crate::engine::Shard::has_overdue`] has it.
     pub has_overdue: bool,

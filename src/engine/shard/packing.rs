@@ -57,6 +57,9 @@ struct Entry<'a> {
 impl Lines {
     /// Where the key is, if it has anything; it is ready then.
     pub(super) fn find_ready(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) -> Option<SlotId> {
+        if self.not_taken_up.is_some() {
+            self.take_up_key(table, all, (hash, key));
+        }
         match self.keys[table].find(hash, key) {
             Some(Found::Ready(slot)) => Some(slot),
             Some(Found::Packed(id)) => Some(self.unpack(table, id, all)),
@@ -178,7 +181,7 @@ impl Lines {
                 entry.write(bytes);
                 keys.add_to_packed(id, families.byte(), bytes, next);
             }
-            Some(Found::Ready(_)) => unreachable!("state is taken up before events come"),
+            Some(Found::Ready(_)) => unreachable!("what a store has of a key is taken up before events come to it"),
         }
         self.spill(compiled.table);
         Ok(())

@@ -62,9 +62,13 @@ impl Spilling {
     }
 
     /// Once it has failed it is not asked again.
+    pub(super) fn fail(&mut self, failure: ColdKeysError) {
+        self.failure.get_or_insert(failure);
+    }
+
     fn ask<T>(&mut self, ask: impl FnOnce(&mut dyn ColdKeys) -> Result<T, ColdKeysError>) -> Option<T> {
         let cold = self.cold.as_deref_mut().filter(|_| self.failure.is_none())?;
-        ask(cold).map_err(|failure| self.failure = Some(failure)).ok()
+        ask(cold).map_err(|failure| self.fail(failure)).ok()
     }
 
     fn put(&mut self, table: usize, keys: &[ColdKey]) {

@@ -112,7 +112,7 @@ impl Loop {
         let mut task = Task::new(program, &options, &partitions);
         let (publisher, mut published) = published_streams(program, config);
         if known {
-            task.restore(&*store, &meta.positions)?;
+            task.restore(&store, &meta.positions)?;
             if let Some(published) = &mut published {
                 for batch in published.restore(&*store, &meta.positions)? {
                     task.apply(&batch, wall_clock())?;

@@ -132,13 +132,22 @@ pub(super) struct Parts {
     pub inputs: Vec<TaskInput>,
     pub strictness: Strictness,
     pub memory: KeysInMemory,
+    pub taking_up: TakingUp,
     pub reset: bool,
+}
+
+/// When the state of a task is taken up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum TakingUp {
+    Before,
+    /// While the task goes on, where it can be done so ([`Assigned::take_up_some`]).
+    Meanwhile,
 }
 
 impl Assigned {
     /// Takes up what the store holds. A changed pattern set drops the state of patterns that changed, which is said, and written with the next epoch.
     pub(super) fn restore(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { number, evaluation, store, mut meta, inputs, strictness, memory, reset } = parts;
+        let Parts { number, evaluation, store, mut meta, inputs, strictness, memory, taking_up, reset } = parts;
         let program = &evaluation.program;
         let is_known = meta.epoch > 0 && !reset;
         let mut pending = WriteBatch::default();
@@ -162,7 +171,10 @@ impl Assigned {
         let mut task = Task::new(program, &options, &partitions);
         task.note_decisions();
         if is_known {
-            task.restore(&*store, &meta.positions)?;
+            match taking_up {
+                TakingUp::Before => task.restore(&store, &meta.positions)?,
+                TakingUp::Meanwhile => task.restore_as_needed(&store, &meta.positions)?,
+            }
         } else {
             inputs.values_mut().for_each(InputProgress::begin);
         }
@@ -185,6 +197,22 @@ impl Assigned {
             last_copy: now,
             copying: None,
         })
+    }
+
+    /// Its state is still being taken up.
+    pub(super) fn is_taking_up(&self) -> bool {
+        self.task.is_restoring()
+    }
+
+    /// Takes up more of it, where not all is there.
+    pub(super) fn take_up_some(&mut self) -> Result<(), StoreError> {
+        const PARTS: usize = 4;
+        for _ in 0..PARTS {
+            if !self.task.restore_some()? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -256,7 +284,8 @@ impl Assigned {
     pub(super) fn end_if_reached(&mut self, deployment: &Deployment) -> bool {
         let reached = |input: InputPartition| deployment.end_of(input).is_some_and(|end| self.read_to(input) >= end);
         let is_reached = self.is_told_the_end() || deployment.inputs_of(self.number).into_iter().all(reached);
-        if self.progress != Progress::Running || !is_reached {
+        // To close them all that there is has to be known.
+        if self.progress != Progress::Running || !is_reached || self.is_taking_up() {
             return false;
         }
         self.end();

@@ -192,6 +192,7 @@ impl Worker {
         self.start_tasks()?;
         let change = self.transport.poll(self.poll_wait(), &mut self.fetched)?;
         self.apply_fetched()?;
+        self.take_up_states()?;
         if let Some(change) = change {
             self.follow(change)?;
         }
@@ -219,6 +220,9 @@ impl Worker {
     fn poll_wait(&self) -> Duration {
         if self.releasing.is_some() || !self.starts.is_empty() || self.tasks.values().any(|held| matches!(held, Held::Recovering { .. })) {
             return BUSY_WAIT;
+        }
+        if self.running().any(Assigned::is_taking_up) {
+            return Duration::ZERO;
         }
         self.epoch_length().saturating_sub(self.epoch.began.elapsed()).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
     }
@@ -266,6 +270,22 @@ impl Worker {
         if !full.is_empty() {
             self.transport.pause(&full)?;
             full.into_iter().for_each(|input| self.pace.pause(input));
+        }
+        Ok(())
+    }
+
+    /// Goes on with the states of tasks that go on before all of theirs is there.
+    fn take_up_states(&mut self) -> anyhow::Result<()> {
+        for held in self.tasks.values_mut() {
+            if let Held::Running(assigned) = held
+                && assigned.is_taking_up()
+            {
+                assigned.take_up_some().with_context(|| format!("state of task {}", assigned.number))?;
+                if !assigned.is_taking_up() {
+                    tracing::info!(task = assigned.number, "all state is taken up");
+                    self.epoch.due |= assigned.end_if_reached(&self.deployment);
+                }
+            }
         }
         Ok(())
     }

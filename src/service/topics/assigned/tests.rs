@@ -1,3 +1,8 @@
+use std::ops::ControlFlow;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
 use super::*;
 use crate::config::{Config, Origin, StreamConfig};
 use crate::language::{Source, compile};
@@ -12,32 +17,38 @@ pattern p { from sent by account match a: sent where v == 1 then b: sent where v
 
 const INPUT: InputPartition = InputPartition { stream: StreamId(0), partition: 0 };
 
-/// A task that has seen nothing.
-fn task() -> Assigned {
-    let source = || Source { path: "p.motif".to_owned(), text: PATTERN.to_owned() };
+/// A task that goes on from what is stored.
+fn task_of(patterns: &str, store: &Arc<dyn StateStore>) -> Assigned {
+    let source = || Source { path: "p.motif".to_owned(), text: patterns.to_owned() };
     let compiled = compile(&[source()]);
     assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
     let mut config = Config::one_shot(Vec::new());
     config.streams = [("sent".to_owned(), StreamConfig::from_origin(Origin::Topic("sent".to_owned())))].into();
     let evaluation = Evaluation::new(&Arc::new(compiled.program), PatternSet::new(&[source()], &config));
+    let stored = Meta::read(&**store).expect("in memory");
     let parts = Parts {
         number: 0,
         evaluation: Arc::new(evaluation),
-        store: Arc::new(Memory::default()),
-        meta: Meta { format: state::FORMAT, ..Meta::default() },
+        store: store.clone(),
+        meta: stored.unwrap_or_else(|| Meta { format: state::FORMAT, ..Meta::default() }),
         inputs: vec![TaskInput { name: "sent".to_owned(), topic: "sent".to_owned(), source: INPUT, begin: 0 }],
         strictness: Strictness::SetAside,
-        memory: KeysInMemory { ready_keys_max: usize::MAX, packed_keys_max: usize::MAX },
+        memory: KeysInMemory { ready_keys_max: 50, packed_keys_max: 100 },
+        taking_up: TakingUp::Meanwhile,
         reset: false,
     };
     Assigned::restore(parts).expect("in memory")
 }
 
-/// One start of each account at this second.
-fn starts(first_offset: u64, accounts: u64, second: u64) -> RecordBatch {
+fn store() -> Arc<dyn StateStore> {
+    Arc::new(Memory::default())
+}
+
+/// Records from an offset on: account, what it does, and the second.
+fn batch(first_offset: u64, events: impl IntoIterator<Item = (u64, u64, u64)>) -> RecordBatch {
     let mut batch = RecordBatch::new(INPUT.stream, INPUT.partition);
-    for account in 0..accounts {
-        let (offset, bytes) = (first_offset + account, format!("{{\"account\":{account},\"v\":1,\"at\":{}}}", second * 1_000));
+    for (offset, (account, v, second)) in (first_offset..).zip(events) {
+        let bytes = format!("{{\"account\":{account},\"v\":{v},\"at\":{}}}", second * 1_000);
         batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: bytes.as_bytes(), full_bytes: bytes.len() as u64 });
     }
     batch
@@ -50,7 +61,7 @@ const NOW: ProcessingTime = ProcessingTime::from_micros(0);
 fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() {
     const JUMP: u64 = STATE_DIGEST_EPOCHS;
     for (accounts, calls) in [(100, 0), (200_000, 0), (200_000, 1), (200_000, 9)] {
-        let mut original = task();
+        let mut original = task_of(PATTERN, &store());
         let (mut epochs, mut offset) = (Vec::new(), 0);
         for number in 1..=2 * JUMP {
             let (accounts, second) = match number {
@@ -58,7 +69,7 @@ fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() 
                 _ if number < JUMP => (1, number),
                 _ => (3, 3_600 + number),
             };
-            let batch = starts(offset, accounts, second);
+            let batch = batch(offset, (0..accounts).map(|account| (account, 1, second)));
             offset += accounts;
             original.apply(&batch, None, NOW).expect("not strict");
             (0..calls).for_each(|_| original.tick(NOW));
@@ -67,7 +78,7 @@ fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() 
             original.keep(part, &record, None).expect("in memory");
             epochs.push((batch, record));
         }
-        let (mut repeated, mut told) = (task(), 0);
+        let (mut repeated, mut told) = (task_of(PATTERN, &store()), 0);
         for (batch, record) in &epochs {
             repeated.begin_repeating(record);
             repeated.apply(batch, None, NOW).expect("not strict");
@@ -78,4 +89,76 @@ fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() 
         }
         assert_eq!(told, if accounts == 100 { 2 } else { 1 }, "it is told where nothing is overdue");
     }
+}
+
+const SILENT: &str = "
+stream sent { account: int v: int at: timestamp time at }
+pattern p { from sent by account match a: sent where v == 1 then b: sent where v == 2 within 20s }
+pattern q { from sent by account match a: sent where v == 1 then b+: sent where v == 4 then c: sent where v == 3 within 60s }
+pattern all { from sent match a: sent where v == 5 then b: sent where v == 6 within 10s }
+";
+
+/// The events of some hundred accounts, whose state is several kilobytes; time jumps now and then.
+fn events(random: &mut StdRng, second: &mut u64) -> Vec<(u64, u64, u64)> {
+    let mut event = |random: &mut StdRng| {
+        *second += u64::from(random.random_ratio(1, 4)) + if random.random_ratio(1, 400) { 70 } else { 0 };
+        (random.random_range(0..300), [1, 1, 1, 2, 3, 4, 5, 6][random.random_range(0..8)], *second)
+    };
+    (0..random.random_range(1..40)).map(|_| event(random)).collect()
+}
+
+fn entries(store: &Arc<dyn StateStore>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut entries = Vec::new();
+    let visit = &mut |key: &[u8], value: &[u8]| {
+        entries.push((key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    };
+    store.scan(b"s", b"t", visit).expect("in memory");
+    entries
+}
+
+#[test]
+fn a_task_that_goes_on_before_all_its_state_is_there_finds_what_it_finds_without_a_restart() {
+    let seed: u64 = std::env::var("MOTIF_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
+    println!("MOTIF_TEST_SEED={seed}");
+    let random = &mut StdRng::seed_from_u64(seed);
+    let (kept, restarted_store) = (store(), store());
+    let (mut whole, mut restarted) = (task_of(SILENT, &kept), task_of(SILENT, &restarted_store));
+    let (mut sent, mut second, mut matches, mut epochs_meanwhile, mut digests) = (Vec::new(), 0, 0, 0, 0);
+    for epoch in 1..=1_200 {
+        let new = events(random, &mut second);
+        let records = batch(sent.len() as u64, new.iter().copied());
+        sent.extend(new);
+        let of = |task: &mut Assigned| {
+            task.apply(&records, None, NOW).expect("not strict");
+            let part = task.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("something was read");
+            let found: Vec<_> = part.epoch.matches.iter().map(|found| (found.id, found.at)).collect();
+            let record = part.record.clone();
+            task.keep(part, &record, None).expect("in memory");
+            (found, record)
+        };
+        let ((expected, record), (found, again)) = (of(&mut whole), of(&mut restarted));
+        assert_eq!(found, expected, "epoch {epoch}");
+        assert!(!again.tells_of_other_state(&record), "epoch {epoch}");
+        digests += usize::from(again.state_digest.is_some());
+        matches += found.len();
+        epochs_meanwhile += usize::from(restarted.is_taking_up());
+        if random.random_ratio(1, 12) {
+            drop(restarted);
+            restarted = task_of(SILENT, &restarted_store);
+            let held_from = restarted.places()[0].1;
+            let held = sent.iter().skip(usize::try_from(held_from).expect("few")).copied();
+            restarted.apply(&batch(held_from, held), None, NOW).expect("not strict");
+        } else if random.random_ratio(1, 2) {
+            restarted.take_up_some().expect("in memory");
+        }
+        if !restarted.is_taking_up() && !restarted.had_overdue && !whole.had_overdue {
+            let (found, expected) = (entries(&restarted_store), entries(&kept));
+            let differing: Vec<_> =
+                found.iter().filter(|entry| !expected.contains(entry)).chain(expected.iter().filter(|entry| !found.contains(entry))).collect();
+            assert!(differing.is_empty(), "epoch {epoch}, at {second} s: {differing:?}");
+        }
+    }
+    println!("{matches} matches, {epochs_meanwhile} epochs before all was there, {digests} digests");
+    assert!(matches > 1_000 && epochs_meanwhile > 200 && digests > 5, "{matches} matches, {epochs_meanwhile} epochs before all was there, {digests} digests");
 }

@@ -135,7 +135,7 @@ fn hand_on(inputs: &Inputs, random: &mut StdRng) -> (Vec<String>, BTreeMap<u32, 
 fn evaluate(number: u32, records: &[Vec<u8>], random: &mut StdRng) -> Vec<String> {
     let evaluation = evaluation(Some(Stage::Rekeyed));
     let input = (rekeyed_stream(&evaluation.program.schema), number);
-    let (store, mut nothing) = (Memory::default(), BTreeMap::new());
+    let (store, mut nothing): (Arc<dyn StateStore>, _) = (Arc::new(Memory::default()), BTreeMap::new());
     let mut taken = task(&evaluation, &[input]);
     let (mut next, mut kept, mut matches) = (0, 0, Vec::new());
     while next < records.len() {

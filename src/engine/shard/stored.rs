@@ -1,0 +1,77 @@
+//! State that a store has and the shard has not taken up yet: after a restart events are stepped before all of it was read.
+//!
+//! Entries come one after the other, in the order of the store; where an event comes to a key before its entries do, they are [asked for](StoredKeys) first. So events find what they would
+//! have found if all had been taken up before. What time decides has to wait until all is there, since nobody knows what there is of keys that were not read: so only a shard where nothing
+//! comes out of that goes on in this way.
+
+use crate::engine::cold::{ColdKeysError, StoredKeys};
+use crate::engine::compiled::Compiled;
+use crate::engine::shard::lines::Lines;
+use crate::engine::snapshot::{DamagedState, entry_key};
+use crate::event::Lookup;
+
+/// For each event that comes to a new key, the store is asked so often at most.
+const ASKED_MAX: usize = 8;
+
+/// What of the store was not taken up.
+#[derive(Debug)]
+pub(super) struct NotTakenUp {
+    stored: Box<dyn StoredKeys>,
+    /// The last entry that has come in the order of the store: all before it have.
+    reached: Vec<u8>,
+    /// The entries that were asked for, whether there are such or not.
+    asked: Lookup<Vec<u8>, ()>,
+}
+
+impl NotTakenUp {
+    pub(super) fn new(stored: Box<dyn StoredKeys>) -> Self {
+        Self { stored, reached: Vec::new(), asked: Lookup::default() }
+    }
+
+    /// An entry comes in the order of the store. False if it was taken up before.
+    pub(super) fn reach(&mut self, entry: &[u8]) -> bool {
+        self.reached.clear();
+        self.reached.extend_from_slice(entry);
+        self.asked.is_empty() || self.asked.get(entry).is_none()
+    }
+
+    /// The value of an entry that was not taken up, which it is from now on.
+    fn ask(&mut self, entry: Vec<u8>) -> Result<Option<Vec<u8>>, ColdKeysError> {
+        if entry <= self.reached || self.asked.get(&entry).is_some() {
+            return Ok(None);
+        }
+        let value = self.stored.get(&entry)?;
+        self.asked.insert(entry, ());
+        Ok(value)
+    }
+}
+
+impl Compiled {
+    /// Whether a shard may step events before all of its state was taken up.
+    pub(super) fn may_step_before_all_is_taken_up(&self) -> bool {
+        let suppresses = self.patterns.iter().any(|compiled| compiled.pattern.suppress.is_some());
+        !suppresses && self.tables.iter().all(|table| table.ends_silently && table.patterns.len() <= ASKED_MAX)
+    }
+}
+
+impl Lines {
+    /// An event comes to the key: what the store has of it is taken up now.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_up_key(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) {
+        let Some(mut rest) = self.not_taken_up.take() else { return };
+        for &pattern in &all.tables[table].patterns {
+            let compiled = &all.patterns[pattern as usize].pattern;
+            let taken = rest.ask(entry_key(compiled.version, key)).and_then(|value| match value {
+                Some(value) => self
+                    .restore(pattern, (hash, key), &value, all)
+                    .map_err(|reason| ColdKeysError(DamagedState { pattern: compiled.name.clone(), reason }.to_string())),
+                None => Ok(()),
+            });
+            if let Err(error) = taken {
+                self.spilling.fail(error);
+            }
+        }
+        self.not_taken_up = Some(rest);
+    }
+}
