@@ -1,6 +1,6 @@
-//! Keys that are packed beyond what memory is to hold of them: where they lie is the shell's affair, which is asked here.
+//! Keys that are packed beyond what memory is to hold of them, and keys that were not restored yet: where they lie is the shell's affair, which is asked here.
 //!
-//! What lies there is worth nothing to anybody else and after a restart: what is to be kept of a key has been told to the store before it was packed.
+//! What lies of packed keys there is worth nothing to anybody else and after a restart: what is to be kept of a key has been told to the store before it was packed.
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;

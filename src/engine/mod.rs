@@ -19,7 +19,7 @@
 //! | `shard` | a part of the keys: the steps of events in their lines, deadlines, changes |
 //! | `timers` | when to look at keys again |
 //! | `keys`, `slot`, `blocks` | the keys that patterns share, ready or packed, and what changed; what they hold of one; memory that never moves |
-//! | `cold` | what is asked of the outside about keys that memory has no room for |
+//! | `cold` | what is asked of the outside about keys that memory has no room for, or that were not restored yet |
 //! | `spread` | which parts of the keys an event belongs to, where these are apart |
 //! | `windowed` | the recent events of a key that windows count |
 //! | `matched` | what comes out, its id, its place in the order |
@@ -71,7 +71,7 @@ pub use matched::{Match, MatchField, OutputOrder};
 pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind, UpstreamPosition};
 pub use reorder::Wanted;
 pub use shard::Shard;
-pub use snapshot::{Change, DamagedState, Restored};
+pub use snapshot::{Change, DamagedState, Restored, first_suppression_entry};
 pub use spread::{Shares, Spread};
 pub use suppression::Suppression;
 pub use watermark::{StreamTiming, watermark_behind};

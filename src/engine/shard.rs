@@ -31,7 +31,7 @@ use crate::engine::shard::packing::Packing;
 use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::state::encode_state;
 use crate::engine::shard::step::Standing;
-use crate::engine::shard::stored::NotTakenUp;
+use crate::engine::shard::stored::NotRestored;
 use crate::engine::slot::Cell;
 use crate::engine::snapshot::{Change, DamagedState, Restored, entry_key, split_entry_key};
 use crate::event::EventTime;
@@ -71,7 +71,7 @@ impl Shard {
                 scratch: Vec::new(),
                 packing: Packing::default(),
                 spilling: Spilling::none(compiled.tables.len()),
-                not_taken_up: None,
+                not_restored: None,
                 due: Vec::new(),
                 has_overdue: false,
                 counters: Counters::default(),
@@ -113,14 +113,14 @@ impl Shard {
         if self.failure().is_some() {
             return matches.truncate(before);
         }
-        self.lines.has_overdue = self.lines.not_taken_up.is_some();
-        if !self.lines.has_overdue {
-            for table in 0..self.lines.keys.len() {
+        self.lines.has_overdue = self.lines.not_restored.is_some();
+        for table in 0..self.lines.keys.len() {
+            if !self.lines.not_restored.as_ref().is_some_and(|rest| rest.defers(table)) {
                 self.lines.expire(table, &self.compiled, watermark, events, matches);
             }
         }
         if watermark == EventTime::END {
-            assert!(self.lines.not_taken_up.is_none(), "time ends only once all state is there");
+            assert!(self.lines.not_restored.is_none(), "time ends only once all state is there");
             (0..self.lines.keys.len()).for_each(|table| self.lines.end_cold(table, &self.compiled));
             (0..self.lines.keys.len()).for_each(|table| self.lines.unpack_all(table, &self.compiled));
             self.lines.keys.iter_mut().for_each(|keys| keys.end(&mut self.lines.counters));
@@ -179,25 +179,30 @@ impl Shard {
         self.lines.keys.iter_mut().for_each(|keys| keys.discard_changed(&mut self.lines.counters));
     }
 
-    /// From now on events may be stepped before all that the store has was [taken up](Shard::restore) in the order of its entries: what it has of the key of an event is asked for. Time decides
-    /// nothing until [`Shard::end_restoring`], which has to come before the end of time. False, and nothing else, where something comes out of that, or the store would have to be asked too often.
-    pub fn step_before_all_is_restored(&mut self, stored: impl FnOnce() -> Box<dyn StoredKeys>) -> bool {
-        let may = self.compiled.may_step_before_all_is_taken_up() && self.lines.watch.is_none();
-        if may {
-            self.lines.keys.iter_mut().for_each(Keys::enter_noted);
-            self.lines.not_taken_up = Some(NotTakenUp::new(stored()));
-            self.lines.has_overdue = true;
-        }
-        may
+    /// The versions of the patterns whose entries may be [deferred](Shard::defer), in their order.
+    pub fn deferrable(&self) -> Vec<u128> {
+        let deferred = self.compiled.tables.iter().filter(|table| table.may_be_deferred() && self.lines.watch.is_none());
+        let mut versions: Vec<u128> = deferred.flat_map(|table| &table.patterns).map(|place| self.compiled.patterns[*place as usize].pattern.version).collect();
+        versions.sort_unstable();
+        versions
     }
 
-    /// Takes up an entry of the store, if it is this shard's: each once, before any event. The keys stay packed until events come to them.
+    /// All entries of the other patterns were taken up. From now on events may be stepped while those that may be [deferred](Shard::deferrable) are, in their order: what the store has of the
+    /// key of an event is asked for. Of those keys time decides nothing until [`Shard::end_restoring`], which has to come before the end of time.
+    pub fn defer(&mut self, stored: Box<dyn StoredKeys>) {
+        self.lines.keys.iter_mut().for_each(Keys::enter_noted);
+        self.lines.not_restored = Some(NotRestored::new(stored, &self.compiled));
+        self.lines.has_overdue = true;
+    }
+
+    /// Takes up an entry of the store, if it is this shard's: each once, before any event (or [meanwhile](Shard::defer)). The keys stay packed until events come to them.
     ///
     /// # Errors
     ///
     /// The entry was not written by [`Shard::take_changes`].
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<Restored, DamagedState> {
-        if self.lines.not_taken_up.as_mut().is_some_and(|rest| !rest.reach(key)) {
+        // Where something could not be had, what is there may be half of it, and is of no use.
+        if self.failure().is_some() || self.lines.not_restored.as_mut().is_some_and(|rest| !rest.reach(key)) {
             return Ok(Restored::Taken);
         }
         let (version, key) = split_entry_key(key)?;
@@ -215,7 +220,7 @@ impl Shard {
 
     /// All that the store has was taken up.
     pub fn end_restoring(&mut self) {
-        self.lines.not_taken_up = None;
+        self.lines.not_restored = None;
         self.lines.keys.iter_mut().for_each(Keys::enter_noted);
     }
 

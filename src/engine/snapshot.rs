@@ -47,6 +47,11 @@ pub(super) fn suppression_key(version: u128, by: &[u8]) -> Vec<u8> {
     [&version.to_be_bytes()[..], &[SUPPRESSION], by].concat()
 }
 
+/// Where the entries of suppressions of a pattern version begin: behind those of its keys.
+pub fn first_suppression_entry(version: u128) -> Vec<u8> {
+    suppression_key(version, &[])
+}
+
 /// Version and the bytes of `suppress … by`, where the entry is of a suppression.
 pub(super) fn split_suppression_key(entry: &[u8]) -> Option<(u128, &[u8])> {
     let (version, rest) = entry.split_first_chunk::<VERSION_BYTES>()?;

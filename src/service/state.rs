@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Change, ColdKeysError, Positions, StoredKeys};
+use crate::engine::{Change, ColdKeysError, Positions, StoredKeys, first_suppression_entry};
 use crate::pattern::Program;
 use crate::ports::{StateStore, StoreError, WriteBatch};
 
@@ -131,21 +131,29 @@ pub struct StoredRuns {
 }
 
 impl StoredRuns {
-    pub fn of(store: Arc<dyn StateStore>) -> Result<Self, StoreError> {
-        let (mut first, mut rest) = (Chunk::default(), None);
-        store.scan(&[RUNS], &[RUNS + 1], &mut |key, value| {
-            if first.bytes.len() >= CHUNK_BYTES {
-                rest = Some(key.to_vec());
-                return ControlFlow::Break(());
+    /// Of these ranges, one after the other.
+    pub fn of(store: Arc<dyn StateStore>, ranges: impl IntoIterator<Item = RunsRange>) -> Result<Self, StoreError> {
+        let (mut first, mut rest) = (Chunk::default(), Vec::new());
+        for RunsRange { start, end } in ranges {
+            let mut from = Some(start.clone());
+            if !first.is_full() {
+                from = None;
+                store.scan(&start, &end, &mut |key, value| {
+                    if first.is_full() {
+                        from = Some(key.to_vec());
+                        return ControlFlow::Break(());
+                    }
+                    first.push(&key[1..], value);
+                    ControlFlow::Continue(())
+                })?;
             }
-            first.push(&key[1..], value);
-            ControlFlow::Continue(())
-        })?;
+            rest.extend(from.map(|start| RunsRange { start, end }));
+        }
         let (used, spare) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
         let mut runs = Self { first: Some(first), chunks: None, used, reading: None };
-        if let Some(from) = rest {
+        if !rest.is_empty() {
             let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
-            let reading = std::thread::Builder::new().name("state".to_owned()).spawn(move || read_chunks(&*store, &from, &sender, &spare));
+            let reading = std::thread::Builder::new().name("state".to_owned()).spawn(move || read_chunks(&*store, &rest, &sender, &spare));
             let reading = reading.map_err(|error| StoreError::Failed(format!("no thread can be had to read it: {error}")))?;
             (runs.chunks, runs.reading) = (Some(chunks), Some(reading));
         }
@@ -177,18 +185,20 @@ impl Drop for StoredRuns {
     }
 }
 
-fn read_chunks(store: &dyn StateStore, from: &[u8], sender: &Sender<Chunk>, spare: &Receiver<Chunk>) -> Result<(), StoreError> {
-    let mut chunk = Chunk::default();
-    store.scan(from, &[RUNS + 1], &mut |key, value| {
-        chunk.push(&key[1..], value);
-        if chunk.bytes.len() < CHUNK_BYTES {
-            return ControlFlow::Continue(());
+fn read_chunks(store: &dyn StateStore, ranges: &[RunsRange], sender: &Sender<Chunk>, spare: &Receiver<Chunk>) -> Result<(), StoreError> {
+    let (mut chunk, mut is_wanted) = (Chunk::default(), true);
+    for RunsRange { start, end } in ranges {
+        store.scan(start, end, &mut |key, value| {
+            chunk.push(&key[1..], value);
+            if chunk.is_full() {
+                is_wanted = sender.send(std::mem::replace(&mut chunk, spare.try_recv().unwrap_or_default())).is_ok();
+            }
+            if is_wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        if !is_wanted {
+            return Ok(());
         }
-        match sender.send(std::mem::replace(&mut chunk, spare.try_recv().unwrap_or_default())) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    })?;
+    }
     // Nobody may be there any more.
     drop(sender.send(chunk));
     Ok(())
@@ -210,6 +220,10 @@ impl Chunk {
         self.ends.push((key_end, self.bytes.len()));
     }
 
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= CHUNK_BYTES
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -225,11 +239,34 @@ impl Chunk {
     }
 }
 
-/// The range of keys that hold the state of a pattern version.
-pub fn runs_range(version: u128) -> (Vec<u8>, Vec<u8>) {
-    let start = runs_key(&version.to_be_bytes());
-    let end = version.checked_add(1).map_or_else(|| vec![RUNS + 1], |next| runs_key(&next.to_be_bytes()));
-    (start, end)
+/// A range of a store's keys under which partial matches and suppressions are.
+#[derive(Clone, Debug)]
+pub struct RunsRange {
+    start: Vec<u8>,
+    end: Vec<u8>,
+}
+
+impl RunsRange {
+    /// Of all patterns.
+    pub fn all() -> Self {
+        Self { start: vec![RUNS], end: vec![RUNS + 1] }
+    }
+
+    /// Of a pattern version.
+    pub fn of(version: u128) -> Self {
+        let end = version.checked_add(1).map_or_else(|| vec![RUNS + 1], |next| runs_key(&next.to_be_bytes()));
+        Self { start: runs_key(&version.to_be_bytes()), end }
+    }
+
+    /// Of its keys alone.
+    pub fn of_keys(version: u128) -> Self {
+        Self { end: runs_key(&first_suppression_entry(version)), ..Self::of(version) }
+    }
+
+    /// Of its suppressions alone.
+    pub fn of_suppressions(version: u128) -> Self {
+        Self { start: runs_key(&first_suppression_entry(version)), ..Self::of(version) }
+    }
 }
 
 /// The patterns whose state is of no use any more because their text has changed or is gone.
@@ -243,7 +280,8 @@ pub fn forget_patterns(meta: &Meta, program: &Program, batch: &mut WriteBatch) {
     let kept: Vec<String> = program.patterns.iter().map(|pattern| format!("{:032x}", pattern.version)).collect();
     for version in meta.patterns.values().filter(|version| !kept.contains(version)) {
         if let Ok(version) = u128::from_str_radix(version, 16) {
-            batch.delete_ranges.push(runs_range(version));
+            let RunsRange { start, end } = RunsRange::of(version);
+            batch.delete_ranges.push((start, end));
         }
     }
 }
@@ -262,7 +300,7 @@ mod tests {
         let value = |number: u32| vec![number as u8; (number % 2_000) as usize];
         let puts = (0..count).map(|number| (runs_key(&key(number)), value(number))).chain([(Meta::KEY.to_vec(), vec![1]), (vec![RUNS + 1], vec![2])]);
         store.write(WriteBatch { puts: puts.collect(), ..WriteBatch::default() }).expect("written");
-        let (mut runs, mut seen) = (StoredRuns::of(Arc::new(store)).expect("a thread"), Vec::new());
+        let (mut runs, mut seen) = (StoredRuns::of(Arc::new(store), [RunsRange::all()]).expect("a thread"), Vec::new());
         while runs.visit_some(|key, value| seen.push((key.to_vec(), value.to_vec()))).expect("read") {}
         assert!(seen.into_iter().eq((0..count).map(|number| (key(number), value(number)))));
     }

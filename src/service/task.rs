@@ -19,7 +19,7 @@ use crate::ports::{Original, Record, RecordBatch, ScratchStores, StateStore, Sto
 use crate::service::crew::{Crew, RELEASES_MAX};
 use crate::service::rekeying::{Announced, Handed, HandedEvent, HandedOn, HandingOn, Rekeying, Upstreams, encode_event};
 use crate::service::spill::Spill;
-use crate::service::state::{RunsOf, StoredRuns};
+use crate::service::state::{RunsOf, RunsRange, StoredRuns};
 
 /// On one thread, events are stepped after so many records: while what was decoded is still near the processor.
 const RELEASED_AFTER_RECORDS: usize = 64;
@@ -272,20 +272,27 @@ impl Task {
     /// Takes up the state that a store holds for the task. The sources are then to be read from each partition's rewind place, or where it has none
     /// from its next record.
     pub fn restore(&mut self, store: &Arc<dyn StateStore>, positions: &Positions) -> Result<(), StoreError> {
-        self.begin_restoring(store, positions)?;
-        while self.restore_some()? {}
-        Ok(())
+        self.restore_positions(positions);
+        self.restore_all(store, [RunsRange::all()])
     }
 
     /// The same, but where it can be done the task goes on before all is there: until [`Task::restore_some`] says that it is, what the store has of the keys of events is asked for.
     pub fn restore_as_needed(&mut self, store: &Arc<dyn StateStore>, positions: &Positions) -> Result<(), StoreError> {
-        self.begin_restoring(store, positions)?;
-        if let Hands::Own(own) = &mut self.hands
-            && own.shard.step_before_all_is_restored(|| Box::new(RunsOf(store.clone())))
-        {
-            return Ok(());
+        let deferred = if let Hands::Own(own) = &self.hands { own.shard.deferrable() } else { Vec::new() };
+        if deferred.is_empty() {
+            return self.restore(store, positions);
         }
-        while self.restore_some()? {}
+        self.restore_positions(positions);
+        let program = self.program.clone();
+        self.restore_all(
+            store,
+            program.patterns.iter().filter_map(|pattern| match deferred.binary_search(&pattern.version) {
+                Err(_) => Some(RunsRange::of(pattern.version)),
+                Ok(_) => pattern.suppress.as_ref().map(|_| RunsRange::of_suppressions(pattern.version)),
+            }),
+        )?;
+        self.not_restored = Some(StoredRuns::of(store.clone(), deferred.into_iter().map(RunsRange::of_keys))?);
+        self.hands.own().shard.defer(Box::new(RunsOf(store.clone())));
         Ok(())
     }
 
@@ -296,10 +303,10 @@ impl Task {
 
     /// Takes up more of the state, some milliseconds of work; true if that was not all. Once it has failed nothing comes out any more.
     pub fn restore_some(&mut self) -> Result<bool, StoreError> {
-        self.take_up_some().inspect_err(|error| self.hands.for_each_shard(|shard| shard.fail(ColdKeysError(error.to_string()))))
+        self.restore_chunk().inspect_err(|error| self.hands.for_each_shard(|shard| shard.fail(ColdKeysError(error.to_string()))))
     }
 
-    fn take_up_some(&mut self) -> Result<bool, StoreError> {
+    fn restore_chunk(&mut self) -> Result<bool, StoreError> {
         let Self { not_restored, suppression, hands, .. } = self;
         let Some(runs) = not_restored else { return Ok(false) };
         let mut damaged = None;
@@ -324,7 +331,13 @@ impl Task {
         damaged.or_else(|| self.failure().map(|error| error.to_string())).map_or(Ok(is_more), |error| Err(StoreError::Failed(error)))
     }
 
-    fn begin_restoring(&mut self, store: &Arc<dyn StateStore>, positions: &Positions) -> Result<(), StoreError> {
+    fn restore_all(&mut self, store: &Arc<dyn StateStore>, ranges: impl IntoIterator<Item = RunsRange>) -> Result<(), StoreError> {
+        self.not_restored = Some(StoredRuns::of(store.clone(), ranges)?);
+        while self.restore_some()? {}
+        Ok(())
+    }
+
+    fn restore_positions(&mut self, positions: &Positions) {
         self.intake.restore(positions);
         if let Hand::Takes(upstreams) = &mut self.rekeying {
             upstreams.restore(&positions.upstreams);
@@ -334,8 +347,6 @@ impl Task {
                 self.applied_before.insert((stream, position.partition), position.next_offset);
             }
         }
-        self.not_restored = Some(StoredRuns::of(store.clone())?);
-        Ok(())
     }
 
     /// Applies records, in the order given, and brings out everything that the watermark then allows.

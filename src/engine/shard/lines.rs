@@ -16,7 +16,7 @@ use crate::engine::shard::hand::{Hand, KeyAtHand};
 use crate::engine::shard::packing::{Packing, UNPACKED_MAX, UNPACKING_COSTS};
 use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::step::{Standing, Step};
-use crate::engine::shard::stored::NotTakenUp;
+use crate::engine::shard::stored::NotRestored;
 use crate::engine::slot::{Before, Cell, CellId, Kept, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
 use crate::event::EventTime;
@@ -48,7 +48,7 @@ pub(super) struct Lines {
     pub packing: Packing,
     pub spilling: Spilling,
     /// While a store has more than was taken up.
-    pub not_taken_up: Option<NotTakenUp>,
+    pub not_restored: Option<NotRestored>,
     pub due: Vec<Place>,
     /// As [`crate::engine::Shard::has_overdue`] has it.
     pub has_overdue: bool,

@@ -57,8 +57,8 @@ struct Entry<'a> {
 impl Lines {
     /// Where the key is, if it has anything; it is ready then.
     pub(super) fn find_ready(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) -> Option<SlotId> {
-        if self.not_taken_up.is_some() {
-            self.take_up_key(table, all, (hash, key));
+        if self.not_restored.as_ref().is_some_and(|rest| rest.defers(table)) {
+            self.restore_key(table, all, (hash, key));
         }
         match self.keys[table].find(hash, key) {
             Some(Found::Ready(slot)) => Some(slot),

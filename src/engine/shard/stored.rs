@@ -1,31 +1,37 @@
 //! State that a store has and the shard has not taken up yet: after a restart events are stepped before all of it was read.
 //!
 //! Entries come one after the other, in the order of the store; where an event comes to a key before its entries do, they are [asked for](StoredKeys) first. So events find what they would
-//! have found if all had been taken up before. What time decides has to wait until all is there, since nobody knows what there is of keys that were not read: so only a shard where nothing
-//! comes out of that goes on in this way.
+//! have found if all had been taken up before. What time decides has to wait until all is there, since nobody knows what there is of keys that were not read: so only tables of keys where
+//! nothing comes out of that are *deferred* in this way.
 
 use crate::engine::cold::{ColdKeysError, StoredKeys};
-use crate::engine::compiled::Compiled;
+use crate::engine::compiled::{Compiled, Table};
 use crate::engine::shard::lines::Lines;
 use crate::engine::snapshot::{DamagedState, entry_key};
 use crate::event::Lookup;
 
-/// For each event that comes to a new key, the store is asked so often at most.
-const ASKED_MAX: usize = 8;
+/// For each event that comes to a new key, the store is asked so often at most: that takes less than a tenth of a millisecond.
+const ASKED_MAX: usize = 32;
 
 /// What of the store was not taken up.
 #[derive(Debug)]
-pub(super) struct NotTakenUp {
+pub(super) struct NotRestored {
     stored: Box<dyn StoredKeys>,
     /// The last entry that has come in the order of the store: all before it have.
     reached: Vec<u8>,
     /// The entries that were asked for, whether there are such or not.
     asked: Lookup<Vec<u8>, ()>,
+    /// By table.
+    deferred: Vec<bool>,
 }
 
-impl NotTakenUp {
-    pub(super) fn new(stored: Box<dyn StoredKeys>) -> Self {
-        Self { stored, reached: Vec::new(), asked: Lookup::default() }
+impl NotRestored {
+    pub(super) fn new(stored: Box<dyn StoredKeys>, compiled: &Compiled) -> Self {
+        Self { stored, reached: Vec::new(), asked: Lookup::default(), deferred: compiled.tables.iter().map(Table::may_be_deferred).collect() }
+    }
+
+    pub(super) fn defers(&self, table: usize) -> bool {
+        self.deferred[table]
     }
 
     /// An entry comes in the order of the store. False if it was taken up before.
@@ -46,11 +52,10 @@ impl NotTakenUp {
     }
 }
 
-impl Compiled {
-    /// Whether a shard may step events before all of its state was taken up.
-    pub(super) fn may_step_before_all_is_taken_up(&self) -> bool {
-        let suppresses = self.patterns.iter().any(|compiled| compiled.pattern.suppress.is_some());
-        !suppresses && self.tables.iter().all(|table| table.ends_silently && table.patterns.len() <= ASKED_MAX)
+impl Table {
+    /// Whether events may be stepped before all of its keys are there.
+    pub(super) fn may_be_deferred(&self) -> bool {
+        self.ends_silently && self.patterns.len() <= ASKED_MAX
     }
 }
 
@@ -58,8 +63,8 @@ impl Lines {
     /// An event comes to the key: what the store has of it is taken up now.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_up_key(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) {
-        let Some(mut rest) = self.not_taken_up.take() else { return };
+    pub(super) fn restore_key(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) {
+        let Some(mut rest) = self.not_restored.take() else { return };
         for &pattern in &all.tables[table].patterns {
             let compiled = &all.patterns[pattern as usize].pattern;
             let taken = rest.ask(entry_key(compiled.version, key)).and_then(|value| match value {
@@ -72,6 +77,6 @@ impl Lines {
                 self.spilling.fail(error);
             }
         }
-        self.not_taken_up = Some(rest);
+        self.not_restored = Some(rest);
     }
 }

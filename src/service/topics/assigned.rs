@@ -132,22 +132,22 @@ pub(super) struct Parts {
     pub inputs: Vec<TaskInput>,
     pub strictness: Strictness,
     pub memory: KeysInMemory,
-    pub taking_up: TakingUp,
+    pub restoring: Restoring,
     pub reset: bool,
 }
 
 /// When the state of a task is taken up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum TakingUp {
+pub(super) enum Restoring {
     Before,
-    /// While the task goes on, where it can be done so ([`Assigned::take_up_some`]).
+    /// While the task goes on, where it can be done so ([`Task::restore_as_needed`]).
     Meanwhile,
 }
 
 impl Assigned {
     /// Takes up what the store holds. A changed pattern set drops the state of patterns that changed, which is said, and written with the next epoch.
     pub(super) fn restore(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { number, evaluation, store, mut meta, inputs, strictness, memory, taking_up, reset } = parts;
+        let Parts { number, evaluation, store, mut meta, inputs, strictness, memory, restoring, reset } = parts;
         let program = &evaluation.program;
         let is_known = meta.epoch > 0 && !reset;
         let mut pending = WriteBatch::default();
@@ -171,9 +171,9 @@ impl Assigned {
         let mut task = Task::new(program, &options, &partitions);
         task.note_decisions();
         if is_known {
-            match taking_up {
-                TakingUp::Before => task.restore(&store, &meta.positions)?,
-                TakingUp::Meanwhile => task.restore_as_needed(&store, &meta.positions)?,
+            match restoring {
+                Restoring::Before => task.restore(&store, &meta.positions)?,
+                Restoring::Meanwhile => task.restore_as_needed(&store, &meta.positions)?,
             }
         } else {
             inputs.values_mut().for_each(InputProgress::begin);
@@ -197,22 +197,6 @@ impl Assigned {
             last_copy: now,
             copying: None,
         })
-    }
-
-    /// Its state is still being taken up.
-    pub(super) fn is_taking_up(&self) -> bool {
-        self.task.is_restoring()
-    }
-
-    /// Takes up more of it, where not all is there.
-    pub(super) fn take_up_some(&mut self) -> Result<(), StoreError> {
-        const PARTS: usize = 4;
-        for _ in 0..PARTS {
-            if !self.task.restore_some()? {
-                break;
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -285,7 +269,7 @@ impl Assigned {
         let reached = |input: InputPartition| deployment.end_of(input).is_some_and(|end| self.read_to(input) >= end);
         let is_reached = self.is_told_the_end() || deployment.inputs_of(self.number).into_iter().all(reached);
         // To close them all that there is has to be known.
-        if self.progress != Progress::Running || !is_reached || self.is_taking_up() {
+        if self.progress != Progress::Running || !is_reached || self.task.is_restoring() {
             return false;
         }
         self.end();

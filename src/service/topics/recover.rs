@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::engine::Positions;
 use crate::ports::{Committed, Failure, InputPartition, ObjectError, RecordBatch, StateStore, StoreError, TransportError};
 use crate::service::state::{FORMAT, Meta};
-use crate::service::topics::assigned::{Assigned, Parts, TakingUp, TaskInput, note_record};
+use crate::service::topics::assigned::{Assigned, Parts, Restoring, TaskInput, note_record};
 use crate::service::topics::beside::Beside;
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
 use crate::service::topics::deployment::Deployment;
@@ -221,7 +221,7 @@ impl Recovery<'_> {
             inputs: self.task_inputs(from),
             strictness: self.deployment.config.strictness,
             memory: (&self.deployment.config.limits).into(),
-            taking_up: TakingUp::Meanwhile,
+            restoring: Restoring::Meanwhile,
             reset,
         };
         let began = Instant::now();

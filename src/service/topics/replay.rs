@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use crate::event::{EventTime, ProcessingTime};
 use crate::ports::{InputReader, RecordBatch, StateStore};
 use crate::service::state::Meta;
-use crate::service::topics::assigned::{Assigned, Part, Parts, TakingUp, TaskInput};
+use crate::service::topics::assigned::{Assigned, Part, Parts, Restoring, TaskInput};
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{EpochRecord, OutputDigest};
 use crate::service::topics::journal_end::JournalEnd;
@@ -80,7 +80,7 @@ impl Replay<'_> {
             inputs: self.inputs.clone(),
             strictness: crate::config::Strictness::SetAside,
             memory: (&self.deployment.config.limits).into(),
-            taking_up: TakingUp::Before,
+            restoring: Restoring::Before,
             reset: record.reset,
         };
         let assigned = Assigned::restore(parts).with_context(|| format!("state of task {}", self.number))?;

@@ -41,6 +41,9 @@ const EPOCH_RECORDS_MAX: usize = 100_000;
 const EPOCH_BYTES_MAX: usize = 64 << 20;
 const EPOCH_MATCHES_MAX: usize = 20_000;
 
+/// Where states are not all there, so much of each turn goes into that at least.
+const RESTORING_MIN: Duration = Duration::from_millis(5);
+
 /// The longest wait for records, and the wait while something is on its way.
 const POLL_WAIT_MAX: Duration = Duration::from_millis(50);
 const BUSY_WAIT: Duration = Duration::from_millis(5);
@@ -191,8 +194,9 @@ impl Worker {
         }
         self.start_tasks()?;
         let change = self.transport.poll(self.poll_wait(), &mut self.fetched)?;
+        let began = Instant::now();
         self.apply_fetched()?;
-        self.take_up_states()?;
+        self.restore_some(began.elapsed())?;
         if let Some(change) = change {
             self.follow(change)?;
         }
@@ -221,7 +225,7 @@ impl Worker {
         if self.releasing.is_some() || !self.starts.is_empty() || self.tasks.values().any(|held| matches!(held, Held::Recovering { .. })) {
             return BUSY_WAIT;
         }
-        if self.running().any(Assigned::is_taking_up) {
+        if self.running().any(|assigned| assigned.task.is_restoring()) {
             return Duration::ZERO;
         }
         self.epoch_length().saturating_sub(self.epoch.began.elapsed()).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
@@ -274,15 +278,21 @@ impl Worker {
         Ok(())
     }
 
-    /// Goes on with the states of tasks that go on before all of theirs is there.
-    fn take_up_states(&mut self) -> anyhow::Result<()> {
-        for held in self.tasks.values_mut() {
-            if let Held::Running(assigned) = held
-                && assigned.is_taking_up()
-            {
-                assigned.take_up_some().with_context(|| format!("state of task {}", assigned.number))?;
-                if !assigned.is_taking_up() {
-                    tracing::info!(task = assigned.number, "all state is taken up");
+    /// Goes on with the states of which not all was there when their tasks began: for about as long as the events of this turn took, so that neither keeps the other waiting for long.
+    fn restore_some(&mut self, events_took: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + events_took.max(RESTORING_MIN);
+        let mut is_more = true;
+        while is_more && Instant::now() < until {
+            is_more = false;
+            for held in self.tasks.values_mut() {
+                let Held::Running(assigned) = held else { continue };
+                if !assigned.task.is_restoring() {
+                    continue;
+                }
+                if assigned.task.restore_some().with_context(|| format!("state of task {}", assigned.number))? {
+                    is_more = true;
+                } else {
+                    tracing::info!(task = assigned.number, "all state is there");
                     self.epoch.due |= assigned.end_if_reached(&self.deployment);
                 }
             }

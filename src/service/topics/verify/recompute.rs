@@ -13,7 +13,7 @@ use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::kafka::TopicReader;
 use crate::ports::{InputPartition, Original, Record, RecordBatch, StateStore, write_header};
 use crate::service::state::Meta;
-use crate::service::topics::assigned::{Assigned, Part, Parts, TakingUp, TaskInput};
+use crate::service::topics::assigned::{Assigned, Part, Parts, Restoring, TaskInput};
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
 use crate::service::topics::journal::{EpochRecord, InputRange};
 use crate::service::topics::outgoing::{Encoded, encode};
@@ -157,7 +157,7 @@ impl<'a> Recomputation<'a> {
             inputs: inputs.clone(),
             strictness: Strictness::SetAside,
             memory: (&Limits::default()).into(),
-            taking_up: TakingUp::Before,
+            restoring: Restoring::Before,
             reset: record.reset,
         };
         let assigned = Assigned::restore(parts)?;
