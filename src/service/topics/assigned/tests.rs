@@ -91,6 +91,9 @@ fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() 
     }
 }
 
+const SEEDS: u64 = 4;
+
+/// All but `quiet` end without a word when time runs out.
 const SILENT: &str = "
 stream sent { account: int v: int n: int at: timestamp time at }
 pattern p { from sent by account match a: sent where v == 1 then b: sent where v == 2 within 20s }
@@ -124,13 +127,15 @@ fn entries(store: &Arc<dyn StateStore>) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 #[test]
 fn a_task_that_goes_on_before_all_its_state_is_there_finds_what_it_finds_without_a_restart() {
-    let seed: u64 = std::env::var("MOTIF_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
-    println!("MOTIF_TEST_SEED={seed}");
+    (0..SEEDS).for_each(compare_with_one_that_is_never_restarted);
+}
+
+fn compare_with_one_that_is_never_restarted(seed: u64) {
     let random = &mut StdRng::seed_from_u64(seed);
     let (kept, restarted_store) = (store(), store());
     let (mut whole, mut restarted) = (task_of(SILENT, &kept), task_of(SILENT, &restarted_store));
     let (mut sent, mut second, mut matches, mut epochs_meanwhile, mut digests) = (Vec::new(), 0, 0, 0, 0);
-    for epoch in 1..=1_200 {
+    for epoch in 1..=600 {
         let new = events(random, &mut second);
         let records = batch(sent.len() as u64, new.iter().copied());
         sent.extend(new);
@@ -143,8 +148,8 @@ fn a_task_that_goes_on_before_all_its_state_is_there_finds_what_it_finds_without
             (found, record)
         };
         let ((expected, record), (found, again)) = (of(&mut whole), of(&mut restarted));
-        assert_eq!(found, expected, "epoch {epoch}");
-        assert!(!again.tells_of_other_state(&record), "epoch {epoch}");
+        assert_eq!(found, expected, "seed {seed}, epoch {epoch}");
+        assert!(!again.tells_of_other_state(&record), "seed {seed}, epoch {epoch}");
         digests += usize::from(again.state_digest.is_some());
         matches += found.len();
         epochs_meanwhile += usize::from(restarted.task.is_restoring());
@@ -162,11 +167,13 @@ fn a_task_that_goes_on_before_all_its_state_is_there_finds_what_it_finds_without
             let (found, expected) = (entries(&restarted_store), entries(&kept));
             let differing: Vec<_> =
                 found.iter().filter(|entry| !expected.contains(entry)).chain(expected.iter().filter(|entry| !found.contains(entry))).collect();
-            assert!(differing.is_empty(), "epoch {epoch}, at {second} s: {differing:?}");
+            assert!(differing.is_empty(), "seed {seed}, epoch {epoch}, at {second} s: {differing:?}");
         }
     }
-    println!("{matches} matches, {epochs_meanwhile} epochs before all was there, {digests} digests");
-    assert!(matches > 1_000 && epochs_meanwhile > 50 && digests > 5, "{matches} matches, {epochs_meanwhile} epochs before all was there, {digests} digests");
+    assert!(
+        matches > 500 && epochs_meanwhile > 20 && digests > 5,
+        "seed {seed}: {matches} matches, {epochs_meanwhile} epochs before all was there, {digests} digests"
+    );
 }
 
 /// Whether it is met by an event or in its turn: nothing comes out any more, and it is said what cannot be read.
