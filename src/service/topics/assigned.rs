@@ -212,10 +212,13 @@ impl Assigned {
         self.inputs.values().map(|progress| (progress.input.source, progress.read)).collect()
     }
 
-    /// Applies what a bounded run takes of these records.
+    /// Applies what a bounded run takes of these records, and what was read before it began.
     pub(super) fn apply(&mut self, batch: &RecordBatch, end: Option<u64>, now: ProcessingTime) -> Result<(), StrictViolation> {
         let Some(last) = batch.iter().last().filter(|_| self.progress == Progress::Running) else { return Ok(()) };
+        let mut end = end;
         if let Some(input) = self.inputs.get_mut(&batch.stream) {
+            // Another process of the group may have read on beyond the end of this one.
+            end = end.map(|end| end.max(input.stored));
             input.read = last.offset + 1;
             input.note(batch, end.unwrap_or(u64::MAX));
         }
@@ -268,12 +271,17 @@ impl Assigned {
     pub(super) fn end_if_reached(&mut self, deployment: &Deployment) -> bool {
         let reached = |input: InputPartition| deployment.end_of(input).is_some_and(|end| self.read_to(input) >= end);
         let is_reached = self.is_told_the_end() || deployment.inputs_of(self.number).into_iter().all(reached);
-        // To close them all that there is has to be known.
-        if self.progress != Progress::Running || !is_reached || self.task.is_restoring() {
-            return false;
+        is_reached && self.end_if_all_is_there()
+    }
+
+    /// Not before the state is, and what was held before a restart.
+    fn end_if_all_is_there(&mut self) -> bool {
+        let is_there = !self.task.is_restoring() && !self.is_catching_up();
+        let ends = is_there && self.progress == Progress::Running;
+        if ends {
+            self.end();
         }
-        self.end();
-        true
+        ends
     }
 
     /// All upstream tasks have closed their windows.

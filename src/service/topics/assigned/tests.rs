@@ -205,3 +205,26 @@ fn damaged_state_is_told_also_where_the_task_went_on_before_it_was_there() {
         assert!(task.take_part(NOW, NOW, Quiet::Counts).is_err());
     }
 }
+
+/// One process has read on while another, which is to end with what there was before, took over its task.
+#[test]
+fn a_bounded_run_ends_also_where_what_was_held_lies_beyond_its_end() {
+    const END: u64 = 1;
+    let events = [(7, 1, 1), (7, 3, 1), (7, 2, 2)];
+    let store = store();
+    let mut before = task_of(PATTERN, &store);
+    before.apply(&batch(0, events), None, NOW).expect("not strict");
+    let part = before.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("something was read");
+    assert!(part.epoch.matches.is_empty(), "the last event is held");
+    let record = part.record.clone();
+    before.keep(part, &record, None).expect("in memory");
+    let mut bounded = task_of(PATTERN, &store);
+    while bounded.task.restore_some().expect("in memory") {}
+    assert_eq!(bounded.places(), [(INPUT, 2)], "beyond the end");
+    assert!(!bounded.end_if_all_is_there(), "what was held is not there");
+    bounded.apply(&batch(2, [events[2], (7, 1, 3)]), Some(END), NOW).expect("not strict");
+    assert!(bounded.end_if_all_is_there());
+    let part = bounded.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("it has ended");
+    let chosen: Vec<u64> = part.epoch.matches.iter().flat_map(|found| &found.chosen).map(|(_, event)| event.offset).collect();
+    assert_eq!((chosen, part.offsets), (vec![0, 2], vec![(INPUT, 3)]), "what nobody has read before is left");
+}
