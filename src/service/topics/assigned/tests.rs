@@ -5,6 +5,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::config::{Config, Origin, StreamConfig};
+use crate::engine::Match;
 use crate::language::{Source, compile};
 use crate::ports::Record;
 use crate::service::topics::pattern_set::PatternSet;
@@ -56,6 +57,16 @@ fn batch(first_offset: u64, events: impl IntoIterator<Item = (u64, u64, u64)>) -
 
 const NOW: ProcessingTime = ProcessingTime::from_micros(0);
 
+/// Ends an epoch in which something was read: which events each match has chosen, its id and its time; and the record.
+fn end_epoch(task: &mut Assigned) -> (Vec<(Vec<u64>, u128, EventTime)>, EpochRecord) {
+    let part = task.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("something was read");
+    let offsets = |found: &Match| found.chosen.iter().map(|(_, event)| event.offset).collect();
+    let found = part.epoch.matches.iter().map(|found| (offsets(found), found.id, found.at)).collect();
+    let record = part.record.clone();
+    task.keep(part, &record, None).expect("in memory");
+    (found, record)
+}
+
 /// Where time jumps over more keys than one call lets go of, how many of them an epoch's changes tell of depends on how often the task was called; the digest must not.
 #[test]
 fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() {
@@ -73,10 +84,7 @@ fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() 
             offset += accounts;
             original.apply(&batch, None, NOW).expect("not strict");
             (0..calls).for_each(|_| original.tick(NOW));
-            let part = original.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("something was read");
-            let record = part.record.clone();
-            original.keep(part, &record, None).expect("in memory");
-            epochs.push((batch, record));
+            epochs.push((batch, end_epoch(&mut original).1));
         }
         let (mut repeated, mut told) = (task_of(PATTERN, &store()), 0);
         for (batch, record) in &epochs {
@@ -141,11 +149,7 @@ fn compare_with_one_that_is_never_restarted(seed: u64) {
         sent.extend(new);
         let of = |task: &mut Assigned| {
             task.apply(&records, None, NOW).expect("not strict");
-            let part = task.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("something was read");
-            let found: Vec<_> = part.epoch.matches.iter().map(|found| (found.id, found.at)).collect();
-            let record = part.record.clone();
-            task.keep(part, &record, None).expect("in memory");
-            (found, record)
+            end_epoch(task)
         };
         let ((expected, record), (found, again)) = (of(&mut whole), of(&mut restarted));
         assert_eq!(found, expected, "seed {seed}, epoch {epoch}");
@@ -185,9 +189,7 @@ fn damaged_state_is_told_also_where_the_task_went_on_before_it_was_there() {
         let mut task = task_of(SILENT, &store);
         task.apply(&batch(0, accounts()), None, NOW).expect("not strict");
         task.apply(&batch(300, [(0, 1, 2)]), None, NOW).expect("not strict");
-        let part = task.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("something was read");
-        let record = part.record.clone();
-        task.keep(part, &record, None).expect("in memory");
+        end_epoch(&mut task);
         let version = task.evaluation.program.patterns.iter().find(|pattern| pattern.name == "p").expect("one of them").version.to_be_bytes();
         let (key, mut value) = entries(&store).into_iter().rfind(|(key, _)| key[1..].starts_with(&version)).expect("some");
         *value.last_mut().expect("bytes") ^= 1;
@@ -214,17 +216,14 @@ fn a_bounded_run_ends_also_where_what_was_held_lies_beyond_its_end() {
     let store = store();
     let mut before = task_of(PATTERN, &store);
     before.apply(&batch(0, events), None, NOW).expect("not strict");
-    let part = before.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("something was read");
-    assert!(part.epoch.matches.is_empty(), "the last event is held");
-    let record = part.record.clone();
-    before.keep(part, &record, None).expect("in memory");
+    assert!(end_epoch(&mut before).0.is_empty(), "the last event is held");
     let mut bounded = task_of(PATTERN, &store);
     while bounded.task.restore_some().expect("in memory") {}
     assert_eq!(bounded.places(), [(INPUT, 2)], "beyond the end");
     assert!(!bounded.end_if_all_is_there(), "what was held is not there");
     bounded.apply(&batch(2, [events[2], (7, 1, 3)]), Some(END), NOW).expect("not strict");
     assert!(bounded.end_if_all_is_there());
-    let part = bounded.take_part(NOW, NOW, Quiet::Counts).expect("in memory").expect("it has ended");
-    let chosen: Vec<u64> = part.epoch.matches.iter().flat_map(|found| &found.chosen).map(|(_, event)| event.offset).collect();
-    assert_eq!((chosen, part.offsets), (vec![0, 2], vec![(INPUT, 3)]), "what nobody has read before is left");
+    let (found, record) = end_epoch(&mut bounded);
+    assert_eq!((&found[0].0, found.len(), record.inputs[0].next), (&vec![0, 2], 1, 3), "what nobody has read before is left");
+    assert!(bounded.is_ended());
 }
