@@ -26,7 +26,7 @@ use crate::automaton::chain::{Chain, Link};
 use crate::automaton::class::Class;
 use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, NodeId, WayId};
+use crate::automaton::ways::{Automaton, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
 use crate::event::{Event, EventTime, Lookup, StreamId};
 use crate::pattern::{Moment, StepId};
@@ -101,6 +101,7 @@ pub(super) fn encode<'a>(runs: impl Iterator<Item = &'a Run> + Clone, dropped: u
     write_unsigned(FORMAT, out);
     let checksum_at = out.len();
     out.extend([0; CHECKSUM_BYTES]);
+    // As it is found again from what is written, whatever a run has noted.
     let deadline = |run: &Run| automaton.deadline(run.ways(automaton), run.chain.start_time(), run.chain.event().time);
     let next = runs.clone().map(deadline).min().unwrap_or(EventTime::END);
     out.extend(next.micros().to_le_bytes());
@@ -234,8 +235,7 @@ fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<
     let count = reader.count("links")?;
     let mut links: SmallVec<[Chain; 1]> = SmallVec::new();
     for _ in 0..count {
-        let (parent, step, event) = read_link(automaton, links.len(), |event| events.get(event).map(|event| event.stream), reader)?;
-        let event = events[event].clone();
+        let (parent, step, event) = read_link(automaton, links.len(), events, reader)?;
         let chain = match parent {
             None => Chain::First(step, event),
             Some(parent) => Chain::More(Link::new(step, event, Some(links[parent].link().clone()))),
@@ -245,33 +245,19 @@ fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<
     Ok(links)
 }
 
-/// The link before, the step, and the number of the event. `links`: how many were read before.
-fn read_link(
-    automaton: &Automaton,
-    links: usize,
-    stream_of_event: impl Fn(usize) -> Option<StreamId>,
-    reader: &mut Reader<'_>,
-) -> Result<(Option<usize>, StepId, usize), Malformed> {
+/// The link before, the step, and the event. `links`: how many were read before.
+fn read_link(automaton: &Automaton, links: usize, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<(Option<usize>, StepId, Arc<Event>), Malformed> {
     let parent = reader.index(links + 1, "link before")?.checked_sub(1);
     let step = reader.index(automaton.pattern.steps.len(), "step")?;
-    let event = usize::try_from(reader.unsigned("event of a link")?).unwrap_or(usize::MAX);
-    if stream_of_event(event).ok_or_else(|| reader.malformed("event of a link"))? != automaton.pattern.steps[step].stream {
+    let event = &events[reader.index(events.len(), "event of a link")?];
+    if event.stream != automaton.pattern.steps[step].stream {
         return Err(reader.malformed("event of the step's stream"));
     }
-    Ok((parent, StepId(u16::try_from(step).expect("steps are numbered by 16 bits")), event))
+    Ok((parent, StepId(u16::try_from(step).expect("steps are numbered by 16 bits")), event.clone()))
 }
 
-/// How a run stands, and after which link.
-struct Standing {
-    link: usize,
-    flags: u64,
-    marks: Marks,
-    ways: WaySet,
-    node: NodeId,
-}
-
-fn read_standing(automaton: &Automaton, links: usize, reader: &mut Reader<'_>) -> Result<Standing, Malformed> {
-    let link = reader.index(links, "link of a run")?;
+fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
+    let link = reader.index(links.len(), "link of a run")?;
     let flags = reader.unsigned("flags")?;
     let inside = reader.unsigned("bits")?;
     let broken = reader.unsigned("bits")?;
@@ -289,11 +275,6 @@ fn read_standing(automaton: &Automaton, links: usize, reader: &mut Reader<'_>) -
     // The ways of one node have neighbouring numbers, and the run stands there unless it has others as well.
     let first = ways.first().and_then(|way| automaton.way(way).from);
     let node = first.ok_or_else(|| reader.malformed("way on"))?;
-    Ok(Standing { link, flags, marks: Marks { inside, broken }, ways, node })
-}
-
-fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> Result<Run, Malformed> {
-    let Standing { link, flags, marks, ways, node } = read_standing(automaton, links.len(), reader)?;
     let chain = links[link].clone();
     let set = |flag| flags & flag != 0;
     let own = (automaton.node(node).after != ways).then(|| {
@@ -303,7 +284,7 @@ fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> 
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
     let faults = Cell::new(0);
     let mut run = Run { fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT), ..automaton.run_at(node, chain, own, Moment::plain(&faults)) };
-    run.mark(automaton, marks);
+    run.mark(automaton, Marks { inside, broken });
     Ok(run)
 }
 

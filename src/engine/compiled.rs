@@ -35,6 +35,7 @@ pub struct Compiled {
 pub(super) struct Table {
     /// Of none of its patterns anything comes out when time runs out.
     pub ends_silently: bool,
+    /// Places in [`Compiled::patterns`].
     pub patterns: Vec<u32>,
 }
 

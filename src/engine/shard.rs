@@ -181,7 +181,7 @@ impl Shard {
 
     /// The versions of the patterns whose entries may be [deferred](Shard::defer), in their order.
     pub fn deferrable(&self) -> Vec<u128> {
-        let deferred = self.compiled.tables.iter().filter(|table| table.may_be_deferred() && self.lines.watch.is_none());
+        let deferred = self.compiled.tables.iter().filter(|table| table.may_be_deferred());
         let mut versions: Vec<u128> = deferred.flat_map(|table| &table.patterns).map(|place| self.compiled.patterns[*place as usize].pattern.version).collect();
         versions.sort_unstable();
         versions

@@ -134,20 +134,10 @@ impl StoredRuns {
     /// Of these ranges, one after the other.
     pub fn of(store: Arc<dyn StateStore>, ranges: impl IntoIterator<Item = RunsRange>) -> Result<Self, StoreError> {
         let (mut first, mut rest) = (Chunk::default(), Vec::new());
-        for RunsRange { start, end } in ranges {
-            let mut from = Some(start.clone());
-            if !first.is_full() {
-                from = None;
-                store.scan(&start, &end, &mut |key, value| {
-                    if first.is_full() {
-                        from = Some(key.to_vec());
-                        return ControlFlow::Break(());
-                    }
-                    first.push(&key[1..], value);
-                    ControlFlow::Continue(())
-                })?;
+        for mut range in ranges {
+            if first.is_full() || !range.read_into(&mut first, &*store)? {
+                rest.push(range);
             }
-            rest.extend(from.map(|start| RunsRange { start, end }));
         }
         let (used, spare) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
         let mut runs = Self { first: Some(first), chunks: None, used, reading: None };
@@ -266,6 +256,22 @@ impl RunsRange {
     /// Of its suppressions alone.
     pub fn of_suppressions(version: u128) -> Self {
         Self { start: runs_key(&first_suppression_entry(version)), ..Self::of(version) }
+    }
+
+    /// Reads entries until the chunk is full, and goes on behind them; true if that were all.
+    fn read_into(&mut self, chunk: &mut Chunk, store: &dyn StateStore) -> Result<bool, StoreError> {
+        let mut next = None;
+        store.scan(&self.start, &self.end, &mut |key, value| {
+            if chunk.is_full() {
+                next = Some(key.to_vec());
+                return ControlFlow::Break(());
+            }
+            chunk.push(&key[1..], value);
+            ControlFlow::Continue(())
+        })?;
+        let is_all = next.is_none();
+        self.start = next.unwrap_or_else(|| self.end.clone());
+        Ok(is_all)
     }
 }
 

@@ -213,9 +213,8 @@ impl Assigned {
     }
 
     /// Applies what a bounded run takes of these records, and what was read before it began.
-    pub(super) fn apply(&mut self, batch: &RecordBatch, end: Option<u64>, now: ProcessingTime) -> Result<(), StrictViolation> {
+    pub(super) fn apply(&mut self, batch: &RecordBatch, mut end: Option<u64>, now: ProcessingTime) -> Result<(), StrictViolation> {
         let Some(last) = batch.iter().last().filter(|_| self.progress == Progress::Running) else { return Ok(()) };
-        let mut end = end;
         if let Some(input) = self.inputs.get_mut(&batch.stream) {
             // Another process of the group may have read on beyond the end of this one.
             end = end.map(|end| end.max(input.stored));
