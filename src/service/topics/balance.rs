@@ -7,66 +7,81 @@
 use std::collections::BTreeMap;
 
 use crate::event::{ProcessingTime, TimeSpan};
-use crate::ports::{InputPartition, Transport, TransportError};
+use crate::ports::{InputPartition, TopicSurvey, Transport, TransportError};
 use crate::service::topics::assigned::Assigned;
+use crate::service::topics::beside::Inquiry;
 use crate::service::topics::deployment::Deployment;
 
-/// How often the end of a lagging input is asked for.
+/// How often the ends of a task's inputs are asked for.
 const ASK_INTERVAL: TimeSpan = TimeSpan::from_millis(500);
 
 pub(super) struct Balance {
     held_events_max: usize,
-    /// By task: the inputs that are paused, and when that was last thought over.
-    paused: BTreeMap<u32, Paused>,
+    /// By task: of those that hold much.
+    full: BTreeMap<u32, Full>,
 }
 
-struct Paused {
-    inputs: Vec<InputPartition>,
-    asked: ProcessingTime,
+/// A task that holds much.
+#[derive(Default)]
+struct Full {
+    paused: Vec<InputPartition>,
+    /// When the ends of its inputs were last asked for.
+    asked: Option<ProcessingTime>,
+    inquiry: Inquiry<Result<Ends, TransportError>>,
 }
+
+/// Where the last record ends that an input has.
+type Ends = BTreeMap<InputPartition, u64>;
 
 impl Balance {
     pub(super) fn new(deployment: &Deployment) -> Self {
-        Self { held_events_max: deployment.config.limits.held_events_max, paused: BTreeMap::new() }
+        Self { held_events_max: deployment.config.limits.held_events_max, full: BTreeMap::new() }
     }
 
     /// Tasks that are not ours any more, or were made anew.
     pub(super) fn forget(&mut self, tasks: &[u32]) {
-        self.paused.retain(|task, _| !tasks.contains(task));
+        self.full.retain(|task, _| !tasks.contains(task));
     }
 
     pub(super) fn holds_back(&self, input: InputPartition) -> bool {
-        self.paused.get(&input.partition).is_some_and(|paused| paused.inputs.contains(&input))
+        self.full.get(&input.partition).is_some_and(|full| full.paused.contains(&input))
     }
 
+    /// Asks for the ends of the inputs of a task that holds much, and has those wait that lead once they are told: until then, or where the brokers do not tell, all goes on as it did.
     pub(super) fn check(&mut self, deployment: &Deployment, assigned: &mut Assigned, transport: &mut dyn Transport) -> Result<(), TransportError> {
         let held = assigned.task.held_events();
         let task = assigned.number;
-        if let Some(paused) = self.paused.get(&task)
-            && held < self.held_events_max / 4
-        {
-            transport.resume(&paused.inputs)?;
-            self.paused.remove(&task);
+        if held < self.held_events_max / 4 {
+            return self.full.remove(&task).map_or(Ok(()), |full| transport.resume(&full.paused));
+        }
+        if held < self.held_events_max / 2 || deployment.inputs.len() < 2 {
             return Ok(());
         }
-        let asked = self.paused.get(&task).map(|paused| paused.asked);
-        if held < self.held_events_max / 2 || deployment.inputs.len() < 2 || asked.is_some_and(|asked| deployment.now().since(asked) < ASK_INTERVAL) {
-            return Ok(());
+        let full = self.full.entry(task).or_default();
+        let now = deployment.now();
+        if full.inquiry.is_free() && full.asked.is_none_or(|asked| now.since(asked) >= ASK_INTERVAL) {
+            full.asked = Some(now);
+            let known = |input| (input, assigned.read_to(input), deployment.end_of(input));
+            let inputs: Vec<_> = deployment.inputs_of(task).into_iter().map(known).collect();
+            let survey = deployment.survey.clone();
+            full.inquiry.ask(deployment.beside, move || ends(&*survey, &inputs));
         }
-        self.think_over(deployment, assigned, transport)
+        match full.inquiry.answer() {
+            None => Ok(()),
+            Some(Ok(ends)) => full.pause_leading(&ends, deployment, assigned, transport),
+            Some(Err(error)) => {
+                tracing::warn!(task, %error, "which inputs lag cannot be told");
+                Ok(())
+            }
+        }
     }
+}
 
-    fn think_over(&mut self, deployment: &Deployment, assigned: &mut Assigned, transport: &mut dyn Transport) -> Result<(), TransportError> {
-        let inputs = deployment.inputs_of(assigned.number);
+impl Full {
+    fn pause_leading(&mut self, ends: &Ends, deployment: &Deployment, assigned: &mut Assigned, transport: &mut dyn Transport) -> Result<(), TransportError> {
         let mut lagging = Vec::new();
-        for &input in &inputs {
-            let end = match deployment.end_of(input) {
-                Some(end) => end,
-                None => deployment.survey.retained(input)?.end,
-            };
-            // Markers of transactions stand at the end of a log, which nobody reads.
-            let is_lagging = assigned.read_to(input) < end && (deployment.ends.is_some() || assigned.read_to(input) < deployment.survey.end(input)?);
-            if is_lagging {
+        for (&input, end) in ends {
+            if assigned.read_to(input) < *end {
                 lagging.push(input);
             } else if deployment.ends.is_some() {
                 // Nothing more will come from there in this run.
@@ -78,11 +93,22 @@ impl Balance {
             Some(last) if lagging.len() > 1 => lagging.into_iter().filter(|input| *input != last).collect(),
             _ => Vec::new(),
         };
-        if let Some(paused) = self.paused.remove(&assigned.number) {
-            transport.resume(&paused.inputs)?;
-        }
+        transport.resume(&self.paused)?;
         transport.pause(&leaders)?;
-        self.paused.insert(assigned.number, Paused { inputs: leaders, asked: deployment.now() });
+        self.paused = leaders;
         Ok(())
     }
+}
+
+/// `inputs`: each with how far it was read, and its end in a bounded run.
+fn ends(survey: &dyn TopicSurvey, inputs: &[(InputPartition, u64, Option<u64>)]) -> Result<Ends, TransportError> {
+    let end = |&(input, read, end)| match end {
+        Some(end) => Ok((input, end)),
+        None => {
+            let retained = survey.retained(input)?.end;
+            // Markers of transactions stand at the end of a log, which nobody reads: what lies before them is looked for only where something may.
+            Ok((input, if read < retained { survey.end(input)? } else { retained }))
+        }
+    };
+    inputs.iter().map(end).collect()
 }

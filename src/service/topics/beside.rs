@@ -29,11 +29,13 @@ impl Beside {
 /// An inquiry to the brokers, one at a time.
 pub(super) struct Inquiry<T>(Option<Receiver<T>>);
 
-impl<T: Send + 'static> Inquiry<T> {
-    pub(super) fn new() -> Self {
+impl<T> Default for Inquiry<T> {
+    fn default() -> Self {
         Self(None)
     }
+}
 
+impl<T: Send + 'static> Inquiry<T> {
     /// No answer is awaited.
     pub(super) fn is_free(&self) -> bool {
         self.0.is_none()
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_told_once_and_the_next_inquiry_is_free_then() {
-        let mut inquiry = Inquiry::new();
+        let mut inquiry = Inquiry::default();
         assert!(inquiry.is_free());
         let (answer, answered) = crossbeam_channel::bounded(0);
         inquiry.ask(Beside::OnThreads, move || answered.recv());

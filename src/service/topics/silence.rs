@@ -51,7 +51,7 @@ impl Silences {
             settings.is_some_and(|settings| settings.idle_timeout.is_some() || settings.idle_after.is_some())
         };
         let heeded = deployment.inputs.keys().copied().filter(heeds).collect();
-        Self { heeded, inputs: BTreeMap::new(), asked: ProcessingTime::from_micros(0), inquiry: Inquiry::new() }
+        Self { heeded, inputs: BTreeMap::new(), asked: ProcessingTime::from_micros(0), inquiry: Inquiry::default() }
     }
 
     /// Before a tick: tells a task which of its inputs are only not read.

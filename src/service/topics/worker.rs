@@ -171,8 +171,8 @@ impl Worker {
             logged: Instant::now(),
             ended_tasks: BTreeSet::new(),
             group_asked: Instant::now(),
-            ended_elsewhere: Inquiry::new(),
-            standing: Inquiry::new(),
+            ended_elsewhere: Inquiry::default(),
+            standing: Inquiry::default(),
             summary: Summary::default(),
         }
     }

@@ -38,6 +38,15 @@ impl Connection {
     fn lock(&self) -> MutexGuard<'_, Cluster> {
         self.cluster.lock()
     }
+
+    /// Where a topic is read.
+    fn answering(&self) -> Result<MutexGuard<'_, Cluster>, TransportError> {
+        let mut cluster = self.lock();
+        if cluster.call_fails() {
+            return Err(TransportError { failure: Failure::Retriable, reason: "nobody ends for that: the topic is away for a moment".to_owned() });
+        }
+        Ok(cluster)
+    }
 }
 
 impl TopicSurvey for Connection {
@@ -53,16 +62,13 @@ impl TopicSurvey for Connection {
     }
 
     fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError> {
-        Ok(0..self.lock().end(partition))
+        Ok(0..self.answering()?.end(partition))
     }
 
     fn journal(&self, task: u32, from: u64, visit: &mut dyn FnMut(JournalEntry) -> ControlFlow<()>) -> Result<(), TransportError> {
         self.wait();
         let task = self.client.stage.task(task);
-        let mut cluster = self.lock();
-        if cluster.call_fails() {
-            return Err(TransportError { failure: Failure::Retriable, reason: "nobody ends for that: the journal is away for a moment".to_owned() });
-        }
+        let mut cluster = self.answering()?;
         cluster.await_decided(|_, open| open.has_journal(task));
         let values = cluster.journal(task).to_vec();
         // It may be asked for more meanwhile.
@@ -96,7 +102,7 @@ impl TopicSurvey for Connection {
     }
 
     fn end(&self, partition: InputPartition) -> Result<u64, TransportError> {
-        Ok(self.lock().records_end(partition))
+        Ok(self.answering()?.records_end(partition))
     }
 }
 
