@@ -15,7 +15,7 @@ use crate::kafka::bystander::Bystander;
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::partition;
 use crate::kafka::permission::Operation;
-use crate::ports::{InputReader, Original, Record, RecordBatch, TransportError};
+use crate::ports::{Failure, InputReader, Original, Record, RecordBatch, TransportError};
 
 /// Without a record, or the end, for this long, reading is given up.
 const PROGRESS_MAX: Duration = Duration::from_secs(60);
@@ -116,7 +116,8 @@ impl PartitionReader {
             if Instant::now() > deadline {
                 let seconds = PROGRESS_MAX.as_secs();
                 let trouble = self.link.explain_beside(&self.consumer.context().attempts);
-                return Err(TransportError::fatal(format!("topic {} gives no record for {seconds} s, although it holds some{trouble}", self.topic)));
+                let reason = format!("topic {} gives no record for {seconds} s, although it holds some{trouble}", self.topic);
+                return Err(TransportError { failure: Failure::Retriable, reason });
             }
         }
         Ok(())

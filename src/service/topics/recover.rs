@@ -44,12 +44,13 @@ pub(super) struct Cancelled;
 
 /// May take a while; tries again where the outside is away.
 pub(super) fn recover(deployment: &Deployment, number: u32, cancelled: &AtomicBool) -> anyhow::Result<Recovered> {
-    let began = Instant::now();
+    // Not since it began: what is repeated may take long.
+    let mut failed = None;
     let mut wait = OUTAGE_INTERVAL;
     loop {
         let recovery = Recovery { deployment, number, cancelled, inputs: deployment.inputs_of(number) };
         match recovery.run() {
-            Err(error) if outage_max(&error).is_some_and(|longest| began.elapsed() < longest) => {
+            Err(error) if outage_max(&error).is_some_and(|longest| failed.get_or_insert_with(Instant::now).elapsed() < longest) => {
                 tracing::warn!(task = number, error = format!("{error:#}"), "cannot recover yet; it is tried again");
                 if deployment.beside == Beside::OnThreads {
                     std::thread::sleep(wait);
