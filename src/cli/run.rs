@@ -15,11 +15,9 @@ use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, Ori
 use crate::pattern::Program;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::metrics::MetricsSnapshot;
-use crate::service::{Progress, StopSignal, Summary, embedded, program, topics};
+use crate::service::{Progress, STOP_MAX, StopSignal, Summary, embedded, program, topics};
 
-/// How long a run that was asked to stop may take to finish its epoch. Ending it then loses nothing: the next start cuts off what was not committed.
-const STOP_MAX: Duration = Duration::from_secs(20);
-/// The same where it waits for a pipe, which cannot be interrupted.
+/// Of a run that did not stop in time, or waits for a pipe, which cannot be interrupted.
 const EXIT_INTERRUPTED: i32 = 130;
 
 pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {

@@ -18,9 +18,6 @@ use crate::grpc::subscribe::MatchesService;
 use crate::grpc::v1;
 use crate::ports::{MatchLog, Publisher};
 
-/// How long subscribers have, once the run ends, to take what is committed.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
-
 /// What is told of the server's health: as a whole, and by service.
 const SERVICES: [&str; 3] = ["", v1::matches_server::SERVICE_NAME, v1::events_server::SERVICE_NAME];
 
@@ -101,15 +98,15 @@ impl Server {
         set_health(&self.health, is_serving).await;
     }
 
-    /// Ends: no new connections; subscribers get what is committed, if they take it in time, and are told to come again with their token.
-    pub async fn shut_down(mut self) {
+    /// Ends: no new connections; subscribers get what is committed, if they take it in time, and are told to come again with their token. `time`: how long they have for that.
+    pub async fn shut_down(mut self, time: Duration) {
         set_health(&self.health, false).await;
         for service in SERVICES {
             // Ends the streams of those who watch it, once they were told.
             self.health.clear_service_status(service).await;
         }
         self.draining.send_replace(true);
-        if tokio::time::timeout(DRAIN_MAX, &mut self.serving).await.is_err() {
+        if tokio::time::timeout(time, &mut self.serving).await.is_err() {
             self.serving.abort();
         }
     }

@@ -38,7 +38,7 @@ use state_folder::slot_folder;
 
 pub use match_log::StoredMatchLog;
 pub use progress::Progress;
-pub use stop::StopSignal;
+pub use stop::{EndPart, STOP_MAX, StopSignal};
 
 pub use crate::kafka::exit_at_once;
 

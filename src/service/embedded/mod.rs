@@ -26,7 +26,7 @@ use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, StoreError, Wri
 use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Task, TaskOptions};
-use crate::service::{Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
+use crate::service::{EndPart, Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
 use crate::store::{Memory, Rocks, ScratchFolder};
 
 use inputs::{Inputs, Next};
@@ -57,7 +57,7 @@ pub fn run_watched(program: &Arc<Program>, config: &Config, end: EndOfInput, sto
     let mut run = Loop::open(program, config, progress)?;
     let outcome = run.work(end, stop);
     let written = run.await_write();
-    run.close();
+    run.close(stop);
     outcome.and_then(|summary| written.map(|()| summary))
 }
 
@@ -302,11 +302,11 @@ impl Loop {
     }
 
     /// Lets subscribers take what is committed, then ends their streams.
-    fn close(&mut self) {
+    fn close(&mut self, stop: &StopSignal) {
         // What still waits in the queue is told that it was not taken.
         self.published = None;
         if let Some((runtime, server)) = self.server.take() {
-            runtime.block_on(server.shut_down());
+            runtime.block_on(server.shut_down(stop.time_for(EndPart::Subscribers)));
         }
     }
 }

@@ -22,7 +22,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const DRAIN_WAIT: Duration = Duration::from_millis(250);
 
 /// How long a worker that is to stop still tries again what brokers do not answer.
-pub(super) const STOP_WAIT: Duration = Duration::from_secs(3);
+const STOP_WAIT: Duration = Duration::from_secs(3);
 
 /// What a transaction carries.
 #[derive(Debug, Default)]

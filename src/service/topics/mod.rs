@@ -72,18 +72,12 @@ use crate::language::Source;
 use crate::pattern::Program;
 use crate::ports::Transport;
 use crate::service::embedded::serve;
-use crate::service::{StopSignal, Summary};
+use crate::service::{EndPart, StopSignal, Summary};
 
 use deployment::{Deployment, Opened};
 use metrics::MetricsSnapshot;
 use stages::Stage;
 use worker::Worker;
-
-/// Clients of brokers that are gone may take for ever to close; the process does not wait for longer.
-const CLOSE_MAX: Duration = Duration::from_secs(10);
-
-/// How long subscribers may wait for the last matches to be read back from the output topic.
-const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// Whether the records that the topics hold at the start are all there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,11 +113,11 @@ pub fn run_over(program: Arc<Program>, sources: &[Source], config: &Config, stop
             runtime.block_on(server.tell(is_serving));
         }
     };
-    let summary = run_stages(stages, wrap, &tell);
+    let summary = run_stages(stages, wrap, &tell, stop);
     if let (Some((runtime, server)), Some(log)) = (server, log) {
-        log.settle(SETTLE_MAX);
-        runtime.block_on(server.shut_down());
-        close(log);
+        log.settle(stop.time_for(EndPart::LogEnd));
+        runtime.block_on(server.shut_down(stop.time_for(EndPart::Subscribers)));
+        close(log, stop.time_for(EndPart::Log));
     }
     summary
 }
@@ -137,7 +131,7 @@ struct StageShared {
 }
 
 /// One thread for each worker of each stage. The first that fails stops the others; its error is the run's. `tell`: whether the brokers let us work.
-fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>, tell: &(dyn Fn(bool) + Sync)) -> anyhow::Result<Summary> {
+fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>, tell: &(dyn Fn(bool) + Sync), stop: &StopSignal) -> anyhow::Result<Summary> {
     let share = |Opened { deployment, link, topics, .. }: Opened| StageShared { deployment: Arc::new(deployment), link, topics };
     let stages: Vec<StageShared> = stages.into_iter().map(share).collect();
     let workers = |stage: &StageShared| (0..stage.deployment.config.workers.max(1)).map(|worker| (stage.clone(), worker)).collect::<Vec<_>>();
@@ -161,7 +155,7 @@ fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>, tell: &(dyn Fn(bool) + Sync))
     });
     let mut topics = MetricsSnapshot::default();
     stages.iter().for_each(|stage| topics.add(stage.deployment.stage, stage.deployment.metrics.snapshot()));
-    close(stages);
+    close(stages, stop.time_for(EndPart::Clients));
     let mut total = Summary { topics: Some(topics), ..Summary::default() };
     for (of, outcome) in outcomes {
         add(&mut total, of, outcome?);
@@ -194,7 +188,7 @@ fn run_worker(stage: &StageShared, worker: usize, wrap: Wrap<'_>) -> anyhow::Res
     };
     let mut worker = Worker::new(deployment.clone(), wrap(Box::new(member)));
     let outcome = worker.work();
-    close(worker.into_transport());
+    close(worker.into_transport(), deployment.stop.time_for(EndPart::Member));
     let summary = outcome?;
     stop_others.armed = false;
     Ok(summary)
@@ -214,14 +208,14 @@ impl Drop for StopOthers<'_> {
     }
 }
 
-/// What was to be done is done by now, or has failed: a client that does not close changes nothing of that, and the process ends without it.
-fn close(clients: impl Send + 'static) {
+/// What was to be done is done by now, or has failed: a client that does not close changes nothing of that, as those of brokers that are gone may, and the process ends without it.
+fn close(clients: impl Send + 'static, time: Duration) {
     let (closing, closed) = crossbeam_channel::bounded::<()>(0);
     std::thread::spawn(move || {
         drop(clients);
         drop(closing);
     });
-    if closed.recv_timeout(CLOSE_MAX) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+    if closed.recv_timeout(time) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
         tracing::warn!(
             "the Kafka clients do not close (are the brokers gone?): they are left as they are; the group waits for this worker until its session is over"
         );

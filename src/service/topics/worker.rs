@@ -20,12 +20,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use crate::engine::Counters;
 use crate::event::ProcessingTime;
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Transport, TransportError};
-use crate::service::Summary;
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
 use crate::service::topics::beside::Inquiry;
-use crate::service::topics::commit::{Delivered, STOP_WAIT, deliver};
+use crate::service::topics::commit::{Delivered, deliver};
 use crate::service::topics::deployment::{Deployment, HAND_OVER_MAX};
 use crate::service::topics::metrics::TaskMetrics;
 use crate::service::topics::outgoing::delivery;
@@ -35,6 +34,7 @@ use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
 use crate::service::topics::standing::{ended_among, find_out};
 use crate::service::topics::watch::OUTAGE_MAX;
+use crate::service::{EndPart, Summary};
 
 /// An epoch ends early with this many records, bytes or matches.
 const EPOCH_RECORDS_MAX: usize = 100_000;
@@ -61,8 +61,8 @@ const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a producer is waited for before it is asked whether to stop.
 const RENEW_WAIT: Duration = Duration::from_millis(500);
 
-/// How long a stopping worker waits for its checkpoints.
-const STOP_COPIES_MAX: Duration = Duration::from_secs(8);
+/// So long after a stop was asked for no producer is waited for any more; the last epoch may have taken most of that.
+const RENEW_STOP_WAIT: Duration = Duration::from_secs(8);
 
 /// A last checkpoint that is older than so many intervals is worth a word.
 const CHECKPOINT_INTERVALS_MAX: u32 = 3;
@@ -565,22 +565,18 @@ impl Worker {
 
     /// For as long as the brokers may be away.
     fn renew(&mut self) -> anyhow::Result<()> {
-        let began = Instant::now();
-        let mut stopping = None;
+        let (began, stop) = (Instant::now(), self.deployment.stop.clone());
         loop {
             let renewed = self.transport.renew(RENEW_WAIT);
-            if self.deployment.stop.is_asked() {
-                stopping.get_or_insert_with(Instant::now);
-            }
             let is_late = began.elapsed() >= OUTAGE_MAX;
             match renewed {
                 Ok(true) => return Ok(()),
-                Ok(false) if is_late || stopping.is_some_and(|since| since.elapsed() >= STOP_WAIT) => {
+                Ok(false) if is_late || stop.is_asked_since(RENEW_STOP_WAIT) => {
                     bail!("no new producer can be made: the brokers do not answer")
                 }
                 Ok(false) => {}
                 Err(error) if error.failure == Failure::Denied => return Err(error.into()),
-                Err(error) if is_late || stopping.is_some() => return Err(error).context("no new producer can be made"),
+                Err(error) if is_late || stop.is_asked() => return Err(error).context("no new producer can be made"),
                 Err(error) => {
                     tracing::warn!(%error, "no new producer can be made yet");
                     std::thread::sleep(OUTAGE_INTERVAL);
@@ -742,7 +738,7 @@ impl Worker {
         let tasks: Vec<_> = self.tasks.keys().copied().collect();
         let states: Vec<_> = tasks.into_iter().filter_map(|task| Some((task, self.drop_task(task)?.into_store()))).collect();
         let copies: Vec<_> = states.into_iter().map(|(task, store)| self.deployment.bases.copy(task, store)).collect();
-        let deadline = Instant::now() + STOP_COPIES_MAX;
+        let deadline = Instant::now() + self.deployment.stop.time_for(EndPart::States);
         let is_late = |copy: &Receiver<()>| copy.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout);
         if copies.iter().filter(|copy| is_late(copy)).count() > 0 {
             tracing::warn!("not all states could be checkpointed in time; where this machine does not come back, their last epochs are repeated");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use motif::event::StreamId;
 use motif::grpc::v1::subscribe_event::Event;
@@ -404,7 +405,7 @@ async fn a_server_that_stops_hands_out_what_is_committed_and_says_so() {
     let ids = service.commit_many(700);
     // As a run ends that has not taken what was published.
     drop((publication, queue));
-    let stopping = tokio::spawn(service.server.shut_down());
+    let stopping = tokio::spawn(service.server.shut_down(Duration::from_secs(10)));
     let (found, status) = subscriber.end().await;
     assert_eq!((found, status.code()), (ids.clone(), Code::Unavailable));
     let (found, status) = without_credit.end().await;
@@ -468,7 +469,7 @@ async fn what_was_committed_just_before_the_stop_is_handed_out_to_whoever_had_ju
     let ids = service.commit_many(3);
     // Who publishes hears that the service is stopping.
     let mut publisher = EventPublisher::open(server.address()).await;
-    let stopping = tokio::spawn(server.shut_down());
+    let stopping = tokio::spawn(server.shut_down(Duration::from_secs(10)));
     assert_eq!(publisher.next().await.expect_err("nothing was sent").code(), Code::Unavailable);
     let_answer.send(()).expect("the read waits for it");
     let (found, status) = subscriber.end().await;
