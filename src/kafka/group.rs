@@ -78,6 +78,12 @@ impl Group {
         !consumer.assignment_lost() && self.drop_void(&name)
     }
 
+    /// Whether what the worker has of these tasks may be committed: all that it was given is still held, and it knows of all that it has lost. What was lost while it was at work may have been given
+    /// back to the member since, as whom brokers take its offsets; but what the worker has of it is void.
+    pub(super) fn may_commit(&self, consumer: &GroupConsumer, mut tasks: impl Iterator<Item = u32>) -> bool {
+        self.holds(consumer) && !self.changes().iter().any(|change| matches!(change, GroupChange::Lost(_))) && tasks.all(|task| self.held().has_all(&[task]))
+    }
+
     fn drop_void(&self, name: &str) -> bool {
         let void = self.held().take_void(name);
         if void.is_empty() {
@@ -178,12 +184,12 @@ impl Group {
         if self.closed.swap(true, Ordering::Relaxed) { Ok(()) } else { consumer.unassign() }
     }
 
-    /// What was revoked. Nothing, where another consumer has taken this one's place since: it was lost with that one.
-    pub(super) fn release(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
-        if self.revoking().is_empty() { Ok(()) } else { self.give_back(consumer, tasks) }
+    /// Something was revoked and not given back. Where another consumer has taken this one's place since, it was lost with that one.
+    pub(super) fn awaits_release(&self) -> bool {
+        !self.revoking().is_empty()
     }
 
-    fn give_back(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
+    pub(super) fn give_back(&self, consumer: &GroupConsumer, tasks: &[u32]) -> KafkaResult<()> {
         self.held().remove(tasks);
         self.revoking().clear();
         if self.cooperative.load(Ordering::Relaxed) { consumer.incremental_unassign(&self.of_tasks(tasks)?) } else { consumer.unassign() }

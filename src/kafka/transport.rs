@@ -395,12 +395,16 @@ impl Transport for Member {
     }
 
     fn release(&mut self, tasks: &[u32]) -> Result<(), TransportError> {
+        // Where it was lost since, it may be ours again already, and be read.
+        if !self.consumer.context().awaits_release() {
+            return Ok(());
+        }
         self.forget(tasks);
-        self.consumer.context().release(&self.consumer, tasks).map_err(|error| failure::of_call("cannot give partitions back", &error))
+        self.consumer.context().give_back(&self.consumer, tasks).map_err(|error| failure::of_call("cannot give partitions back", &error))
     }
 
     fn membership(&mut self) -> Membership {
-        let lost = self.fence.is_some() || !self.consumer.context().holds(&self.consumer);
+        let lost = self.fence.is_some() || !self.consumer.context().may_commit(&self.consumer, std::iter::empty());
         Membership { generation: ffi::generation(&self.consumer), lost }
     }
 
@@ -447,7 +451,7 @@ impl Transport for Member {
         let list = list.map_err(|error| failure::of_call("offsets", &error))?;
         let metadata = self.consumer.group_metadata().ok_or_else(|| TransportError::fatal("Kafka: the consumer has no group"))?;
         // Looked at afterwards: under the old name brokers refuse the offsets, and under a new one they would take what is not ours.
-        if !self.consumer.context().holds(&self.consumer) {
+        if !self.consumer.context().may_commit(&self.consumer, next.iter().map(|(input, _)| input.partition)) {
             return Err(TransportError { failure: Failure::Expelled, reason: "the group has gone on without this member".to_owned() });
         }
         let (sent, began) = self.call("cannot send offsets", wait, move |producer| producer.send_offsets_to_transaction(&list, &metadata, wait));

@@ -36,7 +36,7 @@ pub enum GroupChange {
 pub struct Membership {
     /// Below 0: not a member, and the broker would take offsets from just anyone then.
     pub generation: i32,
-    /// The assignment was lost without a word.
+    /// Some of what was assigned was lost, and the worker has not been told yet.
     pub lost: bool,
 }
 

@@ -337,6 +337,11 @@ impl Worker {
                 self.hand_over(tasks)?;
             }
             GroupChange::Lost(tasks) => {
+                // There is nothing to give back any more; and what is given to us again meanwhile must not go with it.
+                if let Some(releasing) = &mut self.releasing {
+                    releasing.tasks.retain(|task| !tasks.contains(task));
+                }
+                self.releasing.take_if(|releasing| releasing.tasks.is_empty());
                 for task in tasks {
                     self.drop_task(task);
                 }
