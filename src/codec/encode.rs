@@ -1,11 +1,13 @@
 //! A match as JSON: the form that outputs, topics and subscribers get.
 //!
 //! ```text
-//! {"id":…,"pattern":…,"kind":"match","key":{…},"at":…,"fields":{…},"events":{…},"meta":{…},"suppressed":…,"runs_dropped":…}
+//! {"id":…,"pattern":…,"kind":"match","key":{…},"at":…,"fields":{…},"events":{…},"meta":{…},"suppressed":…,"runs_dropped":…,"cut":[…]}
 //! ```
 //!
-//! `meta`, `suppressed` and `runs_dropped` stand only where there is something to say. Steps that chose nothing are left out of `events`; in `fields` they are
+//! `meta`, `suppressed`, `runs_dropped` and `cut` stand only where there is something to say. Steps that chose nothing are left out of `events`; in `fields` they are
 //! null, or an empty list where the step may take several. The same match has the same bytes in every replay.
+//!
+//! A match may have chosen more than a topic's records can hold. Within a bound ([`write_bounded`]) a value that is too long is null, and a list of `events` empty; `cut` names them: `"cut":["fields.probes","events.probes"]`.
 
 use std::io::Write;
 
@@ -16,6 +18,57 @@ use crate::pattern::{Pattern, StepId};
 
 /// Appends the match, without a line's end.
 pub fn write_match(found: &Match, schema: &Schema, out: &mut Vec<u8>) {
+    write_parts(found, schema, &mut Bound::none(), out);
+}
+
+/// Appends the match's key as an object: the names as the pattern's first source has them.
+pub fn write_key(found: &Match, out: &mut Vec<u8>) {
+    write_key_parts(found, &mut Bound::none(), out);
+}
+
+/// Appends key and match, as the others do, in so many bytes together. Where they would be longer, each value of the key and of `fields` and each list of `events` that takes more than its
+/// share of half of that is [cut](self). (What can still be long then is the pattern's own text.)
+pub fn write_bounded(found: &Match, schema: &Schema, bytes_max: usize, key: &mut Vec<u8>, out: &mut Vec<u8>) {
+    let (key_start, start) = (key.len(), out.len());
+    write_key(found, key);
+    write_match(found, schema, out);
+    if key.len() - key_start + out.len() - start <= bytes_max {
+        return;
+    }
+    key.truncate(key_start);
+    out.truncate(start);
+    // The key stands in the match as well.
+    let parts = 2 * found.key_values.len() + found.fields.len() + found.pattern.steps.len();
+    let bound = || Bound { part_bytes_max: bytes_max / 2 / parts.max(1), cut: Vec::new() };
+    write_key_parts(found, &mut bound(), key);
+    write_parts(found, schema, &mut bound(), out);
+}
+
+/// How long a part may be, and which were longer.
+struct Bound {
+    part_bytes_max: usize,
+    cut: Vec<String>,
+}
+
+impl Bound {
+    fn none() -> Self {
+        Self { part_bytes_max: usize::MAX, cut: Vec::new() }
+    }
+
+    /// Writes a member of one of the match's objects, or what stands for it.
+    fn write(&mut self, (of, if_cut): (&str, &str), name: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        write_name(name, out);
+        let start = out.len();
+        write(out);
+        if out.len() - start > self.part_bytes_max {
+            out.truncate(start);
+            out.extend_from_slice(if_cut.as_bytes());
+            self.cut.push(format!("{of}.{name}"));
+        }
+    }
+}
+
+fn write_parts(found: &Match, schema: &Schema, bound: &mut Bound, out: &mut Vec<u8>) {
     let pattern = &*found.pattern;
     let kind = match found.kind {
         DecidedKind::Match => "match",
@@ -24,17 +77,16 @@ pub fn write_match(found: &Match, schema: &Schema, out: &mut Vec<u8>) {
     write_plain(out, format_args!("{{\"id\":\"{:032x}\",\"pattern\":", found.id));
     write_text(&pattern.name, out);
     write_plain(out, format_args!(",\"kind\":\"{kind}\",\"key\":"));
-    write_key(found, out);
+    write_key_parts(found, bound, out);
     write_plain(out, format_args!(",\"at\":\"{}\",\"fields\":", found.at));
     write_members(&found.fields, out, |(name, field), out| {
-        write_name(name, out);
-        match field {
+        bound.write(("fields", "null"), name, out, |out| match field {
             MatchField::Value(value, r#type) => write_value(value, Some(r#type), out),
             MatchField::Events(step) => write_whole_events(found, *step, schema, out),
-        }
+        });
     });
     out.extend_from_slice(b",\"events\":");
-    write_evidence(found, schema, out);
+    write_evidence(found, schema, bound, out);
     if !pattern.meta.is_empty() {
         out.extend_from_slice(b",\"meta\":");
         write_members(&pattern.meta, out, |(name, value), out| {
@@ -48,31 +100,32 @@ pub fn write_match(found: &Match, schema: &Schema, out: &mut Vec<u8>) {
     if found.runs_dropped > 0 {
         write_plain(out, format_args!(",\"runs_dropped\":{}", found.runs_dropped));
     }
+    if !bound.cut.is_empty() {
+        out.extend_from_slice(b",\"cut\":");
+        write_list(&bound.cut, out, |name, out| write_text(name, out));
+    }
     out.push(b'}');
 }
 
-/// Appends the match's key as an object: the names as the pattern's first source has them.
-pub fn write_key(found: &Match, out: &mut Vec<u8>) {
+fn write_key_parts(found: &Match, bound: &mut Bound, out: &mut Vec<u8>) {
     let parts = found.pattern.key_names.iter().zip(&found.key_values);
-    write_members(parts, out, |(name, value), out| {
-        write_name(name, out);
-        write_value(value, None, out);
-    });
+    write_members(parts, out, |(name, value), out| bound.write(("key", "null"), name, out, |out| write_value(value, None, out)));
 }
 
 /// The address of every chosen event, by step in text order.
-fn write_evidence(found: &Match, schema: &Schema, out: &mut Vec<u8>) {
+fn write_evidence(found: &Match, schema: &Schema, bound: &mut Bound, out: &mut Vec<u8>) {
     let pattern = &*found.pattern;
     let reads_several = pattern.sources.iter().any(|source| source.stream != pattern.sources[0].stream);
     let chosen = steps(pattern).filter(|(id, _)| found.events_of(*id).next().is_some());
     write_members(chosen, out, |(id, name), out| {
-        write_name(name, out);
-        write_list(found.events_of(id), out, |event, out| {
-            out.push(b'"');
-            if reads_several {
-                write_plain(out, format_args!("{}/", schema.stream(event.stream).name));
-            }
-            write_plain(out, format_args!("{}:{}\"", event.partition, event.offset));
+        bound.write(("events", "[]"), name, out, |out| {
+            write_list(found.events_of(id), out, |event, out| {
+                out.push(b'"');
+                if reads_several {
+                    write_plain(out, format_args!("{}/", schema.stream(event.stream).name));
+                }
+                write_plain(out, format_args!("{}:{}\"", event.partition, event.offset));
+            });
         });
     });
 }

@@ -29,7 +29,7 @@ mod shape;
 mod spelt;
 
 pub use decode::{DecodeOptions, Decoder};
-pub use encode::{write_key, write_match};
+pub use encode::{write_bounded, write_key, write_match};
 pub use readable::readable_match;
 pub use scalar::TimeUnit;
 pub use set_aside::{RECORD_SHOWN_BYTES_MAX, Rejection, RejectionCode, write_set_aside};

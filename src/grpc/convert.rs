@@ -24,6 +24,8 @@ struct MatchJson<'a> {
     suppressed: u64,
     #[serde(default)]
     runs_dropped: u64,
+    #[serde(default)]
+    cut: Vec<String>,
 }
 
 /// `None` where the log holds something else.
@@ -46,6 +48,7 @@ pub(super) fn to_match(json: &[u8]) -> Option<Match> {
         meta_json: found.meta.map(|meta| meta.get().to_owned()).unwrap_or_default(),
         runs_dropped: found.runs_dropped,
         suppressed: found.suppressed,
+        cut: found.cut,
         json: text.to_owned(),
     })
 }
@@ -90,13 +93,13 @@ mod tests {
     use super::*;
 
     const JSON: &[u8] =
-        br#"{"id":"6f","pattern":"p","kind":"match","key":{"card":"1","n":2},"at":"2026-01-01T00:00:00Z","fields":{"a":1.50},"events":{"x":["0:0","0:1"]}}"#;
+        br#"{"id":"6f","pattern":"p","kind":"match","key":{"card":"1","n":2},"at":"2026-01-01T00:00:00Z","fields":{"a":1.50},"events":{"x":["0:0","0:1"]},"cut":["fields.b"]}"#;
 
     #[test]
     fn nothing_is_lost_on_the_way_to_protobuf() {
         let found = to_match(JSON).expect("a match");
         assert_eq!((found.key_json.as_str(), found.fields_json.as_str()), (r#"{"card":"1","n":2}"#, r#"{"a":1.50}"#));
-        assert_eq!(found.events["x"].events, ["0:0", "0:1"]);
+        assert_eq!((found.events["x"].events.as_slice(), found.cut), (["0:0".to_owned(), "0:1".to_owned()].as_slice(), vec!["fields.b".to_owned()]));
         assert_eq!(found.json.as_bytes(), JSON);
     }
 

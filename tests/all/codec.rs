@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use motif::automaton::DecidedKind;
-use motif::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, readable_match, write_key, write_match};
+use motif::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, readable_match, write_bounded, write_key, write_match};
 use motif::engine::{Effect, Engine, EngineOptions, Input, Match, MatchField};
 use motif::event::{Event, EventTime, Field, Schema, Stream, StreamId, TimeSpan, Type, Value};
 use motif::pattern::{Body, Condition, ConditionId, Connective, Element, OnTimeout, Part, Pattern, Program, Quantifier, Sequence, Skip, Source, Step, StepId};
@@ -511,6 +511,36 @@ fn a_match_without_emit_shows_its_events_whole_and_their_addresses() {
     assert_eq!(written(&found, &program.schema), expected);
     let line = r#"1970-01-01T00:00:02Z take"over: maybe=null others=[] [login logins/2:5, pays payments/0:5]"#;
     assert_eq!(readable_match(expected.as_bytes()), line);
+}
+
+/// Only what is long is cut, within any bound that the pattern's own text leaves room for, and a match that is short enough is as ever.
+#[test]
+fn a_match_within_a_bound_says_what_was_cut() {
+    let program = program();
+    let whole = found(&program);
+    let bounded = |found: &Match, bytes_max: usize| {
+        let (mut key, mut out) = (Vec::new(), Vec::new());
+        write_bounded(found, &program.schema, bytes_max, &mut key, &mut out);
+        assert!(key.len() + out.len() <= bytes_max, "{} + {} bytes, at most {bytes_max}", key.len(), out.len());
+        (String::from_utf8(key).expect("text"), String::from_utf8(out).expect("text"))
+    };
+    let short = written(&whole, &program.schema);
+    assert_eq!(bounded(&whole, short.len() + 2), ("{}".to_owned(), short));
+    let mut long = whole.clone();
+    let mut pattern = Pattern::clone(&long.pattern);
+    pattern.key_names = vec!["user".to_owned()].into();
+    long.pattern = Arc::new(pattern);
+    long.key_values = vec![Value::text("u")].into();
+    let text = |length: usize| Value::text(&"x".repeat(length));
+    long.fields.push(("note".into(), MatchField::Value(text(20_000), Type::String)));
+    let (key, json) = bounded(&long, 10_000);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((key.as_str(), &json["cut"], &json["fields"]["note"]), (r#"{"user":"u"}"#, &serde_json::json!(["fields.note"]), &serde_json::Value::Null));
+    assert_eq!((&json["fields"]["login"]["user"], &json["events"]["pays"]), (&serde_json::json!("u"), &serde_json::json!(["payments/0:5"])));
+    long.key_values = vec![text(30_000)].into();
+    let (key, json) = bounded(&long, 10_000);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((key.as_str(), &json["cut"]), (r#"{"user":null}"#, &serde_json::json!(["key.user", "fields.note"])));
 }
 
 #[test]

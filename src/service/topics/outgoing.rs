@@ -2,7 +2,7 @@
 //!
 //! | output | key | value | headers besides task, epoch, index (and `stage`, of the second) |
 //! |---|---|---|---|
-//! | matches | the match's key as JSON | the match as JSON | – |
+//! | matches | the match's key as JSON | the match as JSON, with `cut` in it where it was too long | – |
 //! | late, rejected | as the producer gave it | as the producer gave it | `code`, `reason`; `stream`, `topic`, `partition`, `offset`, `time` of the record; `cut` where it was too long; the record's own, each name behind `original.` |
 //! | handed on | – | an event, how far the task is, or both ([`crate::service::rekeying`]) | – |
 //! | journal | – | the [`EpochRecord`](crate::service::topics::journal::EpochRecord) | – |
@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use crate::codec::{RejectionCode, write_key, write_match};
+use crate::codec::{RejectionCode, write_bounded};
 use crate::ports::{Transport, read_headers};
 use crate::service::rekeying::records_handed_on;
 use crate::service::task::{Epoch, SetAside};
@@ -21,8 +21,9 @@ use crate::service::topics::deployment::{Deployment, OutputTopic};
 use crate::service::topics::journal::{OutputDigest, OutputKind};
 use crate::service::topics::pattern_set::Evaluation;
 
-/// Key and value of a record that is set aside, in bytes, at most: below what brokers take by default, headers included. A longer value is cut off.
-const SET_ASIDE_BYTES_MAX: usize = 900_000;
+/// Key and value of a match or of a record that is set aside, in bytes, at most: below what brokers take by default, headers included. What would be longer is cut: else its task could not
+/// go on.
+const RECORD_BYTES_MAX: usize = 900_000;
 
 /// Stands before the name of each header that the producer of a record has given it.
 pub(in crate::service) const ORIGINAL_PREFIX: &str = "original.";
@@ -73,8 +74,7 @@ pub(super) fn encode(evaluation: &Evaluation, task: u32, mut epoch: Epoch, topic
     let schema = &evaluation.program.schema;
     let matches = epoch.matches.iter().map(|found| {
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        write_key(found, &mut key);
-        write_match(found, schema, &mut value);
+        write_bounded(found, schema, RECORD_BYTES_MAX, &mut key, &mut value);
         Encoded { kind: OutputKind::Match, key: Some(key), value: Some(value), partition: None, headers: Vec::new() }
     });
     let mut outputs: Vec<_> = matches.collect();
@@ -118,13 +118,13 @@ fn encode_aside(aside: SetAside, stream: String, topic: String) -> Encoded {
     }
     let (key, mut value, mut originals) = (aside.key, aside.value, aside.headers);
     let whole = value.as_ref().map_or(0, Vec::len);
-    let is_cut = key.as_ref().map_or(0, Vec::len) + whole + originals.len() > SET_ASIDE_BYTES_MAX;
+    let is_cut = key.as_ref().map_or(0, Vec::len) + whole + originals.len() > RECORD_BYTES_MAX;
     if is_cut {
         texts.push(("cut", whole.to_string()));
-        if originals.len() > SET_ASIDE_BYTES_MAX / 2 {
+        if originals.len() > RECORD_BYTES_MAX / 2 {
             originals.clear();
         }
-        let room = SET_ASIDE_BYTES_MAX.saturating_sub(key.as_ref().map_or(0, Vec::len) + originals.len());
+        let room = RECORD_BYTES_MAX.saturating_sub(key.as_ref().map_or(0, Vec::len) + originals.len());
         value.iter_mut().for_each(|value| value.truncate(room));
     }
     let mut headers: Vec<_> = texts.into_iter().map(|(name, text)| (Cow::Borrowed(name), Some(text.into_bytes()))).collect();
