@@ -85,7 +85,7 @@ pub(super) fn of_poll(topic: &str, error: &KafkaError) -> Option<TransportError>
             format!("topic {topic} was deleted; `motif topics --create` makes it again; {ACCEPT}")
         }
         // It shows in the client, where it is looked for after each poll.
-        Code::FencedInstanceId => return None,
+        Code::FencedInstanceId | Code::UnreleasedInstanceId => return None,
         _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => sentence(error),
         _ => return None,
     };
@@ -195,7 +195,9 @@ mod tests {
     #[test]
     fn the_client_repairs_lost_connections_by_itself() {
         assert_eq!(of_poll("t", &KafkaError::MessageConsumption(Code::AllBrokersDown)), None);
-        assert_eq!(of_poll("t", &KafkaError::MessageConsumptionFatal(Code::FencedInstanceId)), None);
+        for code in [Code::FencedInstanceId, Code::UnreleasedInstanceId] {
+            assert_eq!(of_poll("t", &KafkaError::MessageConsumptionFatal(code)), None);
+        }
         assert!(of_poll("t", &KafkaError::MessageConsumption(Code::AutoOffsetReset)).is_some());
         assert!(of_poll("t", &KafkaError::MessageConsumptionFatal(Code::Fenced)).is_some());
     }

@@ -10,6 +10,9 @@
 //! None of this shows in the refusal, nor in what the member is called at the time. So the coordinator is asked whom it has under the name that stays. If that is whom it last gave
 //! tasks to as this member, or nobody, then it is nobody else. If it is a stranger, it is waited whether it stays: what nobody is any more sends no heartbeats, and the
 //! coordinator drops it after its session. Whoever stays is another process.
+//!
+//! With the newer group protocol (KIP-848) a coordinator lets nobody in under a name that its last bearer has not given back ([`Unreleased`]): a process that is started again after it was
+//! killed has to wait until the session of its former self is over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,6 +78,40 @@ fn decide(facts: Facts<'_>) -> Verdict {
         }
         _ if facts.rejoins >= REJOINS_MAX => Verdict::End(End::Refused),
         _ => Verdict::Rejoin,
+    }
+}
+
+/// How soon it is tried again to join under a name that was not given back: each time with another consumer.
+const UNRELEASED_INTERVAL: Duration = Duration::from_secs(3);
+
+/// A name that the coordinator does not give us yet. Whose it is shows in nothing but whether it stays so.
+pub(super) struct Unreleased {
+    since: Instant,
+    tried: Instant,
+    patience: Duration,
+}
+
+impl Unreleased {
+    pub(super) fn new(link: &Link, identity: &Identity, now: Instant) -> Self {
+        let patience = link.session_timeout() * SESSIONS_MAX;
+        tracing::warn!(
+            instance = identity.name(),
+            ?patience,
+            "the brokers still have a member under the name of this process, most likely itself before it was killed: it is tried again until that one's session is over"
+        );
+        Self { since: now, tried: now, patience }
+    }
+
+    /// Once more refused.
+    pub(super) fn verdict(&mut self, now: Instant) -> Verdict {
+        if now.saturating_duration_since(self.since) >= self.patience {
+            Verdict::End(End::Replaced)
+        } else if now.saturating_duration_since(self.tried) >= UNRELEASED_INTERVAL {
+            self.tried = now;
+            Verdict::Rejoin
+        } else {
+            Verdict::Wait
+        }
     }
 }
 
@@ -178,5 +215,15 @@ mod tests {
             let facts = Facts { listed, former, stranger_for: Duration::from_secs(seconds), patience, rejoins };
             assert_eq!(decide(facts), verdict, "{listed:?} {former} {seconds} {rejoins}");
         }
+    }
+
+    #[test]
+    fn a_name_that_was_not_given_back_is_tried_again_for_as_long_as_sessions_may_last() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut unreleased = Unreleased { since: begin, tried: begin, patience: Duration::from_secs(12) };
+        let verdicts = [0, 2, 3, 5, 6, 11, 12, 60].map(|seconds| unreleased.verdict(at(seconds)));
+        let ends = Verdict::End(End::Replaced);
+        assert_eq!(verdicts, [Verdict::Wait, Verdict::Wait, Verdict::Rejoin, Verdict::Wait, Verdict::Rejoin, Verdict::Rejoin, ends, ends]);
     }
 }

@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::deliveries::{Deliveries, may_be_repeated};
-use crate::kafka::fence::{Fence, Verdict};
+use crate::kafka::fence::{Fence, Unreleased, Verdict};
 use crate::kafka::ffi::{BatchConsumer, Taken};
 use crate::kafka::group::{Group, GroupConsumer, partition};
 use crate::kafka::hanging::{Written, end_hanging};
@@ -62,6 +62,8 @@ pub struct Member {
     consumer: BatchConsumer<Group>,
     /// The brokers refuse the consumer as a second one of its name.
     fence: Option<Fence>,
+    /// They do not let the consumer in yet, as they still have one of its name.
+    unreleased: Option<Unreleased>,
     /// How often another consumer was made since the group last let us in.
     rejoins: u32,
     /// Shared with a call that it is left with.
@@ -113,6 +115,7 @@ impl Member {
             written: written.clone(),
             consumer,
             fence: None,
+            unreleased: None,
             rejoins: 0,
             producer: Arc::new(producer),
             caller: Caller::new(),
@@ -183,13 +186,27 @@ impl Member {
         Ok(change.map(|change| self.note(change)))
     }
 
-    /// Whoever is fenced holds nothing more, and joins anew with another consumer once it is known that no other process has its name. Says whether it does.
+    /// Whoever is refused holds nothing more, and joins anew with another consumer once it is known that no other process has its name. Says whether it does.
     fn look_for_fence(&mut self) -> Result<bool, TransportError> {
-        if !self.consumer.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId) {
+        let code = self.consumer.client().fatal_error().map(|(code, _)| code);
+        if !matches!(code, Some(RDKafkaErrorCode::FencedInstanceId | RDKafkaErrorCode::UnreleasedInstanceId)) {
             return Ok(false);
         }
         let group = self.consumer.context();
         group.lose_all();
+        if code == Some(RDKafkaErrorCode::UnreleasedInstanceId) {
+            if !group.has_no_change() {
+                return Ok(false);
+            }
+            let now = Instant::now();
+            let unreleased = self.unreleased.get_or_insert_with(|| Unreleased::new(&self.link, &self.identity, now));
+            return match unreleased.verdict(now) {
+                Verdict::Wait => Ok(false),
+                // It was no member so far: there is nothing to be told.
+                Verdict::Rejoin => self.replace_consumer().map(|()| false),
+                Verdict::End(end) => Err(failure::of_fence(end)),
+            };
+        }
         let fence = match &mut self.fence {
             Some(fence) => fence,
             None => self.fence.insert(Fence::new(&self.link, &self.identity, group.known_as())?),
@@ -200,19 +217,25 @@ impl Member {
         match fence.verdict(self.rejoins) {
             Verdict::Wait => Ok(false),
             Verdict::Rejoin => {
-                let consumer = make_consumer(&self.link, &self.identity, &self.topics, &self.written, group.known_as())?;
-                let old = std::mem::replace(&mut self.consumer, consumer);
-                // A consumer that is fenced may wait for ever for its own group thread when it is dropped.
-                std::thread::spawn(move || {
-                    close(&old);
-                    drop(old);
-                });
-                (self.fence, self.leaving) = (None, false);
+                self.replace_consumer()?;
+                self.fence = None;
                 self.rejoins += 1;
                 Ok(true)
             }
             Verdict::End(end) => Err(failure::of_fence(end)),
         }
+    }
+
+    fn replace_consumer(&mut self) -> Result<(), TransportError> {
+        let consumer = make_consumer(&self.link, &self.identity, &self.topics, &self.written, self.consumer.context().known_as())?;
+        let old = std::mem::replace(&mut self.consumer, consumer);
+        // A consumer that was refused may wait for ever for its own group thread when it is dropped.
+        std::thread::spawn(move || {
+            close(&old);
+            drop(old);
+        });
+        self.leaving = false;
+        Ok(())
     }
 
     fn join_anew_if_expelled(&mut self) -> Result<(), TransportError> {
@@ -296,7 +319,7 @@ impl Member {
     fn note(&mut self, change: GroupChange) -> GroupChange {
         match &change {
             GroupChange::Assigned(tasks) => {
-                self.rejoins = 0;
+                (self.rejoins, self.unreleased) = (0, None);
                 self.started.retain(|input| !tasks.contains(&input.partition));
                 self.waiting.extend(tasks);
             }

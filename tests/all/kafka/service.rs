@@ -396,6 +396,30 @@ fn what_takes_no_part_is_set_aside_whole_and_with_its_reason() {
     service.assert_journal_accounts_for_outputs();
 }
 
+/// A match that no topic would take is cut, and says so; the task goes on.
+#[test]
+fn a_match_that_is_too_long_for_a_record_stops_nothing() {
+    let Some(service) = Service::new() else { return };
+    let events = service.events(0..2_000);
+    let user = "x".repeat(400_000);
+    let long = (0..3).map(|page| Produced {
+        topic: service.clicks.clone(),
+        partition: 1,
+        key: None,
+        value: format!("{{\"user\":\"{user}\",\"page\":{page},\"at\":{BEGIN_MS}}}"),
+        timestamp: Some(BEGIN_MS),
+    });
+    let all: Vec<Produced> = long.chain(events.iter().cloned()).collect();
+    service.broker.produce(&all);
+    service.run_to_end();
+    let (cut, whole): (Vec<_>, Vec<_>) = service.matches().into_iter().partition(|found| found.value.contains("\"cut\""));
+    let [cut] = cut.as_slice() else { panic!("{} matches were cut", cut.len()) };
+    assert!(cut.value.ends_with(r#""cut":["key.user","fields.user"]}"#) && cut.key == r#"{"user":null}"#, "{cut:?}");
+    assert!(cut.value.contains(r#""fields":{"user":null,"first":0,"third":2},"events":{"first":["#), "{cut:?}");
+    assert_eq!(whole.len() + 1, service.direct(&all).iter().map(Vec::len).sum::<usize>());
+    service.assert_journal_accounts_for_outputs();
+}
+
 #[test]
 fn a_finished_bounded_run_takes_nothing_more() {
     let Some(service) = Service::new() else { return };
@@ -504,6 +528,22 @@ fn tasks_move_with_their_state_while_data_flows() {
 #[test]
 fn tasks_move_under_the_newer_group_protocol_as_well() {
     share_while_data_flows(&format!("\"group.protocol\" = \"consumer\"\n{CHECKPOINTS}"));
+}
+
+/// There nobody is let in under the name of a member that was killed, until its session is over: whoever is started again waits for that.
+#[test]
+fn a_killed_process_comes_back_under_the_newer_group_protocol_as_well() {
+    let Some(service) = Service::new() else { return };
+    let events = service.events(0..4_000);
+    service.configure_machine(0, 1, "\"group.protocol\" = \"consumer\"\n");
+    let mut running = service.start_on(0);
+    service.broker.produce(&events[..2_000]);
+    service.await_matches(60, std::slice::from_mut(&mut running));
+    running.kill();
+    service.broker.produce(&events[2_000..]);
+    service.run_to_end();
+    service.assert_equals_direct(&events);
+    service.assert_journal_accounts_for_outputs();
 }
 
 fn share_while_data_flows(more: &str) {
