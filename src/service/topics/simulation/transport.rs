@@ -166,14 +166,17 @@ impl Simulated {
             return Ok(cluster);
         }
         let possible: &[Failure] = match step {
-            Step::Begin | Step::Guard => &[Failure::Retriable],
-            Step::Send | Step::Drain => &[Failure::Abortable],
+            Step::Guard => &[Failure::Retriable],
+            Step::Begin => &[Failure::Retriable, Failure::Fatal],
+            Step::Send => &[Failure::Abortable],
+            Step::Drain => &[Failure::Abortable, Failure::Unknown],
             Step::Abort => &[Failure::Retriable, Failure::Fatal],
             Step::Offsets => &[Failure::Retriable, Failure::Unknown, Failure::Abortable, Failure::Expelled, Failure::Fatal],
             Step::Commit => &[Failure::Retriable, Failure::Unknown, Failure::Unknown, Failure::Abortable, Failure::Fatal],
         };
         let failure = possible[cluster.random.random_range(0..possible.len())];
-        if step == Step::Drain {
+        // What is not taken in time is still under way, and waited for again.
+        if step == Step::Drain && failure == Failure::Abortable {
             if cluster.random.random_bool(0.5) {
                 cluster.hold_up(client, self.producer_epoch);
             }
@@ -281,7 +284,8 @@ impl Transport for Simulated {
     fn membership(&mut self) -> Membership {
         let mut cluster = self.connection.lock();
         let unlucky = cluster.call_fails();
-        Membership { generation: if unlucky { -1 } else { 1 }, lost: false }
+        let is_told = cluster.random.random_bool(0.5);
+        Membership { generation: if unlucky && is_told { -1 } else { 1 }, lost: unlucky && !is_told }
     }
 
     fn begin(&mut self) -> Result<(), TransportError> {
@@ -317,13 +321,25 @@ impl Transport for Simulated {
 
     fn send_offsets(&mut self, next: &[(InputPartition, u64)], _: Duration) -> Result<(), TransportError> {
         let client = self.connection.client;
-        let mut cluster = self.call(Step::Offsets)?;
+        // What nobody answers may have been done all the same.
+        let unanswered = match self.call(Step::Offsets) {
+            Ok(cluster) => {
+                drop(cluster);
+                None
+            }
+            Err(error) if error.failure == Failure::Unknown => Some(error),
+            Err(error) => return Err(error),
+        };
+        let mut cluster = self.connection.lock();
+        if unanswered.is_some() && cluster.random.random_bool(0.5) {
+            return unanswered.map_or(Ok(()), Err);
+        }
         // Whether the sender is of the group is checked, what is its own is not.
         if cluster.members.get(&client).is_none_or(|member| member.expelled) {
             return Err(TransportError { failure: Failure::Expelled, reason: "simulated expulsion".to_owned() });
         }
         Self::open(&mut cluster, client).offsets = next.to_vec();
-        Ok(())
+        unanswered.map_or(Ok(()), Err)
     }
 
     fn commit(&mut self, _: Duration) -> Result<(), TransportError> {
