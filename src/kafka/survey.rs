@@ -28,8 +28,8 @@ const COMMITTED_TIMEOUT: Duration = Duration::from_secs(90);
 /// How often it is said that they are waited for.
 const COMMITTED_WARNING_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The same for the records of a topic: what is open for longer than any transaction may take hangs.
-const STABLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for the records of a topic, at least: transactions of ours may be allowed to take longer.
+const STABLE_TIMEOUT_MIN: Duration = Duration::from_secs(60);
 const STABLE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Which topic each stream comes from. The first of them leads the group's assignments.
@@ -112,21 +112,19 @@ impl Survey {
         Self { journal: journal.to_owned(), ..self }
     }
 
-    /// Waits until everything that the log holds now is decided, and gives the range that is kept.
+    /// Waits until everything that the log holds now is decided, and gives the range that is kept. Where that takes longer than a transaction of ours may, it can be asked
+    /// again: others may have given theirs more time, and only for how long that is tried is a matter of patience.
     fn await_stable(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
         let end = ends(&self.uncommitted, &self.link, || self.link.uncommitted_consumer(), topic, task)?.end;
-        let deadline = Instant::now() + STABLE_TIMEOUT;
+        let longest = stable_timeout(&self.link);
+        let deadline = Instant::now() + longest;
         loop {
             let retained = self.retained_of_topic(topic, task)?;
             if retained.end >= end {
                 return Ok(retained);
             }
             if Instant::now() > deadline {
-                let (seconds, brokers, from) = (STABLE_TIMEOUT.as_secs(), &self.link.brokers, retained.end);
-                return Err(TransportError::fatal(format!(
-                    "topic {topic}/{task}: a transaction has been open for more than {seconds} s, and nothing after it is committed; if nobody works on it any more, end it with \
-                     `kafka-transactions.sh --bootstrap-server {brokers} abort --topic {topic} --partition {task} --start-offset {from}`"
-                )));
+                return Err(undecided(&self.link.brokers, topic, task, retained.end, longest));
             }
             std::thread::sleep(STABLE_INTERVAL);
         }
@@ -233,6 +231,21 @@ impl Survey {
             })
             .collect()
     }
+}
+
+/// Twice as long as the brokers let a transaction of ours be open: they look for those that are over now and then only.
+fn stable_timeout(link: &Link) -> Duration {
+    STABLE_TIMEOUT_MIN.max(link.transaction_timeout() * 2)
+}
+
+/// A transaction that began at this offset is still open.
+fn undecided(brokers: &str, topic: &str, task: u32, from: u64, waited: Duration) -> TransportError {
+    let seconds = waited.as_secs();
+    let reason = format!(
+        "topic {topic}/{task}: a transaction has been open for more than {seconds} s, and nothing after it is committed; if nobody works on it any more, end it with \
+         `kafka-transactions.sh --bootstrap-server {brokers} abort --topic {topic} --partition {task} --start-offset {from}`"
+    );
+    TransportError { failure: Failure::Retriable, reason }
 }
 
 /// The offsets that a partition keeps, as the client may see them. Asked again while its leader changes. A client that was there while brokers came and went may never find
@@ -411,4 +424,30 @@ fn last_record(reader: &BystanderConsumer, link: &Link, topic: &str, task: u32, 
         }
     }
     Err(explained(failed(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)), reader, link))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(transaction_timeout_ms: Option<&str>) -> Link {
+        let properties = transaction_timeout_ms.map(|value| ("transaction.timeout.ms".to_owned(), value.to_owned())).into_iter().collect();
+        Link { brokers: "b:1".to_owned(), group: "g".to_owned(), properties, record_bytes_max: 1 }
+    }
+
+    #[test]
+    fn an_open_transaction_is_waited_for_as_long_as_one_of_ours_may_take() {
+        for (transaction_timeout_ms, seconds) in [(None, 60), (Some("1000"), 60), (Some("30000"), 60), (Some("600000"), 1_200)] {
+            assert_eq!(stable_timeout(&link(transaction_timeout_ms)), Duration::from_secs(seconds), "{transaction_timeout_ms:?}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_stays_open_ends_nobody_at_once_and_it_is_said_how_to_end_it() {
+        let error = undecided("b:1", "out", 3, 70, Duration::from_secs(1_200));
+        assert_eq!(error.failure, Failure::Retriable);
+        for words in ["out/3", "more than 1200 s", "--bootstrap-server b:1 abort --topic out --partition 3 --start-offset 70"] {
+            assert!(error.reason.contains(words), "{}", error.reason);
+        }
+    }
 }
