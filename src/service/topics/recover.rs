@@ -21,7 +21,7 @@ use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord};
 use crate::service::topics::journal_end::JournalEnd;
 use crate::service::topics::pattern_set::Evaluation;
-use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, LastRead, Refusal, Start, Stretch, condense, decide, reset_offsets};
+use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, LastRead, Refusal, Start, Stretch, beginning, condense, decide, reset_offsets};
 use crate::service::topics::replay::Replay;
 use crate::service::topics::watch::OUTAGE_MAX;
 
@@ -191,7 +191,7 @@ impl Recovery<'_> {
             Start::Reset { from, after } => self.reset(found.store, &facts, &from, after),
             Start::Replay { from, to } => {
                 tracing::info!(task = self.number, base = found.base.as_ref().map_or(0, |meta| meta.epoch), to, ?from, "epochs are repeated");
-                match self.replay(found, &sets) {
+                match self.replay(found, &sets, &facts.inputs) {
                     // Found only by reading.
                     Err(error) if error.is::<Refusal>() && facts.accept_reset => {
                         tracing::error!(task = self.number, error = format!("{error:#}"), "epochs cannot be repeated");
@@ -232,7 +232,7 @@ impl Recovery<'_> {
         Ok(Recovered::Ready(Box::new(assigned), places))
     }
 
-    fn replay(&self, found: Found<'_>, sets: &Sets) -> anyhow::Result<Recovered> {
+    fn replay(&self, found: Found<'_>, sets: &Sets, inputs: &[InputFacts]) -> anyhow::Result<Recovered> {
         let began = Instant::now();
         let after = after(&found);
         let Found { store, base, journal, .. } = found;
@@ -255,7 +255,9 @@ impl Recovery<'_> {
         }
         drop(assigned);
         let meta = Meta::read(&*store)?.context("a replay leaves a state")?;
-        let starts = self.inputs.iter().map(|input| Ok(self.deployment.survey.retained(*input)?.start)).collect::<anyhow::Result<Vec<_>>>()?;
+        // Of inputs that the journal does not know. Meanwhile records may have gone.
+        let start = |(input, facts): (&InputPartition, &InputFacts)| Ok(beginning(facts).max(self.deployment.survey.retained(*input)?.start));
+        let starts = self.inputs.iter().zip(inputs).map(start).collect::<anyhow::Result<Vec<_>>>()?;
         self.begin(store, meta, &starts, false)
     }
 

@@ -10,6 +10,8 @@
 //! | an input that is another topic than the one whose offsets were committed | refused: it was made anew |
 //! | an input that ends before the journal's offsets | refused: the topic was made anew (the group's offsets go with it) or has lost records |
 //! | the records before these offsets are others than were read | refused: the same |
+//! | an input that the journal's last epoch has not read, because it is new or the configuration was without it meanwhile | begins at its committed offset, or where it has none at the oldest record that is kept; refused where it ends before that offset |
+//! | the same, and the state knows the stream from another topic | refused: its place is in that topic |
 //! | offsets that are not those of the journal | refused: they were moved from outside, both are printed, or are gone, as with a topic that was made anew |
 //! | a bounded run has closed all windows | nothing to do where nothing was added; else refused |
 //! | the base is at the journal's last epoch, what is held back can be read again | resumed |
@@ -161,6 +163,14 @@ pub(super) enum Refusal {
     )]
     LogChanged { topic: String, partition: u32, journal: u64, end: u64 },
     #[error(
+        "{topic}/{partition} ends at offset {end}, before {committed}, where an earlier configuration of the group has left it: the topic was made anew, or has lost records (unclean leader election); delete the group's offsets of {topic} (`kafka-consumer-groups.sh --delete-offsets`) to read it from its beginning"
+    )]
+    LeftBeyondEnd { topic: String, partition: u32, committed: u64, end: u64 },
+    #[error(
+        "the stream that comes from {topic}/{partition} came from another topic up to epoch {epoch} ({before}), and where it was left there says nothing of this one: give the stream another name in the pattern files, which begins it anew, or accept with --accept-reset that the state before is lost"
+    )]
+    OtherTopic { topic: String, partition: u32, epoch: u64, before: String },
+    #[error(
         "the records of {topic}/{partition} from {base} to {next} are not those that epoch {epoch} was evaluated from: the topic was made anew, or has lost records (unclean leader election); accept with --accept-reset that the state before is lost"
     )]
     RecordsChanged { topic: String, partition: u32, base: u64, next: u64, epoch: u64 },
@@ -214,7 +224,7 @@ pub(super) fn decide(facts: &Facts) -> Start {
 
 /// Where a task begins that gives its state up: the offset of each input, and the epoch before its first.
 pub(super) fn reset_offsets(facts: &Facts) -> (Vec<u64>, u64) {
-    (facts.inputs.iter().map(reset_offset).collect(), facts.last.as_ref().map_or(0, |last| last.epoch))
+    (facts.inputs.iter().map(beginning).collect(), facts.last.as_ref().map_or(0, |last| last.epoch))
 }
 
 fn without_reset(facts: &Facts) -> Start {
@@ -228,12 +238,20 @@ fn without_reset(facts: &Facts) -> Start {
         return after_end(facts, &ranges);
     }
     match &facts.base {
-        Some(base) if base.epoch == last.epoch => match needed(&facts.inputs, &base.needed) {
-            Ok(from) => Start::Resume(from),
-            Err(refusal) => Start::Refuse(refusal),
-        },
+        Some(base) if base.epoch == last.epoch => resume(facts, base, last, &ranges).unwrap_or_else(Start::Refuse),
         _ => replay(facts, last).unwrap_or_else(Start::Refuse),
     }
+}
+
+fn resume(facts: &Facts, base: &BaseFacts, last: &EpochRecord, ranges: &[Option<&InputRange>]) -> Result<Start, Refusal> {
+    // A state knows streams, and the journal topics: what both are of one moment tell apart is of another topic.
+    let is_of_other_topic = |((_, needed), range): &((&InputFacts, &Option<u64>), &Option<&InputRange>)| needed.is_some() && range.is_none();
+    if let Some(((input, _), _)) = facts.inputs.iter().zip(&base.needed).zip(ranges).find(is_of_other_topic) {
+        let before = last.inputs.iter().map(|range| range.topic.as_str()).filter(|topic| facts.inputs.iter().all(|input| input.topic != *topic));
+        let before = before.collect::<Vec<_>>().join(", ");
+        return Err(Refusal::OtherTopic { topic: input.topic.clone(), partition: input.partition, epoch: last.epoch, before });
+    }
+    Ok(Start::Resume(needed(&facts.inputs, &base.needed)?))
 }
 
 fn without_journal(facts: &Facts) -> Start {
@@ -249,8 +267,10 @@ fn check_offsets<'a>(input: &InputFacts, last: &'a EpochRecord) -> Result<Option
     let (topic, partition, committed) = (input.topic.clone(), input.partition, input.committed);
     match last.inputs.iter().find(|range| range.topic == input.topic && range.partition == input.partition) {
         None => match committed {
-            None => Ok(None),
-            Some(_) => Err(Refusal::NoJournal { topic, partition, committed }),
+            Some(committed) if committed > input.kept.end && input.replaced.is_none() => {
+                Err(Refusal::LeftBeyondEnd { topic, partition, committed, end: input.kept.end })
+            }
+            _ => Ok(None),
         },
         Some(range) if let Some((then, now)) = input.replaced.clone() => Err(Refusal::TopicReplaced { topic, partition, journal: range.next, then, now }),
         Some(range) if input.kept.end < range.next => Err(Refusal::LogChanged { topic, partition, journal: range.next, end: input.kept.end }),
@@ -268,7 +288,7 @@ fn check_offsets<'a>(input: &InputFacts, last: &'a EpochRecord) -> Result<Option
 
 fn after_end(facts: &Facts, ranges: &[Option<&InputRange>]) -> Start {
     let added = facts.inputs.iter().zip(ranges).find_map(|(input, range)| {
-        let journal = range.map_or(input.kept.start, |range| range.next);
+        let journal = range.map_or_else(|| beginning(input), |range| range.next);
         (input.end > journal).then(|| Refusal::Ended { topic: input.topic.clone(), partition: input.partition, journal, end: input.end })
     });
     added.map_or(Start::AlreadyEnded, Start::Refuse)
@@ -290,9 +310,9 @@ fn replay(facts: &Facts, last: &EpochRecord) -> Result<Start, Refusal> {
     if before != last.epoch {
         return Err(Refusal::JournalGap { after: before, found: last.epoch });
     }
-    let first = &facts.tail.first().expect("the last record is after the base, or the base would be at it").first;
-    let of_record =
-        |input: &InputFacts| first.inputs.iter().find(|range| range.topic == input.topic && range.partition == input.partition).map(|range| range.base);
+    // A stretch ends where an input comes or goes.
+    let ranges = || facts.tail.iter().flat_map(|stretch| &stretch.first.inputs);
+    let of_record = |input: &InputFacts| ranges().find(|range| range.topic == input.topic && range.partition == input.partition).map(|range| range.base);
     let wanted: Vec<_> = match &facts.base {
         Some(base) => facts.inputs.iter().zip(&base.needed).map(|(input, needed)| needed.or_else(|| of_record(input))).collect(),
         None => facts.inputs.iter().map(of_record).collect(),
@@ -329,20 +349,21 @@ fn check_replayable(facts: &Facts, record: &EpochRecord) -> Result<(), Refusal> 
     gone.map_or(Ok(()), |range| Err(Refusal::InputsChanged { epoch, topic: range.topic.clone() }))
 }
 
-/// Where each input is read from, which must be retained; one that is not known yet is read from its beginning.
+/// Where each input is read from, which must be retained; one that is not known yet begins.
 fn needed(inputs: &[InputFacts], needed: &[Option<u64>]) -> Result<Vec<u64>, Refusal> {
     let of_input = |(input, needed): (&InputFacts, &Option<u64>)| match *needed {
         Some(needed) if needed < input.kept.start => {
             Err(Refusal::InputGone { topic: input.topic.clone(), partition: input.partition, needed, oldest: input.kept.start })
         }
         Some(needed) => Ok(needed),
-        None => Ok(input.kept.start),
+        None => Ok(beginning(input)),
     };
     inputs.iter().zip(needed).map(of_input).collect()
 }
 
-/// The committed offset; where the topic does not reach it, or is known to be another one, it was made anew and is read from its beginning.
-fn reset_offset(input: &InputFacts) -> u64 {
+/// Where an input begins of which there is no state: at the committed offset, as what lies before has been evaluated. Where the topic does not reach it, or is known to be another
+/// one, it was made anew and is read from its beginning.
+pub(super) fn beginning(input: &InputFacts) -> u64 {
     input
         .committed
         .filter(|committed| *committed <= input.kept.end && input.replaced.is_none())

@@ -63,6 +63,30 @@ fn begins_where_journal_offsets_and_base_agree() {
         (changed(facts(3..6, None, 0..50), |facts| facts.tail[0].first.reset = true), Start::Replay { from: vec![20], to: 5 }),
         // An input that was added since begins at its beginning.
         (changed(facts(1..6, Some(5), 0..70), |facts| add_input(facts, None, 4..9)), Start::Resume(vec![50, 4])),
+        // One that the configuration was without for a while goes on where it was left, as far as that is retained.
+        (changed(facts(1..6, Some(5), 0..70), |facts| add_input(facts, Some(7), 4..9)), Start::Resume(vec![50, 7])),
+        (changed(facts(1..6, Some(5), 0..70), |facts| add_input(facts, Some(3), 4..9)), Start::Resume(vec![50, 4])),
+        (changed(facts(1..6, Some(2), 20..70), |facts| add_input(facts, Some(7), 4..9)), Start::Replay { from: vec![20, 7], to: 5 }),
+        // It was made anew meanwhile: what the offset is of is not there any more.
+        (
+            changed(facts(1..6, Some(5), 0..70), |facts| {
+                add_input(facts, Some(10), 4..9);
+                facts.inputs[1].replaced = Some((TopicId("old".to_owned()), TopicId("new".to_owned())));
+            }),
+            Start::Resume(vec![50, 4]),
+        ),
+        // One that was added among the epochs to be repeated begins where it did then.
+        (
+            changed(facts(1..6, Some(2), 20..70), |facts| {
+                add_input(facts, Some(8), 0..9);
+                let range = |base, next| InputRange::of_offsets("t1", 3, base, next);
+                facts.tail[1].first.inputs.push(range(2, 6));
+                facts.tail[2].first.inputs.push(range(6, 8));
+                facts.last = Some(facts.tail[2].first.clone());
+                (1..3).for_each(|place| facts.tail[place].last_inputs = facts.tail[place].first.inputs.clone());
+            }),
+            Start::Replay { from: vec![20, 2], to: 5 },
+        ),
         (changed(facts(1..6, Some(5), 0..50), |facts| facts.last.as_mut().expect("one").ended = true), Start::AlreadyEnded),
         // Even without state.
         (changed(facts(5..6, None, 0..50), |facts| facts.last.as_mut().expect("one").ended = true), Start::AlreadyEnded),
@@ -89,7 +113,15 @@ fn refused() -> Vec<(Facts, &'static [&'static str])> {
             &["t0/3", "committed offset: 4", "journal holds nothing", "--accept-reset"],
         ),
         (changed(facts(1..1, None, 0..9), |facts| facts.has_state = true), &["t0/3", "committed offset: none", "journal holds nothing"]),
-        (changed(facts(1..6, Some(5), 0..70), |facts| add_input(facts, Some(4), 0..9)), &["t1/3", "committed offset: 4"]),
+        (
+            changed(facts(1..6, Some(5), 0..70), |facts| add_input(facts, Some(10), 0..9)),
+            &["t1/3 ends at offset 9", "before 10", "earlier configuration", "--delete-offsets"],
+        ),
+        (
+            // The stream's topic has another name now: its offset in the state is one of the other.
+            changed(facts(1..6, Some(5), 0..70), |facts| (facts.inputs[0].topic, facts.inputs[0].committed) = ("u".to_owned(), None)),
+            &["comes from u/3", "another topic up to epoch 5 (t0)", "another name in the pattern files"],
+        ),
         (changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].committed = Some(49)), &["offset of t0/3 is 49", "journal's is 50"]),
         (
             changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].committed = None),
