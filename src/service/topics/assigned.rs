@@ -22,6 +22,7 @@ use crate::service::topics::bases::Bases;
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, InputRange, PatternSetId};
 use crate::service::topics::pattern_set::Evaluation;
+use crate::service::topics::retention::{Checkpointed, Places};
 
 /// Every so many epochs the journal holds a digest of what changed in the state.
 const STATE_DIGEST_EPOCHS: u64 = 16;
@@ -54,6 +55,7 @@ pub(super) struct Assigned {
     last_part: Instant,
     last_copy: Instant,
     copying: Option<Receiver<()>>,
+    checkpointed: Checkpointed,
 }
 
 /// An input of a task, whatever program reads it.
@@ -180,6 +182,7 @@ impl Assigned {
         }
         let (now, progress) = (Instant::now(), if meta.ended { Progress::Ended } else { Progress::Running });
         let announced = None;
+        let from = inputs.values().map(|progress| (progress.input.source, progress.read)).collect();
         Ok(Self {
             number,
             task,
@@ -196,6 +199,7 @@ impl Assigned {
             last_part: now,
             last_copy: now,
             copying: None,
+            checkpointed: Checkpointed::new(from),
         })
     }
 
@@ -412,11 +416,25 @@ impl Assigned {
         newest.filter(|newest| *newest > EventTime::BEGINNING)
     }
 
-    /// Has the state copied to the checkpoints, where the last time is long enough ago and its copy done.
-    pub(super) fn copy_if_due(&mut self, bases: &dyn Bases, interval: Duration) {
+    /// Where a recovery from the stored state would read each input from.
+    pub(super) fn store_places(&self) -> Places {
+        let from = |progress: &InputProgress| progress.input.first_read(&self.meta.positions);
+        self.inputs.values().map(|progress| (progress.input.source, from(progress))).collect()
+    }
+
+    /// The same of the newest checkpoint, which is of this epoch if it was made here.
+    pub(super) fn checkpoint_places(&mut self, epoch: Option<u64>) -> Places {
+        self.checkpointed.note(epoch);
+        self.checkpointed.places().clone()
+    }
+
+    /// Has the state copied to the checkpoints, where the last time is long enough ago and its copy done. `checkpoint_epoch`: what has become of it.
+    pub(super) fn copy_if_due(&mut self, bases: &dyn Bases, interval: Duration, checkpoint_epoch: impl Fn() -> Option<u64>) {
         let is_idle = self.copying.as_ref().is_none_or(|copying| copying.try_recv() == Err(TryRecvError::Disconnected));
         if is_idle && self.last_copy.elapsed() >= interval {
             self.last_copy = Instant::now();
+            self.checkpointed.note(checkpoint_epoch());
+            self.checkpointed.copied(self.meta.epoch, self.store_places());
             self.copying = Some(bases.copy(self.number, self.store.clone()));
         }
     }
@@ -440,13 +458,18 @@ impl Assigned {
     }
 }
 
+impl TaskInput {
+    /// Where it is read from: what was held back at these positions is read again.
+    fn first_read(&self, positions: &Positions) -> u64 {
+        let position = positions.of(&self.name, self.source.partition);
+        position.map_or(self.begin, |position| position.rewind.map_or(position.next_offset, |rewind| rewind.offset))
+    }
+}
+
 impl InputProgress {
     fn new(input: TaskInput, positions: &Positions) -> Self {
-        let position = positions.of(&input.name, input.source.partition);
-        let (read, stored) = match position {
-            Some(position) => (position.rewind.map_or(position.next_offset, |rewind| rewind.offset), position.next_offset),
-            None => (input.begin, input.begin),
-        };
+        let (read, position) = (input.first_read(positions), positions.of(&input.name, input.source.partition));
+        let stored = position.map_or(input.begin, |position| position.next_offset);
         Self { input, read, stored, digest: Xxh3::new(), leader_epoch: None }
     }
 

@@ -8,6 +8,7 @@
 //! | `replays`, `replayed_epochs`, `replayed_records` | recoveries that had to repeat epochs |
 //! | `digest_differences` | repeated epochs that gave something else: 0, or something is badly wrong |
 //! | `checkpoint_failures` | copies that could not be carried |
+//! | `retention_alarms` | how often an input was found to hold hardly more, or less, than a restart would read |
 //! | `outages`, `outage` | how often no broker let us work, and for how long by now where that is so |
 //! | by task: `epoch`, `watermark`, `lag_records`, `lag_event_time`, `checkpoint_epoch`, `checkpoint_age` | how far it is, and how far behind |
 //! | by task: `cold_keys`, `keys_spilled` | keys on the disk, and how often one had to be laid there |
@@ -35,6 +36,7 @@ pub struct Metrics {
     replayed_records: AtomicU64,
     digest_differences: AtomicU64,
     checkpoint_failures: AtomicU64,
+    retention_alarms: AtomicU64,
     outages: AtomicU64,
     /// Since when one lasts.
     outage: Mutex<Option<Instant>>,
@@ -70,6 +72,7 @@ pub struct MetricsSnapshot {
     pub replayed_records: u64,
     pub digest_differences: u64,
     pub checkpoint_failures: u64,
+    pub retention_alarms: u64,
     pub outages: u64,
     pub outage: Option<Duration>,
     /// The tasks that are here now.
@@ -134,6 +137,7 @@ impl MetricsSnapshot {
             (&mut self.replayed_records, other.replayed_records),
             (&mut self.digest_differences, other.digest_differences),
             (&mut self.checkpoint_failures, other.checkpoint_failures),
+            (&mut self.retention_alarms, other.retention_alarms),
             (&mut self.outages, other.outages),
         ] {
             *sum += number;
@@ -172,6 +176,15 @@ impl Metrics {
 
     pub(super) fn checkpoint_failed(&self) {
         count(&self.checkpoint_failures);
+    }
+
+    /// The last epoch of a task that is among the checkpoints, if this process has put it there.
+    pub(super) fn checkpoint_epoch(&self, task: u32) -> Option<u64> {
+        self.tasks().get(&task)?.told.checkpoint_epoch
+    }
+
+    pub(super) fn retention_alarmed(&self) {
+        count(&self.retention_alarms);
     }
 
     pub(super) fn aborted(&self) {
@@ -240,6 +253,7 @@ impl Metrics {
             replayed_records: number(&self.replayed_records),
             digest_differences: number(&self.digest_differences),
             checkpoint_failures: number(&self.checkpoint_failures),
+            retention_alarms: number(&self.retention_alarms),
             outages: number(&self.outages),
             outage: self.outage().map(|since| since.elapsed()),
             tasks: self.tasks().iter().map(|(&task, here)| (task, here.now())).collect(),

@@ -30,6 +30,7 @@ use crate::service::topics::metrics::TaskMetrics;
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::pace::{Pace, Reading};
 use crate::service::topics::recover::{Cancelled, Recovered, is_outage, recover};
+use crate::service::topics::retention;
 use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
 use crate::service::topics::standing::{ended_among, find_out};
@@ -100,6 +101,8 @@ pub(super) struct Worker {
     ended_elsewhere: Inquiry<anyhow::Result<Vec<u32>>>,
     /// How far a task is that others wait for: the alignment is told.
     standing: Inquiry<()>,
+    /// Whether inputs hold what a restart would read: the log is told.
+    retention: Inquiry<()>,
     summary: Summary,
 }
 
@@ -173,6 +176,7 @@ impl Worker {
             group_asked: Instant::now(),
             ended_elsewhere: Inquiry::default(),
             standing: Inquiry::default(),
+            retention: Inquiry::default(),
             summary: Summary::default(),
         }
     }
@@ -700,7 +704,8 @@ impl Worker {
         let interval = Duration::from_millis(checkpoints.interval_ms);
         for held in self.tasks.values_mut() {
             if let Held::Running(assigned) = held {
-                assigned.copy_if_due(&*self.deployment.bases, interval);
+                let (metrics, task) = (&self.deployment.metrics, assigned.number);
+                assigned.copy_if_due(&*self.deployment.bases, interval, || metrics.checkpoint_epoch(task));
             }
         }
     }
@@ -710,6 +715,7 @@ impl Worker {
             return;
         }
         self.logged = Instant::now();
+        self.look_at_retention();
         let now = self.deployment.metrics.snapshot();
         let (mean, longest) = (now.commits.mean(), now.commits.longest);
         let checkpoint_age_max =
@@ -736,6 +742,24 @@ impl Worker {
                 tracing::warn!(task, ?age, told.checkpoint_epoch, "the last checkpoint is old: input since then must be retained until there is a newer one");
             }
         }
+    }
+
+    /// Beside the worker: as long as brokers do not answer, they are not asked again.
+    fn look_at_retention(&mut self) {
+        self.retention.answer();
+        if !self.retention.is_free() {
+            return;
+        }
+        let (deployment, mut needed) = (self.deployment.clone(), Vec::new());
+        for held in self.tasks.values_mut() {
+            if let Held::Running(assigned) = held {
+                needed.extend(match deployment.config.checkpoints {
+                    Some(_) => assigned.checkpoint_places(deployment.metrics.checkpoint_epoch(assigned.number)),
+                    None => assigned.store_places(),
+                });
+            }
+        }
+        self.retention.ask(self.deployment.beside, move || retention::look(&deployment, &needed));
     }
 
     /// With the states among the checkpoints, as far as there is time: the next start then has nothing to repeat, wherever it is.
