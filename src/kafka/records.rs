@@ -52,6 +52,7 @@ pub struct TopicReader {
     link: Link,
     consumer: BystanderConsumer,
     topic: String,
+    oldest: u64,
     end: u64,
     ahead: Option<TopicRecord>,
     is_done: bool,
@@ -66,7 +67,12 @@ impl TopicReader {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition(number), Offset::Offset(from.max(start).cast_signed())).map_err(|error| failed(&error))?;
         consumer.assign(&list).map_err(|error| failed(&error))?;
-        Ok(Self { link: link.clone(), consumer, topic: topic.to_owned(), end, ahead: None, is_done: from.max(start) >= end })
+        Ok(Self { link: link.clone(), consumer, topic: topic.to_owned(), oldest: start, end, ahead: None, is_done: from.max(start) >= end })
+    }
+
+    /// The oldest offset that the partition held when this was opened: what was before it is deleted.
+    pub fn oldest(&self) -> u64 {
+        self.oldest
     }
 
     /// The next record, left where it is.

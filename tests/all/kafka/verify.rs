@@ -203,3 +203,45 @@ fn where_the_beginning_is_gone_a_checkpoint_is_begun_from() {
     assert!(begun == 3 && notes.len() == 6, "{notes:?}");
     assert!(counts["recomputed"].as_u64() > Some(10) && counts["recomputed"].as_u64() < counts["epochs"].as_u64(), "{counts}");
 }
+
+/// As after a while in any deployment whose outputs are kept for less time than its inputs.
+#[test]
+fn outputs_that_are_not_retained_any_more_are_noted_and_what_is_left_is_compared() {
+    let Some(deployment) = Deployment::run() else { return };
+    let (_, _, whole) = deployment.verify("motif.toml");
+    let number = |counts: &Value, name: &str| counts[name].as_u64().expect("a number");
+    let notes = |counts: &Value, words: &str| {
+        let notes = counts["notes"].as_array().expect("a list");
+        notes.iter().filter(|note| note.as_str().expect("text").contains(words)).count()
+    };
+
+    // Of the late events of a partition the first is gone; that the last is not there is a fault all the same.
+    let copy = deployment.broker.copy(&deployment.topics["late"], |records| {
+        let last = records.iter().rposition(|record| record.partition == 1).expect("some are late in each partition");
+        records.remove(last);
+    });
+    deployment.broker.delete_records(&copy, 1, 1);
+    let mut topics = deployment.topics.clone();
+    topics.insert("late", copy);
+    deployment.configure("changed.toml", &topics);
+    let (code, differences, counts) = deployment.verify("changed.toml");
+    assert_eq!((code, differences), (1, kinds(&[("missing", 2)])), "{counts}");
+    assert_eq!(notes(&counts, "holds offset 1 and later only"), 1, "{counts}");
+
+    for partition in 0..PARTITIONS {
+        deployment.broker.delete_records(&deployment.topics["matches"], partition, 20);
+    }
+    let (code, differences, counts) = deployment.verify("motif.toml");
+    assert_eq!((code, differences), (0, BTreeMap::new()), "{counts}");
+    assert_eq!(notes(&counts, "holds offset 20 and later only"), 3, "{counts}");
+    assert!(number(&counts, "matches") < number(&whole, "matches"), "{counts}");
+    assert!((1..number(&whole, "epochs")).contains(&number(&counts, "recomputed")), "{counts}");
+
+    // Whoever has no use for late events any more has still had them.
+    let text = deployment.work.text("motif.toml");
+    let without: Vec<_> = text.lines().filter(|line| !line.starts_with("late_topic")).collect();
+    deployment.work.write("without.toml", without.join("\n"));
+    let (code, differences, counts) = deployment.verify("without.toml");
+    assert_eq!((code, differences), (0, BTreeMap::new()), "{counts}");
+    assert_eq!(notes(&counts, "names no topic for late events"), 3, "{counts}");
+}

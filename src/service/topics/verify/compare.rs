@@ -2,6 +2,7 @@
 
 use crate::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
 use crate::service::topics::stages::Stage;
+use crate::service::topics::verify::retained::Gone;
 
 /// One thing that is not as promised.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,6 +62,8 @@ impl DifferenceKind {
 pub(super) struct Out {
     pub kind: OutputKind,
     pub index: u64,
+    /// Of what is handed on: the task that it is for.
+    pub to: Option<u32>,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     /// `topic/partition, offset n`; empty for what is not there.
@@ -97,8 +100,9 @@ impl Epoch<'_> {
         }
     }
 
-    /// What is there against the journal's count and digest; indices from 0, each once. Sorts by index.
-    pub(super) fn accounts_for(&mut self, found: &mut Vec<Out>) {
+    /// What is there against the journal's count and digest; indices from 0, each once. Sorts by index. Says how many outputs are not there because they are gone: then only the count
+    /// can be told of the others.
+    pub(super) fn accounts_for(&mut self, found: &mut Vec<Out>, gone: &Gone) -> u64 {
         found.sort_by_key(|out| out.index);
         let doubled: Vec<Out> = found.windows(2).filter(|pair| pair[0].index == pair[1].index).map(|pair| pair[1].clone()).collect();
         found.dedup_by_key(|out| out.index);
@@ -107,22 +111,27 @@ impl Epoch<'_> {
         }
         let mut digest = OutputDigest::default();
         found.iter().for_each(|out| digest.push(out.kind, out.key.as_deref(), out.value.as_deref()));
-        if digest.count() < self.record.out_count {
-            let missing = self.record.out_count - digest.count();
+        let explained = gone.explained(found, self.record.out_count);
+        let is_beyond = found.last().is_some_and(|out| out.index >= self.record.out_count);
+        let is_another = (digest.count(), digest.value()) != (self.record.out_count, self.record.out_digest);
+        if digest.count() + explained < self.record.out_count {
+            let missing = self.record.out_count - digest.count() - explained;
             self.differs(DifferenceKind::Missing, format!("{missing} of {} outputs are not there", self.record.out_count));
-        } else if (digest.count(), digest.value()) != (self.record.out_count, self.record.out_digest) {
+        } else if if explained == 0 { is_another } else { is_beyond } {
             let (count, value) = (digest.count(), digest.value());
             self.differs(
                 DifferenceKind::Digest,
                 format!("{count} outputs of digest {value:016x} are there, the journal says {} of {:016x}", self.record.out_count, self.record.out_digest),
             );
         }
+        explained
     }
 
     /// What is there, by index, against what the input gives.
-    pub(super) fn equals(&mut self, found: &[Out], recomputed: &[Out]) {
+    pub(super) fn equals(&mut self, found: &[Out], recomputed: &[Out], gone: &Gone) {
         for expected in recomputed {
             match found.iter().find(|out| out.index == expected.index) {
+                None if gone.explains(expected, found) => {}
                 None => self.differs(DifferenceKind::Missing, format!("output {} is not there: {}", expected.index, shown(expected))),
                 Some(out) if (out.kind, &out.key, &out.value) != (expected.kind, &expected.key, &expected.value) => {
                     self.differs(
@@ -159,7 +168,8 @@ mod tests {
     use crate::service::topics::journal::InputRange;
 
     fn out(index: u64, value: &str) -> Out {
-        Out { kind: OutputKind::Match, index, key: Some(b"k".to_vec()), value: Some(value.as_bytes().to_vec()), place: format!("m/0, offset {index}") }
+        let (key, value, place) = (Some(b"k".to_vec()), Some(value.as_bytes().to_vec()), format!("m/0, offset {index}"));
+        Out { kind: OutputKind::Match, index, to: None, key, value, place }
     }
 
     fn record(epoch: u64, base: u64, next: u64, outputs: &[Out]) -> EpochRecord {
@@ -201,7 +211,31 @@ mod tests {
             (vec![out(0, "a"), out(1, "b"), out(2, "c")], &["digest"]),
         ] {
             let mut found = found;
-            assert_eq!(kinds(&record, |epoch| epoch.accounts_for(&mut found)), wrong, "{found:?}");
+            assert_eq!(kinds(&record, |epoch| assert_eq!(epoch.accounts_for(&mut found, &Gone::default()), 0)), wrong, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_an_epoch_is_compared_where_its_beginning_is_not_retained() {
+        let recomputed = [out(0, "a"), out(1, "b"), out(2, "c")];
+        let record = record(1, 0, 1, &recomputed);
+        let mut gone = Gone::default();
+        gone.add(OutputKind::Match, None, "m/0 holds offset 9 and later only".to_owned());
+        for (found, number, by_journal, by_input) in [
+            (vec![], 3, &[][..], &[][..]),
+            (vec![out(2, "c")], 2, &[], &[]),
+            (vec![out(0, "a"), out(1, "b"), out(2, "c")], 0, &[], &[]),
+            // In the middle, at the end.
+            (vec![out(0, "a"), out(2, "c")], 0, &["missing"], &["missing"]),
+            (vec![out(1, "b")], 1, &["missing"], &["missing"]),
+            (vec![out(2, "x")], 2, &[], &["wrong"]),
+            (vec![out(0, "a"), out(1, "x"), out(2, "c")], 0, &["digest"], &["wrong"]),
+            (vec![out(2, "c"), out(2, "c")], 2, &["doubled"], &[]),
+            (vec![out(2, "c"), out(3, "d")], 2, &["digest"], &["wrong"]),
+        ] {
+            let mut sorted = found.clone();
+            assert_eq!(kinds(&record, |epoch| assert_eq!(epoch.accounts_for(&mut sorted, &gone), number, "{found:?}")), by_journal, "{found:?}");
+            assert_eq!(kinds(&record, |epoch| epoch.equals(&sorted, &recomputed, &gone)), by_input, "{found:?}");
         }
     }
 
@@ -215,7 +249,7 @@ mod tests {
             (vec![out(0, "a"), out(1, "b"), out(2, "b")], &["wrong"]),
             (vec![], &["missing", "missing"]),
         ] {
-            assert_eq!(kinds(&record(1, 0, 1, &[]), |epoch| epoch.equals(&found, &recomputed)), wrong, "{found:?}");
+            assert_eq!(kinds(&record(1, 0, 1, &[]), |epoch| epoch.equals(&found, &recomputed, &Gone::default())), wrong, "{found:?}");
         }
     }
 }

@@ -8,12 +8,14 @@
 //! ```
 //!
 //! A task is evaluated again from its first epoch on, and nothing of what the service stores is looked at but the pattern sets that were in force. Where the beginning of
-//! the journal or of the input is not retained any more, it is evaluated from the oldest checkpoint on from which that can be done, and the report says so. Nothing is
-//! written, and the service may run meanwhile: what it adds after the beginning is not looked at.
+//! the journal or of the input is not retained any more, it is evaluated from the oldest checkpoint on from which that can be done, and the report says so. So it does of
+//! outputs that are not retained any more: what is there of their epochs is compared all the same. Nothing is written, and the service may run meanwhile: what it adds after the
+//! beginning is not looked at.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `compare` | decision: what is wrong with an epoch |
+//! | `retained` | decision: what may be missing of it, as topics delete what is old |
 //! | `task` | a task from its first epoch to its last |
 //! | `outputs` | its outputs, epoch by epoch |
 //! | `recompute` | its matches, from its input |
@@ -22,6 +24,7 @@
 mod compare;
 mod outputs;
 mod recompute;
+mod retained;
 mod sets;
 mod task;
 
@@ -62,7 +65,7 @@ pub struct Report {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
     pub epochs: u64,
-    /// Epochs whose matches were computed again.
+    /// Epochs whose matches were computed again, and of which no output was deleted by its retention.
     pub recomputed: u64,
     /// Records of the inputs that were evaluated again.
     pub events: u64,

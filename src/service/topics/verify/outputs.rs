@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 
 use crate::kafka::{Link, TopicReader, TopicRecord};
-use crate::service::topics::journal::OutputKind;
+use crate::service::topics::journal::{EpochRecord, OutputKind};
 use crate::service::topics::stages::Stage;
 use crate::service::topics::verify::compare::Out;
+use crate::service::topics::verify::retained::{Gone, Kept};
 use crate::service::upkeep::MARK_HEADER;
 
 /// A topic that outputs are on.
@@ -23,6 +24,8 @@ pub(super) struct Outputs {
     task: u32,
     tasks: u32,
     readers: Vec<Reader>,
+    /// The matches of the last epoch that was asked for, and of all after it, stand at this offset or later.
+    matches_from: u64,
     /// Found, but of later epochs than was asked for so far.
     waiting: BTreeMap<u64, Vec<Out>>,
     /// What is not as it must be, whatever the journal says.
@@ -36,7 +39,8 @@ struct Reader {
     reader: TopicReader,
     /// Where the last one of the task stood, by epoch and index.
     last: Option<(u64, u64)>,
-    /// The last epoch that was found here.
+    /// The first epoch that was found here, and the last.
+    first: Option<u64>,
     reached: Option<u64>,
 }
 
@@ -52,11 +56,11 @@ impl Outputs {
     pub(super) fn open(link: &Link, topics: &[OutputTopic], stage: Stage, task: u32, tasks: u32) -> anyhow::Result<Self> {
         let open = |(topic, partition): (&OutputTopic, u32)| {
             let reader = TopicReader::open(link, &topic.name, partition, 0)?;
-            Ok::<_, anyhow::Error>(Reader { topic: topic.clone(), partition, reader, last: None, reached: None })
+            Ok::<_, anyhow::Error>(Reader { topic: topic.clone(), partition, reader, last: None, first: None, reached: None })
         };
         let partitions = topics.iter().flat_map(|topic| topic.partitions_of(task).map(move |partition| (topic, partition)));
         let readers = partitions.map(open).collect::<Result<_, _>>().context("the outputs")?;
-        Ok(Self { stage, task, tasks, readers, waiting: BTreeMap::new(), strays: Vec::new() })
+        Ok(Self { stage, task, tasks, readers, matches_from: 0, waiting: BTreeMap::new(), strays: Vec::new() })
     }
 
     /// Everything of this epoch. Epochs are asked for in their order.
@@ -70,6 +74,26 @@ impl Outputs {
         Ok(self.waiting.remove(&epoch).unwrap_or_default())
     }
 
+    /// What may be missing of the epoch that was taken last. `had`: whether it had outputs of a kind.
+    pub(super) fn gone(&mut self, record: &EpochRecord, had: &dyn Fn(OutputKind) -> bool) -> Gone {
+        self.matches_from = self.matches_from.max(record.out_from.unwrap_or(0));
+        let mut gone = Gone::default();
+        for Reader { topic, partition, reader, first, .. } in &self.readers {
+            let from = if topic.kind == OutputKind::Match { self.matches_from } else { 0 };
+            let kept = Kept { oldest: reader.oldest(), first_epoch: *first, from };
+            if kept.may_lack(record.epoch) {
+                let to = (topic.kind == OutputKind::HandedOn).then_some(*partition);
+                gone.add(topic.kind, to, format!("{}/{partition} holds offset {} and later only", topic.name, kept.oldest));
+            }
+        }
+        for (kind, what) in [(OutputKind::Late, "late events"), (OutputKind::Rejected, "rejected records"), (OutputKind::HandedOn, "what is handed on")] {
+            if self.readers.iter().all(|reader| reader.topic.kind != kind) && had(kind) {
+                gone.add(kind, None, format!("the configuration names no topic for {what} now"));
+            }
+        }
+        gone
+    }
+
     /// What no epoch has taken: the epochs and their outputs.
     pub(super) fn rest(&mut self) -> anyhow::Result<BTreeMap<u64, Vec<Out>>> {
         for place in 0..self.readers.len() {
@@ -80,7 +104,7 @@ impl Outputs {
 
     /// Reads on until an epoch of ours is found that `is_enough`.
     fn read(&mut self, place: usize, is_enough: impl Fn(u64) -> bool) -> anyhow::Result<()> {
-        let Reader { topic, partition, reader, last, reached } = &mut self.readers[place];
+        let Reader { topic, partition, reader, last, first, reached } = &mut self.readers[place];
         while let Some(record) = reader.take()? {
             if matches!(topic.kind, OutputKind::Late | OutputKind::Rejected) && record.header(MARK_HEADER).is_some() {
                 continue;
@@ -105,7 +129,9 @@ impl Outputs {
                 self.strays.push(Stray::OutOfOrder { epoch, what });
             }
             (*last, *reached) = (Some((epoch, index)), Some(epoch));
-            self.waiting.entry(epoch).or_default().push(Out { kind: topic.kind, index, key: record.key, value: record.value, place: at });
+            first.get_or_insert(epoch);
+            let to = (topic.kind == OutputKind::HandedOn).then_some(*partition);
+            self.waiting.entry(epoch).or_default().push(Out { kind: topic.kind, index, to, key: record.key, value: record.value, place: at });
             if is_enough(epoch) {
                 break;
             }

@@ -129,7 +129,7 @@ impl<'a> Recomputation<'a> {
         let outputs = encode(&running.evaluation, record.task, std::mem::take(&mut part.epoch), &|_| String::new());
         running.assigned.keep(part, record, None)?;
         self.running = Some(running);
-        let out = |(Encoded { kind, key, value, .. }, index): (Encoded, u64)| Out { kind, index, key, value, place: String::new() };
+        let out = |(Encoded { kind, key, value, partition, .. }, index): (Encoded, u64)| Out { kind, index, to: partition, key, value, place: String::new() };
         Ok(Some((outputs.into_iter().zip(0..).map(out).collect(), counts.iter().map(|(_, records)| records).sum())))
     }
 
