@@ -173,6 +173,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event::ProcessingTime;
     use crate::objects::StoredObjects;
     use crate::ports::{ObjectError, ObjectInfo, Objects, WriteBatch};
     use crate::store::{Durability, RocksOptions};
@@ -249,7 +250,7 @@ mod tests {
         for task in [1, 2] {
             assert_eq!(checkpoints.list(task).expect("listed")[0].epoch, 3);
         }
-        let shown = metrics.snapshot();
+        let shown = metrics.snapshot(ProcessingTime::from_micros(0));
         assert!(shown.checkpoints.count <= 4 && shown.checkpoint_failures == 0, "{shown:?}");
     }
 }

@@ -10,15 +10,19 @@
 //! | `checkpoint_failures` | copies that could not be carried |
 //! | `retention_alarms` | how often an input was found to hold hardly more, or less, than a restart would read |
 //! | `outages`, `outage` | how often no broker let us work, and for how long by now where that is so |
-//! | by task: `epoch`, `watermark`, `lag_records`, `lag_event_time`, `checkpoint_epoch`, `checkpoint_age` | how far it is, and how far behind |
+//! | by task: `epoch`, `watermark`, `newest`, `checkpoint_epoch`, `checkpoint_age` | how far it is |
+//! | by task: `lag_records` | what its inputs have that is not read: 0 where only markers of transactions are left, once that was found out; none where it recovers, or no end is known yet |
+//! | by task: `lag_event_time` | from its newest event to the wall clock when it is shown, so it grows while a task stands still; 0 where nothing is left to read, however old that event is; none where it recovers, or has seen no event |
 //! | by task: `cold_keys`, `keys_spilled` | keys on the disk, and how often one had to be laid there |
+//!
+//! A task is here from its assignment until this process gives it up: told about every second and after each commit, and known while it recovers as well.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{EventTime, TimeSpan};
+use crate::event::{EventTime, ProcessingTime, TimeSpan};
 use crate::service::topics::stages::Stage;
 
 /// Shared by all workers of a process. Counts since its start.
@@ -90,11 +94,14 @@ pub struct Times {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TaskMetrics {
+    /// 0: none, or it is not known yet.
     pub epoch: u64,
     pub watermark: Option<EventTime>,
+    /// The newest event time of all its inputs.
+    pub newest: Option<EventTime>,
     /// Records of all its inputs that are not read yet, as far as is known.
     pub lag_records: Option<u64>,
-    /// How far the newest event is behind the wall clock.
+    /// How far the newest event is behind the wall clock; 0 where nothing is left to read. Found out when it is shown.
     pub lag_event_time: Option<TimeSpan>,
     /// The last epoch that is among the checkpoints, if this process has put it there.
     pub checkpoint_epoch: Option<u64>,
@@ -226,11 +233,18 @@ impl Metrics {
         *self.outage() = None;
     }
 
-    /// Where a task stands after an epoch.
+    /// Where a task stands.
     pub(super) fn tell_task(&self, task: u32, told: TaskMetrics) {
         let mut tasks = self.tasks();
-        let known = tasks.entry(task).or_insert_with(|| TaskHere { told, checkpointed: Instant::now() });
+        let known = tasks.entry(task).or_insert_with(TaskHere::new);
         known.told = TaskMetrics { checkpoint_epoch: known.told.checkpoint_epoch, ..told };
+    }
+
+    /// It is ours, and begins anew: how far behind it is, nobody knows until it goes on. What else was told of it stays.
+    pub(super) fn task_recovers(&self, task: u32) {
+        let mut tasks = self.tasks();
+        let told = &mut tasks.entry(task).or_insert_with(TaskHere::new).told;
+        (told.newest, told.lag_records) = (None, None);
     }
 
     /// It is somebody else's now.
@@ -238,7 +252,8 @@ impl Metrics {
         self.tasks().remove(&task);
     }
 
-    pub fn snapshot(&self) -> MetricsSnapshot {
+    /// `now`: the wall clock, which the lag is measured against.
+    pub fn snapshot(&self, now: ProcessingTime) -> MetricsSnapshot {
         let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
         MetricsSnapshot {
             commits: self.commits.times(),
@@ -256,7 +271,7 @@ impl Metrics {
             retention_alarms: number(&self.retention_alarms),
             outages: number(&self.outages),
             outage: self.outage().map(|since| since.elapsed()),
-            tasks: self.tasks().iter().map(|(&task, here)| (task, here.now())).collect(),
+            tasks: self.tasks().iter().map(|(&task, here)| (task, here.at(now))).collect(),
             rekeyed_tasks: BTreeMap::new(),
         }
     }
@@ -271,8 +286,15 @@ impl Metrics {
 }
 
 impl TaskHere {
-    fn now(&self) -> TaskMetrics {
-        TaskMetrics { checkpoint_age: self.checkpointed.elapsed(), ..self.told }
+    fn new() -> Self {
+        Self { told: TaskMetrics::default(), checkpointed: Instant::now() }
+    }
+
+    fn at(&self, now: ProcessingTime) -> TaskMetrics {
+        let TaskMetrics { newest, lag_records, .. } = self.told;
+        let behind = |newest: EventTime| TimeSpan::from_micros(now.micros().saturating_sub(newest.micros()).max(0));
+        let lag_event_time = if lag_records == Some(0) { Some(TimeSpan::ZERO) } else { newest.map(behind) };
+        TaskMetrics { lag_event_time, checkpoint_age: self.checkpointed.elapsed(), ..self.told }
     }
 }
 
@@ -284,31 +306,33 @@ fn count(number: &AtomicU64) {
 mod tests {
     use super::*;
 
+    const NOW: ProcessingTime = ProcessingTime::from_micros(9_000_000);
+
     #[test]
     fn what_was_told_is_shown() {
         let metrics = Metrics::default();
-        assert_eq!(metrics.snapshot(), MetricsSnapshot::default());
+        assert_eq!(metrics.snapshot(NOW), MetricsSnapshot::default());
         for millis in [2, 4] {
             metrics.committed(Duration::from_millis(millis));
         }
         metrics.replayed(3, 70);
         metrics.joined_anew();
         metrics.outage_begins(Instant::now());
-        assert!(metrics.snapshot().outage.is_some());
+        assert!(metrics.snapshot(NOW).outage.is_some());
         metrics.outage_ends();
         metrics.tell_task(5, TaskMetrics { epoch: 1, lag_records: Some(9), ..TaskMetrics::default() });
         metrics.checkpointed(5, 1, Duration::from_millis(1));
         metrics.tell_task(5, TaskMetrics { epoch: 2, ..TaskMetrics::default() });
-        let shown = metrics.snapshot();
+        let shown = metrics.snapshot(NOW);
         assert_eq!((shown.commits.count, shown.commits.mean(), shown.commits.longest), (2, Duration::from_millis(3), Duration::from_millis(4)));
         assert_eq!((shown.outages, shown.outage), (1, None));
         assert_eq!((shown.replays, shown.replayed_epochs, shown.replayed_records, shown.rejoins), (1, 3, 70, 1));
         let checkpoint_age = shown.tasks[&5].checkpoint_age;
         assert_eq!(shown.tasks[&5], TaskMetrics { epoch: 2, checkpoint_epoch: Some(1), checkpoint_age, ..TaskMetrics::default() });
-        assert!(metrics.snapshot().tasks[&5].checkpoint_age > checkpoint_age, "it gets older");
+        assert!(metrics.snapshot(NOW).tasks[&5].checkpoint_age > checkpoint_age, "it gets older");
         let before = Instant::now();
         metrics.checkpointed(5, 2, Duration::from_millis(1));
-        let age = metrics.snapshot().tasks[&5].checkpoint_age;
+        let age = metrics.snapshot(NOW).tasks[&5].checkpoint_age;
         assert!(age <= before.elapsed(), "{age:?}: as old as the last one");
         let mut both = MetricsSnapshot::default();
         both.add(Stage::First, shown.clone());
@@ -316,6 +340,42 @@ mod tests {
         assert_eq!((both.commits.count, both.commits.longest, both.replayed_records, both.rejoins), (4, Duration::from_millis(4), 140, 2));
         assert_eq!((&both.tasks, &both.rekeyed_tasks), (&shown.tasks, &shown.tasks));
         metrics.forget_task(5);
-        assert!(metrics.snapshot().tasks.is_empty());
+        assert!(metrics.snapshot(NOW).tasks.is_empty());
+    }
+
+    #[test]
+    fn a_task_falls_behind_while_it_stands_still_and_not_where_nothing_is_left_to_read() {
+        let metrics = Metrics::default();
+        let lag_at = |seconds: i64| metrics.snapshot(ProcessingTime::from_micros(seconds * 1_000_000)).tasks[&5].lag_event_time.map(TimeSpan::micros);
+        let tell = |newest: Option<i64>, lag_records| {
+            let newest = newest.map(|seconds| EventTime::from_micros(seconds * 1_000_000));
+            metrics.tell_task(5, TaskMetrics { newest, lag_records, ..TaskMetrics::default() });
+        };
+        tell(Some(2), Some(1));
+        assert_eq!([lag_at(3), lag_at(9)], [Some(1_000_000), Some(7_000_000)], "nothing was told in between");
+        assert_eq!(lag_at(1), Some(0), "the event is ahead of the clock");
+        tell(Some(2), None);
+        assert_eq!(lag_at(9), Some(7_000_000), "there may be more");
+        tell(Some(2), Some(0));
+        assert_eq!([lag_at(3), lag_at(9)], [Some(0); 2]);
+        tell(None, Some(1));
+        assert_eq!(lag_at(9), None, "no event was seen");
+    }
+
+    #[test]
+    fn a_task_that_recovers_is_still_here_and_its_last_checkpoint_as_old_as_it_was() {
+        let metrics = Metrics::default();
+        metrics.task_recovers(5);
+        let begun = metrics.snapshot(NOW).tasks[&5];
+        assert_eq!(begun, TaskMetrics { checkpoint_age: begun.checkpoint_age, ..TaskMetrics::default() }, "nothing is known yet");
+        let told = TaskMetrics { epoch: 7, watermark: Some(EventTime::BEGINNING), newest: Some(EventTime::BEGINNING), lag_records: Some(0), ..begun };
+        metrics.tell_task(5, told);
+        metrics.checkpointed(5, 6, Duration::from_millis(1));
+        let before = metrics.snapshot(NOW).tasks[&5];
+        metrics.task_recovers(5);
+        let recovering = metrics.snapshot(NOW).tasks[&5];
+        let expected = TaskMetrics { newest: None, lag_records: None, lag_event_time: None, checkpoint_age: recovering.checkpoint_age, ..before };
+        assert_eq!(recovering, expected);
+        assert!(recovering.checkpoint_age >= before.checkpoint_age, "it gets older");
     }
 }

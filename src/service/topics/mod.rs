@@ -155,7 +155,7 @@ fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>, tell: &(dyn Fn(bool) + Sync),
         threads.into_iter().map(|(of, thread)| (of, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))).collect()
     });
     let mut topics = MetricsSnapshot::default();
-    stages.iter().for_each(|stage| topics.add(stage.deployment.stage, stage.deployment.metrics.snapshot()));
+    stages.iter().map(|stage| &stage.deployment).for_each(|stage| topics.add(stage.stage, stage.metrics.snapshot(stage.now())));
     close(stages, stop.time_for(EndPart::Clients));
     let mut total = Summary { topics: Some(topics), ..Summary::default() };
     for (of, outcome) in outcomes {

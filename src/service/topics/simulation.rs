@@ -196,6 +196,6 @@ impl Simulation {
     }
 
     fn total(&self, number: impl Fn(&MetricsSnapshot) -> u64) -> u64 {
-        self.metrics.iter().map(|metrics| number(&metrics.snapshot())).sum()
+        self.metrics.iter().map(|metrics| number(&metrics.snapshot(self.cluster.now()))).sum()
     }
 }

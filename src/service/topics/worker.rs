@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::engine::Counters;
-use crate::event::ProcessingTime;
+use crate::event::{ProcessingTime, TimeSpan};
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Transport, TransportError};
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
@@ -68,6 +68,9 @@ const RENEW_STOP_WAIT: Duration = Duration::from_secs(8);
 /// A last checkpoint that is older than so many intervals is worth a word.
 const CHECKPOINT_INTERVALS_MAX: u32 = 3;
 
+/// How often each task is told about to whoever shows it, whether anything is committed or not.
+const TELL_INTERVAL: TimeSpan = TimeSpan::from_secs(1);
+
 /// How often the numbers are told in the log.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -93,6 +96,8 @@ pub(super) struct Worker {
     aborts_in_a_row: u32,
     failures_in_a_row: u32,
     starts_failed_in_a_row: u32,
+    /// When all tasks were last told about.
+    told: ProcessingTime,
     logged: Instant,
     /// Tasks that a bounded run has finished, here or elsewhere.
     ended_tasks: BTreeSet<u32>,
@@ -115,6 +120,15 @@ enum Held {
     Running(Box<Assigned>),
     /// A bounded run had finished it before.
     Ended,
+}
+
+impl Held {
+    fn running(&self) -> Option<&Assigned> {
+        match self {
+            Self::Running(assigned) => Some(assigned),
+            _ => None,
+        }
+    }
 }
 
 struct Recovery {
@@ -171,6 +185,7 @@ impl Worker {
             aborts_in_a_row: 0,
             failures_in_a_row: 0,
             starts_failed_in_a_row: 0,
+            told: ProcessingTime::from_micros(0),
             logged: Instant::now(),
             ended_tasks: BTreeSet::new(),
             group_asked: Instant::now(),
@@ -216,6 +231,7 @@ impl Worker {
         self.hold_leaders_back()?;
         self.align()?;
         self.rejoin_if_asked()?;
+        self.tell_now_and_then();
         self.log_now_and_then();
         Ok(None)
     }
@@ -325,10 +341,7 @@ impl Worker {
     }
 
     fn running(&self) -> impl Iterator<Item = &Assigned> {
-        self.tasks.values().filter_map(|held| match held {
-            Held::Running(assigned) => Some(&**assigned),
-            _ => None,
-        })
+        self.tasks.values().filter_map(Held::running)
     }
 
     fn follow(&mut self, change: GroupChange) -> anyhow::Result<()> {
@@ -347,7 +360,7 @@ impl Worker {
                 }
                 self.releasing.take_if(|releasing| releasing.tasks.is_empty());
                 for task in tasks {
-                    self.drop_task(task);
+                    self.part_with(task);
                 }
             }
             GroupChange::JoinsAnew => self.deployment.metrics.joined_anew(),
@@ -361,7 +374,7 @@ impl Worker {
         let mut copies = Vec::new();
         for &task in &tasks {
             self.transport.pause(&self.deployment.inputs_of(task))?;
-            if let Some(assigned) = self.drop_task(task) {
+            if let Some(assigned) = self.part_with(task) {
                 copies.push(self.deployment.bases.copy(task, assigned.into_store()));
             }
         }
@@ -378,12 +391,17 @@ impl Worker {
         Ok(())
     }
 
-    /// Its store is closed with what is given back.
+    /// It is somebody else's from now on. Its store is closed with what is given back.
+    fn part_with(&mut self, task: u32) -> Option<Assigned> {
+        self.deployment.metrics.forget_task(task);
+        self.drop_task(task)
+    }
+
+    /// What is here of it is of no use any more; it may still be ours, and begin anew.
     fn drop_task(&mut self, task: u32) -> Option<Assigned> {
         self.balance.forget(&[task]);
         self.pace.forget(task);
         self.starts.remove(&task);
-        self.deployment.metrics.forget_task(task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
             alignment.forget(task);
         }
@@ -402,6 +420,7 @@ impl Worker {
 
     fn begin_recovery(&mut self, task: u32) {
         self.drop_task(task);
+        self.deployment.metrics.task_recovers(task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
             alignment.tell(task, Vec::new());
         }
@@ -423,7 +442,11 @@ impl Worker {
         match recovered {
             Err(error) if error.is::<Cancelled>() => {}
             Err(error) => return Err(error),
-            Ok(Recovered::AlreadyEnded) => drop(self.tasks.insert(task, Held::Ended)),
+            Ok(Recovered::AlreadyEnded) => {
+                // It is never behind again.
+                self.deployment.metrics.forget_task(task);
+                self.tasks.insert(task, Held::Ended);
+            }
             Ok(Recovered::Ready(mut assigned, from)) => {
                 self.epoch.due |= assigned.end_if_reached(&self.deployment);
                 self.silences.check(&self.deployment, &mut assigned, &*self.transport, &self.balance, self.epoch.now);
@@ -539,7 +562,7 @@ impl Worker {
             if let Some(Held::Running(assigned)) = self.tasks.get_mut(&task) {
                 let record = part.record.clone();
                 assigned.keep(part, &record, journal_offset).with_context(|| format!("state of task {task}"))?;
-                tell(&self.deployment, assigned, &*self.transport);
+                tell(&self.deployment, assigned, &*self.transport, &self.silences);
             }
         }
         Ok(())
@@ -565,6 +588,8 @@ impl Worker {
         for &task in &tasks {
             self.pause(task);
             self.drop_task(task);
+            // That may be long before the next producer is there.
+            self.deployment.metrics.task_recovers(task);
         }
         tracing::info!(?tasks, "tasks are given up");
         self.renew()?;
@@ -710,13 +735,26 @@ impl Worker {
         }
     }
 
+    /// How far each task is that reads: it may fall behind, or have nothing left to read, without committing anything.
+    fn tell_now_and_then(&mut self) {
+        let now = self.deployment.now();
+        // A clock that was put back is no reason to be silent until it is as far again.
+        if now >= self.told && now.since(self.told) < TELL_INTERVAL {
+            return;
+        }
+        self.told = now;
+        let running = self.tasks.values().filter_map(Held::running);
+        self.silences.check_others(&self.deployment, running, &*self.transport, &self.balance, now);
+        self.running().for_each(|assigned| tell(&self.deployment, assigned, &*self.transport, &self.silences));
+    }
+
     fn log_now_and_then(&mut self) {
         if self.logged.elapsed() < LOG_INTERVAL {
             return;
         }
         self.logged = Instant::now();
         self.look_at_retention();
-        let now = self.deployment.metrics.snapshot();
+        let now = self.deployment.metrics.snapshot(self.deployment.now());
         let (mean, longest) = (now.commits.mean(), now.commits.longest);
         let checkpoint_age_max =
             self.deployment.config.checkpoints.as_ref().map(|checkpoints| Duration::from_millis(checkpoints.interval_ms) * CHECKPOINT_INTERVALS_MAX);
@@ -765,7 +803,7 @@ impl Worker {
     /// With the states among the checkpoints, as far as there is time: the next start then has nothing to repeat, wherever it is.
     fn finish(&mut self, stopped: bool) -> Summary {
         let tasks: Vec<_> = self.tasks.keys().copied().collect();
-        let states: Vec<_> = tasks.into_iter().filter_map(|task| Some((task, self.drop_task(task)?.into_store()))).collect();
+        let states: Vec<_> = tasks.into_iter().filter_map(|task| Some((task, self.part_with(task)?.into_store()))).collect();
         let copies: Vec<_> = states.into_iter().map(|(task, store)| self.deployment.bases.copy(task, store)).collect();
         let deadline = Instant::now() + self.deployment.stop.time_for(EndPart::States);
         let is_late = |copy: &Receiver<()>| copy.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout);
@@ -789,6 +827,15 @@ impl Worker {
     }
 }
 
+#[cfg(test)]
+impl Worker {
+    /// Tasks that are here to be worked on, and those that whoever shows them knows of.
+    pub(super) fn here_and_shown(&self) -> [Vec<u32>; 2] {
+        let here = self.tasks.iter().filter(|(_, held)| !matches!(held, Held::Ended)).map(|(task, _)| *task);
+        [here.collect(), self.deployment.metrics.snapshot(self.deployment.now()).tasks.into_keys().collect()]
+    }
+}
+
 fn tasks_of(parts: &[Part]) -> Vec<u32> {
     parts.iter().map(|part| part.record.task).collect()
 }
@@ -805,18 +852,16 @@ fn reading<'a>(deployment: &Deployment, assigned: &'a Assigned, input: InputPart
 }
 
 /// Where a task stands, for whoever shows it.
-fn tell(deployment: &Deployment, assigned: &Assigned, transport: &dyn Transport) {
-    let lags = assigned.places().into_iter().map(|(input, read)| Some(transport.known_end(input)?.saturating_sub(read)));
-    let newest = assigned.newest();
-    let now = deployment.now().micros();
+fn tell(deployment: &Deployment, assigned: &Assigned, transport: &dyn Transport, silences: &Silences) {
+    let lags = assigned.places().into_iter().map(|(input, read)| silences.left(deployment, transport, input, read));
     let Counters { cold_keys, keys_spilled, .. } = assigned.task.counters();
     deployment.metrics.tell_task(
         assigned.number,
         TaskMetrics {
             epoch: assigned.epoch(),
             watermark: Some(assigned.task.watermark()),
+            newest: assigned.newest(),
             lag_records: lags.sum(),
-            lag_event_time: newest.map(|newest| crate::event::TimeSpan::from_micros(now.saturating_sub(newest.micros()))),
             cold_keys,
             keys_spilled,
             ..TaskMetrics::default()

@@ -2,6 +2,8 @@
 
 use super::scenario::Scenario;
 use super::{NO_FAULTS, processes, simulate, undisturbed};
+use crate::event::TimeSpan;
+use crate::service::topics::metrics::TaskMetrics;
 
 const SEEDS: u64 = 5_000;
 const SEEDS_OF_OTHERS: u64 = 500;
@@ -56,4 +58,12 @@ fn what_a_full_buffer_has_kept_out_is_kept_out_when_it_is_repeated() {
 #[test]
 fn what_a_bounded_run_has_let_out_at_the_ends_of_its_inputs_is_repeated_as_it_was() {
     simulate(Scenario::Bounded, SEEDS_OF_OTHERS, |seed, outcome, _| assert!(outcome.records() > 12, "MOTIF_TEST_SEED={seed}"));
+}
+
+#[test]
+fn a_task_for_which_nothing_comes_after_a_restart_is_told_to_have_nothing_left() {
+    let (_, mut simulation) = processes::run(Scenario::Steady, 0, NO_FAULTS, 1);
+    let has_nothing_left = |task: &TaskMetrics| task.lag_records == Some(0) && task.lag_event_time == Some(TimeSpan::ZERO);
+    let commits = simulation.await_told(|task| task.epoch > 0 && task.newest.is_some() && has_nothing_left(task));
+    assert_eq!(commits, 0, "without a commit");
 }

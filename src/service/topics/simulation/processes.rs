@@ -18,7 +18,7 @@ use crate::service::topics::alignment::Alignment;
 use crate::service::topics::bases::Bases;
 use crate::service::topics::beside::Beside;
 use crate::service::topics::deployment::{Deployment, OutputTopic, Outputs};
-use crate::service::topics::metrics::Metrics;
+use crate::service::topics::metrics::{Metrics, TaskMetrics};
 use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::slot::Slot;
 use crate::service::topics::stages::{Plan, Stage, TaskName};
@@ -29,6 +29,9 @@ use crate::service::{StopSignal, Summary};
 
 /// A cluster that needs more turns makes no progress.
 const TURNS_MAX: usize = 100_000;
+
+/// Of a process for which nothing comes: some tens of seconds of the simulated clock.
+const IDLE_TURNS_MAX: usize = 1_000;
 
 /// No input that has more is silent for so long, and a process may live as long.
 const STANDSTILL_MAX: Duration = Duration::from_secs(1);
@@ -102,6 +105,10 @@ fn lock(running: &Mutex<Simulation>) -> MutexGuard<'_, Simulation> {
 fn step(running: &Mutex<Simulation>) {
     let Some((client, mut worker)) = lock(running).take_worker() else { return };
     let turn = worker.turn();
+    if matches!(turn, Ok(None)) {
+        let [here, shown] = worker.here_and_shown();
+        assert_eq!(shown, here, "a task is known from when it is here until it is given up");
+    }
     lock(running).put_back(client, worker, turn);
 }
 
@@ -291,6 +298,23 @@ impl Simulation {
         let copied = |of_task: &Vec<Checkpoint>| of_task.iter().map(|checkpoint| checkpoint.manifest.epoch).max().unwrap_or(0);
         let copies: Vec<_> = self.checkpoints.lock().expect("one thread").iter().map(|(task, of_task)| (*task, copied(of_task))).collect();
         assert_eq!(copies, self.cluster.tasks().into_iter().map(journal).collect::<Vec<_>>(), "every state is at the journal's end");
+    }
+
+    /// A process takes over all tasks, and nothing is left for them but what it has read before: until it tells so much of each. Says how often it has committed by then.
+    pub(super) fn await_told(&mut self, is_so: impl Fn(&TaskMetrics) -> bool) -> u64 {
+        self.start(0);
+        let Process { workers, .. } = self.processes[0].take().expect("just started");
+        let metrics = self.metrics[self.metrics.len() - workers.len()..].to_vec();
+        let mut workers: Vec<Worker> = workers.into_values().flatten().collect();
+        let told = || metrics.iter().flat_map(|metrics| metrics.snapshot(self.cluster.now()).tasks.into_values()).collect::<Vec<_>>();
+        for _ in 0..IDLE_TURNS_MAX {
+            workers.iter_mut().for_each(|worker| assert!(worker.turn().expect("no faults").is_none()));
+            let told = told();
+            if told.len() == self.cluster.tasks().len() && told.iter().all(&is_so) {
+                return metrics.iter().map(|metrics| metrics.snapshot(self.cluster.now()).commits.count).sum();
+            }
+        }
+        panic!("told: {:?}", told());
     }
 
     fn states(&self) -> BTreeMap<TaskName, Entries> {

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::cluster::Delivered;
 use super::processes::Simulation;
-use super::scenario::{OUTPUT, REJECTED, Scenario};
-use super::{Outcome, simulate, undisturbed};
+use super::scenario::{OUTPUT, REJECTED, Scenario, TASKS};
+use super::{NO_FAULTS, Outcome, processes, simulate, undisturbed};
 use crate::config::Strictness;
-use crate::event::{EventTime, ProcessingTime};
-use crate::ports::RecordBatch;
+use crate::event::{EventTime, ProcessingTime, TimeSpan};
+use crate::ports::{InputPartition, RecordBatch};
 use crate::service::task::Task;
 use crate::service::topics::journal::OutputKind;
 use crate::service::topics::outgoing::encode;
@@ -157,4 +157,17 @@ fn a_bounded_run_of_two_stages_finds_what_one_task_finds() {
 #[test]
 fn what_the_clock_has_decided_of_either_stage_is_repeated_as_it_was() {
     comes_to_the_same_when_repeated(Scenario::RekeyedSporadic);
+}
+
+/// They stand at the end of what was handed on, and nobody ever reads them.
+#[test]
+fn markers_of_transactions_are_nothing_left_to_read() {
+    let (_, mut simulation) = processes::run(Scenario::Rekeyed, 0, NO_FAULTS, 1);
+    let stream = Scenario::Rekeyed.plan(Stage::Rekeyed).inputs.keys().next().copied().expect("what was handed on");
+    let has_markers = |partition| {
+        let (input, cluster) = (InputPartition { stream, partition }, simulation.cluster.lock());
+        cluster.records_end(input) < cluster.end(input)
+    };
+    assert!((0..TASKS).all(has_markers), "the test asks for something");
+    simulation.await_told(|task| task.lag_records == Some(0) && task.lag_event_time == Some(TimeSpan::ZERO));
 }
