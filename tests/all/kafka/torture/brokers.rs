@@ -10,6 +10,7 @@ use rand::Rng;
 
 use crate::broker::{Broker, LIMIT, unique};
 use crate::kafka::join;
+use crate::kafka::torture::tell;
 use crate::kafka::torture::trial::Trial;
 
 /// Sends events for this long.
@@ -59,7 +60,7 @@ fn three_brokers_killed_in_turn_cost_no_match() {
             let time = Duration::from_millis(trial.random.random_range(500..10_000));
             go_on(&mut trial, time, 24);
             brokers[place].restart();
-            println!("three brokers: round {round}, broker {} killed and back", place + 1);
+            tell(&format!("three brokers: round {round}, broker {} killed and back", place + 1));
             // Only then is there a copy of everything on another again.
             brokers[place].await_in_sync();
         }
@@ -98,5 +99,5 @@ fn a_transaction_that_the_brokers_have_lost_sight_of_is_ended_by_the_next_produc
     member.commit(LIMIT).expect("commits");
     let read: Vec<_> = brokers[0].read(&output).into_iter().map(|read| read.value).collect();
     assert_eq!(read, ["committed"]);
-    println!("a transaction aborted while its partition had no leader: {}", if hung { "hung, and was ended" } else { "was ended by the brokers" });
+    tell(&format!("a transaction aborted while its partition had no leader: {}", if hung { "hung, and was ended" } else { "was ended by the brokers" }));
 }

@@ -2,7 +2,7 @@
 //!
 //! Every test here does the same: unique events flow into a deployment of real processes while something goes wrong again and again; then everything is read
 //! as a read_committed reader sees it, and must be what the events give in a run that nothing disturbs: none missing, none twice, ids right, in order.
-//! The seed of each run is printed, and taken from `MOTIF_TEST_SEED` where that is set.
+//! The seed of each run is told with what was done, also where all is well, and taken from `MOTIF_TEST_SEED` where that is set.
 //!
 //! | file | what goes wrong |
 //! |---|---|
@@ -18,3 +18,10 @@ mod processes;
 mod trial;
 mod wires;
 mod workload;
+
+use std::io::Write;
+
+/// Shown while the tests run: of one that succeeds, what `println` prints is kept back.
+fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("somebody listens");
+}

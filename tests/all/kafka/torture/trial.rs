@@ -10,6 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::broker::{Broker, LIMIT, Read};
 use crate::kafka::torture::fleet::Fleet;
+use crate::kafka::torture::tell;
 use crate::kafka::torture::workload::{Address, Expected, Form, Made, PARTITIONS, STREAMS, assert_files_agree, events, expected, of_line};
 use crate::random_cases::seed;
 
@@ -18,6 +19,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(180);
 
 pub struct Trial<'a> {
     name: &'a str,
+    seed: u64,
     pub broker: &'a Broker,
     pub random: ChaCha8Rng,
     pub fleet: Fleet,
@@ -45,7 +47,7 @@ impl<'a> Trial<'a> {
         assert_files_agree(&events, &expected);
         let fleet = Fleet::new(&broker.address, form, processes);
         let producer = broker.config().set("enable.idempotence", "true").set("linger.ms", "2").create().expect("a client");
-        Self { name, broker, random, fleet, events, expected, producer, sent: 0, began }
+        Self { name, seed, broker, random, fleet, events, expected, producer, sent: 0, began }
     }
 
     pub fn number_of_events(&self) -> usize {
@@ -138,9 +140,10 @@ impl<'a> Trial<'a> {
         let matches = matches.iter().map(Vec::len).sum::<usize>() + rekeyed.len();
         self.fleet.assert_verified(&self.events, matches, late.len(), rejected.len());
         assert!(matches > self.events.len() / 20 && !late.is_empty() && !rejected.is_empty(), "the test asks for something");
-        println!(
-            "{}: {done}; {} events, {matches} matches, {} of them of the second stage, {} late, {} rejected: each there once; {} processes ended by themselves {:?}; {:.0} s",
+        tell(&format!(
+            "{}: MOTIF_TEST_SEED={}: {done}; {} events, {matches} matches, {} of them of the second stage, {} late, {} rejected: each there once; {} processes ended by themselves {:?}; {:.0} s",
             self.name,
+            self.seed,
             self.events.len(),
             rekeyed.len(),
             late.len(),
@@ -148,7 +151,7 @@ impl<'a> Trial<'a> {
             self.fleet.failures.len(),
             self.fleet.failures,
             self.began.elapsed().as_secs_f64()
-        );
+        ));
     }
 
     /// Each record once, wherever in its topic. What stands there beyond that is told with the epochs that it is of.

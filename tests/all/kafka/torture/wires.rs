@@ -11,6 +11,7 @@ use motif::kafka::{Link, Survey, Topics};
 use motif::ports::TopicSurvey;
 
 use crate::kafka::proxy::{END_TXN, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, PRODUCE, Proxy, TXN_OFFSET_COMMIT, Trick};
+use crate::kafka::torture::tell;
 use crate::kafka::torture::trial::Trial;
 
 /// Longer than a transaction may take.
@@ -118,7 +119,7 @@ fn a_bounded_run_that_waits_to_hear_of_others_ends_when_it_is_told_to() {
     let journal = proxy.play_about(LIST_OFFSETS, "slot-0", trial.fleet.journal().as_bytes(), Trick::HoldAll);
     trial.keep_sending_until("others are asked for", |_| journal.has_begun());
     let ended = end_well(&mut trial, STOP_MAX);
-    println!("ended {ended:?} after it was told to");
+    tell(&format!("others: ended {ended:?} after it was told to"));
 }
 
 /// Tells the process to end, which it does within that time: how, and after how long.
