@@ -7,9 +7,11 @@ use motif::event::StreamId;
 use motif::kafka::{Identity, Link, Member, Topics, Written};
 use motif::ports::{OutputRecord, Transport};
 use rand::Rng;
+use rand::seq::SliceRandom;
 
 use crate::broker::{Broker, LIMIT, unique};
 use crate::kafka::join;
+use crate::kafka::torture::faults::SESSION;
 use crate::kafka::torture::tell;
 use crate::kafka::torture::trial::Trial;
 
@@ -27,21 +29,22 @@ fn go_on(trial: &mut Trial<'_>, time: Duration, share: usize) {
 }
 
 /// Now and then the broker comes back with transactions that it has forgotten and never marked as ended (`motif::kafka` ends them), or in the midst of a rebalance that it has
-/// forgotten as well.
+/// forgotten as well. Once it is away for so long that the processes have no session any more.
 #[test]
 fn a_broker_that_is_killed_and_comes_back_costs_no_match() {
     let Some(broker) = Broker::own() else { return };
     let mut trial = Trial::new(&broker, "broker", 12_000, 2);
     (0..2).for_each(|slot| trial.fleet.start(slot));
-    for _ in 0..2 {
+    let mut outages = [Duration::ZERO, SESSION].map(|least| least + Duration::from_millis(trial.random.random_range(0..1_500)));
+    outages.shuffle(&mut trial.random);
+    for outage in outages {
         let time = Duration::from_millis(trial.random.random_range(500..2_500));
         go_on(&mut trial, time, 8);
         broker.kill();
-        let time = Duration::from_millis(trial.random.random_range(0..1_500));
-        go_on(&mut trial, time, 16);
+        go_on(&mut trial, outage, 16);
         broker.restart();
     }
-    trial.finish("2 kills of the only broker");
+    trial.finish(&format!("2 kills of the only broker, which was away for {outages:?}"));
 }
 
 /// `make torture`. Each of the three leads some partitions, coordinates some groups and transactions, and controls the cluster now and then.
