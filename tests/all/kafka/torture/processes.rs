@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::broker::{Broker, broker};
 use crate::kafka::proxy::{END_TXN, JOIN_GROUP, Proxy, Trick};
 use crate::kafka::torture::faults::{Fault, SESSION, Step, waves};
+use crate::kafka::torture::fleet::Fleet;
 use crate::kafka::torture::trial::Trial;
 use crate::kafka::torture::workload::Form;
 
@@ -127,4 +128,43 @@ fn tasks_that_a_rebalance_was_cut_off_from_find_somebody() {
     (0..2).for_each(|slot| trial.fleet.start(slot));
     trial.await_shares(&[4, 4]);
     trial.finish("a rebalance cut off in its middle");
+}
+
+/// A process has a name that stays. Killed, and started again before the group misses it, it has its tasks again, and the other one does not notice.
+#[test]
+fn a_restart_within_the_session_moves_no_task() {
+    let Some(broker) = broker() else { return };
+    let mut trial = Trial::new(broker, "restart", 6_000, 2);
+    for slot in 0..2 {
+        // However long a process takes to start, the group waits for it. Who polls less often than the session lasts, the client library refuses.
+        for (setting, before) in [("session.timeout.ms", 6_000), ("max.poll.interval.ms", 10_000)] {
+            trial.fleet.reconfigure(slot, &format!("\"{setting}\" = \"{before}\""), &format!("\"{setting}\" = \"300000\""));
+        }
+        trial.fleet.start(slot);
+    }
+    trial.await_shares(&[4, 4]);
+    // Whoever leads the group is among them.
+    for (killed, other) in [(0, 1), (1, 0)] {
+        trial.send_more(1_000);
+        // Each task is at work.
+        trial.await_caught_up();
+        let before = [0, 1].map(|slot| trial.fleet.log(slot).len());
+        let since = |fleet: &Fleet, slot: usize| fleet.log(slot)[before[slot]..].to_owned();
+        trial.fleet.kill(killed);
+        trial.send_more(500);
+        trial.fleet.start(killed);
+        trial.keep_sending_until("it has its tasks again", |fleet| {
+            ["task starts", "epochs were repeated"].map(|said| since(fleet, killed).matches(said).count()).iter().sum::<usize>() >= 4
+        });
+        trial.await_caught_up();
+        trial.await_shares(&[4, 4]);
+        let log = since(&trial.fleet, other);
+        let noticed: Vec<_> = log
+            .lines()
+            .filter(|line| ["the group has changed", "task starts", "epochs are repeated", "given up"].iter().any(|said| line.contains(said)))
+            .collect();
+        assert_eq!(noticed, [""; 0], "the other process goes on as if nothing had been");
+    }
+    assert_eq!(trial.fleet.failures, [""; 0], "none has ended by itself");
+    trial.finish("2 restarts within the session, which moved no task");
 }
