@@ -1,9 +1,12 @@
-//! No connection, or none that is taken.
+//! No connection, or none that is taken; and those that are.
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::broker::unique;
-use crate::kafka::secured::rig::{PASSWORD, Secured, secured};
+use crate::kafka::secured::permissions::Deployment;
+use crate::kafka::secured::rig::{PASSWORD, ROOT, Secured, secured};
 use crate::workplace::Workplace;
 
 /// Settings of the client, where it goes to, and what it is told.
@@ -100,4 +103,26 @@ fn whoever_is_not_let_in_is_told_why() {
             scope.spawn(|| cases[0].check(command));
         }
     });
+}
+
+/// All that a run does, it does over TLS: as nobody in particular, by a certificate, and by a password.
+#[test]
+fn whoever_is_let_in_over_tls_gets_his_matches() {
+    let Some(secured) = secured() else { return };
+    let [authority, certificate, key] = ["authority.crt", "root.crt", "root.key"].map(|name| secured.certificate(name).display().to_string());
+    let trusts = ("ssl.ca.location", authority.as_str());
+    let cases = [
+        (&secured.tls, vec![("security.protocol", "SSL"), trusts]),
+        (&secured.mutual, vec![("security.protocol", "SSL"), trusts, ("ssl.certificate.location", &certificate), ("ssl.key.location", &key)]),
+        (&secured.sasl_tls, [&user("SCRAM-SHA-512", ROOT, PASSWORD)[1..], &[("security.protocol", "SASL_SSL"), trusts]].concat()),
+    ];
+    for (brokers, properties) in cases {
+        let deployment = Deployment::new(secured, ROOT);
+        deployment.connect(brokers, &properties);
+        deployment.work.must("run --config motif.toml --until-end");
+        let of_user = |value: &str| serde_json::from_str::<Value>(value).expect("JSON")["key"]["user"].as_str().map(str::to_owned);
+        let matches: Vec<_> = secured.broker.read(&deployment.output).iter().filter_map(|read| of_user(&read.value)).collect();
+        assert_eq!((matches, secured.broker.read(&deployment.late).len()), (vec!["a".to_owned(), "b".to_owned()], 1), "{brokers}: {properties:?}");
+        deployment.work.must("verify --config motif.toml");
+    }
 }

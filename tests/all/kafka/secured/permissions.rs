@@ -45,6 +45,14 @@ impl Deployment {
         Self { work, group, input, output, late, journal }
     }
 
+    /// Goes to these brokers instead, with these settings of the client.
+    pub fn connect(&self, brokers: &str, properties: &[(&str, &str)]) {
+        let text = self.work.text("motif.toml");
+        let (rest, _) = text.split_once("[kafka]").expect("there is one");
+        let properties: String = properties.iter().map(|(name, value)| format!("\"{name}\" = \"{value}\"\n")).collect();
+        self.work.write("motif.toml", format!("{rest}[kafka]\nbrokers = \"{brokers}\"\n[kafka.properties]\n{properties}"));
+    }
+
     fn right(&self, operation: &'static str, resource: &'static str) -> Right {
         let (name, is_prefix) = if resource == "--group" { (self.group.clone(), false) } else { (format!("{}-", self.group), true) };
         Right { operation, resource, name, is_prefix }

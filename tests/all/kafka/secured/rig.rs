@@ -14,6 +14,9 @@ pub const PASSWORD: &str = "secret";
 /// They may do nothing until someone is granted something.
 pub const USERS: [&str; 3] = ["alice", "walker", "clerk"];
 
+/// May do everything, by a password or by the certificate `root.crt`.
+pub const ROOT: &str = "root";
+
 pub struct Secured {
     /// Reached without a name, as one who may do everything.
     pub broker: Broker,
@@ -23,6 +26,8 @@ pub struct Secured {
     pub tls: String,
     /// TLS, clients with a certificate only.
     pub mutual: String,
+    /// Users by SCRAM-SHA-512, within TLS.
+    pub sasl_tls: String,
     certificates: tempfile::TempDir,
 }
 
@@ -54,29 +59,30 @@ impl Secured {
         let certificates = make_certificates();
         let (port, more, last) = (free_port(), free_port(), free_port());
         let listener = |port: u16| format!("127.0.0.1:{port}");
-        let (sasl, tls, mutual) = (listener(more), listener(more + 1), listener(last));
-        let listeners = format!("PLAINTEXT://{},SASL://{sasl},TLS://{tls},MUTUAL://{mutual}", listener(port));
+        let (sasl, tls, mutual, sasl_tls) = (listener(more), listener(more + 1), listener(last), listener(last + 1));
+        let listeners = format!("PLAINTEXT://{},SASL://{sasl},TLS://{tls},MUTUAL://{mutual},BOTH://{sasl_tls}", listener(port));
         let file = |name: &str| certificates.path().join(name).display().to_string();
         let settings = [
             format!("listeners={listeners},CONTROLLER://{}", listener(port + 1)),
             format!("advertised.listeners={listeners}"),
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,MUTUAL:SSL".to_owned(),
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,MUTUAL:SSL,BOTH:SASL_SSL".to_owned(),
             "inter.broker.listener.name=PLAINTEXT".to_owned(),
             "sasl.enabled.mechanisms=SCRAM-SHA-512".to_owned(),
             "listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+            "listener.name.both.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
             format!("ssl.keystore.type=PEM\nssl.keystore.location={}", file("broker.pem")),
             format!("ssl.truststore.type=PEM\nssl.truststore.location={}", file("authority.crt")),
             "listener.name.mutual.ssl.client.auth=required".to_owned(),
-            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:ANONYMOUS".to_owned(),
+            format!("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:ANONYMOUS;User:{ROOT};User:CN={ROOT}"),
         ];
         let settings: Vec<&str> = settings.iter().map(String::as_str).chain(settings_more.iter().copied()).collect();
         std::fs::write(certificates.path().join("settings"), settings.join("\n") + "\n").expect("written");
-        let users = USERS.map(|user| format!("SCRAM-SHA-512=[name={user},password={PASSWORD}]")).join("\n");
+        let users = USERS.iter().chain([&ROOT]).map(|user| format!("SCRAM-SHA-512=[name={user},password={PASSWORD}]")).collect::<Vec<_>>().join("\n");
         let broker = Broker::at(port, vec![("KAFKA_PROPERTIES", file("settings")), ("KAFKA_SCRAM", users)]);
-        Self { broker, sasl, tls, mutual, certificates }
+        Self { broker, sasl, tls, mutual, sasl_tls, certificates }
     }
 
-    /// `authority.crt` has signed the broker's certificate, `other.crt` has not.
+    /// `authority.crt` has signed the broker's certificate, and `root.crt`, whose key is `root.key`; `other.crt` has not.
     pub fn certificate(&self, name: &str) -> PathBuf {
         self.certificates.path().join(name)
     }
@@ -167,7 +173,7 @@ impl Right {
     }
 }
 
-/// An authority, the broker's certificate, made out to 127.0.0.1, and an authority of somebody else.
+/// An authority, the broker's certificate, made out to 127.0.0.1, that of [`ROOT`], and an authority of somebody else.
 fn make_certificates() -> tempfile::TempDir {
     const SCRIPT: &str = "
         key='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
@@ -176,6 +182,9 @@ fn make_certificates() -> tempfile::TempDir {
         openssl req $key -subj /CN=broker -keyout broker.key -out broker.csr
         echo subjectAltName=IP:127.0.0.1 >names
         openssl x509 -req -in broker.csr -CA authority.crt -CAkey authority.key -CAcreateserial -days 2 -extfile names -out broker.crt
+        openssl req $key -subj /CN=root -keyout root.key -out root.csr
+        echo extendedKeyUsage=clientAuth >use
+        openssl x509 -req -in root.csr -CA authority.crt -CAkey authority.key -CAcreateserial -days 2 -extfile use -out root.crt
         cat broker.key broker.crt >broker.pem";
     let folder = tempfile::tempdir().expect("a folder");
     let made = Command::new("bash").args(["-ec", SCRIPT]).current_dir(folder.path()).output().expect("bash runs");
