@@ -44,6 +44,8 @@ pub struct Config {
     pub strictness: Strictness,
     /// On Kafka: a task whose state is lost begins at the committed offsets without it, instead of being refused.
     pub accept_reset: bool,
+    /// On Kafka: a process leaves its group for good when it ends, instead of keeping its tasks for a restart within the session.
+    pub leaves: bool,
     /// On Kafka: where copies of the state go, from which other machines can go on; `None`: nowhere.
     pub checkpoints: Option<CheckpointConfig>,
 }
@@ -242,6 +244,7 @@ impl Config {
             reference: None,
             strictness: Strictness::SetAside,
             accept_reset: false,
+            leaves: false,
             checkpoints: None,
         }
     }

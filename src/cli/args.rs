@@ -117,6 +117,9 @@ pub struct RunArguments {
     /// With --config: where the state of a task is lost, begin at the group's offsets without it instead of refusing; matches that began before are lost
     #[arg(long, env = "MOTIF_ACCEPT_RESET", requires = "config", conflicts_with = "patterns", value_parser = FalseyValueParser::new())]
     pub accept_reset: bool,
+    /// With --config, on Kafka: at the end leave the group for good, so that other processes have the tasks at once; otherwise they wait for a restart of this one until its session is over
+    #[arg(long, env = "MOTIF_LEAVE", requires = "config", conflicts_with = "patterns", value_parser = FalseyValueParser::new())]
+    pub leave: bool,
     /// How matches look on standard output [default: text on a terminal, json elsewhere]
     #[arg(long, value_enum, env = "MOTIF_FORMAT")]
     pub format: Option<Format>,

@@ -11,7 +11,7 @@ use crate::cli::files::{self, Spelling};
 use crate::cli::inputs;
 use crate::cli::progress::{MatchesGo, ProgressLine};
 use crate::cli::text::{counted, format_or_default, say_diagnostics};
-use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, Origin, Strictness};
+use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, KafkaConfig, Origin, Strictness};
 use crate::pattern::Program;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::metrics::MetricsSnapshot;
@@ -40,6 +40,7 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         refuse_open_address(arguments.grpc)?;
     }
     apply_options(&mut config, &arguments);
+    refuse_vain_leave(&config)?;
     files::refuse_shared(&config, if is_service { Spelling::Configuration } else { Spelling::Options })?;
     let stop = StopSignal::default();
     listen_for_signals(stop.clone())?;
@@ -76,6 +77,7 @@ fn apply_options(config: &mut Config, arguments: &RunArguments) {
     config.output.readable = config.output.matches.is_none() && format_or_default(arguments.format) == Format::Text;
     config.slot = arguments.slot;
     config.accept_reset = arguments.accept_reset;
+    config.leaves = arguments.leave;
     config.reference = arguments.now;
     if let Some(workers) = arguments.workers {
         config.workers = usize::from(workers);
@@ -105,6 +107,19 @@ fn refuse_open_address(address: Option<std::net::SocketAddr>) -> Result<(), User
              `allow_plaintext_beyond_loopback = true`"
         ))),
     }
+}
+
+/// Under the newer group protocol the client library tells the brokers of every member that has a name of its own that it comes back.
+fn refuse_vain_leave(config: &Config) -> Result<(), UserFault> {
+    let is_of_brokers = |kafka: &KafkaConfig| kafka.properties.get("group.protocol").is_some_and(|protocol| protocol == "consumer");
+    if !config.leaves || !config.kafka.as_ref().is_some_and(is_of_brokers) {
+        return Ok(());
+    }
+    Err(UserFault(
+        "--leave: with group.protocol = \"consumer\" no process can leave its group for good; run without --leave (the tasks wait for as long as the brokers' \
+         group.consumer.session.timeout.ms says), or use the classic protocol"
+            .to_owned(),
+    ))
 }
 
 /// The configuration binds streams that the patterns know, and all that they read.

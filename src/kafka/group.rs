@@ -115,6 +115,11 @@ impl Group {
     /// From now on everything is given back: nobody is there any more to read or to commit anything. A revocation that nobody has answered would keep the consumer from closing.
     pub(super) fn close(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
         self.closing.store(true, Ordering::Relaxed);
+        self.release_revoked(consumer)
+    }
+
+    /// All that was revoked and is not given back yet.
+    pub(super) fn release_revoked(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
         let revoking = std::mem::take(&mut *self.revoking());
         if revoking.is_empty() { Ok(()) } else { self.give_back(consumer, &revoking) }
     }

@@ -50,6 +50,9 @@ const MAKE_INTERVAL: Duration = Duration::from_millis(250);
 /// Offsets that are not answered the library sends again half a second after it has noticed.
 const OFFSETS_ONCE_MAX: Duration = Duration::from_millis(400);
 
+/// How long a member that leaves its group for good takes to give everything back.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
+
 /// How long the library may take to move a partition, which asks no broker.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -85,6 +88,8 @@ pub struct Member {
     waiting: BTreeSet<u32>,
     /// It leaves the group, to join it anew once everything is given back.
     leaving: bool,
+    /// At its end it leaves the group; otherwise its place there waits for a restart until the session is over.
+    leaves_for_good: bool,
 }
 
 struct Calling {
@@ -127,7 +132,14 @@ impl Member {
             started: BTreeSet::new(),
             waiting: BTreeSet::new(),
             leaving: false,
+            leaves_for_good: false,
         }))
+    }
+
+    /// Its tasks are to be another's as soon as it has ended.
+    pub fn leaving_for_good(mut self) -> Self {
+        self.leaves_for_good = true;
+        self
     }
 
     /// Goes on being a member until the call has its answer, or the time is up.
@@ -524,8 +536,39 @@ impl Transport for Member {
     }
 }
 
+impl Member {
+    /// A member whose name stays tells the group of its end only where it does not subscribe any more before.
+    fn leave_for_good(&mut self) -> Result<(), TransportError> {
+        // Whoever is fenced is no member.
+        if self.fence.is_some() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + LEAVE_MAX;
+        self.consumer.context().release_revoked(&self.consumer).map_err(|error| failure::of_call("cannot give partitions back", &error))?;
+        self.consumer.unsubscribe();
+        // The library forgets what the group calls it when it asks to leave, which is once everything is given back; it waits for the answer when it is closed.
+        while !ffi::member_name(&self.consumer).is_empty() {
+            if Instant::now() >= deadline {
+                return Err(TransportError { failure: Failure::Unknown, reason: format!("Kafka: the group cannot be left within {LEAVE_MAX:?}") });
+            }
+            self.hear(HEAR_INTERVAL);
+            while let Some(change) = self.consumer.context().next_change() {
+                if let GroupChange::Revoked(tasks) = change {
+                    self.release(&tasks)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Member {
     fn drop(&mut self) {
+        if self.leaves_for_good
+            && let Err(error) = self.leave_for_good()
+        {
+            tracing::warn!(%error, "the group waits for this worker until its session is over");
+        }
         close(&self.consumer);
     }
 }

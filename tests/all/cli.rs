@@ -214,6 +214,11 @@ fn what_is_wrong_with_a_command_is_said_with_what_to_write() {
     work.write("latin1.motif", b"# caf\xe9\n");
     work.write("motif.toml", "[service]\npattern = [\"good.motif\"]\n");
     work.write("unbound.toml", "[service]\npatterns = [\"good.motif\"]\n[streams.payment]\nfile = \"payments.jsonl\"\n");
+    work.write(
+        "newer_groups.toml",
+        "[service]\nname = \"n\"\npatterns = [\"good.motif\"]\nstate = \"state\"\n[streams.payments]\ntopic = \"payments\"\n[output]\ntopic = \"matches\"\n\
+         [kafka]\nbrokers = \"localhost:9092\"\n[kafka.properties]\n\"group.protocol\" = \"consumer\"\n",
+    );
     hold(
         "errors",
         &session(
@@ -243,6 +248,7 @@ fn what_is_wrong_with_a_command_is_said_with_what_to_write() {
                 "run --config none.toml",
                 "run --config motif.toml",
                 "run --config unbound.toml",
+                "run --config newer_groups.toml --leave",
                 "run good.motif --config unbound.toml",
                 "check none.motif",
                 "fmt none.motif",

@@ -187,6 +187,7 @@ fn run_worker(stage: &StageShared, worker: usize, wrap: Wrap<'_>) -> anyhow::Res
         stop_others.armed = false;
         return Ok(Summary { stopped: true, ..Summary::default() });
     };
+    let member = if deployment.config.leaves { member.leaving_for_good() } else { member };
     let mut worker = Worker::new(deployment.clone(), wrap(Box::new(member)));
     let outcome = worker.work();
     close(worker.into_transport(), deployment.stop.time_for(EndPart::Member));

@@ -182,6 +182,31 @@ impl Service {
         }
     }
 
+    /// How many partitions each member of the group has is settled, and is this.
+    fn await_shares(&self, wanted: &[usize], running: &mut [Running]) {
+        let deadline = Instant::now() + LIMIT;
+        while self.broker.shares(&self.group) != wanted {
+            assert!(Instant::now() < deadline, "the shares are {:?}, not {wanted:?}", self.broker.shares(&self.group));
+            running.iter_mut().for_each(Running::assert_runs);
+        }
+    }
+
+    /// All of these events, which are all that the topics hold.
+    fn await_committed(&self, events: &[Produced], running: &mut Running) {
+        let partitions = [&self.clicks, &self.orders].into_iter().flat_map(|topic| (0..PARTITIONS).map(move |partition| (topic, partition)));
+        let end = |(topic, partition): (&String, i32)| {
+            let number = events.iter().filter(|event| event.topic == *topic && event.partition == partition).count();
+            (topic.clone(), partition, i64::try_from(number).expect("small"))
+        };
+        let ends: Vec<_> = partitions.map(end).collect();
+        let is_there = || self.broker.committed(&self.group, &ends).iter().zip(&ends).all(|(committed, (.., end))| committed >= end);
+        let deadline = Instant::now() + LIMIT;
+        while !is_there() {
+            assert!(Instant::now() < deadline, "not all is committed: {:?} of {ends:?}", self.broker.committed(&self.group, &ends));
+            running.assert_runs();
+        }
+    }
+
     /// What the engine gives for the same records, by task: the order of an output partition as well.
     fn direct(&self, events: &[Produced]) -> Vec<Vec<String>> {
         let program = program();
@@ -457,11 +482,7 @@ fn stopping_and_starting_loses_and_doubles_nothing() {
 fn two_processes_of_a_group_share_the_partitions() {
     let Some(service) = Service::new() else { return };
     let mut running = [service.start(), service.start()];
-    let deadline = Instant::now() + LIMIT;
-    while service.broker.shares(&service.group) != [2, 2] {
-        assert!(Instant::now() < deadline, "the shares are {:?}", service.broker.shares(&service.group));
-        running.iter_mut().for_each(Running::assert_runs);
-    }
+    service.await_shares(&[2, 2], &mut running);
     let events = service.events(0..4_000);
     service.broker.produce(&events);
     service.await_matches(200, &mut running);
@@ -673,4 +694,31 @@ fn what_is_missing_is_named_before_anything_is_read() {
     let sentence = service.refusal(&[]);
     assert!(sentence.contains("no Kafka broker answers at 127.0.0.1:1"), "{sentence}");
     assert!(began.elapsed() < Duration::from_secs(12));
+}
+
+/// The group misses a process after five minutes here. One that leaves is not waited for.
+#[test]
+fn the_tasks_of_a_process_that_leaves_at_its_end_are_anothers_at_once() {
+    let Some(service) = Service::new() else { return };
+    let mut text = std::fs::read_to_string(service.config()).expect("a configuration");
+    for (setting, before) in [("session.timeout.ms", 6_000), ("max.poll.interval.ms", 10_000)] {
+        let line = format!("\"{setting}\" = \"{before}\"");
+        assert!(text.contains(&line), "{text}");
+        text = text.replace(&line, &format!("\"{setting}\" = \"300000\""));
+    }
+    std::fs::write(service.config(), text).expect("written");
+    let start = || Running(Some(service.command(&["--leave"]).spawn().expect("motif starts")));
+    let (leaving, mut other) = (start(), start());
+    service.await_shares(&[2, 2], std::slice::from_mut(&mut other));
+    let events = service.events(0..4_000);
+    service.broker.produce(&events[..2_000]);
+    service.await_committed(&events[..2_000], &mut other);
+    leaving.terminate();
+    service.await_shares(&[4], std::slice::from_mut(&mut other));
+    service.broker.produce(&events[2_000..]);
+    service.await_committed(&events, &mut other);
+    other.terminate();
+    service.run_to_end();
+    service.assert_equals_direct(&events);
+    service.assert_journal_accounts_for_outputs();
 }
