@@ -1,12 +1,14 @@
 //! Whether events that belong together meet: patterns against the partitions of their topics.
 //!
 //! A task sees one partition of each topic. So all events of one key must be in one partition, the same of each topic: the key of a pattern holds what its topics are
-//! partitioned by (`streams.NAME.key`). What a topic is partitioned by cannot be seen from outside; where it is not declared, it is taken for the pattern's key.
+//! partitioned by (`streams.NAME.key`). What a topic is partitioned by cannot be seen from outside; where it is not declared, it is taken for the pattern's key, as long as there is
+//! something that it may be partitioned by so that the events of every pattern meet. Where there is not, matches would be missing, and it has to be declared.
 //! Events of other patterns go to tasks of their own ([`crate::service::topics::stages`]), which is said, and what it costs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Config, KafkaConfig, Origin};
+use crate::event::StreamId;
 use crate::pattern::{Expression, Pattern, Program, Source};
 use crate::service::upkeep::findings::{Finding, Severity};
 
@@ -31,6 +33,97 @@ pub(in crate::service) fn rekeyed_patterns(program: &Program, config: &Config, t
 /// By pattern: what it costs on topics with several partitions that its events do not meet in their tasks. Nothing is asked of Kafka.
 pub fn costs_of_partitioning(program: &Program, config: &Config) -> BTreeMap<String, String> {
     scattered(program, config, 2).map(|scattered| (scattered.pattern, scattered.what)).collect()
+}
+
+/// The patterns whose events are taken to meet in the tasks of their topics.
+pub(super) fn met_patterns<'a>(program: &'a Program, config: &Config, tasks: u32) -> Vec<&'a Pattern> {
+    let rekeyed = rekeyed_patterns(program, config, tasks);
+    program.patterns.iter().map(|pattern| &**pattern).filter(|pattern| !pattern.key_names.is_empty() && !rekeyed.contains(&pattern.name)).collect()
+}
+
+/// Of each topic that nobody says the key of, and that cannot have one with which the events of every pattern meet: its name, and a sentence.
+pub(super) fn undeclared_keys(program: &Program, config: &Config, tasks: u32) -> Vec<(String, String)> {
+    if tasks < 2 {
+        return Vec::new();
+    }
+    let patterns = met_patterns(program, config, tasks);
+    let mut possible: BTreeMap<StreamId, BTreeSet<usize>> = program.schema.ids().filter_map(|id| Some((id, possible_key(program, config, id)?))).collect();
+    loop {
+        let before = possible.clone();
+        patterns.iter().for_each(|pattern| narrow(&mut possible, pattern));
+        if possible == before {
+            break;
+        }
+    }
+    let impossible = possible.into_iter().filter(|(_, fields)| fields.is_empty()).map(|(id, _)| id);
+    let undeclared = impossible.filter_map(|id| match &config.streams.get(&program.schema.stream(id).name)?.origin {
+        Origin::Topic(topic) if declared_key(program, config, id).is_empty() => Some((id, topic)),
+        _ => None,
+    });
+    undeclared.map(|(id, topic)| (topic.clone(), undeclared_key(program, &patterns, id, topic))).collect()
+}
+
+/// The fields that the topic of a stream may be partitioned by; `None`: it comes from no topic.
+fn possible_key(program: &Program, config: &Config, id: StreamId) -> Option<BTreeSet<usize>> {
+    let stream = program.schema.stream(id);
+    let Origin::Topic(_) = config.streams.get(&stream.name)?.origin else { return None };
+    let declared = declared_key(program, config, id);
+    let is_possible = |name: &String| declared.is_empty() || declared.contains(name);
+    Some(stream.fields.iter().enumerate().filter(|(_, field)| is_possible(&field.name)).map(|(place, _)| place).collect())
+}
+
+fn declared_key<'a>(program: &Program, config: &'a Config, id: StreamId) -> &'a [String] {
+    config.streams.get(&program.schema.stream(id).name).map_or(&[], |bound| &bound.key)
+}
+
+/// Leaves only what the pattern's events meet by: what its topics are partitioned by stands at the same places of its key. Of a calculated part any of its fields may be meant. A topic
+/// for which nothing is left says nothing of others.
+fn narrow(possible: &mut BTreeMap<StreamId, BTreeSet<usize>>, pattern: &Pattern) {
+    let is_possible = |source: &Source, place: usize| match possible.get(&source.stream) {
+        Some(fields) if !fields.is_empty() => !fields_of(&source.key[place]).is_disjoint(fields),
+        _ => true,
+    };
+    let places: Vec<usize> = (0..pattern.key_names.len()).filter(|place| pattern.sources.iter().all(|source| is_possible(source, *place))).collect();
+    for source in &pattern.sources {
+        if let Some(fields) = possible.get_mut(&source.stream) {
+            let met: BTreeSet<usize> = places.iter().flat_map(|place| fields_of(&source.key[*place])).collect();
+            fields.retain(|field| met.contains(field));
+        }
+    }
+}
+
+/// The places of the fields that a part of a key is made of.
+fn fields_of(part: &Expression) -> BTreeSet<usize> {
+    let mut fields = BTreeSet::new();
+    part.visit(&mut |part| {
+        if let Expression::Field(path) = part {
+            fields.insert(usize::from(*path.first().expect("a field path is never empty")));
+        }
+    });
+    fields
+}
+
+fn undeclared_key(program: &Program, patterns: &[&Pattern], id: StreamId, topic: &str) -> String {
+    let stream = &program.schema.stream(id).name;
+    let mut keys: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for pattern in patterns {
+        for source in pattern.sources.iter().filter(|source| source.stream == id) {
+            keys.entry(key_of(program, pattern, source)).or_default().insert(&pattern.name);
+        }
+    }
+    let keys: Vec<String> = keys.into_iter().map(|(key, patterns)| format!("by {key} ({})", patterns.into_iter().collect::<Vec<_>>().join(", "))).collect();
+    format!(
+        "nobody says what topic {topic} is partitioned by, and its patterns are keyed {}: whatever it is, events of some of them would not meet, and matches would be missing; declare with \
+         streams.{stream}.key what its producers partition it by, and the events of the others are handed on to the tasks that keep their keys",
+        keys.join(", ")
+    )
+}
+
+/// The key of a source in words: its fields, as the stream names them.
+pub(super) fn key_of(program: &Program, pattern: &Pattern, source: &Source) -> String {
+    let fields = &program.schema.stream(source.stream).fields;
+    let part = |(part, name): (&Expression, &String)| part.whole_field().map_or_else(|| name.clone(), |place| fields[place].name.clone());
+    source.key.iter().zip(&pattern.key_names).map(part).collect::<Vec<_>>().join(" and ")
 }
 
 fn scattered(program: &Program, config: &Config, tasks: u32) -> impl Iterator<Item = Scattered> {
@@ -129,7 +222,14 @@ mod tests {
 
     /// The findings, and whether the pattern is one of those whose events go elsewhere.
     fn said(pattern: &str, keys: &[(&str, &[&str])], tasks: u32) -> (Vec<String>, bool) {
-        let compiled = compile(&[Text { path: "p.motif".to_owned(), text: format!("{STREAMS}pattern p {{ {pattern} }}") }]);
+        let (program, config) = deployment(&format!("pattern p {{ {pattern} }}"), keys);
+        let findings = partitioning(&program, &config, tasks);
+        let said = findings.into_iter().map(|finding| format!("{:?}: {}", finding.severity, finding.what)).collect();
+        (said, rekeyed_patterns(&program, &config, tasks) == ["p"])
+    }
+
+    fn deployment(patterns: &str, keys: &[(&str, &[&str])]) -> (Program, Config) {
+        let compiled = compile(&[Text { path: "p.motif".to_owned(), text: format!("{STREAMS}{patterns}") }]);
         assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
         let mut config = Config::one_shot(Vec::new());
         for stream in ["clicks", "orders"] {
@@ -137,9 +237,7 @@ mod tests {
             let origin = Origin::Topic(format!("{stream}-topic"));
             config.streams.insert(stream.to_owned(), StreamConfig { key: key.unwrap_or_default(), ..StreamConfig::from_origin(origin) });
         }
-        let findings = partitioning(&compiled.program, &config, tasks);
-        let said = findings.into_iter().map(|finding| format!("{:?}: {}", finding.severity, finding.what)).collect();
-        (said, rekeyed_patterns(&compiled.program, &config, tasks) == ["p"])
+        (compiled.program, config)
     }
 
     const BY_USER: &str = "from clicks by user match a: clicks then b: clicks within 1m";
@@ -179,6 +277,50 @@ mod tests {
             let (said, rekeyed) = said(pattern, keys, tasks);
             assert_eq!((said.len(), rekeyed), (1, is_rekeyed), "{pattern}: {said:?}");
             assert!(said[0].starts_with("Warning") && parts.iter().all(|part| said[0].contains(part)), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_declared_may_be_whatever_all_patterns_have_in_theirs() {
+        let undeclared = |patterns: &[&str], keys: &[(&str, &[&str])], tasks| {
+            let patterns: String = patterns.iter().enumerate().map(|(place, pattern)| format!("pattern p{place} {{ {pattern} }}\n")).collect();
+            let (program, config) = deployment(&patterns, keys);
+            undeclared_keys(&program, &config, tasks)
+        };
+        let by_country = BY_USER.replace("by user", "by country");
+        let by_spelling = BY_USER.replace("by user", "by lower(user)");
+        let joined_by_user = JOINED.replace("by user, country", "by user");
+        let orders_by_country = by_country.replace("clicks", "orders");
+        for (patterns, keys, tasks) in [
+            (&[BY_USER, BY_USER][..], &[][..], 8),
+            (&[BY_USER, BY_BOTH, KEYLESS, &joined_by_user], &[], 8),
+            // It may be partitioned by what both are made of.
+            (&[BY_USER, &by_spelling], &[], 8),
+            (&[JOINED, &by_country, &orders_by_country], &[], 8),
+            // Declared, the others are handed on; one partition holds everything.
+            (&[BY_USER, &by_country], &[("clicks", &["user"][..])], 8),
+            (&[BY_USER, &joined_by_user, &orders_by_country], &[("clicks", &["user"]), ("orders", &["country"])], 8),
+            (&[BY_USER, &by_country], &[], 1),
+        ] {
+            assert_eq!(undeclared(patterns, keys, tasks), Vec::new(), "{patterns:?} {keys:?}");
+        }
+        let define = "define coming = clicks where user != \"a\"\ndefine going = clicks where user != \"b\"\n";
+        let both_ways = "from coming, going by coming.user, going.country match a: coming then b: going within 1m";
+        for (patterns, keys, topics) in [
+            (&[BY_USER, &by_country][..], &[][..], &["clicks-topic"][..]),
+            (&[BY_USER, BY_BOTH, &by_country], &[], &["clicks-topic"]),
+            (&[&joined_by_user, &by_country], &[], &["clicks-topic"]),
+            (&[JOINED, BY_USER, &orders_by_country], &[], &["clicks-topic", "orders-topic"]),
+            (&[JOINED, &orders_by_country], &[("clicks", &["user"][..])], &["orders-topic"]),
+        ] {
+            let said = undeclared(patterns, keys, 8);
+            assert_eq!(said.iter().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>(), topics, "{patterns:?} {keys:?}");
+        }
+        let (program, config) = deployment(&format!("{define}pattern p {{ {both_ways} }}"), &[]);
+        assert_eq!(undeclared_keys(&program, &config, 8).len(), 1, "one pattern with two keys");
+        let (_, sentence) = undeclared(&[BY_USER, BY_BOTH, &by_country], &[], 2).remove(0);
+        for part in ["topic clicks-topic", "by country (p2)", "by user (p0)", "by user and country (p1)", "streams.clicks.key"] {
+            assert!(sentence.contains(part), "{sentence}");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::pattern::Program;
 use crate::ports::{NewTopic, TopicFacts, TransportError};
 use crate::service::upkeep::findings::{Facts, Finding, Severity, examine};
 use crate::service::upkeep::needs::{Need, Purpose, needs};
-use crate::service::upkeep::partitioning::partitioning;
+use crate::service::upkeep::partitioning::{partitioning, undeclared_keys};
 
 /// A topic that the configuration needs.
 #[derive(Debug)]
@@ -81,12 +81,22 @@ pub fn create(program: &Program, config: &Config, options: CreateOptions) -> any
     Ok(with_partitioning(report(needs.clone(), &facts, &created), program, config, facts.tasks(&needs)))
 }
 
-/// What is wrong between patterns and partitions stands with the first input.
+/// What events that do not meet cost stands with the first input, and keys that have to be declared with their topics.
 fn with_partitioning(mut reports: Vec<TopicReport>, program: &Program, config: &Config, tasks: Option<u32>) -> Vec<TopicReport> {
-    if let (Some(first), Some(tasks)) = (reports.iter_mut().find(|report| report.need.is_input()), tasks) {
+    let Some(tasks) = tasks else { return reports };
+    if let Some(first) = reports.iter_mut().find(|report| report.need.is_input()) {
         first.findings.extend(partitioning(program, config, tasks));
     }
+    add_errors(&mut reports, undeclared_keys(program, config, tasks));
     reports
+}
+
+/// Each with the report of its topic.
+fn add_errors(reports: &mut [TopicReport], errors: impl IntoIterator<Item = (String, String)>) {
+    for (topic, what) in errors {
+        let report = reports.iter_mut().find(|report| report.need.topic == topic);
+        report.into_iter().for_each(|report| report.findings.push(Finding { severity: Severity::Error, what: what.clone() }));
+    }
 }
 
 fn open(config: &Config) -> anyhow::Result<(Admin, &KafkaConfig)> {
@@ -132,6 +142,13 @@ pub(in crate::service) fn refuse_missing(survey: &Survey, program: &Program, con
 fn refuse_hidden(link: &Link, hidden: &[&Need]) -> TransportError {
     let deeds: Vec<_> = hidden.iter().map(|need| (need.topic.as_str(), need.operations())).collect();
     link.hidden(&deeds.iter().map(|(topic, operations)| (*topic, operations.as_slice())).collect::<Vec<_>>())
+}
+
+/// Before a service starts: matches would be missing, and nobody would know.
+pub(in crate::service) fn refuse_undeclared_keys(program: &Program, config: &Config, tasks: u32) -> anyhow::Result<()> {
+    let sentences: Vec<String> = undeclared_keys(program, config, tasks).into_iter().map(|(_, sentence)| sentence).collect();
+    anyhow::ensure!(sentences.is_empty(), "{}", sentences.join("; "));
+    Ok(())
 }
 
 /// Says of patterns whose events do not meet, and of those that one task evaluates alone, what that costs.

@@ -153,3 +153,35 @@ fn patterns_whose_events_would_not_meet_need_topics_more() {
     let sentence = deployment.work.refusal("run --config motif.toml", 2);
     assert!(sentence.contains(".rekeyed") && sentence.contains("--create"), "{sentence}");
 }
+
+#[test]
+fn a_key_that_no_partitioning_gives_to_all_patterns_has_to_be_declared() {
+    let Some(broker) = broker() else { return };
+    let deployment = Deployment::new(broker);
+    deployment.work.write(
+        "p.motif",
+        "stream clicks { user: string page: string at: timestamp time at, late after 5s }
+stream orders { user: string at: timestamp time at }
+pattern both { from clicks, orders by user match c: clicks then o: orders within 1m }
+pattern pages { from clicks by page match a: clicks then b: clicks within 1m }
+",
+    );
+    // One partition holds everything.
+    let alone = Deployment::new(broker);
+    alone.work.write("p.motif", deployment.work.text("p.motif"));
+    alone.work.must("topics --config motif.toml --create --partitions 1");
+    alone.work.must("run --config motif.toml --until-end");
+
+    let ended = deployment.work.run("topics --config motif.toml --create --partitions 2 --format json");
+    let topics: Vec<Value> = ended.out().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let said = findings(&topics);
+    assert_eq!((ended.code, said.len()), (Some(1), 1), "{said:?}");
+    let sentence = deployment.work.refusal("run --config motif.toml", 2);
+    for part in [&format!("topic {}", deployment.clicks), "by user (both)", "by page (pages)", "streams.clicks.key"] {
+        assert!(said[0].starts_with("error: ") && said[0].contains(part) && sentence.contains(part), "{said:?}\n{sentence}");
+    }
+    let config = deployment.work.text("motif.toml");
+    deployment.work.write("motif.toml", config.replace("[streams.orders]", "key = [\"user\"]\n[streams.orders]"));
+    deployment.work.must("topics --config motif.toml --create");
+    deployment.work.must("run --config motif.toml --until-end");
+}
