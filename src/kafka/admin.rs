@@ -65,13 +65,22 @@ impl Admin {
         self.brokers
     }
 
-    /// Of these topics those that exist.
-    pub fn describe(&self, topics: &[&str]) -> Result<BTreeMap<String, TopicFacts>, TransportError> {
+    /// Of these topics those that exist, without a look at their records' times.
+    pub fn settings(&self, topics: &[&str]) -> Result<BTreeMap<String, TopicFacts>, TransportError> {
         let metadata = metadata(&self.reader, &self.link)?;
         let exists = |found: &&MetadataTopic| topics.contains(&found.name()) && found.error().is_none() && !found.partitions().is_empty();
         let mut described: BTreeMap<String, TopicFacts> =
             metadata.topics().iter().filter(exists).map(|found| (found.name().to_owned(), facts(found))).collect();
         self.add_settings(&mut described)?;
+        Ok(described)
+    }
+
+    /// Of these topics those that exist.
+    pub fn describe(&self, topics: &[&str]) -> Result<BTreeMap<String, TopicFacts>, TransportError> {
+        let mut described = self.settings(topics)?;
+        for topic in described.iter().filter(|(_, facts)| facts.settings.is_empty()).map(|(topic, _)| topic) {
+            tracing::warn!(topic, "the settings of a topic are not told");
+        }
         for (topic, facts) in &mut described {
             let failed = |error| self.link.failed(&format!("the times of records of topic {topic}"), Operation::Describe, topic, &error);
             facts.outlived = self.outlived_in_time(topic, facts).map_err(failed)?;
@@ -95,7 +104,7 @@ impl Admin {
             let ConfigResource { specifier: OwnedResourceSpecifier::Topic(topic), entries } = (match answer {
                 Ok(resource) => resource,
                 Err(code) => {
-                    tracing::warn!(%code, "the settings of a topic are not told");
+                    tracing::debug!(%code, "the settings of a topic are not told");
                     continue;
                 }
             }) else {

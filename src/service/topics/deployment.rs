@@ -105,9 +105,10 @@ pub(super) fn open(program: &Arc<Program>, sources: &[Source], config: &Config, 
     refuse_shared_topics(program, &inputs)?;
     let survey = Survey::open(&upkeep::link(config, kafka), Topics::new(inputs))?;
     upkeep::refuse_missing(&survey, program, config, kafka)?;
-    upkeep::warn_of_retention(program, config);
     let tasks = survey.tasks()?;
     upkeep::refuse_undeclared_keys(program, config, tasks)?;
+    upkeep::refuse_lost_outputs(program, config, tasks)?;
+    upkeep::warn_of_topics(program, config);
     upkeep::warn_of_partitioning(program, config, tasks);
     let plans = stages::plan(program.clone(), sources, config, kafka, tasks);
     let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::new()));

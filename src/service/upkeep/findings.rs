@@ -1,6 +1,7 @@
 //! What is wrong with the topics of a deployment: needs and facts in, sentences out.
 //!
-//! An error keeps the service from starting, or breaks a promise; a warning is what an operator should know before data is lost.
+//! An error keeps the service from starting, or breaks a promise; a warning is what an operator should know before data is lost. A service refuses to start where what it writes would
+//! surely be lost ([`lost_outputs`]), and logs all else that is found.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +57,16 @@ impl Facts {
 /// Of each need its findings.
 pub(super) fn examine(needs: &[Need], facts: &Facts) -> Vec<Vec<Finding>> {
     needs.iter().map(|need| examine_one(need, needs, facts)).collect()
+}
+
+/// Of the topics that are written those that lose what they are given, whatever else is done: a sentence for each.
+pub(super) fn lost_outputs(needs: &[Need], topics: &BTreeMap<String, TopicFacts>) -> Vec<String> {
+    let of_need = |need: &Need| {
+        let mut found = Found { topic: &need.topic, findings: Vec::new() };
+        compaction(&mut found, need, topics.get(&need.topic)?);
+        found.findings.pop().map(|finding| finding.what)
+    };
+    needs.iter().filter(|need| !need.is_input()).filter_map(of_need).collect()
 }
 
 fn examine_one(need: &Need, needs: &[Need], facts: &Facts) -> Vec<Finding> {
@@ -299,5 +310,28 @@ mod tests {
         let both = [need("a", &[Purpose::Input("a".to_owned()), Purpose::Matches])];
         let findings = examine(&both, &good()).concat();
         assert!(findings[0].what.contains("serves for stream a and matches"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_service_refuses_to_write_what_compaction_takes_away_and_nothing_else() {
+        let lost = |change: &dyn Fn(&mut Facts)| {
+            let mut facts = good();
+            change(&mut facts);
+            lost_outputs(&needs(), &facts.topics)
+        };
+        for topic in ["m", "l", "j"] {
+            for policy in ["compact", "compact,delete"] {
+                let said = lost(&|facts| set(facts, topic, "cleanup.policy", policy));
+                assert!(
+                    said.len() == 1 && said[0].starts_with(&format!("topic {topic} is compacted")) && said[0].contains("cleanup.policy=delete"),
+                    "{said:?}"
+                );
+            }
+        }
+        for (topic, name, value) in [("a", "cleanup.policy", "compact"), ("j", "retention.ms", "1"), ("m", "unclean.leader.election.enable", "true")] {
+            assert_eq!(lost(&|facts| set(facts, topic, name, value)), Vec::<String>::new(), "{topic} {name}");
+        }
+        // Nobody tells.
+        assert_eq!(lost(&|facts| facts.topics.values_mut().for_each(|topic| topic.settings.clear())), Vec::<String>::new());
     }
 }

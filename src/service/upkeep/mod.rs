@@ -21,4 +21,4 @@ pub use partitioning::costs_of_partitioning;
 pub use topics::{CannotCreate, CreateOptions, TopicReport, TopicState, create, inspect};
 
 pub(super) use partitioning::rekeyed_patterns;
-pub(super) use topics::{link, refuse_missing, refuse_undeclared_keys, warn_of_partitioning, warn_of_retention};
+pub(super) use topics::{link, refuse_lost_outputs, refuse_missing, refuse_undeclared_keys, warn_of_partitioning, warn_of_topics};

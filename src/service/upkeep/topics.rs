@@ -6,7 +6,7 @@ use crate::config::{Config, KafkaConfig};
 use crate::kafka::{Admin, Found, Link, Survey};
 use crate::pattern::Program;
 use crate::ports::{NewTopic, TopicFacts, TransportError};
-use crate::service::upkeep::findings::{Facts, Finding, Severity, examine};
+use crate::service::upkeep::findings::{Facts, Finding, Severity, examine, lost_outputs};
 use crate::service::upkeep::needs::{Need, Purpose, needs};
 use crate::service::upkeep::partitioning::{partitioning, undeclared_keys};
 
@@ -158,15 +158,39 @@ pub(in crate::service) fn warn_of_partitioning(program: &Program, config: &Confi
     }
 }
 
-/// Logs what `motif topics` says of inputs whose records are about to be deleted. The start does not wait for that; where it cannot be told, nothing is said.
-pub(in crate::service) fn warn_of_retention(program: &Program, config: &Config) {
+/// Before a service starts: topics that would not keep what it writes. Where their settings are not told, they are taken to be good.
+pub(in crate::service) fn refuse_lost_outputs(program: &Program, config: &Config, tasks: u32) -> anyhow::Result<()> {
+    let (admin, kafka) = open(config)?;
+    let mut needs = needs(program, config, kafka, Some(tasks));
+    needs.retain(|need| !need.is_input());
+    let topics: Vec<&str> = needs.iter().map(|need| need.topic.as_str()).collect();
+    let lost = match admin.settings(&topics) {
+        Ok(found) => lost_outputs(&needs, &found),
+        Err(error) => {
+            tracing::warn!(%error, "whether the topics keep what is written to them is not told");
+            Vec::new()
+        }
+    };
+    anyhow::ensure!(lost.is_empty(), "{}", lost.join("; "));
+    Ok(())
+}
+
+/// Logs what `motif topics` says of the topics: records that are about to be deleted, a journal that is not kept for long enough. The start does not wait for that; where it cannot be
+/// told, nothing is said.
+pub(in crate::service) fn warn_of_topics(program: &Program, config: &Config) {
     let (program, config) = (program.clone(), config.clone());
     std::thread::spawn(move || {
-        let inputs = inspect(&program, &config).unwrap_or_default().into_iter().filter(|report| report.need.is_input());
-        for finding in inputs.flat_map(|report| report.findings) {
+        for finding in examined(&program, &config).unwrap_or_default().into_iter().flat_map(|report| report.findings) {
             tracing::warn!("{}", finding.what);
         }
     });
+}
+
+/// The topics by themselves, whatever is in them.
+fn examined(program: &Program, config: &Config) -> anyhow::Result<Vec<TopicReport>> {
+    let (admin, kafka) = open(config)?;
+    let (needs, facts) = look(&admin, program, config, kafka)?;
+    Ok(report(needs, &facts, &[]))
 }
 
 fn facts(admin: &Admin, needs: &[Need]) -> anyhow::Result<Facts> {

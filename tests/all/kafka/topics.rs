@@ -102,6 +102,9 @@ fn what_is_made_follows_the_inputs_and_what_does_not_fit_is_named() {
     assert_eq!(column(&topics, "retention_ms")[4], "-1");
     assert_eq!(findings(&topics).len(), 1, "{topics:?}");
     assert!(findings(&topics)[0].starts_with(&format!("error: topic {} is compacted", deployment.output)), "{topics:?}");
+    // The service does not write what would be taken away.
+    let sentence = deployment.work.refusal("run --config motif.toml --until-end", 2);
+    assert!(sentence.starts_with(&format!("topic {} is compacted", deployment.output)) && sentence.contains("cleanup.policy=delete"), "{sentence}");
     let sentence = deployment.work.refusal("topics --config motif.toml --create --partitions 4", 1);
     assert!(sentence.contains("has 3 partitions") && sentence.contains("says 4"), "{sentence}");
 }
@@ -130,6 +133,25 @@ fn history_that_kafka_is_about_to_delete_is_warned_of() {
     let said = running.take_stderr();
     let warning = BufReader::new(said).lines().map(|line| line.expect("text")).find(|line| line.contains("retention.ms=-1"));
     assert!(warning.is_some_and(|line| line.contains(&deployment.clicks)), "the service ended without a word");
+}
+
+/// What does not keep a service from its work is said when it starts, with the remedy.
+#[test]
+fn a_journal_that_is_not_kept_for_long_enough_is_warned_of_by_the_service() {
+    let Some(broker) = broker() else { return };
+    let deployment = Deployment::new(broker);
+    deployment.work.must("topics --config motif.toml --create --partitions 2");
+    let journal = unique("short.journal");
+    broker.create_topic_with(&journal, 2, &[("retention.ms", "604800000")]);
+    let config = deployment.work.text("motif.toml");
+    deployment.work.write("motif.toml", config.replace("[kafka]\n", &format!("[kafka]\njournal_topic = \"{journal}\"\n")));
+    let (code, topics) = deployment.topics("");
+    let findings = findings(&topics);
+    assert!(code == 1 && findings.len() == 1 && findings[0].starts_with(&format!("error: topic {journal} is kept for 7d")), "{findings:?}");
+    let mut running = start(&mut deployment.work.motif("run --config motif.toml"));
+    let said = running.take_stderr();
+    let warning = BufReader::new(said).lines().map(|line| line.expect("text")).find(|line| line.contains("retention.ms=-1"));
+    assert!(warning.is_some_and(|line| line.contains(&journal)), "the service ended without a word");
 }
 
 #[test]
