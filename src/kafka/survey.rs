@@ -18,7 +18,7 @@ use crate::kafka::permission::Operation;
 use crate::kafka::reader::PartitionReader;
 use crate::kafka::topic_id;
 use crate::kafka::{Link, failure, ffi};
-use crate::ports::{Committed, Failure, InputPartition, InputReader, JournalEntry, TopicId, TopicSurvey, TransportError};
+use crate::ports::{Committed, CurrentTopic, Failure, InputPartition, InputReader, JournalEntry, TopicId, TopicSurvey, TransportError};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -300,10 +300,13 @@ impl TopicSurvey for Survey {
         }
     }
 
-    fn topic_ids(&self) -> Result<BTreeMap<StreamId, TopicId>, TransportError> {
+    fn current_topics(&self) -> Result<BTreeMap<StreamId, CurrentTopic>, TransportError> {
         let names: Vec<&str> = self.topics.names().collect();
-        match ffi::topic_ids(self.client.client(), &names, CALL_TIMEOUT) {
-            Ok(ids) => Ok(ids.into_iter().filter_map(|(topic, id)| Some((self.topics.stream(&topic)?, TopicId(id)))).collect()),
+        match ffi::describe_topics(self.client.client(), &names, CALL_TIMEOUT) {
+            Ok(described) => {
+                let current = |ffi::DescribedTopic { id, partitions }| CurrentTopic { id: id.map(TopicId), partitions };
+                Ok(described.into_iter().filter_map(|(topic, described)| Some((self.topics.stream(&topic)?, current(described)))).collect())
+            }
             Err(error) => {
                 tracing::debug!(%error, "no broker tells which topics there are");
                 fetch_news(&self.client);

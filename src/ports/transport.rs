@@ -106,8 +106,13 @@ pub trait TopicSurvey: Send + Sync {
     /// What the group has committed, in the order asked. Waits while a transaction that would change it is open.
     fn committed(&self, partitions: &[InputPartition]) -> Result<Vec<Committed>, TransportError>;
 
-    /// Which topics the inputs are now. Those that do not exist, that we may not see or that have no ids are left out. An error: no broker lets us ask.
-    fn topic_ids(&self) -> Result<BTreeMap<StreamId, TopicId>, TransportError>;
+    /// What the topics of the inputs are now. Those that do not exist or that we may not see are left out. An error: no broker lets us ask.
+    fn current_topics(&self) -> Result<BTreeMap<StreamId, CurrentTopic>, TransportError>;
+
+    /// Which topics the inputs are now, as far as brokers know ids.
+    fn topic_ids(&self) -> Result<BTreeMap<StreamId, TopicId>, TransportError> {
+        Ok(self.current_topics()?.into_iter().filter_map(|(stream, topic)| Some((stream, topic.id?))).collect())
+    }
 
     /// The offsets that are kept and stable: the oldest, up to and without the end.
     fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError>;
@@ -139,6 +144,14 @@ pub struct Committed {
     pub next: Option<u64>,
     /// The topic that it is an offset of, where that was noted.
     pub topic: Option<TopicId>,
+}
+
+/// The topic that has a name now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CurrentTopic {
+    /// `None`: the brokers know no ids.
+    pub id: Option<TopicId>,
+    pub partitions: u32,
 }
 
 /// Tells a topic from others that had its name before or have it later. As Kafka's tools show it.

@@ -258,11 +258,14 @@ pub(super) fn objects(place: &CheckpointPlace) -> Result<StoredObjects, ObjectEr
 /// The topic of the second stage has as many partitions as the inputs: its tasks keep the keys by their number.
 fn refuse_other_number(survey: &Survey, tasks: u32) -> anyhow::Result<()> {
     let found = survey.tasks()?;
-    anyhow::ensure!(
-        found == tasks,
-        "the topic for events by other keys has {found} partitions, and the input topics have {tasks}; `motif topics` names it: make it anew with as many, under another group"
-    );
+    anyhow::ensure!(found == tasks, "{}", other_number(found, tasks));
     Ok(())
+}
+
+pub(super) fn other_number(found: u32, tasks: u32) -> String {
+    format!(
+        "the topic for events by other keys has {found} partitions, and the input topics have {tasks}; `motif topics` names it: make it anew with as many, under another group"
+    )
 }
 
 pub(super) fn input_topics(program: &Program, config: &Config) -> BTreeMap<StreamId, String> {

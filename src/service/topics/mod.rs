@@ -25,7 +25,7 @@
 //! | `alignment`, `pace`, `standing` | tasks whose events meet again kept together: how far all are, how far each input may go, where those of others stand |
 //! | `stages` | patterns keyed by something else than what the topics are partitioned by |
 //! | `unowned` | tasks that belong to nobody, noticed |
-//! | `watch`, `retention` | brokers that are away, inputs that were made anew, inputs that are about to lose what a restart would read, noticed |
+//! | `watch`, `retention` | brokers that are away, inputs that were made anew or given more partitions, or are about to lose what a restart would read, noticed |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //!
 //! More workers, or more processes with the same configuration, share the partitions among them: it makes no difference. A task that moves goes on from the state

@@ -1,15 +1,17 @@
-//! The brokers, watched from beside the workers: whether they let us work, and whether the inputs are still the topics that they were.
+//! The brokers, watched from beside the workers: whether they let us work, and whether the inputs are still the topics that they were, with
+//! as many partitions.
 //!
-//! A worker that has nothing to deliver notices neither: its consumer only waits, and goes on at the old offset of a topic that was deleted and made anew. What is found
-//! out here ends the workers through the [`Verdict`].
+//! A worker that has nothing to deliver notices none of that: its consumer only waits, and goes on at the old offset of a topic that was deleted and made anew. Where partitions are added,
+//! keys go to other ones than those that their partial matches are in. What is found out here ends the workers through the [`Verdict`].
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::ports::TransportError;
-use crate::service::topics::deployment::Deployment;
+use crate::ports::{CurrentTopic, TopicId, TransportError};
+use crate::service::topics::deployment::{Deployment, other_number};
+use crate::service::topics::stages::Stage;
 
 /// Brokers that are away for longer, or that do not let us in for longer, end the run.
 pub(super) const OUTAGE_MAX: Duration = Duration::from_secs(300);
@@ -75,16 +77,44 @@ fn end(stages: &[&Deployment], error: &TransportError) {
 fn look(stages: &[&Deployment]) -> Result<Option<TransportError>, TransportError> {
     let mut wrong = None;
     for stage in stages {
-        let now = stage.survey.topic_ids()?;
-        let changed = stage.topic_ids.iter().find_map(|(stream, then)| now.get(stream).filter(|now| *now != then).map(|now| (stream, then, now)));
-        wrong = wrong.or(changed.map(|(stream, then, now)| {
-            let topic = &stage.inputs[stream];
-            TransportError::fatal(format!(
-                "topic {topic} was deleted and made anew while it was read (its id was {then}, and is {now}); start with --accept-reset to accept that the state before is lost"
-            ))
-        }));
+        let now = stage.survey.current_topics()?;
+        let changed = stage.inputs.iter().find_map(|(stream, topic)| {
+            let began = AtStart { stage: stage.stage, topic, id: stage.topic_ids.get(stream), partitions: stage.tasks };
+            began.differs(now.get(stream)?)
+        });
+        wrong = wrong.or(changed.map(TransportError::fatal));
     }
     Ok(wrong)
+}
+
+/// An input as it was when this process started.
+struct AtStart<'a> {
+    stage: Stage,
+    topic: &'a str,
+    /// `None`: the brokers knew no ids.
+    id: Option<&'a TopicId>,
+    partitions: u32,
+}
+
+impl AtStart<'_> {
+    /// A sentence, where it is not the same any more.
+    fn differs(&self, now: &CurrentTopic) -> Option<String> {
+        let Self { stage, topic, id, partitions } = *self;
+        if let Some((then, now)) = id.zip(now.id.as_ref()).filter(|(then, now)| then != now) {
+            return Some(format!(
+                "topic {topic} was deleted and made anew while it was read (its id was {then}, and is {now}); start with --accept-reset to accept that the state before is lost"
+            ));
+        }
+        // One that is only just made may be told without any.
+        let found = Some(now.partitions).filter(|found| *found > 0 && *found != partitions)?;
+        Some(match stage {
+            Stage::First => format!(
+                "topic {topic} had {partitions} partitions when this process started, and has {found} now: keys are in other partitions than their partial matches from now on; \
+                 start with --accept-reset to accept that the state before is lost (`motif topics` names the topics that need as many partitions), or read a topic that keeps its number"
+            ),
+            Stage::Rekeyed => other_number(found, partitions),
+        })
+    }
 }
 
 /// Since when nobody answers.
@@ -156,5 +186,27 @@ mod tests {
         assert_eq!(verdict.check(), Ok(()));
         ["one", "two"].into_iter().for_each(|reason| verdict.give(TransportError::fatal(reason)));
         assert_eq!(verdict.check(), Err(TransportError::fatal("one")));
+    }
+
+    #[test]
+    fn an_input_that_was_made_anew_or_given_more_partitions_is_not_what_it_was() {
+        let id = |text: &str| Some(TopicId(text.to_owned()));
+        let then = id("one");
+        for (stage, then, now, partitions, says) in [
+            (Stage::First, &then, id("one"), 8, &[][..]),
+            (Stage::First, &then, None, 8, &[]),
+            (Stage::First, &None, id("one"), 8, &[]),
+            (Stage::First, &then, id("one"), 0, &[]),
+            (Stage::First, &then, id("two"), 8, &["topic t was deleted and made anew", "was one, and is two", "--accept-reset"]),
+            (Stage::First, &then, id("two"), 12, &["deleted and made anew"]),
+            (Stage::First, &then, id("one"), 12, &["topic t had 8 partitions", "has 12 now", "--accept-reset"]),
+            (Stage::First, &None, None, 12, &["has 12 now"]),
+            (Stage::Rekeyed, &then, id("one"), 12, &["has 12 partitions", "input topics have 8", "under another group"]),
+        ] {
+            let began = AtStart { stage, topic: "t", id: then.as_ref(), partitions: 8 };
+            let said = began.differs(&CurrentTopic { id: now, partitions });
+            assert_eq!(said.is_some(), !says.is_empty(), "{said:?}");
+            assert!(says.iter().all(|part| said.as_ref().is_some_and(|said| said.contains(part))), "{said:?} {says:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::cluster::{Client, Cluster, Delivered, Member, Sent, Shared, Transacti
 use super::scenario::{LATE, OUTPUT, REJECTED};
 use crate::event::StreamId;
 use crate::ports::{
-    Committed, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, RecordBatch, TopicId, TopicSurvey,
+    Committed, CurrentTopic, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, RecordBatch, TopicSurvey,
     Transport, TransportError,
 };
 use crate::service::StopSignal;
@@ -57,7 +57,7 @@ impl TopicSurvey for Connection {
         Ok(partitions.iter().map(|input| Committed { next: cluster.offset(*input), topic: None }).collect())
     }
 
-    fn topic_ids(&self) -> Result<BTreeMap<StreamId, TopicId>, TransportError> {
+    fn current_topics(&self) -> Result<BTreeMap<StreamId, CurrentTopic>, TransportError> {
         Ok(BTreeMap::new())
     }
 
