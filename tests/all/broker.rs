@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -187,6 +187,15 @@ impl Broker {
         let options = AdminOptions::new().operation_timeout(Some(LIMIT));
         let deleted = runtime.block_on(admin.delete_topics(&[name], &options)).expect("the broker answers");
         assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+    }
+
+    /// So many in all.
+    pub fn add_partitions(&self, name: &str, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().expect("a client");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        let added = runtime.block_on(admin.create_partitions(&[NewPartitions::new(name, partitions)], &options)).expect("the broker answers");
+        assert!(added.iter().all(Result::is_ok), "{added:?}");
     }
 
     /// One partition, which only this one of several brokers has.

@@ -92,7 +92,7 @@ enum Progress {
 
 /// What a task adds to a transaction.
 pub(super) struct Part {
-    /// All but what it says about outputs.
+    /// All but what it says about outputs, and the number of tasks.
     pub record: EpochRecord,
     pub epoch: Epoch,
     /// The next offset of each input.
@@ -352,6 +352,7 @@ impl Assigned {
         let number = self.meta.epoch + 1;
         let record = EpochRecord {
             task: self.number,
+            tasks: None,
             epoch: number,
             inputs,
             watermark_in_us: if self.meta.positions.partitions.is_empty() { i64::MIN } else { self.meta.positions.watermark_us },

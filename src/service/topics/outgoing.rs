@@ -38,12 +38,13 @@ pub(super) struct Encoded {
     headers: Vec<(Cow<'static, str>, Option<Vec<u8>>)>,
 }
 
-/// Fills in what the records say about outputs, and addresses everything. Cost: encoding the matches.
+/// Fills in what the records say about outputs and the deployment, and addresses everything. Cost: encoding the matches.
 pub(super) fn delivery(deployment: &Deployment, parts: &mut [Part], transport: &dyn Transport) -> Delivery {
     let mut delivery = Delivery::default();
     for part in parts {
         let epoch = std::mem::take(&mut part.epoch);
         let record = &mut part.record;
+        record.tasks = Some(deployment.tasks);
         let outputs = encode(&deployment.evaluation, record.task, epoch, &|stream| deployment.sources.get(&stream).cloned().unwrap_or_default());
         let matches = &deployment.outputs.matches;
         record.out_from = transport.delivered_to(&matches.name, matches.partition_of(record.task));

@@ -172,6 +172,7 @@ impl Recovery<'_> {
             tail,
             base: found.base.as_ref().map(|meta| BaseFacts { epoch: meta.epoch, needed: self.needed(&meta.positions) }),
             has_state: found.has_state,
+            tasks: self.deployment.tasks,
             determinism: DETERMINISM_VERSION,
             unknown_sets,
             accept_reset: self.deployment.config.accept_reset,

@@ -13,6 +13,7 @@
 //! | an input that the journal's last epoch has not read, because it is new or the configuration was without it meanwhile | begins at its committed offset, or where it has none at the oldest record that is kept; refused where it ends before that offset |
 //! | the same, and the state knows the stream from another topic | refused: its place is in that topic |
 //! | offsets that are not those of the journal | refused: they were moved from outside, both are printed, or are gone, as with a topic that was made anew |
+//! | another number of tasks than the journal's last epoch had, where it tells | refused: partitions were added, and keys are in other ones than before |
 //! | a bounded run has closed all windows | nothing to do where nothing was added; else refused |
 //! | the base is at the journal's last epoch, what is held back can be read again | resumed |
 //! | no base, and the journal does not begin at the first epoch or a reset | refused: the state is lost |
@@ -41,6 +42,8 @@ pub(super) struct Facts {
     pub base: Option<BaseFacts>,
     /// Some base was found, whether it fits or not.
     pub has_state: bool,
+    /// How many there are now: the partitions of each input.
+    pub tasks: u32,
     /// Of this program.
     pub determinism: u32,
     /// Pattern sets of the tail that cannot be had, each with the reason.
@@ -179,6 +182,10 @@ pub(super) enum Refusal {
     )]
     LeaderChanged { topic: String, partition: u32, next: u64, then: u32, now: u32 },
     #[error(
+        "the input topics had {then} partitions when epoch {epoch} was evaluated, and have {now}: keys are in other partitions than their partial matches, which would never be completed; read topics that keep their number of partitions, or accept with --accept-reset that the state before is lost"
+    )]
+    TasksChanged { epoch: u64, then: u32, now: u32 },
+    #[error(
         "a run with --until-end has closed all windows at offset {journal} of {topic}/{partition}; what was added since ({journal} to {end}) cannot join them: use another group and state folder to evaluate everything again"
     )]
     Ended { topic: String, partition: u32, journal: u64, end: u64 },
@@ -234,6 +241,9 @@ fn without_reset(facts: &Facts) -> Start {
         Ok(ranges) => ranges,
         Err(refusal) => return Start::Refuse(refusal),
     };
+    if let Some(then) = last.tasks.filter(|then| *then != facts.tasks) {
+        return Start::Refuse(Refusal::TasksChanged { epoch: last.epoch, then, now: facts.tasks });
+    }
     if last.ended {
         return after_end(facts, &ranges);
     }

@@ -1,14 +1,16 @@
 //! The record of one epoch of one task, and its bytes.
 //!
 //! A byte for the format, then varints, in the order of the fields. What a later version adds stands behind a new format number; an unknown one is refused.
-//! Format 1 did not tell what clock and chance had decided ([`InputRange::decided`]); it is read, and written again as it was.
+//! Format 1 did not tell what clock and chance had decided ([`InputRange::decided`]), and neither it nor format 2 how many tasks there were ([`EpochRecord::tasks`]); both are read, and
+//! written again as they were.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::{Decided, Offsets};
 use crate::event::binary::{Malformed, Reader, write_bytes, write_signed, write_unsigned};
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+const WITHOUT_TASKS: u8 = 2;
 const WITHOUT_DECISIONS: u8 = 1;
 
 /// An epoch reads no more records than that of an input, so more ranges of them are taken for damage.
@@ -24,6 +26,8 @@ const RESET: u64 = 2;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EpochRecord {
     pub task: u32,
+    /// How many there were: the partitions of each input, by which keys are divided among them. `None`: it was not noted.
+    pub tasks: Option<u32>,
     /// Dense, from 1.
     pub epoch: u64,
     /// In order of their streams' names.
@@ -91,8 +95,15 @@ pub enum MalformedRecord {
 impl EpochRecord {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(200);
-        out.push(if self.tells_decisions() { FORMAT } else { WITHOUT_DECISIONS });
+        // Whatever notes the tasks notes the decisions, too.
+        let tasks = self.tasks.filter(|_| self.tells_decisions());
+        out.push(match tasks {
+            Some(_) => FORMAT,
+            None if self.tells_decisions() => WITHOUT_TASKS,
+            None => WITHOUT_DECISIONS,
+        });
         write_unsigned(u64::from(self.task), &mut out);
+        tasks.into_iter().for_each(|tasks| write_unsigned(u64::from(tasks), &mut out));
         write_unsigned(self.epoch, &mut out);
         write_unsigned(self.inputs.len() as u64, &mut out);
         for input in &self.inputs {
@@ -125,6 +136,7 @@ impl EpochRecord {
             return Err(MalformedRecord::Format(format));
         }
         let task = narrow(reader.unsigned("task")?, &reader, "task")?;
+        let tasks = if format == FORMAT { Some(narrow(reader.unsigned("number of tasks")?, &reader, "number of tasks")?) } else { None };
         let epoch = reader.unsigned("epoch")?;
         let number = reader.unsigned("number of inputs")?;
         if number > INPUTS_MAX {
@@ -146,6 +158,7 @@ impl EpochRecord {
         }
         Ok(Self {
             task,
+            tasks,
             epoch,
             inputs,
             watermark_in_us,
@@ -298,6 +311,7 @@ impl EpochRecord {
     pub fn of_inputs(task: u32, epoch: u64, inputs: Vec<InputRange>) -> Self {
         Self {
             task,
+            tasks: None,
             epoch,
             inputs,
             watermark_in_us: 0,
@@ -341,6 +355,7 @@ mod tests {
         let idle = Decided { idle: true, silent_us: 3_600_000_000, overtaken: offsets(&[0..3, 9..10]), held_full: offsets(&[3..5, 6..9]) };
         EpochRecord {
             task: 3,
+            tasks: Some(8),
             epoch: 90_000,
             inputs: vec![input("payments", 5_000_000), InputRange { leader_epoch: None, rewind: None, idle: true, decided: Some(idle), ..input("logins", 0) }],
             watermark_in_us: i64::MIN,
@@ -365,6 +380,7 @@ mod tests {
     fn what_was_written_is_read_and_small() {
         let plain = record();
         let changed = [
+            EpochRecord { tasks: Some(9), ..record() },
             EpochRecord { epoch: 1, out_from: None, ended: true, ..record() },
             EpochRecord { state_digest: Some(9), reset: true, ..record() },
             EpochRecord { inputs: Vec::new(), out_count: u64::MAX, ..record() },
@@ -377,12 +393,18 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_the_first_format_is_read_and_keeps_its_bytes() {
-        let mut first = record();
+    fn a_record_of_an_earlier_format_is_read_and_keeps_its_bytes() {
+        let mut first = EpochRecord { tasks: None, ..record() };
+        let second = first.clone();
         first.inputs.iter_mut().for_each(|input| input.decided = None);
-        let bytes = first.encode();
-        assert_eq!((bytes[0], EpochRecord::decode(&bytes).as_ref()), (1, Ok(&first)));
-        assert!(!first.tells_decisions() && record().tells_decisions() && record().encode()[0] == 2);
+        for (format, record) in [(1, &first), (2, &second), (3, &record())] {
+            let bytes = record.encode();
+            assert_eq!((bytes[0], EpochRecord::decode(&bytes).as_ref()), (format, Ok(record)));
+        }
+        assert!(!first.tells_decisions() && second.tells_decisions());
+        // A number less, and nothing else.
+        let without_tasks = [&[2], &record().encode()[1..2], &record().encode()[3..]].concat();
+        assert_eq!(second.encode(), without_tasks);
     }
 
     #[test]
@@ -401,7 +423,7 @@ mod tests {
         let mut longer = bytes.clone();
         longer.push(0);
         assert!(EpochRecord::decode(&longer).is_err());
-        let newer = EpochRecord::decode(&[3, 0, 0]).expect_err("unknown").to_string();
-        assert!(newer.contains("format 3"), "{newer}");
+        let newer = EpochRecord::decode(&[4, 0, 0]).expect_err("unknown").to_string();
+        assert!(newer.contains("format 4"), "{newer}");
     }
 }

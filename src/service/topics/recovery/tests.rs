@@ -30,6 +30,7 @@ fn facts(journal: Range<u64>, base: Option<u64>, kept: Range<u64>) -> Facts {
         last,
         base: base.map(|epoch| BaseFacts { epoch, needed: vec![Some(10 * epoch)] }),
         has_state: base.is_some(),
+        tasks: 8,
         determinism: OURS,
         unknown_sets: Vec::new(),
         accept_reset: false,
@@ -88,12 +89,18 @@ fn begins_where_journal_offsets_and_base_agree() {
             Start::Replay { from: vec![20, 2], to: 5 },
         ),
         (changed(facts(1..6, Some(5), 0..50), |facts| facts.last.as_mut().expect("one").ended = true), Start::AlreadyEnded),
+        // Records that do not tell how many tasks there were go with any number.
+        (changed(facts(1..6, Some(5), 0..70), |facts| tasks(facts, 8)), Start::Resume(vec![50])),
         // Even without state.
         (changed(facts(5..6, None, 0..50), |facts| facts.last.as_mut().expect("one").ended = true), Start::AlreadyEnded),
     ];
     for (facts, start) in table {
         assert_eq!(decide(&facts), start, "{facts:?}");
     }
+}
+
+fn tasks(facts: &mut Facts, then: u32) {
+    facts.last.as_mut().expect("one").tasks = Some(then);
 }
 
 fn add_input(facts: &mut Facts, committed: Option<u64>, kept: Range<u64>) {
@@ -140,6 +147,11 @@ fn refused() -> Vec<(Facts, &'static [&'static str])> {
             changed(facts(1..6, Some(5), 0..70), |facts| facts.inputs[0].last_read = LastRead::OtherLeader { then: 3, now: 4 }),
             &["t0/3 before offset 50", "leader epoch 3", "now under 4", "unclean leader election", "--accept-reset"],
         ),
+        (
+            changed(facts(1..6, Some(5), 0..70), |facts| tasks(facts, 6)),
+            &["had 6 partitions when epoch 5", "have 8", "in other partitions than their partial matches", "--accept-reset"],
+        ),
+        (changed(facts(1..6, None, 0..50), |facts| tasks(facts, 9)), &["had 9 partitions", "have 8"]),
         (changed(facts(1..6, Some(5), 0..51), ended), &["--until-end", "50 to 51"]),
         (facts(1..6, Some(5), 51..70), &["needed again from offset 50", "holds 51"]),
         (changed(facts(1..6, Some(5), 34..70), |facts| facts.base.as_mut().expect("one").needed = vec![Some(33)]), &["from offset 33", "holds 34"]),

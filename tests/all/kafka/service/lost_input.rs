@@ -102,6 +102,25 @@ fn a_topic_that_is_made_anew_ends_whoever_reads_it() {
     service.refused_then_accepted(&[&service.clicks, "made anew"]);
 }
 
+/// Keys go to other partitions than those where their partial matches are.
+#[test]
+fn partitions_that_are_added_end_whoever_reads_them_and_a_start_is_refused() {
+    let Some((service, _, running)) = reading(1_000) else { return };
+    let more = usize::try_from(PARTITIONS).expect("few") + 2;
+    service.broker.add_partitions(&service.clicks, more);
+    let output = running.ended();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let sentence = said(&output);
+    for part in [&format!("topic {} had {PARTITIONS} partitions", service.clicks), &format!("has {more} now"), "--accept-reset"] {
+        assert!(sentence.contains(part), "{sentence}");
+    }
+    for topic in [service.orders.clone(), format!("{}.journal", service.group)] {
+        service.broker.add_partitions(&topic, more);
+    }
+    service.refused_then_accepted(&[&format!("had {PARTITIONS} partitions"), &format!("have {more}")]);
+    service.run_to_end();
+}
+
 /// The client library asks for records by offset, and takes those of the new topic for the next of the old one.
 #[test]
 fn a_topic_that_is_made_anew_with_more_records_than_were_read_ends_whoever_reads_it() {
