@@ -221,6 +221,7 @@ fn describe_topics(topics: &MetricsSnapshot) -> Vec<String> {
         (topics.rejoins, "times taken for another process of its name"),
         (topics.outages, "outages of the brokers"),
         (topics.retention_alarms, "times an input was about to lose what a restart would read"),
+        (topics.misplaced_keys, "KEYS IN SEVERAL PARTITIONS"),
         (topics.digest_differences, "REPEATED EPOCHS THAT DIFFER"),
     ] {
         if number > 0 {

@@ -17,6 +17,7 @@
 //! | `survey` | [`Survey`]: checks at the start, committed offsets, ends of topics |
 //! | `records` | [`TopicReader`]: a partition read once, with keys and headers |
 //! | `topic_id` | which topic a committed offset is of |
+//! | `sample` | the last records of a topic, looked at |
 //! | `topic_log` | [`TopicLog`]: the output topic for subscribers |
 //! | `pending` | a call on a thread of its own
 //! | `produce` | a record handed to a producer's client |
@@ -42,6 +43,7 @@ mod permission;
 mod produce;
 mod reader;
 mod records;
+mod sample;
 mod settings;
 mod survey;
 mod topic_id;
@@ -54,6 +56,7 @@ pub use ffi::exit_at_once;
 pub use hanging::Written;
 pub use permission::Operation;
 pub use records::{TopicReader, TopicRecord, oldest};
+pub use sample::{SampleBounds, sample};
 pub use settings::{Identity, Link};
 pub use survey::{Found, Survey, Topics};
 pub use topic_log::TopicLog;

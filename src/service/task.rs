@@ -798,7 +798,7 @@ fn fields_used(program: &Program, options: &TaskOptions) -> FieldsUsed {
     used
 }
 
-fn time_unit(unit: TimestampUnit) -> TimeUnit {
+pub(super) fn time_unit(unit: TimestampUnit) -> TimeUnit {
     match unit {
         TimestampUnit::Seconds => TimeUnit::Seconds,
         TimestampUnit::Millis => TimeUnit::Millis,

@@ -196,6 +196,7 @@ impl Broker {
         let options = AdminOptions::new().operation_timeout(Some(LIMIT));
         let added = runtime.block_on(admin.create_partitions(&[NewPartitions::new(name, partitions)], &options)).expect("the broker answers");
         assert!(added.iter().all(Result::is_ok), "{added:?}");
+        self.await_partitions(name, partitions);
     }
 
     /// One partition, which only this one of several brokers has.
@@ -210,7 +211,11 @@ impl Broker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let created = runtime.block_on(admin.create_topics([topic], &options)).expect("the broker answers");
         assert!(created.iter().all(Result::is_ok), "{created:?}");
-        // Until every client can see it.
+        self.await_partitions(name, partitions);
+    }
+
+    /// Until every client can see them.
+    fn await_partitions(&self, name: &str, partitions: usize) {
         let deadline = Instant::now() + LIMIT;
         let consumer: BaseConsumer = self.config().create().expect("a client");
         let is_there = || {

@@ -110,11 +110,15 @@ pub(super) fn open(program: &Arc<Program>, sources: &[Source], config: &Config, 
     upkeep::refuse_lost_outputs(program, config, tasks)?;
     upkeep::warn_of_topics(program, config);
     upkeep::warn_of_partitioning(program, config, tasks);
+    let misplaced_keys = upkeep::warn_of_misplaced_keys(survey.link(), program, config, tasks);
     let plans = stages::plan(program.clone(), sources, config, kafka, tasks);
     let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::new()));
     let open = |plan| {
         let mut opened = Deployment::open(plan, &slot, config, kafka, until_end, stop)?;
         opened.deployment.alignment = alignment.clone();
+        if opened.deployment.stage == Stage::First {
+            opened.deployment.metrics.misplaced(misplaced_keys);
+        }
         Ok(opened)
     };
     plans.into_iter().map(open).collect()

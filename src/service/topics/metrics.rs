@@ -9,6 +9,7 @@
 //! | `digest_differences` | repeated epochs that gave something else: 0, or something is badly wrong |
 //! | `checkpoint_failures` | copies that could not be carried |
 //! | `retention_alarms` | how often an input was found to hold hardly more, or less, than a restart would read |
+//! | `misplaced_keys` | keys whose events were in several partitions, among the last records when this process started: matches of theirs are missing |
 //! | `outages`, `outage` | how often no broker let us work, and for how long by now where that is so |
 //! | by task: `epoch`, `watermark`, `newest`, `checkpoint_epoch`, `checkpoint_age` | how far it is |
 //! | by task: `lag_records` | what its inputs have that is not read: 0 where only markers of transactions are left, once that was found out; none where it recovers, or no end is known yet |
@@ -41,6 +42,7 @@ pub struct Metrics {
     digest_differences: AtomicU64,
     checkpoint_failures: AtomicU64,
     retention_alarms: AtomicU64,
+    misplaced_keys: AtomicU64,
     outages: AtomicU64,
     /// Since when one lasts.
     outage: Mutex<Option<Instant>>,
@@ -77,6 +79,7 @@ pub struct MetricsSnapshot {
     pub digest_differences: u64,
     pub checkpoint_failures: u64,
     pub retention_alarms: u64,
+    pub misplaced_keys: u64,
     pub outages: u64,
     pub outage: Option<Duration>,
     /// The tasks that are here now.
@@ -145,6 +148,7 @@ impl MetricsSnapshot {
             (&mut self.digest_differences, other.digest_differences),
             (&mut self.checkpoint_failures, other.checkpoint_failures),
             (&mut self.retention_alarms, other.retention_alarms),
+            (&mut self.misplaced_keys, other.misplaced_keys),
             (&mut self.outages, other.outages),
         ] {
             *sum += number;
@@ -224,6 +228,10 @@ impl Metrics {
         count(&self.digest_differences);
     }
 
+    pub(super) fn misplaced(&self, keys: u64) {
+        self.misplaced_keys.fetch_add(keys, Ordering::Relaxed);
+    }
+
     pub(super) fn outage_begins(&self, since: Instant) {
         count(&self.outages);
         *self.outage() = Some(since);
@@ -269,6 +277,7 @@ impl Metrics {
             digest_differences: number(&self.digest_differences),
             checkpoint_failures: number(&self.checkpoint_failures),
             retention_alarms: number(&self.retention_alarms),
+            misplaced_keys: number(&self.misplaced_keys),
             outages: number(&self.outages),
             outage: self.outage().map(|since| since.elapsed()),
             tasks: self.tasks().iter().map(|(&task, here)| (task, here.at(now))).collect(),
@@ -317,6 +326,7 @@ mod tests {
         }
         metrics.replayed(3, 70);
         metrics.joined_anew();
+        metrics.misplaced(2);
         metrics.outage_begins(Instant::now());
         assert!(metrics.snapshot(NOW).outage.is_some());
         metrics.outage_ends();
@@ -326,7 +336,7 @@ mod tests {
         let shown = metrics.snapshot(NOW);
         assert_eq!((shown.commits.count, shown.commits.mean(), shown.commits.longest), (2, Duration::from_millis(3), Duration::from_millis(4)));
         assert_eq!((shown.outages, shown.outage), (1, None));
-        assert_eq!((shown.replays, shown.replayed_epochs, shown.replayed_records, shown.rejoins), (1, 3, 70, 1));
+        assert_eq!((shown.replays, shown.replayed_epochs, shown.replayed_records, shown.rejoins, shown.misplaced_keys), (1, 3, 70, 1, 2));
         let checkpoint_age = shown.tasks[&5].checkpoint_age;
         assert_eq!(shown.tasks[&5], TaskMetrics { epoch: 2, checkpoint_epoch: Some(1), checkpoint_age, ..TaskMetrics::default() });
         assert!(metrics.snapshot(NOW).tasks[&5].checkpoint_age > checkpoint_age, "it gets older");

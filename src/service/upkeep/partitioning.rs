@@ -108,7 +108,8 @@ fn undeclared_key(program: &Program, patterns: &[&Pattern], id: StreamId, topic:
     let mut keys: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for pattern in patterns {
         for source in pattern.sources.iter().filter(|source| source.stream == id) {
-            keys.entry(key_of(program, pattern, source)).or_default().insert(&pattern.name);
+            let all: Vec<usize> = (0..source.key.len()).collect();
+            keys.entry(parts_in_words(program, pattern, source, &all)).or_default().insert(&pattern.name);
         }
     }
     let keys: Vec<String> = keys.into_iter().map(|(key, patterns)| format!("by {key} ({})", patterns.into_iter().collect::<Vec<_>>().join(", "))).collect();
@@ -119,11 +120,11 @@ fn undeclared_key(program: &Program, patterns: &[&Pattern], id: StreamId, topic:
     )
 }
 
-/// The key of a source in words: its fields, as the stream names them.
-pub(super) fn key_of(program: &Program, pattern: &Pattern, source: &Source) -> String {
+/// Parts of the key of a source in words: its fields, as the stream names them.
+pub(super) fn parts_in_words(program: &Program, pattern: &Pattern, source: &Source, places: &[usize]) -> String {
     let fields = &program.schema.stream(source.stream).fields;
-    let part = |(part, name): (&Expression, &String)| part.whole_field().map_or_else(|| name.clone(), |place| fields[place].name.clone());
-    source.key.iter().zip(&pattern.key_names).map(part).collect::<Vec<_>>().join(" and ")
+    let part = |place: &usize| source.key[*place].whole_field().map_or_else(|| pattern.key_names[*place].clone(), |field| fields[field].name.clone());
+    places.iter().map(part).collect::<Vec<_>>().join(" and ")
 }
 
 fn scattered(program: &Program, config: &Config, tasks: u32) -> impl Iterator<Item = Scattered> {
@@ -205,7 +206,7 @@ fn topic_key<'a>(origin: &'a Origin, key: &'a [String]) -> Option<(&'a str, &'a 
 }
 
 /// Which parts of the pattern's key the topic is partitioned by; `None` where one is not among them.
-fn places(program: &Program, source: &Source, topic_key: &[String]) -> Option<Vec<usize>> {
+pub(super) fn places(program: &Program, source: &Source, topic_key: &[String]) -> Option<Vec<usize>> {
     let fields = &program.schema.stream(source.stream).fields;
     let is_field = |part: &Expression, name: &str| part.whole_field().is_some_and(|place| fields[place].name == name);
     topic_key.iter().map(|name| source.key.iter().position(|part| is_field(part, name))).collect()

@@ -9,6 +9,7 @@ use crate::ports::{NewTopic, TopicFacts, TransportError};
 use crate::service::upkeep::findings::{Facts, Finding, Severity, examine, lost_outputs};
 use crate::service::upkeep::needs::{Need, Purpose, needs};
 use crate::service::upkeep::partitioning::{partitioning, undeclared_keys};
+use crate::service::upkeep::sampling::misplaced_keys;
 
 /// A topic that the configuration needs.
 #[derive(Debug)]
@@ -81,14 +82,26 @@ pub fn create(program: &Program, config: &Config, options: CreateOptions) -> any
     Ok(with_partitioning(report(needs.clone(), &facts, &created), program, config, facts.tasks(&needs)))
 }
 
-/// What events that do not meet cost stands with the first input, and keys that have to be declared with their topics.
+/// What events that do not meet cost stands with the first input, keys that have to be declared or that lie in several partitions with their topics.
 fn with_partitioning(mut reports: Vec<TopicReport>, program: &Program, config: &Config, tasks: Option<u32>) -> Vec<TopicReport> {
     let Some(tasks) = tasks else { return reports };
     if let Some(first) = reports.iter_mut().find(|report| report.need.is_input()) {
         first.findings.extend(partitioning(program, config, tasks));
     }
     add_errors(&mut reports, undeclared_keys(program, config, tasks));
+    let link = config.kafka.as_ref().map(|kafka| link(config, kafka)).filter(|_| all_inputs_fit(&reports, tasks));
+    match link.map(|link| misplaced_keys(&link, program, config, tasks)) {
+        Some(Ok(misplaced)) => add_errors(&mut reports, misplaced.into_iter().map(|misplaced| (misplaced.topic, misplaced.what))),
+        // Who looks after topics may not be allowed to read them.
+        Some(Err(error)) => tracing::warn!("whether events that belong together are in one partition was not looked at: {error}"),
+        None => {}
+    }
     reports
+}
+
+fn all_inputs_fit(reports: &[TopicReport], tasks: u32) -> bool {
+    let mut inputs = reports.iter().filter(|report| report.need.is_input());
+    inputs.all(|report| report.facts.as_ref().is_some_and(|facts| facts.partitions == tasks))
 }
 
 /// Each with the report of its topic.
@@ -155,6 +168,20 @@ pub(in crate::service) fn refuse_undeclared_keys(program: &Program, config: &Con
 pub(in crate::service) fn warn_of_partitioning(program: &Program, config: &Config, tasks: u32) {
     for warning in partitioning(program, config, tasks) {
         tracing::warn!("{}", warning.what);
+    }
+}
+
+/// Before a service starts: looks at the last records, and says where the events of one key are in several partitions. The number of keys of which that was seen.
+pub(in crate::service) fn warn_of_misplaced_keys(link: &Link, program: &Program, config: &Config, tasks: u32) -> u64 {
+    match misplaced_keys(link, program, config, tasks) {
+        Ok(misplaced) => {
+            misplaced.iter().for_each(|misplaced| tracing::error!("{}", misplaced.what));
+            misplaced.iter().map(|misplaced| misplaced.keys).sum()
+        }
+        Err(error) => {
+            tracing::warn!("whether events that belong together are in one partition was not looked at: {error}");
+            0
+        }
     }
 }
 

@@ -207,3 +207,32 @@ pattern pages { from clicks by page match a: clicks then b: clicks within 1m }
     deployment.work.must("topics --config motif.toml --create");
     deployment.work.must("run --config motif.toml --until-end");
 }
+
+/// As of producers that hash keys in different ways.
+#[test]
+fn a_key_whose_events_lie_in_several_partitions_is_found() {
+    let Some(broker) = broker() else { return };
+    let deployment = Deployment::new(broker);
+    deployment.work.must("topics --config motif.toml --create --partitions 2");
+    let event = |topic: &str, partition, user: &str| Produced {
+        topic: topic.to_owned(),
+        partition,
+        key: Some(user.to_owned()),
+        value: format!("{{\"user\":\"{user}\",\"at\":1735689600000}}"),
+        timestamp: None,
+    };
+    let unreadable = Produced { value: "ann".to_owned(), ..event(&deployment.orders, 1, "ann") };
+    broker.produce(&[event(&deployment.clicks, 0, "ann"), event(&deployment.clicks, 1, "bob"), event(&deployment.orders, 0, "ann"), unreadable]);
+    let (code, topics) = deployment.topics("");
+    assert_eq!((code, findings(&topics)), (0, Vec::new()), "{topics:?}");
+    broker.produce(&[event(&deployment.orders, 0, "bob")]);
+    let (code, topics) = deployment.topics("");
+    let said = findings(&topics);
+    assert_eq!((code, said.len()), (1, 1), "{said:?}");
+    let places = format!("{}/1 (offset 0) and {}/0 (offset 1)", deployment.clicks, deployment.orders);
+    assert!(said[0].starts_with("error: ") && said[0].contains(&places) && said[0].contains("1 of 2 keys"), "{said:?}");
+    // The service goes on, and says what is missing.
+    let ended = deployment.work.run("run --config motif.toml --until-end");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&places) && ended.stderr.contains("1 KEYS IN SEVERAL PARTITIONS"), "{}", ended.stderr);
+}
