@@ -3,6 +3,7 @@
 //! S3 answers with a code in a small XML text; the same codes come from all stores that speak its language. Of that text only code and message are shown.
 
 use std::error::Error as StdError;
+use std::io;
 
 use object_store::Error;
 use object_store::client::{HttpError, HttpErrorKind};
@@ -19,6 +20,11 @@ const CHECK_CREDENTIALS: &str = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_K
 /// The one thing that is not there is the object itself.
 pub(super) fn is_no_such_object(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. }) && element(&error.to_string(), "Code").as_deref() != Some("NoSuchBucket")
+}
+
+/// Of a put into a folder: what was just made for it is not there any more.
+pub(super) fn is_directory_gone(error: &Error) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|cause| cause.kind() == io::ErrorKind::NotFound)
 }
 
 pub(super) fn of_folder(error: &Error) -> (String, ObjectFault) {

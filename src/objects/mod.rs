@@ -3,6 +3,8 @@
 //!
 //! Over the crate `object_store`, which has one interface for both. Whoever calls waits. Short failures of a bucket's store (a lost connection, an answer that does not
 //! come, 5xx) are tried again in here, for [`Patience::retry`]; what is reported after that says in a sentence whose fault it is.
+//!
+//! In a folder, directories are there as long as there is something in them, as in a bucket.
 
 mod bucket;
 mod fault;
@@ -13,13 +15,16 @@ use std::sync::Arc;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::runtime::Runtime;
 use tokio_stream::StreamExt;
 
 use crate::ports::{ObjectError, ObjectFault, ObjectInfo, Objects};
 
 pub use bucket::{AccessKey, Bucket, Patience};
+
+/// How often an object is put where somebody else removes its directory, which was empty a moment before.
+const PUTS_MAX: usize = 5;
 
 /// Objects in a folder or a bucket, under names with `/` between their parts.
 pub struct StoredObjects {
@@ -37,7 +42,7 @@ impl StoredObjects {
     pub fn in_folder(folder: &FilePath) -> Result<Self, ObjectError> {
         let at = folder.display().to_string();
         std::fs::create_dir_all(folder).map_err(|error| unusable(&at, &error))?;
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| unusable(&at, &error))?.with_fsync(true);
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| unusable(&at, &error))?.with_fsync(true).with_automatic_cleanup(true);
         Self::over(at, Arc::new(store), fault::of_folder)
     }
 
@@ -60,11 +65,16 @@ impl StoredObjects {
     }
 
     fn write(&self, name: &str, bytes: Vec<u8>, mode: PutMode) -> Result<bool, ObjectError> {
-        let options = PutOptions { mode, ..PutOptions::default() };
-        match self.runtime.block_on(self.store.put_opts(&Path::from(name), bytes.into(), options)) {
-            Ok(_) => Ok(true),
-            Err(Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(self.failed(name, &error)),
+        let (path, payload, options) = (Path::from(name), PutPayload::from(bytes), PutOptions { mode, ..PutOptions::default() });
+        let mut puts = 0;
+        loop {
+            puts += 1;
+            match self.runtime.block_on(self.store.put_opts(&path, payload.clone(), options.clone())) {
+                Ok(_) => return Ok(true),
+                Err(Error::AlreadyExists { .. }) => return Ok(false),
+                Err(error) if fault::is_directory_gone(&error) && puts < PUTS_MAX => {}
+                Err(error) => return Err(self.failed(name, &error)),
+            }
         }
     }
 }

@@ -77,6 +77,30 @@ fn a_folder_keeps_the_promises() {
     one_of_many_makes_an_object(&objects);
 }
 
+/// A checkpoint has a directory of its own, and there is one every half minute.
+#[test]
+fn a_directory_goes_with_its_last_object_while_others_put_theirs_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let objects = StoredObjects::in_folder(folder.path()).expect("opens");
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let objects = &objects;
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let name = format!("a/b/{}-{number}/x", round % 2);
+                    assert!(objects.create(&name, vec![1]).expect("made"));
+                    objects.put(&format!("a/c/{number}"), vec![2]).expect("made");
+                    objects.list("a").expect("lists");
+                    objects.delete(&name).expect("deleted");
+                    objects.delete(&format!("a/c/{number}")).expect("deleted");
+                }
+            });
+        }
+    });
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder itself stays").map(|entry| entry.expect("read").path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn a_bucket_keeps_the_promises() {
     let Some(server) = object_server() else { return };
