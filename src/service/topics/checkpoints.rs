@@ -10,7 +10,7 @@
 //! at once, one of them not in charge any more, cannot harm each other. Everything is verified when it is loaded; what is torn, missing, changed or of somebody
 //! else is passed over. Nothing points to the newest one: who looks lists them and takes the highest that holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -144,15 +144,14 @@ impl Checkpoints {
     /// Publishes the copy of a database that stands in a folder, as of the epoch that its description tells. Says how many bytes had to be carried.
     pub(super) fn publish(&self, task: u32, meta: &Meta, folder: &Path) -> Result<u64, CheckpointError> {
         self.save_sets()?;
-        let there: Vec<String> = self.list(task)?.into_iter().flat_map(|manifest| manifest.files).map(|file| file.checksum).collect();
+        let there = self.carried(task)?;
         let (mut files, mut seen, mut carried) = (Vec::new(), BTreeMap::new(), 0);
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&task).unwrap_or_default();
         for name in state_files(folder)? {
             let path = folder.join(&name);
             let failed = |error| CheckpointError::Folder { path: path.display().to_string(), error };
             let identity = Identity::of(&path).map_err(failed)?;
-            // What only lies there, named by no manifest that is kept, may be about to be deleted.
-            let file = match known.get(&identity).filter(|checksum| there.contains(checksum)) {
+            let file = match known.get(&identity).filter(|checksum| there.contains(*checksum)) {
                 Some(checksum) => ManifestFile { name, bytes: identity.bytes, checksum: checksum.clone() },
                 None => {
                     let bytes = std::fs::read(&path).map_err(failed)?;
@@ -188,6 +187,13 @@ impl Checkpoints {
         Ok(carried)
     }
 
+    /// The checksums of files that need not be carried again. What only lies there, named by no manifest that is kept, may be about to be deleted; and what only is named is gone.
+    fn carried(&self, task: u32) -> Result<BTreeSet<String>, CheckpointError> {
+        let named: Vec<String> = self.list(task)?.into_iter().flat_map(|manifest| manifest.files).map(|file| file.checksum).collect();
+        let there: BTreeSet<String> = self.objects.list(&self.files_folder(task))?.into_iter().map(|object| object.name).collect();
+        Ok(named.into_iter().filter(|checksum| there.contains(&self.file_name(task, checksum))).collect())
+    }
+
     /// Deletes older checkpoints than are kept, and files that none of the kept ones names.
     pub(super) fn prune(&self, task: u32, now: SystemTime) -> Result<(), CheckpointError> {
         let kept = self.list(task)?;
@@ -198,7 +204,8 @@ impl Checkpoints {
             self.objects.delete(&name)?;
         }
         let named: Vec<String> = kept.iter().flat_map(|manifest| &manifest.files).map(|file| self.file_name(task, &file.checksum)).collect();
-        for object in self.objects.list(&format!("{}/{task}/files", self.group))? {
+        // Not what was listed before this checkpoint was carried: others may have put files anew since, to name them.
+        for object in self.objects.list(&self.files_folder(task))? {
             let age = now.duration_since(object.modified).unwrap_or_default();
             if age > UNNAMED_AGE_MIN && !named.contains(&object.name) {
                 self.objects.delete(&object.name)?;
@@ -230,8 +237,12 @@ impl Checkpoints {
         format!("{}/sets/{hash:032x}.json", self.group)
     }
 
+    fn files_folder(&self, task: u32) -> String {
+        format!("{}/{task}/files", self.group)
+    }
+
     fn file_name(&self, task: u32, checksum: &str) -> String {
-        format!("{}/{task}/files/{checksum}", self.group)
+        format!("{}/{checksum}", self.files_folder(task))
     }
 
     fn manifest_name(&self, manifest: &Manifest) -> String {

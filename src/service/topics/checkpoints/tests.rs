@@ -130,6 +130,19 @@ fn the_newest_is_loaded_as_it_was_and_unchanged_files_are_carried_once() {
     });
 }
 
+/// Manifests go on naming it.
+#[test]
+fn a_file_that_is_gone_from_the_place_is_carried_again() {
+    everywhere(|place| {
+        place.go_on(1);
+        place.publish(1);
+        place.names("/files/").iter().for_each(|name| place.objects.delete(name).expect("deleted"));
+        assert_eq!(place.load(), None);
+        place.publish(2);
+        assert_eq!(place.load(), Some((2, "1".to_owned())));
+    });
+}
+
 /// What may become of an object; `None`: it is gone.
 type Damage = fn(Vec<u8>) -> Option<Vec<u8>>;
 
