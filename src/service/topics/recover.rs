@@ -21,7 +21,9 @@ use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord};
 use crate::service::topics::journal_end::JournalEnd;
 use crate::service::topics::pattern_set::Evaluation;
-use crate::service::topics::recovery::{BaseFacts, Facts, InputFacts, LastRead, Refusal, Start, Stretch, beginning, condense, decide, reset_offsets};
+use crate::service::topics::recovery::{
+    BaseFacts, Facts, InputFacts, LastRead, Refusal, Start, Stretch, beginning, condense, decide, epoch_before_reset, reset_offsets,
+};
 use crate::service::topics::replay::Replay;
 use crate::service::topics::watch::OUTAGE_MAX;
 
@@ -189,15 +191,14 @@ impl Recovery<'_> {
                 let meta = found.base.expect("only a base is resumed");
                 self.begin(found.store, meta, &from, false)
             }
-            Start::Reset { from, after } => self.reset(found.store, &facts, &from, after),
+            Start::Reset(from) => self.reset(found.store, &facts, &from),
             Start::Replay { from, to } => {
                 tracing::info!(task = self.number, base = found.base.as_ref().map_or(0, |meta| meta.epoch), to, ?from, "epochs are repeated");
                 match self.replay(found, &sets, &facts.inputs) {
                     // Found only by reading.
                     Err(error) if error.is::<Refusal>() && facts.accept_reset => {
                         tracing::error!(task = self.number, error = format!("{error:#}"), "epochs cannot be repeated");
-                        let (from, after) = reset_offsets(&facts);
-                        self.reset(self.deployment.bases.open(self.number)?, &facts, &from, after)
+                        self.reset(self.deployment.bases.open(self.number)?, &facts, &reset_offsets(&facts))
                     }
                     recovered => recovered.with_context(|| format!("task {} cannot start", self.number)),
                 }
@@ -206,7 +207,10 @@ impl Recovery<'_> {
         recovered.map(Some)
     }
 
-    fn reset(&self, store: Arc<dyn StateStore>, facts: &Facts, from: &[u64], after: u64) -> anyhow::Result<Recovered> {
+    fn reset(&self, store: Arc<dyn StateStore>, facts: &Facts, from: &[u64]) -> anyhow::Result<Recovered> {
+        let checkpoints = self.deployment.bases.checkpoints(self.number)?;
+        let local = Meta::read(&*store)?.map(|meta| meta.epoch);
+        let after = epoch_before_reset(facts, checkpoints.iter().map(|manifest| manifest.epoch).chain(local));
         tracing::error!(task = self.number, ?from, after, "the state before is given up, as --accept-reset says; the journal will tell");
         let number = facts.last.as_ref().map_or(0, |last| last.pattern_set.number);
         let store = self.deployment.bases.begin_anew_after(store, self.number)?;

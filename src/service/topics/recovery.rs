@@ -23,12 +23,16 @@
 //! | input that is needed and not retained | refused |
 //! | otherwise | replayed from the base to the journal's last epoch |
 //!
-//! With `--accept-reset` what would be refused begins at the committed offsets with empty state instead, and the journal says so.
+//! With `--accept-reset` what would be refused begins at the committed offsets with empty state instead, and the journal says so. Its epochs are numbered above all that are known:
+//! who looks for the newest state finds one from after the reset.
 
 use std::ops::Range;
 
 use crate::ports::TopicId;
 use crate::service::topics::journal::{EpochRecord, InputRange};
+
+/// Where the journal is gone, so many numbers are left out: for epochs that it had after the newest base, which is hardly a day old. By task and epoch an output is told from every other.
+const UNKNOWN_EPOCHS_MAX: u64 = 1_000_000;
 
 /// What is known of a task before it begins.
 #[derive(Clone, Debug)]
@@ -132,11 +136,8 @@ pub(super) enum Start {
         from: Vec<u64>,
         to: u64,
     },
-    /// With empty state at these offsets, after this epoch.
-    Reset {
-        from: Vec<u64>,
-        after: u64,
-    },
+    /// With empty state at these offsets.
+    Reset(Vec<u64>),
     AlreadyEnded,
     Refuse(Refusal),
 }
@@ -221,17 +222,20 @@ fn shown(offset: &Option<u64>) -> String {
 
 pub(super) fn decide(facts: &Facts) -> Start {
     match without_reset(facts) {
-        Start::Refuse(_) if facts.accept_reset => {
-            let (from, after) = reset_offsets(facts);
-            Start::Reset { from, after }
-        }
+        Start::Refuse(_) if facts.accept_reset => Start::Reset(reset_offsets(facts)),
         start => start,
     }
 }
 
-/// Where a task begins that gives its state up: the offset of each input, and the epoch before its first.
-pub(super) fn reset_offsets(facts: &Facts) -> (Vec<u64>, u64) {
-    (facts.inputs.iter().map(beginning).collect(), facts.last.as_ref().map_or(0, |last| last.epoch))
+/// Where a task begins that gives its state up: the offset of each input.
+pub(super) fn reset_offsets(facts: &Facts) -> Vec<u64> {
+    facts.inputs.iter().map(beginning).collect()
+}
+
+/// The epoch after which such a task begins. `bases`: the epochs of all that were found, whether they fit the journal or not.
+pub(super) fn epoch_before_reset(facts: &Facts, bases: impl IntoIterator<Item = u64>) -> u64 {
+    let newest = bases.into_iter().max().unwrap_or(0);
+    facts.last.as_ref().map_or(newest + UNKNOWN_EPOCHS_MAX, |last| newest.max(last.epoch))
 }
 
 fn without_reset(facts: &Facts) -> Start {

@@ -184,13 +184,24 @@ fn refuses_with_a_sentence_that_says_what_to_do() {
 fn an_accepted_reset_begins_at_the_committed_offsets_and_only_where_needed() {
     let accepted = |facts: Facts| changed(facts, |facts| facts.accept_reset = true);
     assert_eq!(decide(&accepted(facts(1..6, Some(5), 0..70))), Start::Resume(vec![50]));
-    assert_eq!(decide(&accepted(facts(2..6, None, 0..70))), Start::Reset { from: vec![50], after: 5 });
-    assert_eq!(decide(&accepted(facts(1..6, Some(5), 60..70))), Start::Reset { from: vec![60], after: 5 });
+    assert_eq!(decide(&accepted(facts(2..6, None, 0..70))), Start::Reset(vec![50]));
+    assert_eq!(decide(&accepted(facts(1..6, Some(5), 60..70))), Start::Reset(vec![60]));
     // The topic was made anew.
-    assert_eq!(decide(&accepted(facts(1..6, Some(5), 0..49))), Start::Reset { from: vec![0], after: 5 });
+    assert_eq!(decide(&accepted(facts(1..6, Some(5), 0..49))), Start::Reset(vec![0]));
     for (facts, _) in refused() {
-        assert!(matches!(decide(&accepted(facts)), Start::Reset { .. }));
+        assert!(matches!(decide(&accepted(facts)), Start::Reset(_)));
     }
+}
+
+/// Whoever looks for the newest checkpoint must find one from after the reset, and what was put out must not be taken for what is.
+#[test]
+fn epochs_after_a_reset_are_above_all_that_are_known() {
+    let (journal, none) = (facts(1..6, None, 0..70), facts(1..1, None, 0..70));
+    assert_eq!(epoch_before_reset(&journal, []), 5, "the journal goes on without a gap");
+    assert_eq!(epoch_before_reset(&journal, [3, 4]), 5);
+    assert_eq!(epoch_before_reset(&journal, [3, 9, 7]), 9, "a journal that has lost its end");
+    assert!(epoch_before_reset(&none, [2_600_000, 7]) >= 2_600_000 + 864_000, "a day of epochs after the newest base");
+    assert!(epoch_before_reset(&none, []) >= 864_000);
 }
 
 /// Random facts: whatever begins has nothing against it.
@@ -203,7 +214,7 @@ fn nothing_is_begun_against_the_facts() {
         let facts = random_facts(&mut random);
         match decide(&facts) {
             Start::Refuse(_) => refused += 1,
-            Start::Reset { .. } => panic!("not accepted: {facts:?}"),
+            Start::Reset(_) => panic!("not accepted: {facts:?}"),
             start => {
                 begun += 1;
                 assert_nothing_against(&facts, &start);

@@ -82,10 +82,11 @@ impl Epoch<'_> {
         self.differences.push(Difference { stage: self.stage, task: self.record.task, epoch: self.record.epoch, kind, what });
     }
 
-    /// Against the epoch before: dense, and ranges that join.
+    /// Against the epoch before: dense, and ranges that join. A reset may leave numbers out, of epochs that the journal has lost.
     pub(super) fn follows(&mut self, before: Option<&EpochRecord>) {
         let Some(before) = before else { return };
-        if self.record.epoch != before.epoch + 1 {
+        let follows = if self.record.reset { self.record.epoch > before.epoch } else { self.record.epoch == before.epoch + 1 };
+        if !follows {
             self.differs(DifferenceKind::JournalGap, format!("epoch {} comes after epoch {}", self.record.epoch, before.epoch));
         }
         if self.record.reset {
@@ -195,6 +196,8 @@ mod tests {
             (record(4, 8, 9, &[]), &["journal_gap"]),
             (record(4, 6, 9, &[]), &["journal_gap"]),
             (EpochRecord { reset: true, ..record(4, 9, 9, &[]) }, &[]),
+            (EpochRecord { reset: true, ..record(8, 9, 9, &[]) }, &[]),
+            (EpochRecord { reset: true, ..record(3, 9, 9, &[]) }, &["journal_gap"]),
         ] {
             assert_eq!(kinds(&after, |epoch| epoch.follows(Some(&before))), wrong, "{after:?}");
         }

@@ -58,6 +58,8 @@ struct Verification<'a> {
     /// Of the task; `None`: nobody has asked yet.
     checkpoints: Option<Vec<Manifest>>,
     before: Option<EpochRecord>,
+    /// Of the journal.
+    first_epoch: Option<u64>,
     /// The journal's next offset.
     journal_next: u64,
     ids: BTreeSet<u128>,
@@ -81,6 +83,7 @@ pub(super) fn verify_task(deployed: &Deployed, task: u32, committed: Vec<Option<
         recomputation: None,
         checkpoints: None,
         before: None,
+        first_epoch: None,
         journal_next: 0,
         ids: BTreeSet::new(),
         gone: BTreeMap::new(),
@@ -101,6 +104,7 @@ pub(super) fn verify_task(deployed: &Deployed, task: u32, committed: Vec<Option<
 
 impl Verification<'_> {
     fn epoch(&mut self, record: &EpochRecord, mut found: Vec<Out>, gone: &Gone) -> anyhow::Result<()> {
+        self.first_epoch.get_or_insert(record.epoch);
         self.prepare(record)?;
         let mut epoch = Epoch { stage: self.deployed.stage, record, differences: &mut self.report.differences };
         epoch.follows(self.before.as_ref());
@@ -239,7 +243,7 @@ impl Verification<'_> {
         let rest = outputs.rest()?;
         // Of a service that runs, outputs may have come since the journal was read; by now it accounts for them.
         let last = if rest.is_empty() { 0 } else { last_epoch(self.deployed, self.task, self.journal_next)? };
-        let first = self.before.as_ref().map_or(0, |before| before.epoch + 1 - self.report.counts.epochs.min(before.epoch));
+        let first = self.first_epoch.unwrap_or(0);
         for (epoch, outs) in rest {
             let is_of_this_time = self.before.as_ref().is_some_and(|before| epoch > before.epoch) && epoch <= last;
             let is_older_than_journal = epoch < first;
