@@ -152,7 +152,7 @@ impl Recovery<'_> {
         for (topic, partition) in self.deployment.outputs.of_task(self.number) {
             self.deployment.survey.await_decided(topic, partition)?;
         }
-        let found = self.find_base()?;
+        let mut found = self.find_base()?;
         let last = found.journal.last.as_ref();
         let ended = last.is_some_and(|last| last.ended);
         let mut tail = Vec::new();
@@ -183,8 +183,7 @@ impl Recovery<'_> {
         tracing::debug!(task = self.number, ?start, ?facts, "how a task begins");
         let recovered = match start {
             Start::AlreadyEnded => Ok(Recovered::AlreadyEnded),
-            Start::Refuse(_) if self.deployment.survey.committed(&self.inputs)? != committed => return Ok(None),
-            Start::Refuse(_) if let Some(unseen) = found.unseen => Err(unseen),
+            Start::Refuse(_) | Start::Reset(_) if self.may_pass(&committed, &mut found.unseen)? => return Ok(None),
             Start::Refuse(refusal) => Err(refusal).with_context(|| format!("task {} cannot start", self.number)),
             Start::Fresh(from) => self.begin(self.empty(found.store)?, new_meta(0, self.reference_us(), 0), &from, false),
             Start::Resume(from) => {
@@ -194,8 +193,10 @@ impl Recovery<'_> {
             Start::Reset(from) => self.reset(found.store, &facts, &from),
             Start::Replay { from, to } => {
                 tracing::info!(task = self.number, base = found.base.as_ref().map_or(0, |meta| meta.epoch), to, ?from, "epochs are repeated");
+                let mut unseen = found.unseen.take();
                 match self.replay(found, &sets, &facts.inputs) {
                     // Found only by reading.
+                    Err(error) if error.is::<Refusal>() && self.may_pass(&committed, &mut unseen)? => return Ok(None),
                     Err(error) if error.is::<Refusal>() && facts.accept_reset => {
                         tracing::error!(task = self.number, error = format!("{error:#}"), "epochs cannot be repeated");
                         self.reset(self.deployment.bases.open(self.number)?, &facts, &reset_offsets(&facts))
@@ -205,6 +206,15 @@ impl Recovery<'_> {
             }
         };
         recovered.map(Some)
+    }
+
+    /// Whether what speaks against a beginning is only of the moment: the group has gone on meanwhile, or there may be a better base among checkpoints that are away, which is an
+    /// error that is waited for. The state of a task is not refused for that, and less still given up.
+    fn may_pass(&self, committed: &[Committed], unseen: &mut Option<anyhow::Error>) -> anyhow::Result<bool> {
+        if self.deployment.survey.committed(&self.inputs)? != committed {
+            return Ok(true);
+        }
+        unseen.take().map_or(Ok(false), Err)
     }
 
     fn reset(&self, store: Arc<dyn StateStore>, facts: &Facts, from: &[u64]) -> anyhow::Result<Recovered> {

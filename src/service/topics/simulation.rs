@@ -18,6 +18,7 @@
 //! | `machine` | what lasts from one life of a process to the next |
 //! | `processes` | whose turn it is |
 //! | `one_stage`, `two_stages` | what must hold |
+//! | `recoveries` | and where a recovery meets something that is not as it should be, one thing at a time |
 //!
 //! `MOTIF_TEST_SEED` names the first seed, `MOTIF_SIMULATION_SEEDS` how many; of one alone the log is told.
 
@@ -26,6 +27,7 @@ mod log;
 mod machine;
 mod one_stage;
 mod processes;
+mod recoveries;
 mod scenario;
 mod transport;
 mod two_stages;

@@ -50,6 +50,10 @@ pub(super) struct Cluster {
     pub crashed: BTreeSet<usize>,
     /// How often a member was told that it joins anew.
     rejoins: u64,
+    /// So many of the next answers tell of offsets from before.
+    pub older_answers: u32,
+    /// By input: the first record that is still kept.
+    pub kept_from: BTreeMap<InputPartition, u64>,
 }
 
 #[derive(Default)]
@@ -145,6 +149,8 @@ impl Shared {
             wanted: BTreeMap::new(),
             crashed: BTreeSet::new(),
             rejoins: 0,
+            older_answers: 0,
+            kept_from: BTreeMap::new(),
         };
         Self(Arc::new(Mutex::new(cluster)))
     }
@@ -221,6 +227,18 @@ impl Shared {
         let mut cluster = self.lock();
         let last = cluster.inputs.get_mut(&input).and_then(|records| records.last_mut()).expect("every input has records");
         (last.value, last.leader_epoch) = (last.value.replace("\"k\":", "\"K\":"), 1);
+    }
+
+    /// A record is another one now.
+    pub(super) fn change(&self, input: InputPartition, offset: u64) {
+        let mut cluster = self.lock();
+        let records = cluster.inputs.get_mut(&input).expect("an input");
+        let record = &mut records[usize::try_from(offset).expect("small")];
+        record.value = record.value.replace("\"k\":", "\"K\":");
+    }
+
+    pub(super) fn delete_journals(&self) {
+        self.lock().journal.clear();
     }
 
     pub(super) fn journal(&self, task: TaskName) -> Vec<EpochRecord> {
@@ -313,6 +331,13 @@ impl Cluster {
 
     pub(super) fn offset(&self, input: InputPartition) -> Option<u64> {
         self.offsets.get(&input).copied()
+    }
+
+    /// As brokers answer, once what is open is decided.
+    pub(super) fn committed(&mut self, inputs: &[InputPartition]) -> Vec<Option<u64>> {
+        let is_older = self.older_answers > 0;
+        self.older_answers = self.older_answers.saturating_sub(1);
+        inputs.iter().map(|input| self.offset(*input).map(|next| next - u64::from(is_older))).collect()
     }
 
     pub(super) fn journal(&self, task: TaskName) -> &[Vec<u8>] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::Receiver;
@@ -42,6 +43,8 @@ pub(super) struct SimulatedBases {
     pub checkpoints: Checkpoints,
     pub random: Mutex<StdRng>,
     pub cluster: Shared,
+    /// So many of the next calls find the checkpoints away.
+    pub away: AtomicU32,
 }
 
 pub(super) fn entries(store: &dyn StateStore) -> Entries {
@@ -80,6 +83,10 @@ impl Machine {
     pub(super) fn states(&self) -> BTreeMap<TaskName, Arc<Memory>> {
         self.states.clone()
     }
+
+    pub(super) fn put(&mut self, task: TaskName, entries: &Entries) {
+        self.states.insert(task, store_of(entries));
+    }
 }
 
 impl SimulatedBases {
@@ -89,7 +96,8 @@ impl SimulatedBases {
 
     /// Now and then the checkpoints' store is.
     fn be_away(&self) -> anyhow::Result<()> {
-        let is_away = self.cluster.faults().call > 0 && self.chance(150);
+        let is_away = self.away.load(Ordering::Relaxed) > 0 || self.cluster.faults().call > 0 && self.chance(150);
+        self.away.store(self.away.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
         let away = || ObjectError { at: "simulated".to_owned(), what: "away".to_owned(), fault: ObjectFault::Store };
         if is_away { Err(CheckpointError::from(away()).into()) } else { Ok(()) }
     }

@@ -1,7 +1,7 @@
 //! Whose turn it is: processes with a worker for each stage, started again where they have ended.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -203,10 +203,10 @@ impl Simulation {
         }
     }
 
-    fn bases(&mut self, Client { process, stage }: Client) -> SimulatedBases {
+    pub(super) fn bases(&mut self, Client { process, stage }: Client) -> SimulatedBases {
         let machine = self.places[process].machine.clone();
         let random = Mutex::new(StdRng::seed_from_u64(self.random.random()));
-        SimulatedBases { stage, process, machine, checkpoints: self.checkpoints.clone(), random, cluster: self.cluster.clone() }
+        SimulatedBases { stage, process, machine, checkpoints: self.checkpoints.clone(), random, cluster: self.cluster.clone(), away: AtomicU32::new(0) }
     }
 
     /// One that is not at work; a process that is not there is started instead.
@@ -341,6 +341,16 @@ impl Simulation {
             }
         }
         states
+    }
+
+    /// What a worker of the first stage has that starts on the first machine.
+    pub(super) fn first_deployment(&mut self) -> Deployment {
+        let (shared, plan) = (self.shared(0), self.scenario.plan(Stage::First));
+        self.deployment(plan, &self.connection(plan, 0), &shared)
+    }
+
+    pub(super) fn first_machine(&self) -> MutexGuard<'_, Machine> {
+        self.places[0].machine.lock().expect("one thread")
     }
 
     /// A worker of the first stage, on a machine that was there before.

@@ -54,7 +54,7 @@ impl TopicSurvey for Connection {
         self.wait();
         let mut cluster = self.lock();
         cluster.await_decided(|_, open| partitions.iter().any(|input| open.has_offset(*input)));
-        Ok(partitions.iter().map(|input| Committed { next: cluster.offset(*input), topic: None }).collect())
+        Ok(cluster.committed(partitions).into_iter().map(|next| Committed { next, topic: None }).collect())
     }
 
     fn current_topics(&self) -> Result<BTreeMap<StreamId, CurrentTopic>, TransportError> {
@@ -62,7 +62,8 @@ impl TopicSurvey for Connection {
     }
 
     fn retained(&self, partition: InputPartition) -> Result<Range<u64>, TransportError> {
-        Ok(0..self.answering()?.end(partition))
+        let cluster = self.answering()?;
+        Ok(cluster.kept_from.get(&partition).copied().unwrap_or(0)..cluster.end(partition))
     }
 
     fn journal(&self, task: u32, from: u64, visit: &mut dyn FnMut(JournalEntry) -> ControlFlow<()>) -> Result<(), TransportError> {
