@@ -45,6 +45,9 @@ pub enum StoreError {
     Unusable { path: String, what: String },
     #[error("state folder {path} is in use by another process")]
     InUse { path: String },
+    /// It will not get better: what is there is not what was written, or is gone.
+    #[error("state folder {path} is damaged: {what}; its disk or somebody else has changed it, and only a copy from before can take its place")]
+    Damaged { path: String, what: String },
     #[error("state: {0}")]
     Failed(String),
 }

@@ -4,6 +4,9 @@
 //! is locked while the folder is in use: so a folder of somebody else is never written to, and no folder by two processes. The write-ahead log is
 //! on: a batch that was written survives the process, and with [`Durability::Power`] also a loss of power.
 //!
+//! Where something is read that is not what was written, the folder gets another file, `MOTIF-DAMAGED`, which says what it was: most of a database can be read although a part
+//! of it cannot, and whoever opens it next would find that out as late as the one before.
+//!
 //! Beside the database lie [scratch stores](super::ScratchFolder).
 
 use std::fmt::Debug;
@@ -11,14 +14,16 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, Options, ReadOptions, WriteOptions};
+use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, ErrorKind, Options, ReadOptions, WriteOptions};
 
 use crate::ports::{EntryVisitor, ScratchStores, StateStore, StoreError, WriteBatch};
 use crate::store::scratch::{self, ScratchFolder};
 
 const MARKER: &str = "MOTIF-STATE";
+const DAMAGE: &str = "MOTIF-DAMAGED";
 
 /// The only format so far.
 const FORMAT: &str = "1";
@@ -58,6 +63,7 @@ pub struct Rocks {
     write: WriteOptions,
     readahead_bytes: usize,
     path: PathBuf,
+    is_damaged: AtomicBool,
 }
 
 /// The folder is ours as long as this lives.
@@ -90,7 +96,7 @@ impl Rocks {
     ///
     /// # Errors
     ///
-    /// The folder holds something else, is of an unknown format, is in use, or cannot be read or written.
+    /// The folder holds something else, is of an unknown format, is in use, is damaged, or cannot be read or written.
     pub fn open(path: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let unusable = |what: String| StoreError::Unusable { path: path.display().to_string(), what };
         let marker = claim(path).map_err(|refused| match refused {
@@ -98,10 +104,20 @@ impl Rocks {
             Refused::Because(what) => unusable(what),
         })?;
         ScratchFolder::beside(path).remove_left_over();
-        let database = DB::open(&tuning(), path.join(Self::DATABASE)).map_err(|error| unusable(error.to_string()))?;
+        let database = DB::open(&tuning(), path.join(Self::DATABASE)).map_err(|error| match error {
+            error if is_damage(&error) || is_file_gone(&error) => damaged(path, &error),
+            error => unusable(error.to_string()),
+        })?;
         let mut write = WriteOptions::default();
         write.set_sync(options.durability == Durability::Power);
-        Ok(Self { database, _held: Held::Kept { _marker: Marker(marker) }, write, readahead_bytes: READAHEAD_BYTES, path: path.to_owned() })
+        Ok(Self {
+            database,
+            _held: Held::Kept { _marker: Marker(marker) },
+            write,
+            readahead_bytes: READAHEAD_BYTES,
+            path: path.to_owned(),
+            is_damaged: AtomicBool::new(false),
+        })
     }
 
     /// In a folder that is gone with it.
@@ -112,7 +128,7 @@ impl Rocks {
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         // RocksDB finds out by itself which scans are long.
-        Ok(Self { database, _held: Held::Scratch { _folder: folder }, write, readahead_bytes: 0, path })
+        Ok(Self { database, _held: Held::Scratch { _folder: folder }, write, readahead_bytes: 0, path, is_damaged: AtomicBool::new(false) })
     }
 
     /// Makes a folder whose database was brought from elsewhere a store.
@@ -121,11 +137,48 @@ impl Rocks {
         std::fs::write(path.join(MARKER), format!("{FORMAT}\n")).map_err(unusable)
     }
 
+    /// What was found damaged in a folder by whoever had it open; `None`: nothing so far.
+    pub fn damage_in(path: &Path) -> Option<String> {
+        std::fs::read_to_string(path.join(DAMAGE)).ok()
+    }
+
     /// An entry of a copy that [`StateStore::copy_to`] has made, which stays as it is.
     pub fn read_copy(folder: &Path, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let database = DB::open_for_read_only(&Options::default(), folder, false).map_err(failed)?;
         database.get(key).map_err(failed)
     }
+}
+
+impl Rocks {
+    fn read_failed(&self, error: rocksdb::Error) -> StoreError {
+        if is_file_gone(&error) { self.found_damaged(&error) } else { self.failed(error) }
+    }
+
+    fn failed(&self, error: rocksdb::Error) -> StoreError {
+        if is_damage(&error) { self.found_damaged(&error) } else { failed(error) }
+    }
+
+    fn found_damaged(&self, error: &rocksdb::Error) -> StoreError {
+        if !self.is_damaged.swap(true, Ordering::Relaxed) {
+            // Where that cannot be written down either, it is found out again.
+            drop(std::fs::write(self.path.join(DAMAGE), error.as_ref()));
+        }
+        damaged(&self.path, error)
+    }
+}
+
+fn damaged(path: &Path, error: &rocksdb::Error) -> StoreError {
+    StoreError::Damaged { path: path.display().to_string(), what: error.to_string() }
+}
+
+/// A checksum does not fit, or what is there makes no sense.
+fn is_damage(error: &rocksdb::Error) -> bool {
+    error.kind() == ErrorKind::Corruption
+}
+
+/// Of what is read: the database itself says which files it has.
+fn is_file_gone(error: &rocksdb::Error) -> bool {
+    error.kind() == ErrorKind::IOError && error.as_ref().contains("No such file or directory")
 }
 
 enum Refused {
@@ -234,7 +287,7 @@ impl Debug for Rocks {
 
 impl StateStore for Rocks {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.database.get(key).map_err(failed)
+        self.database.get(key).map_err(|error| self.read_failed(error))
     }
 
     fn scan(&self, start: &[u8], end: &[u8], visit: &mut EntryVisitor<'_>) -> Result<(), StoreError> {
@@ -255,12 +308,16 @@ impl StateStore for Rocks {
             }
             entries.next();
         }
-        entries.status().map_err(failed)
+        entries.status().map_err(|error| self.read_failed(error))
     }
 
     fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
+        // A copy would be as good as this one, and be taken for better.
+        if let Some(what) = Self::damage_in(&self.path).filter(|_| self.is_damaged.load(Ordering::Relaxed)) {
+            return Err(StoreError::Damaged { path: self.path.display().to_string(), what });
+        }
         // Hard links where the folder is on the same file system. What is in memory only is written out first.
-        Checkpoint::new(&self.database).and_then(|checkpoint| checkpoint.create_checkpoint(folder)).map_err(failed)
+        Checkpoint::new(&self.database).and_then(|checkpoint| checkpoint.create_checkpoint(folder)).map_err(|error| self.failed(error))
     }
 
     fn scratch(&self) -> Arc<dyn ScratchStores> {
@@ -279,10 +336,75 @@ impl StateStore for Rocks {
         for (key, value) in &batch.puts {
             changes.put(key, value);
         }
-        self.database.write_opt(changes, &self.write).map_err(failed)
+        self.database.write_opt(changes, &self.write).map_err(|error| self.failed(error))
     }
 }
 
 fn failed(error: rocksdb::Error) -> StoreError {
     StoreError::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: RocksOptions = RocksOptions { durability: Durability::Process };
+
+    fn put(store: &Rocks, key: &[u8]) {
+        store.write(WriteBatch { puts: vec![(key.to_vec(), vec![7; 100])], ..WriteBatch::default() }).expect("written");
+    }
+
+    /// Made of files that what is done to them is done to.
+    fn opened_with(path: &Path, change: fn(&Path)) -> Rocks {
+        let store = Rocks::open(path, OPTIONS).expect("opens");
+        put(&store, b"a");
+        store.copy_to(&path.join("copy")).expect("what is in memory is written out first");
+        std::fs::remove_dir_all(path.join("copy")).expect("removed");
+        drop(store);
+        let files = std::fs::read_dir(path.join(Rocks::DATABASE)).expect("there").map(|entry| entry.expect("read").path());
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "sst")).for_each(|file| change(&file));
+        Rocks::open(path, OPTIONS).expect("most of it is as it was")
+    }
+
+    fn flip_a_bit(file: &Path) {
+        let mut bytes = std::fs::read(file).expect("read");
+        bytes[8] ^= 1;
+        std::fs::write(file, bytes).expect("written");
+    }
+
+    #[test]
+    fn what_was_found_damaged_is_not_copied_and_is_known_to_who_opens_it_next() {
+        type Read = fn(&Rocks) -> Result<(), StoreError>;
+        let reads: [Read; 2] = [|store| store.get(b"a").map(drop), |store| store.scan(b"", b"z", &mut |_, _| std::ops::ControlFlow::Continue(()))];
+        for read in reads {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = opened_with(folder.path(), flip_a_bit);
+            assert_eq!(Rocks::damage_in(folder.path()), None, "nobody has met it");
+            let error = read(&store).expect_err("a checksum does not fit");
+            assert!(matches!(error, StoreError::Damaged { .. }) && error.to_string().contains("is damaged"), "{error}");
+            assert!(matches!(store.copy_to(&folder.path().join("copy")), Err(StoreError::Damaged { .. })));
+            drop(store);
+            drop(Rocks::open(folder.path(), OPTIONS).expect("most of it is as it was"));
+            assert!(Rocks::damage_in(folder.path()).is_some_and(|what| what.contains("checksum")));
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_a_damage_and_a_place_that_is_not_a_folder_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(opened_with(folder.path(), |_| {}));
+        let database = folder.path().join(Rocks::DATABASE);
+        for file in std::fs::read_dir(&database).expect("there").map(|entry| entry.expect("read").path()) {
+            if file.extension().is_some_and(|extension| extension == "sst") {
+                std::fs::remove_file(file).expect("removed");
+            }
+        }
+        let error = Rocks::open(folder.path(), OPTIONS).and_then(|store| store.get(b"a")).expect_err("a file is gone");
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+
+        std::fs::remove_dir_all(&database).expect("removed");
+        std::fs::write(&database, "").expect("written");
+        let error = Rocks::open(folder.path(), OPTIONS).expect_err("no folder");
+        assert!(matches!(error, StoreError::Unusable { .. }), "{error}");
+    }
 }

@@ -309,8 +309,6 @@ impl Recovery<'_> {
                 continue;
             }
             match candidate {
-                // It is gone where a checkpoint took its place that turned out to be no good.
-                Candidate::Local(meta) if Meta::read(&*store)?.as_ref() != Some(&meta) => {}
                 Candidate::Local(meta) => {
                     if let Some(error) = &unseen {
                         tracing::warn!(
@@ -349,14 +347,8 @@ impl Recovery<'_> {
         // Only one may have the folder.
         drop(local);
         let Some(store) = self.deployment.bases.load(manifest)? else { return Ok(None) };
-        let meta = Meta::read(&*store)?;
-        match meta {
-            Some(meta) if meta.epoch == manifest.epoch && meta.record_digest == manifest.record_digest => Ok(Some((store, meta))),
-            _ => {
-                tracing::error!(task = self.number, epoch = manifest.epoch, "a checkpoint holds another state than it says; it is passed over");
-                Ok(None)
-            }
-        }
+        let meta = Meta::read(&*store)?.context("a checkpoint that was loaded holds a state")?;
+        Ok(Some((store, meta)))
     }
 
     fn empty(&self, store: Arc<dyn StateStore>) -> anyhow::Result<Arc<dyn StateStore>> {
