@@ -28,7 +28,7 @@ pub const FORMAT: u32 = 2;
 const RUNS: u8 = b's';
 
 /// How much is read ahead of who takes it up. (In unit tests less than what they keep: else nothing would be ahead.)
-const CHUNK_BYTES: usize = if cfg!(test) { 1 << 10 } else { 256 << 10 };
+const CHUNK_BYTES: usize = if cfg!(test) { 1 << 8 } else { 256 << 10 };
 const CHUNKS_AHEAD_MAX: usize = 4;
 
 /// Everything of a task that is one per task.
@@ -302,8 +302,8 @@ mod tests {
         let store = Memory::default();
         let key = |number: u32| number.to_be_bytes().to_vec();
         // More than may wait.
-        let count = u32::try_from(3 * CHUNKS_AHEAD_MAX * CHUNK_BYTES / 1_000).expect("few");
-        let value = |number: u32| vec![number as u8; (number % 2_000) as usize];
+        let count = u32::try_from(3 * CHUNKS_AHEAD_MAX * CHUNK_BYTES / 50).expect("few");
+        let value = |number: u32| vec![number as u8; 50 + (number % 150) as usize];
         let puts = (0..count).map(|number| (runs_key(&key(number)), value(number))).chain([(Meta::KEY.to_vec(), vec![1]), (vec![RUNS + 1], vec![2])]);
         store.write(WriteBatch { puts: puts.collect(), ..WriteBatch::default() }).expect("written");
         let (mut runs, mut seen) = (StoredRuns::of(Arc::new(store), [RunsRange::all()]).expect("a thread"), Vec::new());

@@ -40,6 +40,9 @@ pub(super) trait Bases: Send + Sync {
     /// The state of a task on this machine, empty where there is none, or where what is there was found damaged.
     fn open(&self, task: u32) -> anyhow::Result<Arc<dyn StateStore>>;
 
+    /// The state of a task on this machine was found damaged since it was opened.
+    fn is_damaged(&self, task: u32) -> bool;
+
     /// Puts the state on this machine aside, where it cannot be used, and gives an empty one. Nobody else has it open.
     fn begin_anew_after(&self, store: Arc<dyn StateStore>, task: u32) -> anyhow::Result<Arc<dyn StateStore>>;
 
@@ -161,6 +164,10 @@ impl Bases for MachineBases {
         let aside = self.put_aside(task)?;
         tracing::error!(task, damage, ?aside, "the state on this machine is damaged, by its disk or from outside; it is put aside");
         Ok(self.open_store(task)?)
+    }
+
+    fn is_damaged(&self, task: u32) -> bool {
+        Rocks::damage_in(&self.task_folder(task)).is_some()
     }
 
     fn begin_anew_after(&self, store: Arc<dyn StateStore>, task: u32) -> anyhow::Result<Arc<dyn StateStore>> {

@@ -52,6 +52,10 @@ pub(super) fn recover(deployment: &Deployment, number: u32, cancelled: &AtomicBo
     loop {
         let recovery = Recovery { deployment, number, cancelled, inputs: deployment.inputs_of(number) };
         match recovery.run() {
+            // The base that it was met in is put aside when it is opened again: each time there is one less.
+            Err(error) if is_damage(&error) && deployment.bases.is_damaged(number) && !cancelled.load(Ordering::Relaxed) => {
+                tracing::error!(task = number, error = format!("{error:#}"), "the state that was taken up is damaged; the task is recovered without it");
+            }
             Err(error) if outage_max(&error).is_some_and(|longest| failed.get_or_insert_with(Instant::now).elapsed() < longest) => {
                 tracing::warn!(task = number, error = format!("{error:#}"), "cannot recover yet; it is tried again");
                 if deployment.beside == Beside::OnThreads {
@@ -73,6 +77,11 @@ fn outage_max(error: &anyhow::Error) -> Option<Duration> {
     let is_held = matches!(error.downcast_ref(), Some(StoreError::InUse { .. }));
     let brokers = (is_outage(error) || is_held).then_some(OUTAGE_MAX);
     if is_of_checkpoints(error) { Some(Duration::MAX) } else { brokers }
+}
+
+/// It was read, and is not what was written.
+fn is_damage(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Damaged { .. }))
 }
 
 /// Brokers do not answer.

@@ -7,7 +7,7 @@
 //!
 //! Two processes with a machine each share the tasks of one stage or of two. At random, calls fail in every way that they can; a commit whose answer is lost has happened,
 //! has not, or arrives later, also into the transaction after it, as do records whose delivery was given up, partition by partition; tasks move; members are expelled without
-//! a word; processes are killed or stopped, and start again with the state that they had, an older one, or none; checkpoints are damaged, or away. While a worker waits for
+//! a word; processes are killed or stopped, and start again with the state that they had, an older one, one that cannot be read to its end, or none; checkpoints are damaged, or away. While a worker waits for
 //! an answer, others may go on for so long that they have its tasks by then. Everything happens in one thread, so a seed tells everything.
 //!
 //! | file | holds |
@@ -153,6 +153,7 @@ fn simulate(scenario: Scenario, seeds: u64, check: impl Fn(u64, Outcome, &mut Si
         for (name, number) in counts {
             *totals.entry(name).or_default() += simulation.total(number);
         }
+        *totals.entry("damaged states").or_default() += simulation.found_damaged();
         *totals.entry("lives").or_default() += simulation.lives as u64;
         *totals.entry("overtaken").or_default() += simulation.decided(|decided| !decided.overtaken.ranges().is_empty());
         *totals.entry("idle").or_default() += simulation.decided(|decided| decided.idle);

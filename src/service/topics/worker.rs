@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::engine::Counters;
 use crate::event::{ProcessingTime, TimeSpan};
-use crate::ports::{Failure, Fetched, GroupChange, InputPartition, Transport, TransportError};
+use crate::ports::{Failure, Fetched, GroupChange, InputPartition, StoreError, Transport, TransportError};
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
@@ -303,21 +303,33 @@ impl Worker {
         let until = Instant::now() + events_took.max(RESTORING_MIN);
         let mut is_more = true;
         while is_more && Instant::now() < until {
-            is_more = false;
-            for held in self.tasks.values_mut() {
-                let Held::Running(assigned) = held else { continue };
-                if !assigned.task.is_restoring() {
-                    continue;
+            is_more = match self.restore_round() {
+                Ok(is_more) => is_more,
+                Err((task, error)) => {
+                    self.begin_again_if_damaged(task, error.into())?;
+                    true
                 }
-                if assigned.task.restore_some().with_context(|| format!("state of task {}", assigned.number))? {
-                    is_more = true;
-                } else {
-                    tracing::info!(task = assigned.number, "all state is there");
-                    self.epoch.due |= assigned.end_if_reached(&self.deployment);
-                }
-            }
+            };
         }
         Ok(())
+    }
+
+    /// Some of each of them; true if that was not all. An error says of which task it is.
+    fn restore_round(&mut self) -> Result<bool, (u32, StoreError)> {
+        let mut is_more = false;
+        for held in self.tasks.values_mut() {
+            let Held::Running(assigned) = held else { continue };
+            if !assigned.task.is_restoring() {
+                continue;
+            }
+            if assigned.task.restore_some().map_err(|error| (assigned.number, error))? {
+                is_more = true;
+            } else {
+                tracing::info!(task = assigned.number, "all state is there");
+                self.epoch.due |= assigned.end_if_reached(&self.deployment);
+            }
+        }
+        Ok(is_more)
     }
 
     /// How far each task of the first stage may run ahead, where there is a second.
@@ -484,12 +496,18 @@ impl Worker {
     /// Delivers what came out of all tasks in one transaction, then keeps their state.
     fn close_epoch(&mut self, watchdog: Duration) -> anyhow::Result<()> {
         let (opened, closed) = (self.epoch.now, self.deployment.now());
-        let mut parts = Vec::new();
+        let (mut parts, mut failed) = (Vec::new(), Vec::new());
         for held in self.tasks.values_mut() {
             if let Held::Running(assigned) = held {
                 self.silences.check(&self.deployment, assigned, &*self.transport, &self.balance, closed);
                 assigned.tick(closed);
-                let part = assigned.take_part(opened, closed, Quiet::PassedOver)?;
+                let part = match assigned.take_part(opened, closed, Quiet::PassedOver) {
+                    Ok(part) => part,
+                    Err(error) => {
+                        failed.push((assigned.number, error));
+                        continue;
+                    }
+                };
                 if part.as_ref().is_some_and(|part| part.epoch.announced.is_some()) {
                     for input in self.deployment.inputs_of(assigned.number) {
                         self.pace.note(reading(&self.deployment, assigned, input, Allowed::Everything, &*self.transport));
@@ -499,6 +517,9 @@ impl Worker {
             }
         }
         self.epoch = EpochSoFar::begin(closed);
+        for (task, error) in failed {
+            self.begin_again_if_damaged(task, error.into())?;
+        }
         if parts.is_empty() {
             return Ok(());
         }
@@ -561,8 +582,10 @@ impl Worker {
             let task = part.record.task;
             if let Some(Held::Running(assigned)) = self.tasks.get_mut(&task) {
                 let record = part.record.clone();
-                assigned.keep(part, &record, journal_offset).with_context(|| format!("state of task {task}"))?;
-                tell(&self.deployment, assigned, &*self.transport, &self.silences);
+                match assigned.keep(part, &record, journal_offset) {
+                    Ok(()) => tell(&self.deployment, assigned, &*self.transport, &self.silences),
+                    Err(error) => self.begin_again_if_damaged(task, error.into())?,
+                }
             }
         }
         Ok(())
@@ -634,6 +657,16 @@ impl Worker {
     fn begin_again(&mut self, task: u32) {
         self.pause(task);
         self.begin_recovery(task);
+    }
+
+    /// What has failed is the state of this task. Where that is damaged, there may be another base to go on from.
+    fn begin_again_if_damaged(&mut self, task: u32, error: anyhow::Error) -> anyhow::Result<()> {
+        if !self.deployment.bases.is_damaged(task) {
+            return Err(error).with_context(|| format!("state of task {task}"));
+        }
+        tracing::error!(task, error = format!("{error:#}"), "the state of a task is damaged; it begins anew without it");
+        self.begin_again(task);
+        Ok(())
     }
 
     /// Records that still come are passed over as long as it recovers.

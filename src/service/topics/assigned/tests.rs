@@ -164,7 +164,7 @@ fn compare_with_one_that_is_never_restarted(seed: u64) {
             let held = sent.iter().skip(usize::try_from(held_from).expect("few")).copied();
             restarted.apply(&batch(held_from, held), None, NOW).expect("not strict");
         } else {
-            let parts = random.random_range(0..6);
+            let parts = random.random_range(0..24);
             (0..parts).for_each(|_| assert!(restarted.task.restore_some().is_ok()));
         }
         if !restarted.task.is_restoring() && !restarted.had_overdue && !whole.had_overdue {

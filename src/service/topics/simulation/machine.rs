@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::Receiver;
@@ -10,7 +11,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::cluster::Shared;
-use crate::ports::{ObjectError, ObjectFault, StateStore, WriteBatch};
+use crate::ports::{EntryVisitor, ObjectError, ObjectFault, ScratchStores, StateStore, StoreError, WriteBatch};
 use crate::service::state::Meta;
 use crate::service::topics::bases::Bases;
 use crate::service::topics::checkpoints::{CheckpointError, Manifest};
@@ -23,9 +24,19 @@ pub(super) type Checkpoints = Arc<Mutex<BTreeMap<TaskName, Vec<Checkpoint>>>>;
 
 #[derive(Default)]
 pub(super) struct Machine {
-    states: BTreeMap<TaskName, Arc<Memory>>,
+    states: BTreeMap<TaskName, Arc<Disk>>,
     /// Earlier ones, to which a loss of power may go back.
     earlier: BTreeMap<TaskName, Entries>,
+    /// How many states were found damaged.
+    pub found_damaged: u64,
+}
+
+/// A state that may go bad where it lies: from some key on it cannot be read any more, which nobody knows before it is read.
+#[derive(Default, Debug)]
+pub(super) struct Disk {
+    memory: Memory,
+    bad_from: Mutex<Option<Vec<u8>>>,
+    is_found_bad: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -47,18 +58,70 @@ pub(super) struct SimulatedBases {
     pub away: AtomicU32,
 }
 
+impl Disk {
+    fn is_bad(&self, key: &[u8]) -> bool {
+        self.bad_from.lock().expect("one thread").as_deref().is_some_and(|bad| key >= bad)
+    }
+
+    fn found_bad(&self) -> StoreError {
+        self.is_found_bad.store(true, Ordering::Relaxed);
+        StoreError::Damaged { path: "a machine's".to_owned(), what: "nobody ends for that: another base is there".to_owned() }
+    }
+
+    /// Most of its keys can still be read.
+    pub(super) fn go_bad(&self, random: &mut StdRng) {
+        let keys: Vec<_> = entries(&self.memory).into_keys().filter(|key| key != Meta::KEY).collect();
+        if !keys.is_empty() {
+            *self.bad_from.lock().expect("one thread") = Some(keys[random.random_range(0..keys.len())].clone());
+        }
+    }
+}
+
+impl StateStore for Disk {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.is_bad(key) { Err(self.found_bad()) } else { self.memory.get(key) }
+    }
+
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut EntryVisitor<'_>) -> Result<(), StoreError> {
+        let mut is_met = false;
+        self.memory.scan(start, end, &mut |key, value| {
+            is_met = self.is_bad(key);
+            if is_met { ControlFlow::Break(()) } else { visit(key, value) }
+        })?;
+        if is_met { Err(self.found_bad()) } else { Ok(()) }
+    }
+
+    /// What is written is put in order with what lies there.
+    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let is_bad = self.bad_from.lock().expect("one thread").is_some();
+        if is_bad { Err(self.found_bad()) } else { self.memory.write(batch) }
+    }
+
+    fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
+        self.memory.copy_to(folder)
+    }
+
+    fn scratch(&self) -> Arc<dyn ScratchStores> {
+        self.memory.scratch()
+    }
+}
+
 pub(super) fn entries(store: &dyn StateStore) -> Entries {
+    readable(store).expect("nothing went bad")
+}
+
+fn readable(store: &dyn StateStore) -> Result<Entries, StoreError> {
     let mut entries = Entries::new();
     let mut take = |key: &[u8], value: &[u8]| {
         entries.insert(key.to_vec(), value.to_vec());
         ControlFlow::Continue(())
     };
-    store.scan(&[], &[0xff], &mut take).expect("in memory");
-    entries
+    store.scan(&[], &[0xff], &mut take)?;
+    Ok(entries)
 }
 
-fn store_of(entries: &Entries) -> Arc<Memory> {
-    let store = Memory::default();
+fn store_of(entries: &Entries) -> Arc<Disk> {
+    let store = Disk::default();
     store.write(WriteBatch { puts: entries.clone().into_iter().collect(), ..WriteBatch::default() }).expect("in memory");
     Arc::new(store)
 }
@@ -78,9 +141,14 @@ impl Machine {
                 _ => {}
             }
         }
+        for state in self.states.values() {
+            if random.random_range(0..4) == 0 {
+                state.go_bad(random);
+            }
+        }
     }
 
-    pub(super) fn states(&self) -> BTreeMap<TaskName, Arc<Memory>> {
+    pub(super) fn states(&self) -> BTreeMap<TaskName, Arc<Disk>> {
         self.states.clone()
     }
 
@@ -105,7 +173,17 @@ impl SimulatedBases {
 
 impl Bases for SimulatedBases {
     fn open(&self, task: u32) -> anyhow::Result<Arc<dyn StateStore>> {
-        Ok(self.machine.lock().expect("one thread").states.entry(self.stage.task(task)).or_default().clone())
+        let mut machine = self.machine.lock().expect("one thread");
+        let task = self.stage.task(task);
+        if machine.states.get(&task).is_some_and(|state| state.is_found_bad.load(Ordering::Relaxed)) {
+            machine.states.remove(&task);
+            machine.found_damaged += 1;
+        }
+        Ok(machine.states.entry(task).or_default().clone())
+    }
+
+    fn is_damaged(&self, task: u32) -> bool {
+        self.machine.lock().expect("one thread").states.get(&self.stage.task(task)).is_some_and(|state| state.is_found_bad.load(Ordering::Relaxed))
     }
 
     fn begin_anew_after(&self, store: Arc<dyn StateStore>, task: u32) -> anyhow::Result<Arc<dyn StateStore>> {
@@ -137,7 +215,8 @@ impl Bases for SimulatedBases {
     }
 
     fn copy(&self, task: u32, store: Arc<dyn StateStore>) -> Receiver<()> {
-        let copied = entries(&*store);
+        let done = crossbeam_channel::bounded(0).1;
+        let Ok(copied) = readable(&*store) else { return done };
         let name = self.stage.task(task);
         // A killed process copies nothing.
         if let Some(meta) = copied.get(Meta::KEY).filter(|_| !self.cluster.is_crashed(self.process)) {
@@ -147,7 +226,7 @@ impl Bases for SimulatedBases {
             self.checkpoints.lock().expect("one thread").entry(name).or_default().push(checkpoint);
         }
         self.machine.lock().expect("one thread").earlier.insert(name, copied);
-        crossbeam_channel::bounded(0).1
+        done
     }
 
     fn keep_set(&self, _: u128, _: &[u8]) -> anyhow::Result<()> {

@@ -267,7 +267,11 @@ impl Simulation {
         }
         let states = self.places[process].machine.lock().expect("one thread").states();
         for (TaskName { stage, number }, store) in states {
-            drop(self.bases(Client { process, stage }).copy(number, store));
+            drop(self.bases(Client { process, stage }).copy(number, store.clone()));
+            // Also while the task goes on from it.
+            if self.cluster.faults().call > 0 && self.random.random_range(0..20) == 0 {
+                store.go_bad(&mut self.random);
+            }
         }
     }
 
@@ -351,6 +355,11 @@ impl Simulation {
 
     pub(super) fn first_machine(&self) -> MutexGuard<'_, Machine> {
         self.places[0].machine.lock().expect("one thread")
+    }
+
+    /// How many states were found damaged.
+    pub(super) fn found_damaged(&self) -> u64 {
+        self.places.iter().map(|place| place.machine.lock().expect("one thread").found_damaged).sum()
     }
 
     /// A worker of the first stage, on a machine that was there before.

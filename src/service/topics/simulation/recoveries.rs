@@ -1,5 +1,7 @@
-//! Recoveries that meet something that is not as it should be: what is only of the moment is waited for.
+//! Recoveries that meet something that is not as it should be: what is only of the moment is waited for, and of what is damaged something else takes the place.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::NO_FAULTS;
@@ -7,9 +9,14 @@ use super::cluster::Client;
 use super::machine::{Checkpoint, Entries, entries, without_meta};
 use super::processes::{self, Simulation};
 use super::scenario::Scenario;
-use crate::ports::InputPartition;
+use crate::objects::StoredObjects;
+use crate::ports::{InputPartition, WriteBatch};
+use crate::service::state::Meta;
+use crate::service::topics::bases::{Bases, MachineBases};
+use crate::service::topics::checkpoints::Checkpoints;
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::EpochRecord;
+use crate::service::topics::metrics::Metrics;
 use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::stages::Stage;
 
@@ -62,6 +69,10 @@ impl Past {
         self.simulation.first_machine().put(Stage::First.task(TASK), &on_machine.entries);
         let mut bases = self.simulation.bases(Client { process: 0, stage: Stage::First });
         bases.away = checkpoints_away.into();
+        self.deployment_on(bases)
+    }
+
+    fn deployment_on(&mut self, bases: impl Bases + 'static) -> Deployment {
         let mut deployment = self.simulation.first_deployment();
         deployment.bases = Box::new(bases);
         deployment
@@ -125,4 +136,103 @@ fn a_reset_goes_on_above_all_epochs_that_are_known() {
     let deployment = accepting_a_reset(past.deployment(false, 0));
     let (epoch, state) = recovered(&deployment);
     assert!(state.is_empty() && epoch >= past.newest.manifest.epoch, "epoch {epoch} is below a checkpoint's");
+}
+
+/// A machine with a disk.
+struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// As a process that starts has them.
+    fn bases(&self, has_checkpoints: bool) -> MachineBases {
+        let objects = StoredObjects::in_folder(&self.path("objects")).expect("opens");
+        let checkpoints = has_checkpoints.then(|| Checkpoints::new(Arc::new(objects), "g", "one".to_owned()));
+        MachineBases::new(&self.path("state"), checkpoints, Arc::new(Metrics::default())).expect("opens")
+    }
+
+    /// Makes this the state, in files: what it says of itself stands in one of its own, and can be read whatever becomes of the others.
+    fn keep(&self, bases: &MachineBases, state: &Entries) {
+        let store = bases.open(TASK).expect("opens");
+        let (meta, others) = state.clone().into_iter().partition(|(key, _)| key == Meta::KEY);
+        let all = vec![(Vec::new(), vec![0xff])];
+        let batches = [WriteBatch { delete_ranges: all, puts: others, ..WriteBatch::default() }, WriteBatch { puts: meta, ..WriteBatch::default() }];
+        for batch in batches {
+            store.write(batch).expect("written");
+            let copy = self.path("copy");
+            store.copy_to(&copy).expect("what is in memory is written out first");
+            std::fs::remove_dir_all(copy).expect("removed");
+        }
+    }
+
+    fn carry(&self, bases: &MachineBases) {
+        bases.copy(TASK, bases.open(TASK).expect("opens")).recv().expect_err("nothing is said when it is done");
+    }
+
+    /// A bit in each file but the one that was written last.
+    fn damage(&self) {
+        let mut tables = tables_in(&self.path("state/0/db"));
+        tables.pop();
+        assert!(!tables.is_empty());
+        for table in tables {
+            let mut bytes = std::fs::read(&table).expect("read");
+            bytes[8] ^= 1;
+            std::fs::write(&table, bytes).expect("written");
+        }
+    }
+}
+
+fn tables_in(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).expect("a database").map(|entry| entry.expect("read").path());
+    let mut tables: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "sst")).collect();
+    tables.sort();
+    tables
+}
+
+#[test]
+fn of_a_damaged_state_a_checkpoint_takes_the_place() {
+    let (mut past, disk) = (Past::new(), Disk::new());
+    let bases = disk.bases(true);
+    disk.keep(&bases, &past.newest.entries);
+    disk.carry(&bases);
+    disk.damage();
+    let deployment = past.deployment_on(bases);
+    past.is_at_the_end_with_all_state(&recovered(&deployment));
+    assert!(disk.path("state/0.aside/MOTIF-DAMAGED").exists(), "it is kept, and says why");
+}
+
+#[test]
+fn of_a_damaged_state_without_checkpoints_the_epochs_are_repeated() {
+    let (mut past, disk) = (Past::new(), Disk::new());
+    let bases = disk.bases(false);
+    disk.keep(&bases, &past.newest.entries);
+    disk.damage();
+    let deployment = past.deployment_on(bases);
+    past.is_at_the_end_with_all_state(&recovered(&deployment));
+}
+
+/// As it is where a state was damaged, and copied before that was found out.
+#[test]
+fn of_a_checkpoint_of_a_damaged_state_an_older_one_takes_the_place() {
+    let (mut past, disk) = (Past::new(), Disk::new());
+    let bases = disk.bases(true);
+    disk.keep(&bases, &past.older.entries);
+    disk.carry(&bases);
+    disk.keep(&bases, &past.newest.entries);
+    disk.damage();
+    disk.carry(&bases);
+    let epochs: Vec<u64> = bases.checkpoints(TASK).expect("listed").iter().map(|manifest| manifest.epoch).collect();
+    assert_eq!(epochs, [past.newest.manifest.epoch, past.older.manifest.epoch]);
+    let deployment = past.deployment_on(bases);
+    past.is_at_the_end_with_all_state(&recovered(&deployment));
+    let replayed = deployment.metrics.snapshot(deployment.now()).replayed_epochs;
+    assert_eq!(replayed, past.newest.manifest.epoch - past.older.manifest.epoch, "from the older one on");
 }
