@@ -528,7 +528,7 @@ fn a_match_within_a_bound_says_what_was_cut() {
     assert_eq!(bounded(&whole, short.len() + 2), ("{}".to_owned(), short));
     let mut long = whole.clone();
     let mut pattern = Pattern::clone(&long.pattern);
-    pattern.key_names = vec!["user".to_owned()].into();
+    pattern.key_names = vec!["user".to_owned()];
     long.pattern = Arc::new(pattern);
     long.key_values = vec![Value::text("u")].into();
     let text = |length: usize| Value::text(&"x".repeat(length));
