@@ -24,7 +24,7 @@ use crate::broker::{Broker, LIMIT, unique};
 const INTERVAL: Duration = Duration::from_millis(1);
 const KEYS: u64 = 1_000;
 const MATCHES: usize = 10_000;
-/// Left out: while the group forms, records wait.
+/// Left out, besides those of events from before the first match was read: while the service starts, records wait.
 const WARM_UP: usize = 1_000;
 
 pub fn measure(name: &str, plan: &Plan, broker: &Broker) -> Row {
@@ -71,14 +71,17 @@ fn produce(broker: &Broker, topic: &str, is_over: &AtomicBool) {
 
 /// Milliseconds from an event to its match.
 fn read(consumer: &BaseConsumer, warm_up: usize, wanted: usize) -> Vec<i64> {
-    let mut delays = Vec::new();
+    let (mut delays, mut begun) = (Vec::new(), None);
     let deadline = Instant::now() + LIMIT * 3;
     while delays.len() < warm_up + wanted {
         assert!(Instant::now() < deadline, "{} matches of {} come", delays.len(), warm_up + wanted);
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
         let found: Value = serde_json::from_slice(message.payload().expect("a value")).expect("a match");
         let ended = DateTime::parse_from_rfc3339(found["fields"]["ended"].as_str().expect("a time")).expect("a time");
-        delays.push(now_ms() - ended.timestamp_millis());
+        let now = now_ms();
+        if ended.timestamp_millis() >= *begun.get_or_insert(now) {
+            delays.push(now - ended.timestamp_millis());
+        }
     }
     delays.split_off(warm_up)
 }
