@@ -60,7 +60,7 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     let rows: [(&str, Measure); 6] = [
         ("pair, Kafka to Kafka, exactly once", measure_throughput),
         ("what exactly once costs, Kafka to Kafka", cost::measure),
-        ("from an event to its match, Kafka to Kafka", |name, plan, broker, table| table.add(latency::measure(name, plan, broker))),
+        ("from an event to its match, Kafka to Kafka", |name, plan, broker, table| latency::measure(name, plan, broker, table)),
         ("the journal's part of the traffic", journal::measure),
         ("epochs repeated without any state", replay::measure),
         ("a restart and a move with state", moving::measure),
