@@ -78,10 +78,11 @@ impl Group {
         !consumer.assignment_lost() && self.drop_void(&name)
     }
 
-    /// Whether what the worker has of these tasks may be committed: all that it was given is still held, and it knows of all that it has lost. What was lost while it was at work may have been given
-    /// back to the member since, as whom brokers take its offsets; but what the worker has of it is void.
-    pub(super) fn may_commit(&self, consumer: &GroupConsumer, mut tasks: impl Iterator<Item = u32>) -> bool {
-        self.holds(consumer) && !self.changes().iter().any(|change| matches!(change, GroupChange::Lost(_))) && tasks.all(|task| self.held().has_all(&[task]))
+    /// Whether what the worker has of these tasks may be committed: all that it was given is still held, and it knows of all that it has lost. What was lost while it was at work
+    /// may have been given back to the member since, as whom brokers take its offsets; but what the worker has of it is void.
+    pub(super) fn may_commit(&self, consumer: &GroupConsumer, tasks: &[u32]) -> bool {
+        let has_untold_loss = || self.changes().iter().any(|change| matches!(change, GroupChange::Lost(_)));
+        self.holds(consumer) && !has_untold_loss() && self.held().has_all(tasks)
     }
 
     fn drop_void(&self, name: &str) -> bool {

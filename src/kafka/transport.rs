@@ -439,7 +439,7 @@ impl Transport for Member {
     }
 
     fn membership(&mut self) -> Membership {
-        let lost = self.fence.is_some() || !self.consumer.context().may_commit(&self.consumer, std::iter::empty());
+        let lost = self.fence.is_some() || !self.consumer.context().may_commit(&self.consumer, &[]);
         Membership { generation: ffi::generation(&self.consumer), lost }
     }
 
@@ -485,8 +485,9 @@ impl Transport for Member {
         let list = self.offsets(next);
         let list = list.map_err(|error| failure::of_call("offsets", &error))?;
         let metadata = self.consumer.group_metadata().ok_or_else(|| TransportError::fatal("Kafka: the consumer has no group"))?;
+        let tasks: Vec<u32> = next.iter().map(|(input, _)| input.partition).collect();
         // Looked at afterwards: under the old name brokers refuse the offsets, and under a new one they would take what is not ours.
-        if !self.consumer.context().may_commit(&self.consumer, next.iter().map(|(input, _)| input.partition)) {
+        if !self.consumer.context().may_commit(&self.consumer, &tasks) {
             return Err(TransportError { failure: Failure::Expelled, reason: "the group has gone on without this member".to_owned() });
         }
         let (sent, began) = self.call("cannot send offsets", wait, move |producer| producer.send_offsets_to_transaction(&list, &metadata, wait));

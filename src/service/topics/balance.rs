@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{ProcessingTime, TimeSpan};
+use crate::event::TimeSpan;
 use crate::ports::{InputPartition, TopicSurvey, Transport, TransportError};
 use crate::service::topics::assigned::Assigned;
-use crate::service::topics::beside::Inquiry;
+use crate::service::topics::beside::Inquiries;
 use crate::service::topics::deployment::Deployment;
 
 /// How often the ends of a task's inputs are asked for.
@@ -22,12 +22,10 @@ pub(super) struct Balance {
 }
 
 /// A task that holds much.
-#[derive(Default)]
 struct Full {
     paused: Vec<InputPartition>,
-    /// When the ends of its inputs were last asked for.
-    asked: Option<ProcessingTime>,
-    inquiry: Inquiry<Result<Ends, TransportError>>,
+    /// For the ends of its inputs.
+    inquiries: Inquiries<Result<Ends, TransportError>>,
 }
 
 /// Where the last record ends that an input has.
@@ -57,16 +55,15 @@ impl Balance {
         if held < self.held_events_max / 2 || deployment.inputs.len() < 2 {
             return Ok(());
         }
-        let full = self.full.entry(task).or_default();
+        let full = self.full.entry(task).or_insert_with(|| Full { paused: Vec::new(), inquiries: Inquiries::new(ASK_INTERVAL) });
         let now = deployment.now();
-        if full.inquiry.is_free() && full.asked.is_none_or(|asked| now.since(asked) >= ASK_INTERVAL) {
-            full.asked = Some(now);
+        if full.inquiries.is_due(now) {
             let known = |input| (input, assigned.read_to(input), deployment.end_of(input));
             let inputs: Vec<_> = deployment.inputs_of(task).into_iter().map(known).collect();
             let survey = deployment.survey.clone();
-            full.inquiry.ask(deployment.beside, move || ends(&*survey, &inputs));
+            full.inquiries.ask(now, deployment.beside, move || ends(&*survey, &inputs));
         }
-        match full.inquiry.answer() {
+        match full.inquiries.answer() {
             None => Ok(()),
             Some(Ok(ends)) => full.pause_leading(&ends, deployment, assigned, transport),
             Some(Err(error)) => {

@@ -4,6 +4,8 @@
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
+use crate::event::{ProcessingTime, TimeSpan};
+
 /// Where such work is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Beside {
@@ -59,6 +61,33 @@ impl<T: Send + 'static> Inquiry<T> {
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => panic!("who was to find out has panicked"),
         }
+    }
+}
+
+/// Inquiries that are made again and again, not sooner than an interval after the one before.
+pub(super) struct Inquiries<T> {
+    interval: TimeSpan,
+    asked: Option<ProcessingTime>,
+    inquiry: Inquiry<T>,
+}
+
+impl<T: Send + 'static> Inquiries<T> {
+    pub(super) fn new(interval: TimeSpan) -> Self {
+        Self { interval, asked: None, inquiry: Inquiry::default() }
+    }
+
+    pub(super) fn is_due(&self, now: ProcessingTime) -> bool {
+        self.inquiry.is_free() && self.asked.is_none_or(|asked| now.since(asked) >= self.interval)
+    }
+
+    pub(super) fn ask(&mut self, now: ProcessingTime, beside: Beside, find_out: impl FnOnce() -> T + Send + 'static) {
+        self.asked = Some(now);
+        self.inquiry.ask(beside, find_out);
+    }
+
+    /// As [`Inquiry::answer`] has it.
+    pub(super) fn answer(&mut self) -> Option<T> {
+        self.inquiry.answer()
     }
 }
 

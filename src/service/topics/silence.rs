@@ -11,7 +11,7 @@ use crate::event::{ProcessingTime, StreamId, TimeSpan};
 use crate::ports::{InputPartition, Transport};
 use crate::service::topics::assigned::Assigned;
 use crate::service::topics::balance::Balance;
-use crate::service::topics::beside::Inquiry;
+use crate::service::topics::beside::Inquiries;
 use crate::service::topics::deployment::Deployment;
 
 /// An input that stands still before its end for so long may have only markers left, which nobody reads: then that is found out.
@@ -28,15 +28,8 @@ pub(super) struct Silences {
     heeded: Vec<StreamId>,
     inputs: BTreeMap<InputPartition, Standstill>,
     /// About inputs of these streams, and about all others, which so keep nobody waiting.
-    of_heeded: Questions,
-    of_others: Questions,
-}
-
-/// One at a time: each takes a few round trips.
-struct Questions {
-    interval: TimeSpan,
-    asked: ProcessingTime,
-    inquiry: Inquiry<Told>,
+    of_heeded: Inquiries<Told>,
+    of_others: Inquiries<Told>,
 }
 
 /// An answer: where the last record of an input ends that stood still before `end`, if that can be told.
@@ -63,7 +56,7 @@ impl Silences {
             settings.is_some_and(|settings| settings.idle_timeout.is_some() || settings.idle_after.is_some())
         };
         let heeded = deployment.inputs.keys().copied().filter(heeds).collect();
-        let [of_heeded, of_others] = [ASK_INTERVAL, ASK_OTHERS_INTERVAL].map(Questions::new);
+        let [of_heeded, of_others] = [ASK_INTERVAL, ASK_OTHERS_INTERVAL].map(Inquiries::new);
         Self { heeded, inputs: BTreeMap::new(), of_heeded, of_others }
     }
 
@@ -79,8 +72,8 @@ impl Silences {
                 Some(_) if balance.holds_back(input) => true,
                 Some(end) => {
                     let standstill = self.inputs.entry(input).or_insert(Standstill::new(read, now));
-                    if standstill.is_in_doubt(end, read, now) && self.of_heeded.is_free(now) {
-                        self.of_heeded.ask(deployment, input, read, end, now);
+                    if standstill.is_in_doubt(end, read, now) && self.of_heeded.is_due(now) {
+                        ask(&mut self.of_heeded, deployment, input, (read, end), now);
                     }
                     standstill.empty_to != Some(end)
                 }
@@ -112,8 +105,8 @@ impl Silences {
                 longest = Some((standstill.since, input, read, end));
             }
         }
-        if let Some((_, input, read, end)) = longest.filter(|_| self.of_others.is_free(now)) {
-            self.of_others.ask(deployment, input, read, end, now);
+        if let Some((_, input, read, end)) = longest.filter(|_| self.of_others.is_due(now)) {
+            ask(&mut self.of_others, deployment, input, (read, end), now);
         }
     }
 
@@ -129,8 +122,8 @@ impl Silences {
 
     /// What is told of an input that was read on meanwhile is of no use.
     fn hear(&mut self, now: ProcessingTime) {
-        for questions in [&mut self.of_heeded, &mut self.of_others] {
-            if let Some(Told { input, read, end, last }) = questions.inquiry.answer()
+        for inquiries in [&mut self.of_heeded, &mut self.of_others] {
+            if let Some(Told { input, read, end, last }) = inquiries.answer()
                 && let Some(standstill) = self.inputs.get_mut(&input).filter(|standstill| standstill.read == read)
             {
                 standstill.learn(end, last, now);
@@ -139,22 +132,11 @@ impl Silences {
     }
 }
 
-impl Questions {
-    fn new(interval: TimeSpan) -> Self {
-        Self { interval, asked: ProcessingTime::from_micros(0), inquiry: Inquiry::default() }
-    }
-
-    fn is_free(&self, now: ProcessingTime) -> bool {
-        self.inquiry.is_free() && now.since(self.asked) >= self.interval
-    }
-
-    /// Whether there is anything between these two but markers.
-    fn ask(&mut self, deployment: &Deployment, input: InputPartition, read: u64, end: u64, now: ProcessingTime) {
-        self.asked = now;
-        let survey = deployment.survey.clone();
-        let find_out = move || survey.end(input).inspect_err(|error| tracing::warn!(?input, %error, "whether there is more to read cannot be told"));
-        self.inquiry.ask(deployment.beside, move || Told { input, read, end, last: find_out().ok() });
-    }
+/// Whether there is anything between these two but markers. One at a time: each takes a few round trips.
+fn ask(inquiries: &mut Inquiries<Told>, deployment: &Deployment, input: InputPartition, (read, end): (u64, u64), now: ProcessingTime) {
+    let survey = deployment.survey.clone();
+    let find_out = move || survey.end(input).inspect_err(|error| tracing::warn!(?input, %error, "whether there is more to read cannot be told"));
+    inquiries.ask(now, deployment.beside, move || Told { input, read, end, last: find_out().ok() });
 }
 
 impl Standstill {

@@ -28,7 +28,7 @@ pub struct EpochRecord {
     pub task: u32,
     /// How many there were: the partitions of each input, by which keys are divided among them. `None`: it was not noted.
     pub tasks: Option<u32>,
-    /// Dense, from 1.
+    /// From 1 on, and dense; only a [reset](EpochRecord::reset) may leave numbers out.
     pub epoch: u64,
     /// In order of their streams' names.
     pub inputs: Vec<InputRange>,

@@ -115,10 +115,12 @@ impl Epoch<'_> {
         let explained = gone.explained(found, self.record.out_count);
         let is_beyond = found.last().is_some_and(|out| out.index >= self.record.out_count);
         let is_another = (digest.count(), digest.value()) != (self.record.out_count, self.record.out_digest);
+        // Of a part of the outputs nothing can be told from the digest of all.
+        let differs = if explained == 0 { is_another } else { is_beyond };
         if digest.count() + explained < self.record.out_count {
             let missing = self.record.out_count - digest.count() - explained;
             self.differs(DifferenceKind::Missing, format!("{missing} of {} outputs are not there", self.record.out_count));
-        } else if if explained == 0 { is_another } else { is_beyond } {
+        } else if differs {
             let (count, value) = (digest.count(), digest.value());
             self.differs(
                 DifferenceKind::Digest,
