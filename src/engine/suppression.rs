@@ -42,7 +42,9 @@ impl Suppression {
         let mut kept = from;
         for place in from..matches.len() {
             if self.delivers(&mut matches[place]) {
-                matches.swap(kept, place);
+                if kept < place {
+                    matches.swap(kept, place);
+                }
                 kept += 1;
             }
         }
