@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::automaton::Choice;
 use crate::event::{Event, EventTime, Place};
 use crate::pattern::{Chosen, StepId};
 
@@ -58,27 +59,27 @@ impl Chain {
     }
 
     /// In the order taken, in memory for so `many` more.
-    pub(super) fn chosen(&self, many: usize) -> Vec<(StepId, Arc<Event>)> {
-        let mut chosen = Vec::new();
+    pub(super) fn chosen(&self, many: usize) -> Choice {
         match self {
             Self::First(step, event) => {
-                chosen.reserve_exact(1 + many);
+                let mut chosen = Choice::with_capacity(1 + many);
                 chosen.push((*step, event.clone()));
+                chosen
             }
             Self::More(link) => {
-                chosen.reserve_exact(link.links().count() + many);
+                let mut chosen = Choice::with_capacity(link.links().count() + many);
                 chosen.extend(link.links().map(|link| (link.step, link.event.clone())));
                 chosen.reverse();
+                chosen
             }
         }
-        chosen
     }
 
     /// The same, where the chain is needed no more.
-    pub(super) fn into_chosen(self, many: usize) -> Vec<(StepId, Arc<Event>)> {
+    pub(super) fn into_chosen(self, many: usize) -> Choice {
         match self {
             Self::First(step, event) => {
-                let mut chosen = Vec::with_capacity(1 + many);
+                let mut chosen = Choice::with_capacity(1 + many);
                 chosen.push((step, event));
                 chosen
             }

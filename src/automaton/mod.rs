@@ -58,6 +58,8 @@ mod ways;
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::event::{Event, EventTime};
 use crate::pattern::StepId;
 
@@ -69,6 +71,9 @@ pub use snapshot::Outline;
 pub use watch::{Deadline, Role, Watch};
 pub use ways::{Automaton, PlainStart};
 
+/// Events in the order taken, each under its step. So many as most have are not laid elsewhere.
+pub type Choice = SmallVec<[(StepId, Arc<Event>); 2]>;
+
 /// A decided choice of events: a match, or a partial match that ran out of time.
 #[derive(Clone, Debug)]
 pub struct Decided {
@@ -77,7 +82,7 @@ pub struct Decided {
     pub at: EventTime,
     pub by: DecidedBy,
     /// In the order taken, which is the order of the line.
-    pub chosen: Vec<(StepId, Arc<Event>)>,
+    pub chosen: Choice,
     /// Runs that this key lost to its limit so far.
     pub runs_dropped: u64,
 }

@@ -6,12 +6,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::automaton::chain::Chain;
 use crate::automaton::runs::Run;
 use crate::automaton::ways::Automaton;
-use crate::automaton::{Decided, DecidedBy, DecidedKind};
+use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind};
 use crate::event::{Event, EventTime, Place};
 use crate::pattern::{Skip, StepId};
 
@@ -38,9 +36,11 @@ impl Complete {
     fn take_chosen(&mut self) -> Choice {
         let mut chosen = match self.chain.take() {
             Some(chain) => chain.into_chosen(self.last.is_some().into()),
-            None => Vec::with_capacity(1),
+            None => Choice::new(),
         };
-        chosen.extend(self.last.take());
+        if let Some(last) = self.last.take() {
+            chosen.push(last);
+        }
         chosen
     }
 }
@@ -100,44 +100,63 @@ impl Floor {
 
 /// Delivers the matches of one instant, one by one in order; each may remove later ones. Returns the floor that they raised.
 pub(super) fn deliver(automaton: &Automaton, instant: &Instant, complete: &mut [Complete], decided: &mut Vec<Decided>) -> Result<Option<Floor>, TooMany> {
-    let mut floor = None;
-    match complete {
-        [] => return Ok(floor),
-        // Nothing has to be put in order, as mostly.
-        [only] if instant.matches_max > 0 => {
-            let chosen = only.take_chosen();
-            floor = Floor::raised_by(automaton.pattern.skip, &chosen);
-            decided.push(instant.decide(DecidedKind::Match, chosen));
-            return Ok(floor);
-        }
-        _ => {}
-    }
     let before = decided.len();
+    let mut output = Output { automaton, instant, floor: None, before, decided };
     complete.sort_by_key(|complete| complete.start);
-    // What starts together is listed in full only if nothing before it has removed it.
-    for together in complete.chunk_by_mut(|one, other| one.start == other.start) {
+    let delivered = complete.chunk_by_mut(|one, other| one.start == other.start).try_for_each(|together| output.deliver(together));
+    let floor = output.floor;
+    if delivered.is_err() {
+        decided.truncate(before);
+    }
+    delivered.map(|()| floor)
+}
+
+/// The matches of one instant on their way out.
+struct Output<'a> {
+    automaton: &'a Automaton,
+    instant: &'a Instant,
+    floor: Option<Floor>,
+    /// What was decided at earlier instants.
+    before: usize,
+    decided: &'a mut Vec<Decided>,
+}
+
+impl Output<'_> {
+    /// What starts together: listed in full only if nothing before it has removed it.
+    fn deliver(&mut self, together: &mut [Complete]) -> Result<(), TooMany> {
         let (start, count) = (together[0].start, together.len() as u64);
-        if floor.is_some_and(|floor: Floor| !floor.spares(start)) {
-            continue;
+        if !self.spares(start) {
+            return Ok(());
         }
-        for (place, chosen) in in_order(automaton, together).into_iter().enumerate() {
-            if floor.is_some_and(|floor| !floor.spares(start)) {
+        // As mostly: nothing has to be put in order.
+        if let [only] = together {
+            return self.push(only.take_chosen());
+        }
+        for (place, chosen) in in_order(self.automaton, together).into_iter().enumerate() {
+            if !self.spares(start) {
                 break;
             }
             // What the first of them has not removed counts in full: so whoever lists them may stop at the limit.
-            if place == 1 && count > instant.matches_max {
-                decided.truncate(before);
+            if place == 1 && count > self.instant.matches_max {
                 return Err(TooMany);
             }
-            floor = floor.max(Floor::raised_by(automaton.pattern.skip, &chosen));
-            if (decided.len() - before) as u64 >= instant.matches_max {
-                decided.truncate(before);
-                return Err(TooMany);
-            }
-            decided.push(instant.decide(DecidedKind::Match, chosen));
+            self.push(chosen)?;
         }
+        Ok(())
     }
-    Ok(floor)
+
+    fn spares(&self, start: Place) -> bool {
+        self.floor.is_none_or(|floor| floor.spares(start))
+    }
+
+    fn push(&mut self, chosen: Choice) -> Result<(), TooMany> {
+        if (self.decided.len() - self.before) as u64 >= self.instant.matches_max {
+            return Err(TooMany);
+        }
+        self.floor = self.floor.max(Floor::raised_by(self.automaton.pattern.skip, &chosen));
+        self.decided.push(self.instant.decide(DecidedKind::Match, chosen));
+        Ok(())
+    }
 }
 
 /// Delivers the partial matches that ran out of time at this instant, but for those that its matches have removed.
@@ -164,11 +183,8 @@ impl Instant {
     }
 }
 
-/// Events in the order taken, each under its step.
-type Choice = Vec<(StepId, Arc<Event>)>;
-
-fn in_order(automaton: &Automaton, complete: &mut [Complete]) -> SmallVec<[Choice; 1]> {
-    let mut all: SmallVec<[_; 1]> = complete.iter_mut().map(Complete::take_chosen).collect();
+fn in_order(automaton: &Automaton, complete: &mut [Complete]) -> Vec<Choice> {
+    let mut all: Vec<_> = complete.iter_mut().map(Complete::take_chosen).collect();
     all.sort_by(|one, other| order(automaton, one, other));
     all
 }

@@ -38,7 +38,7 @@ pub fn write_bounded(found: &Match, schema: &Schema, bytes_max: usize, key: &mut
     key.truncate(key_start);
     out.truncate(start);
     // The key stands in the match as well.
-    let parts = 2 * found.key_values.len() + found.fields.len() + found.pattern.steps.len();
+    let parts = 2 * found.key_values.len() + found.fields().count() + found.pattern.steps.len();
     let bound = || Bound { part_bytes_max: bytes_max / 2 / parts.max(1), cut: Vec::new() };
     write_key_parts(found, &mut bound(), key);
     write_parts(found, schema, &mut bound(), out);
@@ -79,10 +79,10 @@ fn write_parts(found: &Match, schema: &Schema, bound: &mut Bound, out: &mut Vec<
     write_plain(out, format_args!(",\"kind\":\"{kind}\",\"key\":"));
     write_key_parts(found, bound, out);
     write_plain(out, format_args!(",\"at\":\"{}\",\"fields\":", found.at));
-    write_members(&found.fields, out, |(name, field), out| {
+    write_members(found.fields(), out, |(name, field), out| {
         bound.write(("fields", "null"), name, out, |out| match field {
             MatchField::Value(value, r#type) => write_value(value, Some(r#type), out),
-            MatchField::Events(step) => write_whole_events(found, *step, schema, out),
+            MatchField::Events(step) => write_whole_events(found, step, schema, out),
         });
     });
     out.extend_from_slice(b",\"events\":");

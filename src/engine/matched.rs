@@ -12,11 +12,11 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::automaton::{Decided, DecidedBy, DecidedKind};
+use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind};
 use crate::engine::compiled::key_values;
 use crate::event::binary::{write_bytes, write_unsigned};
-use crate::event::{Event, EventTime, Key, Place, Schema, StreamId, Type, Value};
-use crate::pattern::{Chosen, EmitField, EmitValue, Expression, Moment, OnTimeout, Pattern, Scope, StepId, Suppress};
+use crate::event::{Event, EventTime, Key, Schema, StreamId, Type, Value};
+use crate::pattern::{Chosen, EmitField, EmitValue, Moment, OnTimeout, Pattern, Scope, StepId, Suppress};
 
 /// A match, or a partial match that ran out of time.
 #[derive(Clone, Debug)]
@@ -24,15 +24,15 @@ pub struct Match {
     pub pattern: Arc<Pattern>,
     pub kind: DecidedKind,
     /// The key's bytes; see [`crate::event::Key`].
-    pub key: Arc<[u8]>,
+    pub key: SmallVec<[u8; 16]>,
     /// As the first chosen event spells them, under the names of [`Pattern::key_names`].
     pub key_values: SmallVec<[Value; 1]>,
     /// The time of its last event, or of the deadline that decided it.
     pub at: EventTime,
     /// In line order.
-    pub chosen: Vec<(StepId, Arc<Event>)>,
-    /// What `emit` says, in its order.
-    pub fields: Vec<(Arc<str>, MatchField)>,
+    pub chosen: Choice,
+    /// Of the expressions that `emit` names, in its order; see [`Match::fields`].
+    pub values: Vec<Value>,
     /// Partial matches that the key has lost to its limit so far.
     pub runs_dropped: u64,
     /// Matches that were suppressed since the last one delivered with equal `suppress … by`: this one stands for them.
@@ -45,10 +45,10 @@ pub struct Match {
 }
 
 /// A field of a match.
-#[derive(Clone, Debug, PartialEq)]
-pub enum MatchField {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MatchField<'a> {
     /// The type names the fields of records.
-    Value(Value, Type),
+    Value(&'a Value, &'a Type),
     /// The events that the step has chosen, whole.
     Events(StepId),
 }
@@ -56,8 +56,12 @@ pub enum MatchField {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Decider {
     Deadline,
-    /// The event that completed it, or passed over what waited for the very next event.
-    Event(Place),
+    /// The event that completed it, or passed over what waited for the very next event: its time is the match's.
+    Event {
+        stream: StreamId,
+        partition: u32,
+        offset: u64,
+    },
 }
 
 /// Where a match stands in the output: by `at`; at one instant first those decided by a deadline, by key and then pattern, then the others by the event
@@ -79,9 +83,29 @@ impl Match {
         let (key, pattern) = (&*self.key, self.pattern.name.as_str());
         let by = match self.decided_by {
             Decider::Deadline => Rank::Deadline { key, pattern },
-            Decider::Event(place) => Rank::Event { event: (place.stream, place.partition, place.offset), pattern, key },
+            Decider::Event { stream, partition, offset } => Rank::Event { event: (stream, partition, offset), pattern, key },
         };
         OutputOrder { at: self.at, by }
+    }
+
+    /// What `emit` says, in its order; without it the key, and every step's events.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, MatchField<'_>)> {
+        let pattern = &*self.pattern;
+        let key = |place: usize| MatchField::Value(&self.key_values[place], scalar_type(&self.key_values[place]));
+        let mut values = self.values.iter();
+        let emitted = emitted(pattern, self.kind);
+        let said = emitted.into_iter().flatten().map(move |EmitField { name, value }| {
+            let field = match value {
+                EmitValue::Expression { r#type, .. } => MatchField::Value(values.next().expect("each expression has a value"), r#type),
+                EmitValue::Events(step) => MatchField::Events(*step),
+                EmitValue::Key(place) => key(*place),
+            };
+            (name, field)
+        });
+        let keys = (0..).zip(&pattern.key_names).map(move |(place, name)| (name, key(place)));
+        let steps = (0..).zip(&pattern.steps).map(|(id, step)| (&step.name, MatchField::Events(StepId(id))));
+        let everything = emitted.is_none().then(|| keys.chain(steps));
+        said.chain(everything.into_iter().flatten()).map(|(name, field)| (name.as_str(), field))
     }
 
     /// The events that a step has chosen, in line order.
@@ -97,14 +121,6 @@ pub(super) struct Delivery {
     identity: Vec<u8>,
     /// By step: its name and its stream's, as hashed.
     steps: Vec<Vec<u8>>,
-    on_match: Vec<Emitted>,
-    on_timeout: Vec<Emitted>,
-}
-
-#[derive(Clone, Debug)]
-struct Emitted {
-    name: Arc<str>,
-    value: EmitValue,
 }
 
 impl Delivery {
@@ -118,19 +134,14 @@ impl Delivery {
             write_bytes(schema.stream(step.stream).name.as_bytes(), &mut bytes);
             bytes
         });
-        let on_match = pattern.emit.as_deref().map_or_else(|| everything(pattern), emitted);
-        let on_timeout = match &pattern.on_timeout {
-            OnTimeout::Silent | OnTimeout::EmitAsMatch => on_match.clone(),
-            OnTimeout::Emit(fields) => emitted(fields),
-        };
-        Self { identity, steps: steps.collect(), on_match, on_timeout }
+        Self { identity, steps: steps.collect() }
     }
 
     /// `event`: the event at hand, where one decided. `scratch`: memory that is used again.
     pub(super) fn deliver(
         &self,
         pattern: &Arc<Pattern>,
-        key: &Arc<[u8]>,
+        key: &[u8],
         decided: Decided,
         event: Option<&Event>,
         moment: Moment<'_>,
@@ -141,18 +152,34 @@ impl Delivery {
         let key_values = key_values(pattern, first, key).expect("what was chosen stands in the key's line");
         let decided_by = match by {
             DecidedBy::Deadline => Decider::Deadline,
-            DecidedBy::Event => Decider::Event(event.expect("the event that decides is at hand").place()),
-        };
-        let emitted = match kind {
-            DecidedKind::Match => &self.on_match,
-            DecidedKind::Timeout => &self.on_timeout,
+            DecidedBy::Event => {
+                let Event { stream, partition, offset, .. } = *event.expect("the event that decides is at hand");
+                Decider::Event { stream, partition, offset }
+            }
         };
         let events = Events(&chosen);
         let scope = Scope { event: None, chosen: &events, moment };
-        let fields = emitted.iter().map(|emitted| (emitted.name.clone(), emitted.field(&key_values, &scope))).collect();
+        let values = emitted(pattern, kind).unwrap_or_default().iter().filter_map(|field| match &field.value {
+            EmitValue::Expression { expression, .. } => Some(expression.value(&scope)),
+            EmitValue::Events(_) | EmitValue::Key(_) => None,
+        });
+        let values = values.collect();
         let id = self.id(kind, &chosen, scratch);
         let suppress_by = pattern.suppress.as_ref().and_then(|suppress| suppressed_by(suppress, &key_values, &scope));
-        Match { pattern: pattern.clone(), kind, key: key.clone(), key_values, at, chosen, fields, runs_dropped, suppressed: 0, suppress_by, id, decided_by }
+        Match {
+            pattern: pattern.clone(),
+            kind,
+            key: SmallVec::from_slice(key),
+            key_values,
+            at,
+            chosen,
+            values,
+            runs_dropped,
+            suppressed: 0,
+            suppress_by,
+            id,
+            decided_by,
+        }
     }
 
     fn id(&self, kind: DecidedKind, chosen: &[(StepId, Arc<Event>)], bytes: &mut Vec<u8>) -> u128 {
@@ -171,17 +198,11 @@ impl Delivery {
     }
 }
 
-impl Emitted {
-    fn field(&self, key_values: &[Value], scope: &Scope<'_>) -> MatchField {
-        match &self.value {
-            EmitValue::Expression { expression, r#type } => MatchField::Value(Expression::value(expression, scope), r#type.clone()),
-            EmitValue::Events(step) => MatchField::Events(*step),
-            EmitValue::Key(place) => {
-                let value = key_values[*place].clone();
-                let r#type = scalar_type(&value);
-                MatchField::Value(value, r#type)
-            }
-        }
+/// `None`: nothing is said, so everything is meant.
+fn emitted(pattern: &Pattern, kind: DecidedKind) -> Option<&[EmitField]> {
+    match (kind, &pattern.on_timeout) {
+        (DecidedKind::Timeout, OnTimeout::Emit(fields)) => Some(fields),
+        (DecidedKind::Match | DecidedKind::Timeout, _) => pattern.emit.as_deref(),
     }
 }
 
@@ -195,27 +216,16 @@ fn suppressed_by(suppress: &Suppress, key_values: &[Value], scope: &Scope<'_>) -
     whole.then_some(bytes)
 }
 
-fn emitted(fields: &[EmitField]) -> Vec<Emitted> {
-    fields.iter().map(|field| Emitted { name: field.name.as_str().into(), value: field.value.clone() }).collect()
-}
-
-/// Without `emit`: the key, and every step's events.
-fn everything(pattern: &Pattern) -> Vec<Emitted> {
-    let key = pattern.key_names.iter().enumerate().map(|(place, name)| Emitted { name: name.as_str().into(), value: EmitValue::Key(place) });
-    let steps = (0..).zip(&pattern.steps).map(|(id, step)| Emitted { name: step.name.as_str().into(), value: EmitValue::Events(StepId(id)) });
-    key.chain(steps).collect()
-}
-
 /// Keys are of scalar types, and not null.
-fn scalar_type(value: &Value) -> Type {
+fn scalar_type(value: &Value) -> &'static Type {
     match value {
-        Value::Bool(_) => Type::Bool,
-        Value::Int(_) => Type::Int,
-        Value::Float(_) => Type::Float,
-        Value::Decimal(_) => Type::Decimal,
-        Value::Timestamp(_) => Type::Timestamp,
-        Value::Duration(_) => Type::Duration,
-        Value::Text(_) | Value::Null | Value::List(_) | Value::Record(_) => Type::String,
+        Value::Bool(_) => &Type::Bool,
+        Value::Int(_) => &Type::Int,
+        Value::Float(_) => &Type::Float,
+        Value::Decimal(_) => &Type::Decimal,
+        Value::Timestamp(_) => &Type::Timestamp,
+        Value::Duration(_) => &Type::Duration,
+        Value::Text(_) | Value::Null | Value::List(_) | Value::Record(_) => &Type::String,
     }
 }
 

@@ -377,13 +377,13 @@ fn a_match_says_what_emit_says_or_else_the_key_and_every_step() {
 }
 
 fn shown(found: &Match) -> Vec<String> {
-    let field = |field: &MatchField| match field {
+    let field = |field: MatchField<'_>| match field {
         MatchField::Value(Value::Int(value), _) => value.to_string(),
         MatchField::Value(Value::Text(text), _) => text.to_string(),
         MatchField::Value(other, _) => format!("{other:?}"),
-        MatchField::Events(step) => format!("{:?}", found.events_of(*step).map(|event| event.offset).collect::<Vec<_>>()),
+        MatchField::Events(step) => format!("{:?}", found.events_of(step).map(|event| event.offset).collect::<Vec<_>>()),
     };
-    found.fields.iter().map(|(name, value)| format!("{name}={}", field(value))).collect()
+    found.fields().map(|(name, value)| format!("{name}={}", field(value))).collect()
 }
 
 /// Ids are stored and sent: their form is not to change unnoticed.

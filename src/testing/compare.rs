@@ -74,17 +74,17 @@ fn fits(line: &Expectation, outcome: &Outcome) -> bool {
 }
 
 fn has_field(found: &Match, name: &str, expected: &Value) -> bool {
-    let field = found.fields.iter().find(|(of, _)| &**of == name);
+    let field = found.fields().find(|(of, _)| *of == name);
     field.is_some_and(|(_, field)| same(expected, &value_of(found, field)))
 }
 
 /// Events become records; several, or those of a step that may take several, a list.
-fn value_of(found: &Match, field: &MatchField) -> Value {
+fn value_of(found: &Match, field: MatchField<'_>) -> Value {
     match field {
         MatchField::Value(value, _) => value.clone(),
         MatchField::Events(step) => {
-            let mut events: Vec<Value> = found.events_of(*step).map(|event| Value::Record(event.fields.as_ref().into())).collect();
-            if found.pattern.step(*step).repeats { Value::List(events.into()) } else { events.pop().unwrap_or_default() }
+            let mut events: Vec<Value> = found.events_of(step).map(|event| Value::Record(event.fields.as_ref().into())).collect();
+            if found.pattern.step(step).repeats { Value::List(events.into()) } else { events.pop().unwrap_or_default() }
         }
     }
 }

@@ -87,7 +87,7 @@ fn shown_match(test: &Test, found: &Match, schema: &Schema) -> String {
     };
     let mut out = format!("{kind} at {}", shown_at(test, found.at));
     // Fields that are whole events stand below.
-    let fields = found.fields.iter().filter_map(|(name, field)| match field {
+    let fields = found.fields().filter_map(|(name, field)| match field {
         MatchField::Value(value, r#type) => Some(format!("{name}: {}", shown_value(value, Some(r#type)))),
         MatchField::Events(_) => None,
     });

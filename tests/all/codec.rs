@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use motif::automaton::DecidedKind;
 use motif::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, readable_match, write_bounded, write_key, write_match};
-use motif::engine::{Effect, Engine, EngineOptions, Input, Match, MatchField};
+use motif::engine::{Effect, Engine, EngineOptions, Input, Match};
 use motif::event::{Event, EventTime, Field, Schema, Stream, StreamId, TimeSpan, Type, Value};
-use motif::pattern::{Body, Condition, ConditionId, Connective, Element, OnTimeout, Part, Pattern, Program, Quantifier, Sequence, Skip, Source, Step, StepId};
+use motif::pattern::{
+    Body, Condition, ConditionId, Connective, Element, EmitField, EmitValue, Expression, OnTimeout, Part, Pattern, Program, Quantifier, Sequence, Skip, Source,
+    Step, StepId,
+};
 use motif::ports::Record;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -492,6 +495,11 @@ fn found(program: &Program) -> Match {
     }
 }
 
+/// A field whose value the match says.
+fn emitted(name: &str, r#type: Type) -> EmitField {
+    EmitField { name: name.to_owned(), value: EmitValue::Expression { expression: Expression::Constant(Value::Null), r#type } }
+}
+
 fn written(found: &Match, schema: &Schema) -> String {
     let mut out = b"before".to_vec();
     write_match(found, schema, &mut out);
@@ -529,10 +537,12 @@ fn a_match_within_a_bound_says_what_was_cut() {
     let mut long = whole.clone();
     let mut pattern = Pattern::clone(&long.pattern);
     pattern.key_names = vec!["user".to_owned()];
-    long.pattern = Arc::new(pattern);
     long.key_values = vec![Value::text("u")].into();
     let text = |length: usize| Value::text(&"x".repeat(length));
-    long.fields.push(("note".into(), MatchField::Value(text(20_000), Type::String)));
+    let login = EmitField { name: "login".to_owned(), value: EmitValue::Events(StepId(0)) };
+    pattern.emit = Some(vec![login, emitted("note", Type::String)]);
+    long.pattern = Arc::new(pattern);
+    long.values = vec![text(20_000)];
     let (key, json) = bounded(&long, 10_000);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((key.as_str(), &json["cut"], &json["fields"]["note"]), (r#"{"user":"u"}"#, &serde_json::json!(["fields.note"]), &serde_json::Value::Null));
@@ -551,15 +561,13 @@ fn key_emitted_fields_meta_and_dropped_runs_stand_where_they_apply() {
     pattern.sources.pop();
     pattern.key_names = vec!["user".to_owned(), "day".to_owned()];
     pattern.meta = vec![("severity".to_owned(), Value::text("high")), ("score".to_owned(), Value::Decimal(Decimal::new(950, 2)))];
+    let list = Type::List(Box::new(Type::Bool));
+    let fields = [("none", Type::String), ("ratio", Type::Float), ("one", Type::Float), ("all", list)];
+    pattern.emit = Some(fields.map(|(name, r#type)| emitted(name, r#type)).into());
     found.pattern = Arc::new(pattern);
     found.kind = DecidedKind::Timeout;
     found.key_values = [Value::text("u"), Value::Int(-1)].into_iter().collect();
-    found.fields = vec![
-        ("none".into(), MatchField::Value(Value::Null, Type::String)),
-        ("ratio".into(), MatchField::Value(Value::Float(0.1), Type::Float)),
-        ("one".into(), MatchField::Value(Value::Float(1.0), Type::Float)),
-        ("all".into(), MatchField::Value(Value::List([Value::Bool(true)].into()), Type::List(Box::new(Type::Bool)))),
-    ];
+    found.values = vec![Value::Null, Value::Float(0.1), Value::Float(1.0), Value::List([Value::Bool(true)].into())];
     found.runs_dropped = 12;
     found.id = 0xab;
     let expected = r#"{"id":"000000000000000000000000000000ab","pattern":"take\"over","kind":"timeout","key":{"user":"u","day":-1},"at":"1970-01-01T00:00:02Z","fields":{"none":null,"ratio":0.1,"one":1.0,"all":[true]},"events":{"login":["2:5"],"pays":["0:5"]},"meta":{"severity":"high","score":9.50},"runs_dropped":12}"#;

@@ -329,9 +329,9 @@ impl Output {
 }
 
 fn line(found: &Match) -> String {
-    let Match { pattern, kind, key, key_values, at, chosen, fields, runs_dropped, suppressed, id, .. } = found;
+    let Match { pattern, kind, key, key_values, at, chosen, values, runs_dropped, suppressed, id, .. } = found;
     let chosen: Vec<_> = chosen.iter().map(|(step, event)| (&pattern.step(*step).name, event.stream.0, event.partition, event.offset)).collect();
-    format!("{} {kind:?} {key:?} {key_values:?} {at} {chosen:?} {fields:?} {runs_dropped} {suppressed} {id:032x}", pattern.name)
+    format!("{} {kind:?} {key:?} {key_values:?} {at} {chosen:?} {values:?} {runs_dropped} {suppressed} {id:032x}", pattern.name)
 }
 
 /// What a store holds.

@@ -74,16 +74,22 @@ impl Step<'_> {
         if self.stepped.decided.is_empty() {
             return;
         }
-        let key: Arc<[u8]> = key.into();
+        let windows = self.compiled.pattern.windows.as_slice();
         for decided in self.stepped.decided.drain(..) {
-            let as_of = AsOf::new(&self.compiled.pattern.windows, windowed, decided.at, self.answers);
-            let moment = Moment { windows: &as_of, ..Moment::plain(self.faults) };
+            let as_of;
+            let plain = Moment::plain(self.faults);
+            let moment = if windows.is_empty() {
+                plain
+            } else {
+                as_of = AsOf::new(windows, windowed, decided.at, self.answers);
+                Moment { windows: &as_of, ..plain }
+            };
             let mut deliver = |compiled: &CompiledPattern, decided: Decided| {
                 match decided.kind {
                     DecidedKind::Match => self.counters.matches += 1,
                     DecidedKind::Timeout => self.counters.timeouts += 1,
                 }
-                self.matches.push(compiled.delivery.deliver(&compiled.pattern, &key, decided, event, moment, self.scratch));
+                self.matches.push(compiled.delivery.deliver(&compiled.pattern, key, decided, event, moment, self.scratch));
             };
             if let Some((family, all)) = self.family {
                 let (_, first) = decided.chosen.first().expect("a match of no events is none");

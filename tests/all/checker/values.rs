@@ -59,7 +59,7 @@ fn run(program: &Program, text: &str, random: &mut ChaCha8Rng) {
     let mut seen = 0;
     for effect in effects {
         let Effect::Matched(found) = effect else { continue };
-        for (name, field) in &found.fields {
+        for (name, field) in found.fields() {
             let MatchField::Value(value, r#type) = field else { continue };
             assert!(value.is_null() || is_of(value, r#type), "{name} is {value:?}, and not {type} as the checker says: {text}");
             seen += 1;
