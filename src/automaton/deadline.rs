@@ -3,18 +3,18 @@
 //! A way's deadline is, to acceptance with absences, the latest of theirs (the event before + `for`, or the first event + `within`); else the
 //! earlier of first event + `within` and the event before + the way's gap. Instants are decided one by one, matches before timeouts.
 
-use crate::automaton::runs::{Limits, Run, Runs};
+use crate::automaton::DecidedBy;
+use crate::automaton::runs::{Limits, Run, RunList, Runs, Stepped};
 use crate::automaton::skip::{Complete, Instant, deliver, deliver_timeouts};
 use crate::automaton::watch::{Deadline, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Way};
-use crate::automaton::{Decided, DecidedBy};
 use crate::event::{EventTime, TimeSpan};
 use crate::pattern::OnTimeout;
 
 /// What comes out at one instant.
-#[derive(Default)]
-struct Due {
+#[derive(Debug, Default)]
+pub(super) struct Due {
     complete: Vec<Complete>,
     /// Told only where the pattern asks for it.
     timed_out: Vec<Complete>,
@@ -61,30 +61,56 @@ fn after(time: EventTime, span: Option<TimeSpan>) -> EventTime {
 }
 
 impl Runs {
-    /// Decides all deadlines at or before `instant`, in their order; what comes out is added to `decided`. At the end of time nothing is left.
-    pub fn expire(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, decided: &mut Vec<Decided>) {
-        self.expire_watched(automaton, limits, instant, decided, &());
+    /// Decides all deadlines at or before `instant`, in their order; what comes out is added to what was decided. At the end of time nothing is left.
+    pub fn expire(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, stepped: &mut Stepped) {
+        self.expire_watched(automaton, limits, instant, stepped, &());
     }
 
     /// The same, watched.
-    pub fn expire_watched<W: Watch + ?Sized>(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, decided: &mut Vec<Decided>, watch: &W) {
-        while self.next <= instant && self.next < EventTime::END {
-            let at = if automaton.timing.decides { self.next } else { instant };
-            let mut due = Due::default();
-            self.alive.retain_mut(|run| run.deadline > at || expire_run(automaton, run, at, &mut due, watch));
-
-            let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: self.dropped, matches_max: limits.matches_max };
-            let delivered = deliver(automaton, &instant, &mut due.complete, decided);
-            let floor = delivered.unwrap_or(None);
-            if let Some(floor) = floor {
-                self.alive.retain(|run| floor.spares_run(run));
-            }
-            let timed_out = deliver_timeouts(automaton, &instant, floor, due.timed_out, decided);
-            self.dropped += u64::from(delivered.is_err()) + u64::from(timed_out.is_err());
+    pub fn expire_watched<W: Watch + ?Sized>(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, stepped: &mut Stepped, watch: &W) {
+        if self.next <= instant {
+            stepped.expire(automaton, limits, instant, &mut self.alive, &mut self.dropped, watch);
             self.look_over(automaton);
         }
         if instant == EventTime::END {
-            *self = Self::default();
+            self.dropped = 0;
+        }
+    }
+}
+
+impl Stepped {
+    /// The same for runs wherever they lie, of a key that has dropped so much before.
+    pub(super) fn expire<W: Watch + ?Sized>(
+        &mut self,
+        automaton: &Automaton,
+        limits: &Limits,
+        instant: EventTime,
+        runs: &mut impl RunList,
+        dropped: &mut u64,
+        watch: &W,
+    ) {
+        let Self { decided, due, .. } = self;
+        loop {
+            let next = runs.next_deadline();
+            if next > instant || next == EventTime::END {
+                break;
+            }
+            let at = if automaton.timing.decides { next } else { instant };
+            runs.retain(|run| run.deadline > at || expire_run(automaton, run, at, due, watch));
+
+            let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: *dropped, matches_max: limits.matches_max };
+            let delivered = deliver(automaton, &instant, &mut due.complete, decided);
+            due.complete.clear();
+            let floor = delivered.unwrap_or(None);
+            if let Some(floor) = floor {
+                runs.retain(|run| floor.spares_run(run));
+            }
+            let timed_out = deliver_timeouts(automaton, &instant, floor, &mut due.timed_out, decided);
+            due.timed_out.clear();
+            *dropped += u64::from(delivered.is_err()) + u64::from(timed_out.is_err());
+        }
+        if instant == EventTime::END {
+            runs.retain(|_| false);
         }
     }
 }

@@ -124,8 +124,8 @@ impl Pending {
     pub fn expire(&mut self, stepping: &mut Stepping<'_>, instant: EventTime, stepped: &mut Stepped) {
         let Stepping { automaton, limits, watch, .. } = stepping;
         match (self, *watch) {
-            (Self::Runs(runs), None) => runs.expire(automaton, limits, instant, &mut stepped.decided),
-            (Self::Runs(runs), Some(watch)) => runs.expire_watched(automaton, limits, instant, &mut stepped.decided, watch),
+            (Self::Runs(runs), None) => runs.expire(automaton, limits, instant, stepped),
+            (Self::Runs(runs), Some(watch)) => runs.expire_watched(automaton, limits, instant, stepped, watch),
             (Self::Choices(choices), _) => {
                 let (rules, workspace, limits) = stepping.together();
                 choices.expire(rules, workspace, limits, instant, &mut stepped.decided);
@@ -256,6 +256,16 @@ impl Stepping<'_> {
         let Arrival { event, class, moment } = arrival;
         let mut dropped = 0;
         stepped.advance(self.limits, &Hand::new(self.automaton, event, class, moment, &()), true, runs, &mut dropped);
+        dropped
+    }
+
+    /// Time comes to runs that lie somewhere, as [`Pending::expire`] has it. Returns as [`Stepping::advance`] does.
+    pub fn expire(&self, runs: &mut impl RunList, instant: EventTime, stepped: &mut Stepped) -> u64 {
+        let mut dropped = 0;
+        match self.watch {
+            None => stepped.expire(self.automaton, self.limits, instant, runs, &mut dropped, &()),
+            Some(watch) => stepped.expire(self.automaton, self.limits, instant, runs, &mut dropped, watch),
+        }
         dropped
     }
 

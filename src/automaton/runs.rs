@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::automaton::aside::{Aside, Own};
 use crate::automaton::chain::Chain;
 use crate::automaton::class::Class;
+use crate::automaton::deadline::Due;
 use crate::automaton::moves::{Hand, Passed, Yield};
 use crate::automaton::skip::{Floor, Instant, deliver};
 use crate::automaton::watch::Watch;
@@ -201,10 +202,13 @@ pub struct Stepped {
     pub decided: Vec<Decided>,
     /// Empty between two steps.
     pub(super) events: Yield,
+    pub(super) due: Due,
 }
 
 /// Runs of one pattern and key, wherever they lie.
 pub trait RunList {
+    /// The least deadline of all; the end of time: there is none.
+    fn next_deadline(&self) -> EventTime;
     /// Asks in their order, and lets go of those for which the answer is no.
     fn retain(&mut self, keep: impl FnMut(&mut Run) -> bool);
     /// Behind the others.
@@ -212,6 +216,10 @@ pub trait RunList {
 }
 
 impl RunList for SmallVec<[Run; 1]> {
+    fn next_deadline(&self) -> EventTime {
+        self.iter().fold(EventTime::END, |least, run| least.min(run.deadline))
+    }
+
     fn retain(&mut self, keep: impl FnMut(&mut Run) -> bool) {
         SmallVec::retain(self, keep);
     }
@@ -258,7 +266,7 @@ impl Stepped {
 
     /// Delivers what the event of that time has completed, of a key that has dropped so much before. Returns the floor that this has raised.
     pub(super) fn deliver(&mut self, automaton: &Automaton, limits: &Limits, at: EventTime, dropped: &mut u64) -> Option<Floor> {
-        let Self { decided, events: Yield { complete, .. } } = self;
+        let Self { decided, events: Yield { complete, .. }, .. } = self;
         let instant = Instant { at, by: DecidedBy::Event, runs_dropped: *dropped, matches_max: limits.matches_max };
         let delivered = deliver(automaton, &instant, complete, decided);
         *dropped += u64::from(delivered.is_err());

@@ -164,14 +164,17 @@ pub(super) fn deliver_timeouts(
     automaton: &Automaton,
     instant: &Instant,
     floor: Option<Floor>,
-    mut timed_out: Vec<Complete>,
+    timed_out: &mut Vec<Complete>,
     decided: &mut Vec<Decided>,
 ) -> Result<(), TooMany> {
+    if timed_out.is_empty() {
+        return Ok(());
+    }
     timed_out.retain(|complete| floor.is_none_or(|floor| floor.spares(complete.start)));
     if timed_out.len() as u64 > instant.matches_max {
         return Err(TooMany);
     }
-    for chosen in in_order(automaton, &mut timed_out) {
+    for chosen in in_order(automaton, timed_out) {
         decided.push(instant.decide(DecidedKind::Timeout, chosen));
     }
     Ok(())

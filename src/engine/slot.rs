@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 use crate::automaton::{Automaton, Pending, Run, RunList};
 use crate::engine::counters::Counters;
 use crate::engine::family::Members;
+use crate::engine::slot::group::least_deadline;
 use crate::engine::slot::key::StoredKey;
 use crate::engine::slot::one::{Lone, One};
 use crate::engine::timers;
@@ -182,6 +183,10 @@ impl SlotRuns<'_> {
 }
 
 impl RunList for SlotRuns<'_> {
+    fn next_deadline(&self) -> EventTime {
+        least_deadline(self.slot.runs(self.place))
+    }
+
     fn retain(&mut self, mut keep: impl FnMut(&mut Run) -> bool) {
         let Self { slot, place, has_changed, .. } = self;
         let mut keep = |run: &mut Run| {

@@ -91,7 +91,7 @@ impl Line {
         let fields = [Value::Int(number), Value::text(kind), Value::Int(0), Value::Timestamp(time)];
         let event = Event { stream: StreamId(0), partition: 0, offset: self.count, time, fields: fields.into() };
         self.count += 1;
-        self.runs.expire(&self.automaton, &self.limits, time, &mut self.stepped.decided);
+        self.runs.expire(&self.automaton, &self.limits, time, &mut self.stepped);
         let faults = Cell::new(0);
         let class = self.automaton.class_of(&event, &faults);
         let arrival = Arrival { event: &Arc::new(event), class, moment: Moment::plain(&faults) };

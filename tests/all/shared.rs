@@ -220,7 +220,7 @@ fn compare(rules: Rules<'_>, events: &[Arc<Event>]) -> Verdict {
     let mut count = 0;
     for event in events.iter().map(Some).chain([None]) {
         let instant = event.map_or(EventTime::END, |event| event.time);
-        runs.expire(rules.automaton, rules.limits, instant, &mut stepped.decided);
+        runs.expire(rules.automaton, rules.limits, instant, &mut stepped);
         if let Some(event) = event {
             runs.advance(rules.automaton, rules.limits, arrival(rules.automaton, event, &Cell::new(0)), &mut stepped);
         }

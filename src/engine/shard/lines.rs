@@ -333,10 +333,16 @@ impl Lines {
         let runs_max = usize::from(self.lie_in_slots[pattern as usize]);
         let key = self.take_key(compiled.table, Place::Slot(id));
         let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
-        keys.lift(id, pattern, &compiled.automaton, &mut held.pending);
-        let before = held.before();
-        step.expire(held, &key, instant);
-        let slot = keys.lay_down(Address::known(id, &key), (pattern, 1), (&compiled.automaton, runs_max), held, before, step.counters);
+        let place = keys.slot(id).group(pattern).expect("what is due lies in a group");
+        let before = Before { runs: keys.slot(id).runs(place).len(), dropped: 0 };
+        let dropped = step.expire_lying(&mut keys.runs_at(id, place, (pattern, 1)), &key, instant);
+        let slot = if dropped == 0 {
+            keys.settle_stepped(id, (place, 1), before, step.counters)
+        } else {
+            keys.lift(id, pattern, &compiled.automaton, &mut held.pending);
+            held.pending.hold_to_limits(&mut step.stepping, dropped, instant);
+            keys.lay_down(Address::known(id, &key), (pattern, 1), (&compiled.automaton, runs_max), held, before, step.counters)
+        };
         self.key = key;
         slot
     }

@@ -70,6 +70,13 @@ impl Step<'_> {
         }
     }
 
+    /// The same for runs that lie in a slot. Returns as [`Step::take_lying`] does.
+    pub(super) fn expire_lying(&mut self, runs: &mut impl RunList, key: &[u8], instant: EventTime) -> u64 {
+        let dropped = self.stepping.expire(runs, instant, self.stepped);
+        self.deliver(None, key, None);
+        dropped
+    }
+
     fn deliver(&mut self, windowed: Option<&WindowedEvents>, key: &[u8], event: Option<&Event>) {
         if self.stepped.decided.is_empty() {
             return;
