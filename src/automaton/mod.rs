@@ -71,8 +71,8 @@ pub use snapshot::Outline;
 pub use watch::{Deadline, Role, Watch};
 pub use ways::{Automaton, PlainStart};
 
-/// Events in the order taken, each under its step. Two, which is what most have, take no memory of their own.
-pub type Choice = SmallVec<[(StepId, Arc<Event>); 2]>;
+/// Events in the order taken, each under its step. Three, which is more than most have, take no memory of their own.
+pub type Choice = SmallVec<[(StepId, Arc<Event>); 3]>;
 
 /// A decided choice of events: a match, or a partial match that ran out of time.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::automaton::aside::Own;
-use crate::automaton::chain::{Chain, Link};
+use crate::automaton::chain::Chain;
 use crate::automaton::class::{Class, Fit};
 use crate::automaton::runs::{Marks, Run};
 use crate::automaton::skip::Complete;
@@ -51,7 +51,7 @@ struct Stand<'a> {
 
 /// Who takes the event: a run as it was when the event came, or the start.
 struct Taker<'a> {
-    chain: Option<&'a mut Chain>,
+    chain: Option<&'a Chain>,
     marks: Marks,
     /// As its run has it.
     patterns: u8,
@@ -94,7 +94,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
                 out.taken.push(node);
             }
         }
-        self.take(&mut Taker { chain: None, marks: Marks::default(), patterns: 1 }, out);
+        self.take(&Taker { chain: None, marks: Marks::default(), patterns: 1 }, out);
     }
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
@@ -105,8 +105,8 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
                 if !self.meets(node.awaited, node.register, run) {
                     return Passed::On;
                 }
-                let mut taker = Taker { chain: Some(&mut run.chain), marks: Marks::default(), patterns: run.patterns };
-                self.take_as(self.automaton.node(next).step, &[next], &mut taker, &mut out.born, &mut out.complete);
+                let taker = Taker { chain: Some(&run.chain), marks: Marks::default(), patterns: run.patterns };
+                self.take_as(self.automaton.node(next).step, &[next], &taker, &mut out.born, &mut out.complete);
                 return Passed::Over;
             }
             if !self.concerns(run) {
@@ -128,7 +128,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         });
         if !out.taken.is_empty() {
             let (marks, patterns) = (run.marks(), run.patterns);
-            self.take(&mut Taker { chain: Some(&mut run.chain), marks, patterns }, out);
+            self.take(&Taker { chain: Some(&run.chain), marks, patterns }, out);
         }
         if accepted && !run.matched && !run.timed_out {
             out.complete.push(Complete::of(run.chain.clone()));
@@ -202,7 +202,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     }
 
     /// One run for each step that takes the event, whichever nodes take it: the same choice is the same run.
-    fn take(&self, taker: &mut Taker<'_>, out: &mut Yield) {
+    fn take(&self, taker: &Taker<'_>, out: &mut Yield) {
         if out.taken.is_empty() {
             return;
         }
@@ -220,21 +220,21 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
     }
 
-    fn take_as(&self, step: StepId, nodes: &[NodeId], taker: &mut Taker<'_>, born: &mut Vec<Run>, complete: &mut Vec<Complete>) {
-        self.watch.took(step, taker.chain.as_ref().map_or(&NothingChosen as &dyn Chosen, |chain| &**chain));
+    fn take_as(&self, step: StepId, nodes: &[NodeId], taker: &Taker<'_>, born: &mut Vec<Run>, complete: &mut Vec<Complete>) {
+        self.watch.took(step, taker.chain.map_or(&NothingChosen as &dyn Chosen, |chain| chain));
         let first = self.automaton.node(nodes[0]);
         let own = (nodes.len() > 1).then(|| self.of_several(nodes));
         let completes = nodes.iter().any(|id| self.automaton.node(*id).completes);
         let ways = own.as_ref().map_or(&first.after, |own| &own.ways);
         if ways.is_empty() {
             if completes {
-                complete.push(Complete::with(taker.chain.as_deref().cloned(), step, self.event));
+                complete.push(Complete::with(taker.chain.cloned(), step, self.event));
             }
             return;
         }
-        let chain = match &mut taker.chain {
+        let chain = match taker.chain {
             None => Chain::First(step, self.event.clone()),
-            Some(chain) => Chain::More(Link::new(step, self.event.clone(), Some(chain.link().clone()))),
+            Some(chain) => chain.and(step, self.event.clone()),
         };
         if completes {
             complete.push(Complete::of(chain.clone()));

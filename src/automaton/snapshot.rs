@@ -16,13 +16,14 @@
 //! count of runs, runs`. It is still read.
 
 use std::cell::Cell;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::aside::Own;
-use crate::automaton::chain::{Chain, Link};
+use crate::automaton::chain::Chain;
 use crate::automaton::class::Class;
 use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
@@ -52,12 +53,10 @@ impl Runs {
         let events = read_events(automaton, &mut reader)?;
         let links = read_links(automaton, &events, &mut reader)?;
         let count = outline.map_or_else(|| reader.count("runs"), |outline| Ok(outline.runs))?;
-        let mut alive: SmallVec<[Run; 1]> = (0..count).map(|_| read_run(automaton, &links, &mut reader)).collect::<Result<_, Malformed>>()?;
+        let alive: SmallVec<[Run; 1]> = (0..count).map(|_| read_run(automaton, &links, &mut reader)).collect::<Result<_, Malformed>>()?;
         if !reader.is_at_end() {
             return Err(reader.malformed("end"));
         }
-        drop(links);
-        alive.iter_mut().for_each(|run| run.chain.unlink());
         let mut runs = Self { alive, dropped, ..Self::default() };
         runs.look_over(automaton);
         Ok(runs)
@@ -96,7 +95,8 @@ impl Automaton {
 }
 
 pub(super) fn encode<'a>(runs: impl Iterator<Item = &'a Run> + Clone, dropped: u64, automaton: &Automaton, out: &mut Vec<u8>) {
-    let mut tables = Tables { automaton, events: Table::default(), links: Table::default() };
+    let shares = runs.clone().any(|run| run.chain.before().is_some());
+    let mut tables = Tables { automaton, shares, events: Table::new(), links: Table::new() };
     let tips: Vec<u64> = runs.clone().map(|run| tables.chain(&run.chain)).collect();
     write_unsigned(FORMAT, out);
     let checksum_at = out.len();
@@ -131,23 +131,22 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
 }
 
 /// Things that runs share, each written once.
-#[derive(Default)]
-struct Table {
+struct Table<K> {
     count: u64,
     bytes: Vec<u8>,
-    /// By address: asked, never iterated.
-    numbers: Lookup<usize, u64>,
+    /// By what tells them apart in memory: asked, never iterated.
+    numbers: Lookup<K, u64>,
 }
 
-impl Table {
-    fn number<T>(&self, shared: &Arc<T>) -> Option<u64> {
-        self.numbers.get(&Arc::as_ptr(shared).addr()).copied()
+impl<K: Eq + Hash> Table<K> {
+    fn new() -> Self {
+        Self { count: 0, bytes: Vec::new(), numbers: Lookup::default() }
     }
 
     /// The bytes of a thing have been appended; `None`: of one that is not shared.
-    fn added<T>(&mut self, shared: Option<&Arc<T>>) -> u64 {
+    fn added(&mut self, shared: Option<K>) -> u64 {
         if let Some(shared) = shared {
-            self.numbers.insert(Arc::as_ptr(shared).addr(), self.count);
+            self.numbers.insert(shared, self.count);
         }
         self.count += 1;
         self.count - 1
@@ -161,58 +160,54 @@ impl Table {
 
 struct Tables<'a> {
     automaton: &'a Automaton,
-    events: Table,
-    links: Table,
+    /// Whether runs may have links in common. Where all have chosen one event they have none: two that have chosen the same are one.
+    shares: bool,
+    /// By address.
+    events: Table<usize>,
+    links: Table<(usize, StepId)>,
 }
 
 impl Tables<'_> {
     /// The number of its last link.
     fn chain(&mut self, chain: &Chain) -> u64 {
-        match chain {
-            // Nobody else has it: two runs that have chosen the same are one.
-            Chain::First(step, event) => {
-                self.write_link(None, *step, event);
-                self.links.added::<Link>(None)
-            }
-            Chain::More(link) => self.link(link),
+        if !self.shares {
+            self.write_link(None, chain);
+            return self.links.added(None);
         }
-    }
-
-    /// The number of a link; it and all before it are in the tables from now on.
-    fn link(&mut self, tip: &Arc<Link>) -> u64 {
         let mut new = Vec::new();
         let mut known = None;
-        let mut at = Some(tip);
+        let mut at = Some(chain);
         while let Some(link) = at {
-            known = self.links.number(link);
+            known = self.links.numbers.get(&link.identity()).copied();
             if known.is_some() {
                 break;
             }
             new.push(link);
-            at = link.parent.as_ref();
+            at = link.before();
         }
         for link in new.into_iter().rev() {
-            self.write_link(known, link.step, &link.event);
-            known = Some(self.links.added(Some(link)));
+            self.write_link(known, link);
+            known = Some(self.links.added(Some(link.identity())));
         }
         known.expect("a chain has at least one link")
     }
 
-    fn write_link(&mut self, parent: Option<u64>, step: StepId, event: &Arc<Event>) {
-        let event = self.event(event);
+    fn write_link(&mut self, parent: Option<u64>, link: &Chain) {
+        let event = self.event(link.event());
         let bytes = &mut self.links.bytes;
         write_unsigned(parent.map_or(0, |parent| parent + 1), bytes);
-        write_unsigned(u64::from(step.0), bytes);
+        write_unsigned(u64::from(link.step().0), bytes);
         write_unsigned(event, bytes);
     }
 
     fn event(&mut self, event: &Arc<Event>) -> u64 {
-        if let Some(number) = self.events.number(event) {
-            return number;
+        let address = Arc::as_ptr(event).addr();
+        if let Some(number) = self.events.numbers.get(&address) {
+            return *number;
         }
         let stream = self.automaton.streams.binary_search(&event.stream).expect("a step takes only events of its stream");
         write_event(event, stream as u64, &mut self.events.bytes);
-        self.events.added(Some(event))
+        self.events.added(Some(address))
     }
 }
 
@@ -230,7 +225,7 @@ fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<SmallVe
     (0..count).map(|_| Ok(Arc::new(reader.event(|number| automaton.stream_of(number))?))).collect()
 }
 
-/// Chains up to each link. Where nothing goes on from a first one, it needs no link.
+/// Chains up to each link.
 fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<SmallVec<[Chain; 1]>, Malformed> {
     let count = reader.count("links")?;
     let mut links: SmallVec<[Chain; 1]> = SmallVec::new();
@@ -238,7 +233,7 @@ fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<
         let (parent, step, event) = read_link(automaton, links.len(), events, reader)?;
         let chain = match parent {
             None => Chain::First(step, event),
-            Some(parent) => Chain::More(Link::new(step, event, Some(links[parent].link().clone()))),
+            Some(parent) => links[parent].and(step, event),
         };
         links.push(chain);
     }

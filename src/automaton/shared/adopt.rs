@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::automaton::chain::{Chain, Link};
+use crate::automaton::chain::Chain;
 use crate::automaton::runs::{Run, Runs};
 use crate::automaton::shared::bag::{Bags, Group};
 use crate::automaton::shared::choices::{Choices, Growth, Workspace};
@@ -13,9 +13,9 @@ use crate::automaton::shared::situation::Outline;
 use crate::event::{Event, EventTime, Lookup};
 use crate::pattern::StepId;
 
-/// Links of runs as sets. By address: asked, never iterated.
+/// Chains of runs as sets. By identity: asked, never iterated.
 #[derive(Default)]
-struct Adopted(Lookup<usize, SetId>);
+struct Adopted(Lookup<(usize, StepId), SetId>);
 
 impl Choices {
     /// The same partial matches, right after an event at `now`.
@@ -58,33 +58,23 @@ impl Choices {
 }
 
 impl Adopted {
+    /// The set of the choice; what comes before its end is made first.
     fn chain(&mut self, chain: &Chain, choices: &mut Choices) -> SetId {
-        match chain {
-            Chain::First(step, event) => {
-                let event = choices.nth(event);
-                choices.sets.push(Made::First { event, step: *step })
-            }
-            Chain::More(link) => self.set(link, choices),
-        }
-    }
-
-    /// The set of the choice that ends with this link; what comes before it is made first.
-    fn set(&mut self, tip: &Arc<Link>, choices: &mut Choices) -> SetId {
         let mut new = Vec::new();
-        let (mut at, mut before) = (Some(tip), None);
+        let (mut at, mut before) = (Some(chain), None);
         while let Some(link) = at {
-            before = self.0.get(&Arc::as_ptr(link).addr()).copied();
+            before = self.0.get(&link.identity()).copied();
             if before.is_some() {
                 break;
             }
             new.push(link);
-            at = link.parent.as_ref();
+            at = link.before();
         }
         for link in new.into_iter().rev() {
-            let (step, event): (StepId, Nth) = (link.step, choices.nth(&link.event));
+            let (step, event) = (link.step(), choices.nth(link.event()));
             let made = before.map_or(Made::First { event, step }, |before| Made::Take { before, event, step });
             let set = choices.sets.push(made);
-            self.0.insert(Arc::as_ptr(link).addr(), set);
+            self.0.insert(link.identity(), set);
             before = Some(set);
         }
         before.expect("a chain has at least one link")
