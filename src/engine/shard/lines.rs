@@ -36,7 +36,7 @@ pub(super) struct Lines {
     pub stepped: Stepped,
     /// By pattern: so many of its runs may lie in the slot of a key.
     pub lie_in_slots: Vec<u8>,
-    /// Where runs that lie in slots are decided by time, and stepped where they are watched or more is to be done than to begin a run.
+    /// Where runs that lie in slots are stepped if they are watched, if more is to be done than to begin a run, or if something was lost to a limit.
     pub lifted: Cell,
     /// By pattern.
     pub workspaces: Vec<Workspace>,
