@@ -69,6 +69,7 @@ impl Aside {
     }
 
     /// Asks something of the register.
+    #[inline]
     pub(super) fn ask<T>(&self, of: impl FnOnce(&Value) -> T) -> T {
         match self {
             Self::Nothing => of(&Value::Null),

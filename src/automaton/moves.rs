@@ -98,19 +98,22 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     }
 
     /// Whoever can take the event is born; the run itself goes on as one that passed it over.
+    #[inline]
     pub(super) fn come_by(&self, run: &mut Run, out: &mut Yield) -> Passed {
+        // By itself, as most are passed by: without a call that is 20 of 85 instructions less for each.
+        if !self.watch.watches() && !self.concerns(run) {
+            return Passed::On;
+        }
+        self.meet_run(run, out)
+    }
+
+    fn meet_run(&self, run: &mut Run, out: &mut Yield) -> Passed {
         if !self.watch.watches() {
             let node = self.automaton.node(run.node);
             if let Some(next) = node.followed_by.filter(|_| run.aside.own().is_none()) {
-                if !self.meets(node.awaited, node.register, run) {
-                    return Passed::On;
-                }
                 let taker = Taker { chain: Some(&run.chain), marks: Marks::default(), patterns: run.patterns };
                 self.take_as(self.automaton.node(next).step, &[next], &taker, &mut out.born, &mut out.complete);
                 return Passed::Over;
-            }
-            if !self.concerns(run) {
-                return Passed::On;
             }
         }
         out.taken.clear();
@@ -165,15 +168,15 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     }
 
     /// Whether the event can change anything about the run.
+    #[inline]
     pub(super) fn concerns(&self, run: &Run) -> bool {
-        self.meets(run.awaited(self.automaton), run.compares(self.automaton), run)
+        let awaited = run.awaited(self.automaton);
+        self.class.meets(awaited) && self.compares(awaited, run)
     }
 
-    /// Whether it does, where the run awaits that class, and compares with its register in that condition.
-    #[inline]
-    fn meets(&self, awaited: Class, compares: Option<ConditionId>, run: &Run) -> bool {
-        let meets = self.class.meets(awaited);
-        let Some(fit) = compares.filter(|_| meets).map(|condition| self.automaton.fit(condition)) else { return meets };
+    /// Whether it does as far as the comparison decides that the run keeps a register for, if the run awaits that class.
+    fn compares(&self, awaited: Class, run: &Run) -> bool {
+        let Some(fit) = run.compares(self.automaton).map(|condition| self.automaton.fit(condition)) else { return true };
         let scope = Scope { event: Some(self.event), chosen: &NothingChosen, moment: self.moment };
         !self.class.meets_only_in(awaited, fit.bit) || run.aside.ask(|register| fit.compares(register, &scope))
     }
