@@ -31,9 +31,9 @@ pub struct Compiled {
 }
 
 /// A table of keys.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Table {
-    /// Of none of its patterns anything comes out when time runs out.
+    /// Of none of its patterns anything comes out when time runs out; else of each something may.
     pub ends_silently: bool,
     /// Places in [`Compiled::patterns`].
     pub patterns: Vec<u32>,
@@ -45,7 +45,8 @@ pub(super) struct CompiledPattern {
     pub automaton: Automaton,
     pub evaluation: Evaluation,
     pub delivery: Delivery,
-    /// Patterns of the same streams and keys have one table of keys together.
+    /// Patterns of the same streams and keys have one table of keys together, but for those of which something comes out when time runs out: they have another. Their keys have to be there
+    /// before events are stepped after a restart, and the others' need not.
     pub table: usize,
     /// It is stepped for the family.
     pub family: Option<Family>,
@@ -110,16 +111,17 @@ pub(super) enum Keying {
 
 impl Compiled {
     pub fn new(program: &Program) -> Self {
-        let mut tables: BTreeMap<String, usize> = BTreeMap::new();
+        let mut tables: BTreeMap<(String, bool), usize> = BTreeMap::new();
         let mut compile = |pattern: &Arc<Pattern>| {
             let next = tables.len();
             let automaton = Automaton::compile(pattern.clone());
+            let keyed_by = (keyed_by(pattern), automaton.runs_end_silently());
             CompiledPattern {
                 evaluation: Evaluation::of(&automaton),
                 automaton,
                 delivery: Delivery::new(pattern, &program.schema),
                 pattern: pattern.clone(),
-                table: *tables.entry(keyed_by(pattern)).or_insert(next),
+                table: *tables.entry(keyed_by).or_insert(next),
                 family: None,
                 first: None,
             }
@@ -148,10 +150,10 @@ impl Compiled {
                 };
             }
         }
-        let mut tables: Vec<Table> = tables.iter().map(|_| Table { ends_silently: true, patterns: Vec::new() }).collect();
+        let mut tables: Vec<Table> = tables.iter().map(|_| Table::default()).collect();
         for (place, compiled) in (0..).zip(&patterns) {
             let table = &mut tables[compiled.table];
-            table.ends_silently &= compiled.automaton.runs_end_silently();
+            table.ends_silently = compiled.automaton.runs_end_silently();
             table.patterns.push(place);
         }
         let glances = patterns.iter().map(CompiledPattern::glance).collect();

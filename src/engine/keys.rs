@@ -287,22 +287,21 @@ impl Keys {
         Some(id)
     }
 
-    /// Lets go of the runs whose time is up, of the patterns that `end_silently`: nothing comes out for them. The slot is armed, unless others are due. `None` if it is gone, also where it was
-    /// before.
-    pub(super) fn drop_due(&mut self, id: SlotId, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters) -> Option<SlotId> {
+    /// Lets go of the runs whose time is up, where nothing comes out for them; the slot is armed again. `None` if it is gone, also where it was before.
+    pub(super) fn drop_due(&mut self, id: SlotId, instant: EventTime, counters: &mut Counters) -> Option<SlotId> {
         let Self { slots, dropped, .. } = self;
         let slot = slots.at_mut(id.0);
         // It may have gone with its last cell.
         if slot.is_vacant() {
             return None;
         }
-        let has_changed = slot.drop_due(instant, end_silently, counters, dropped);
+        let has_changed = slot.drop_due(instant, counters, dropped);
         if slot.is_vacant() {
             self.remove_slot(id);
             return None;
         }
         let deadline = slot.next_deadline();
-        let news = slot.note_runs(if deadline > instant { deadline } else { EventTime::END }, has_changed);
+        let news = slot.note_runs(deadline, has_changed);
         self.note(id, deadline, news);
         Some(id)
     }

@@ -350,13 +350,13 @@ impl Slot {
         self.many().add_runs(of, group, runs)
     }
 
-    /// Lets go of the runs whose time is up, of the patterns that `end_silently`; true if there were any.
-    pub(super) fn drop_due(&mut self, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
+    /// Lets go of the runs whose time is up, for which nothing comes out; true if there were any.
+    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
         match &mut self.holding {
             Holding::Nothing => false,
-            Holding::Many(many) => many.drop_due(instant, end_silently, counters, dropped),
+            Holding::Many(many) => many.drop_due(instant, counters, dropped),
             Holding::One(one) => {
-                let has_changed = one.drop_due(instant, end_silently, counters, dropped);
+                let has_changed = one.drop_due(instant, counters, dropped);
                 if has_changed && one.is_over() {
                     self.holding = Holding::Nothing;
                 }

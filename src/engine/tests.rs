@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
+use crate::automaton::Limits;
 use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::{Change, ColdKey, ColdKeys, ColdKeysError, Compiled, Counters, Effect, Engine, EngineOptions, Input, Match, MatchField, Positions, Shard};
 use crate::event::{Event, EventTime, Value};
@@ -270,6 +271,18 @@ fn compare_with_alone(together: &Program, alone: &[Program], seed: u64, options:
         }
     }
     engines.matches
+}
+
+/// What comes out when time runs out has to be known of all keys; that others have the same key keeps nobody's from being restored later.
+#[test]
+fn what_ends_silently_may_be_restored_later_also_beside_what_does_not() {
+    let program = program(
+        "pattern silent { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 10s }
+         pattern told { from sent by from_account  match a: sent where v == 1 then not b: sent where v == 2 for 10s }",
+    );
+    let silent = program.patterns.iter().find(|pattern| pattern.name == "silent").expect("one of them").version;
+    let limits = Limits { runs_max: 10, matches_max: 10, runs_alone_max: 10 };
+    assert_eq!(Shard::new(Arc::new(Compiled::new(&program)), 0, 1, limits, 10).deferrable(), [silent]);
 }
 
 /// Engines that are given the same.

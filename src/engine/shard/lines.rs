@@ -311,13 +311,10 @@ impl Lines {
 
     /// Decides those of the runs that lie in a slot, pattern by pattern. `None` if the slot is gone.
     fn expire_slot(&mut self, table: usize, id: SlotId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
-        let Self { keys, watch, counters, .. } = self;
-        let all_end_silently = compiled.tables[table].ends_silently && watch.is_none();
-        let end_silently = |pattern: u32| all_end_silently || watch.is_none() && compiled.patterns[pattern as usize].automaton.runs_end_silently();
-        let mut slot = keys[table].drop_due(id, instant, end_silently, counters);
-        if all_end_silently {
-            return slot;
+        if compiled.tables[table].ends_silently && self.watch.is_none() {
+            return self.keys[table].drop_due(id, instant, &mut self.counters);
         }
+        let mut slot = Some(id);
         let mut from = 0;
         while let Some(pattern) = slot.and_then(|slot| self.keys[table].slot(slot).next_due(instant, from)) {
             from = pattern + 1;

@@ -207,11 +207,11 @@ impl Many {
     }
 
     /// As [`super::Slot::drop_due`] has it.
-    pub(super) fn drop_due(&mut self, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
+    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
         let mut has_changed = false;
         let mut place = 0;
         while let Some(group) = self.groups.get_mut(place).filter(|group| group.deadline <= instant) {
-            if !group.is_due(instant) || !end_silently(group.pattern) {
+            if !group.is_due(instant) {
                 place += 1;
                 continue;
             }

@@ -114,8 +114,8 @@ impl One {
     }
 
     /// As [`super::Slot::drop_due`] has it.
-    pub(super) fn drop_due(&mut self, instant: EventTime, end_silently: impl Fn(u32) -> bool, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
-        let is_due = self.run().is_some_and(|run| run.deadline() <= instant) && end_silently(self.pattern);
+    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
+        let is_due = self.run().is_some_and(|run| run.deadline() <= instant);
         if is_due {
             dropped.extend(self.take());
             self.is_changed = true;
