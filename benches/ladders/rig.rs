@@ -32,7 +32,7 @@ impl Rig {
         Self { engine: Engine::new(&compiled.program, options), effects: Vec::new(), next: 0, matches: 0, keeps_changes: false }
     }
 
-    /// For who takes them; else they are let go after each batch, as at a commit where nothing is stored.
+    /// For who takes them; else they are not noted, as where nothing is stored.
     pub fn keeping_changes(self) -> Self {
         Self { keeps_changes: true, ..self }
     }
@@ -70,15 +70,15 @@ impl Rig {
     }
 
     fn feed_watched(&mut self, events: u64, fields: impl Fn(u64) -> Fields, mut after_batch: impl FnMut()) {
+        if !self.keeps_changes {
+            self.engine.note_no_changes();
+        }
         let end = self.next + events;
         while self.next < end {
             let last = (self.next + BATCH_EVENTS).min(end);
             typed::apply(&mut self.engine, self.next..last, &fields, &mut self.effects);
             self.matches += typed::count(&mut self.effects);
             self.next = last;
-            if !self.keeps_changes {
-                self.engine.discard_changes();
-            }
             after_batch();
         }
     }

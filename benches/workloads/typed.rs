@@ -120,6 +120,7 @@ impl Workload {
     /// Runs the workload to its end and gives the number of matches. `reached` is told how many events were applied, after every batch.
     pub fn run(self, events: u64, keys: u64, mut reached: impl FnMut(u64)) -> u64 {
         let mut engine = Engine::new(&self.program(), EngineOptions::default());
+        engine.note_no_changes();
         let mut effects = Vec::new();
         let mut matches = 0;
         let batch = batch_events(events);

@@ -23,13 +23,15 @@ use crate::event::{Directory, EventTime};
 
 pub(super) use packed::{Found, PackedId, begin_packed, packed_key};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Keys {
     found: Directory,
     slots: Blocks<Slot>,
     cells: Blocks<Cell>,
     timers: Timers,
-    /// What changed; some of it may be gone.
+    /// What changed is noted, for somebody to take.
+    notes_changes: bool,
+    /// Some of it may be gone.
     changed: Vec<PlaceNumber>,
     /// Runs whose time was up, until they are [let go](Keys::let_go).
     dropped: Vec<Run>,
@@ -89,6 +91,23 @@ const CHANGED_MIN: usize = 1024;
 /// The hash by which keys are found and spread over shards.
 pub(super) fn key_hash(key: &[u8]) -> u64 {
     xxh3_64(key)
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            found: Directory::default(),
+            slots: Blocks::default(),
+            cells: Blocks::default(),
+            timers: Timers::default(),
+            notes_changes: true,
+            changed: Vec::new(),
+            dropped: Vec::new(),
+            packed: PackedKeys::default(),
+            noting: Noting::default(),
+            idle_hand: 0,
+        }
+    }
 }
 
 impl Keys {
@@ -197,7 +216,7 @@ impl Keys {
                 1 => slot.add_run((pattern, patterns), group, lean.pop().expect("there is one")),
                 _ => slot.add_runs((pattern, patterns), group, lean.drain(..)),
             };
-            let news = slot.note_runs(least, true);
+            let news = slot.note_runs(least, self.notes_changes);
             self.note(id, least, news);
             held.clear();
             return Some(id);
@@ -215,7 +234,7 @@ impl Keys {
             counters.key_made();
         }
         let deadline = slot.add_run((pattern, run.patterns()), group, run);
-        let news = slot.note_runs(deadline, true);
+        let news = slot.note_runs(deadline, self.notes_changes);
         self.note(id, deadline, news);
         id
     }
@@ -301,7 +320,7 @@ impl Keys {
             return None;
         }
         let deadline = slot.next_deadline();
-        let news = slot.note_runs(deadline, has_changed);
+        let news = slot.note_runs(deadline, has_changed && self.notes_changes);
         self.note(id, deadline, news);
         Some(id)
     }
@@ -389,9 +408,10 @@ impl Keys {
         });
     }
 
-    /// Lets the changes go unwritten, where nothing is kept.
-    pub(super) fn discard_changed(&mut self, counters: &mut Counters) {
+    /// Nobody is told what changed, from now on: what was not yet is not either.
+    pub(super) fn note_no_changes(&mut self, counters: &mut Counters) {
         self.drain_changed(counters, |_, _, _| false);
+        self.notes_changes = false;
     }
 
     /// `tell`: whether the store knows from now on.
@@ -489,7 +509,7 @@ impl Keys {
     }
 
     fn note_change(&mut self, place: Place) {
-        if !self.set_noted(place, true) {
+        if self.notes_changes && !self.set_noted(place, true) {
             self.enter_change(place);
         }
     }

@@ -271,10 +271,10 @@ impl Engine {
         changes[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
     }
 
-    /// Lets what changed go untold, where nothing is kept.
-    pub fn discard_changes(&mut self) {
-        self.shards.iter_mut().for_each(Shard::discard_changes);
-        self.suppression.discard_changes();
+    /// Nobody takes changes from now on: they are not noted.
+    pub fn note_no_changes(&mut self) {
+        self.shards.iter_mut().for_each(Shard::note_no_changes);
+        self.suppression.note_no_changes();
     }
 
     /// Takes up positions and stored entries, before anything arrives and after partitions were opened. The sources are then read from each

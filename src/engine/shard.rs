@@ -174,9 +174,9 @@ impl Shard {
         out[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
     }
 
-    /// Lets the changes go unwritten, where nothing is kept.
-    pub fn discard_changes(&mut self) {
-        self.lines.keys.iter_mut().for_each(|keys| keys.discard_changed(&mut self.lines.counters));
+    /// Nobody takes changes from now on: they are not noted.
+    pub fn note_no_changes(&mut self) {
+        self.lines.keys.iter_mut().for_each(|keys| keys.note_no_changes(&mut self.lines.counters));
     }
 
     /// The versions of the patterns whose entries may be [deferred](Shard::defer), in their order.

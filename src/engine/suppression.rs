@@ -17,12 +17,13 @@ use crate::event::binary::{Malformed, Reader, write_signed, write_unsigned};
 /// Pattern version, and the bytes of E.
 type Of = (u128, Vec<u8>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Suppression {
     open: BTreeMap<Of, Open>,
     /// By the instant at which it ends.
     ends: BTreeSet<(EventTime, Of)>,
-    changed: BTreeSet<Of>,
+    /// `None`: nobody is told.
+    changed: Option<BTreeSet<Of>>,
     /// Those that the store has.
     stored: BTreeSet<Of>,
     suppressed: u64,
@@ -34,6 +35,12 @@ struct Open {
     until: EventTime,
     /// Since the last one delivered.
     suppressed: u64,
+}
+
+impl Default for Suppression {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), ends: BTreeSet::new(), changed: Some(BTreeSet::new()), stored: BTreeSet::new(), suppressed: 0 }
+    }
 }
 
 impl Suppression {
@@ -60,7 +67,7 @@ impl Suppression {
 
     /// Adds what changed since the last call, in order of the entries' keys. What came and went since then tells nothing.
     pub fn take_changes(&mut self, out: &mut Vec<Change>) {
-        for of in std::mem::take(&mut self.changed) {
+        for of in self.changed.as_mut().map(std::mem::take).unwrap_or_default() {
             let value = self.open.get(&of).map(|open| {
                 let mut value = Vec::new();
                 write_signed(open.until.micros(), &mut value);
@@ -75,9 +82,9 @@ impl Suppression {
         }
     }
 
-    /// Lets the changes go unwritten, where nothing is kept.
-    pub fn discard_changes(&mut self) {
-        self.changed.clear();
+    /// Nobody takes changes from now on: they are not noted.
+    pub fn note_no_changes(&mut self) {
+        self.changed = None;
     }
 
     /// Takes up an entry of the store, if it is of a suppression.
@@ -114,7 +121,7 @@ impl Suppression {
             self.suppressed += 1;
         }
         self.open.insert(of.clone(), open);
-        self.changed.insert(of);
+        self.note_change(of);
         delivered
     }
 
@@ -126,11 +133,17 @@ impl Suppression {
             let (_, of) = self.ends.pop_first().expect("there is a first");
             if watermark == EventTime::END || self.open.get(&of).is_some_and(|open| open.suppressed == 0) {
                 self.open.remove(&of);
-                self.changed.insert(of);
+                self.note_change(of);
             }
         }
         if watermark == EventTime::END {
-            self.changed.extend(std::mem::take(&mut self.open).into_keys());
+            std::mem::take(&mut self.open).into_keys().for_each(|of| self.note_change(of));
+        }
+    }
+
+    fn note_change(&mut self, of: Of) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(of);
         }
     }
 }

@@ -449,14 +449,15 @@ fn at_the_end_of_time_not_even_a_timer_is_left() {
     for (stored, keys_max) in [(false, 0), (true, 0), (false, 1), (true, 1), (false, usize::MAX), (true, usize::MAX)] {
         let mut engine = Engine::new(&program, EngineOptions { shards: 2, ready_keys_max: keys_max, ..EngineOptions::default() });
         spill(&mut engine, keys_max);
+        if !stored {
+            engine.note_no_changes();
+        }
         let (mut effects, mut changes) = (Vec::new(), Vec::new());
         for offset in 0..100 {
             let transfer = (["x", "y", "z"][offset as usize % 3], "", (offset % 5) as i64 / 2, offset as i64);
             engine.apply(Input::Arrive { event: event(&program, offset, transfer), position: offset, next_position: offset + 1 }, &mut effects);
             if stored {
                 engine.take_changes(&mut changes);
-            } else {
-                engine.discard_changes();
             }
         }
         assert!(engine.counters().keys_spilled > 0 || keys_max > 0);
@@ -479,6 +480,7 @@ fn keys_that_are_not_in_memory_are_asked_for_when_an_event_or_their_time_comes()
     let mut engine = Engine::new(&program, EngineOptions { ready_keys_max: 0, ..EngineOptions::default() });
     let asked = Asked::default();
     engine.spill_to(0, |_| Box::new(asked.clone()));
+    engine.note_no_changes();
     let mut effects = Vec::new();
     let mut apply = |engine: &mut Engine, transfers: &[Transfer<'_>]| {
         for &(from, to, v, seconds) in transfers {
@@ -486,7 +488,6 @@ fn keys_that_are_not_in_memory_are_asked_for_when_an_event_or_their_time_comes()
             let event = event(&program, offset, (from, to, v, seconds));
             engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
             engine.apply(Input::Watermark { stream, partition: 0, watermark: EventTime::from_micros(seconds * 1_000_000) }, &mut effects);
-            engine.discard_changes();
         }
         // Twice around, and each has waited.
         for _ in 0..2 {
@@ -519,12 +520,12 @@ fn what_cannot_be_laid_down_elsewhere_or_be_had_again_is_told() {
         let mut engine = Engine::new(&program, EngineOptions { ready_keys_max: 0, ..EngineOptions::default() });
         let fails = Asked { works_for: Some(works_for), ..Asked::default() };
         engine.spill_to(0, |_| Box::new(fails.clone()));
+        engine.note_no_changes();
         let mut effects = Vec::new();
         for offset in 0..10 {
             let transfer = ([("x", "", 1), ("y", "", 1)][offset as usize % 2], offset as i64 * 20);
             let event = event(&program, offset, (transfer.0.0, transfer.0.1, transfer.0.2, transfer.1));
             engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
-            engine.discard_changes();
         }
         assert_eq!(engine.failure().map(ToString::to_string), Some("it is full".to_owned()));
         let before = engine.counters().live_runs;

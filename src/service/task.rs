@@ -547,11 +547,11 @@ impl Task {
         has_overdue
     }
 
-    /// Lets the state that changed go unwritten, where nothing is kept.
-    pub fn discard_changes(&mut self) {
+    /// Nothing is kept from now on: nobody takes changes.
+    pub fn note_no_changes(&mut self) {
         self.collect(0);
-        self.hands.for_each_shard(Shard::discard_changes);
-        self.suppression.discard_changes();
+        self.hands.for_each_shard(Shard::note_no_changes);
+        self.suppression.note_no_changes();
     }
 
     /// A partition that ended holds nothing back any more.

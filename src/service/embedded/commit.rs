@@ -19,7 +19,6 @@ impl Loop {
         self.outputs.append(&epoch)?;
         let may_be_taken_back = self.sealed && self.keeps_state;
         if may_be_taken_back || (!self.keeps_state && self.log.is_none()) {
-            self.task.discard_changes();
             drop(self.outputs.take_kept());
             return Ok(());
         }
@@ -32,8 +31,6 @@ impl Loop {
             state::put_changes(self.task.take_changes(), &mut batch);
             self.meta.fingerprints = self.inputs.fingerprints(&self.meta.positions)?;
             self.meta.write(&mut batch);
-        } else {
-            self.task.discard_changes();
         }
         if let Some(published) = &mut self.published {
             published.stage(&self.meta.positions, &mut batch);

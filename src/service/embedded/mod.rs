@@ -129,6 +129,9 @@ impl Loop {
         };
         // Last, so that a run that cannot begin leaves them as they are.
         let outputs = Outputs::open(program, config, &meta.outputs)?;
+        if config.state.is_none() {
+            task.note_no_changes();
+        }
         Ok(Self {
             task,
             store,
@@ -224,6 +227,7 @@ impl Loop {
         if !self.keeps_state || self.task.held_events() > self.held_events_max / 2 {
             // Without state there is nothing that a later run could go on from.
             self.sealed = self.keeps_state;
+            self.task.note_no_changes();
             self.apply_unterminated()?;
             for stream in self.inputs.ended() {
                 self.task.close(stream, 0);
