@@ -261,13 +261,13 @@ impl Keying {
     }
 
     /// Writes the event's key; `false` where a part of it is null.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write(&self, event: &Event, faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
         out.clear();
         if let Self::Field(field) = self { Key::push(&event.fields[*field], out) } else { self.write_parts(event, faults, out) }
     }
 
-    /// (Apart, so that a key of one field, as most are, is written without a call: 60 instructions less.)
+    /// (Apart, so that a key of one field, as most are, is written without a loop and a call: 40 instructions less.)
     #[inline(never)]
     fn write_parts(&self, event: &Event, faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
         match self {

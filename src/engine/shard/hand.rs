@@ -47,16 +47,12 @@ pub(super) enum Whose {
 
 impl Hand {
     /// Finds the event's key, unless another pattern has asked for it before. `keyings`: of the event's stream.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&mut self, place: usize, keyings: &[Keying], event: &Event, lines: &Lines) -> Whose {
         let key = &mut self.keys[place];
         if key.event_number != self.event_number {
             key.event_number = self.event_number;
-            key.whose = Whose::Nobody;
-            if keyings[place].write(event, lines.faults_of_all(), &mut key.bytes) {
-                key.hash = key_hash(&key.bytes);
-                key.whose = if lines.part.owns(key.hash) { Whose::Ours } else { Whose::Others };
-            }
+            key.make(&keyings[place], event, lines);
         }
         key.whose
     }
@@ -73,6 +69,18 @@ impl Hand {
     /// A key of the event, and where it is in the table, as far as that [is known](FoundSlot::is_of).
     pub(super) fn at(&mut self, table: usize, keying: usize) -> (&KeyAtHand, &mut FoundSlot) {
         (&self.keys[keying], &mut self.slots[table])
+    }
+}
+
+impl KeyAtHand {
+    /// Once for each event. (Apart, so that looking whether it was done needs no call.)
+    #[inline(never)]
+    fn make(&mut self, keying: &Keying, event: &Event, lines: &Lines) {
+        self.whose = Whose::Nobody;
+        if keying.write(event, lines.faults_of_all(), &mut self.bytes) {
+            self.hash = key_hash(&self.bytes);
+            self.whose = if lines.part.owns(self.hash) { Whose::Ours } else { Whose::Others };
+        }
     }
 }
 
