@@ -94,7 +94,7 @@ impl Lines {
         };
     }
 
-    /// The event may stand in several lines. True if it stands in none of some keys because a part of them is null.
+    /// The event may stand in several lines. True if a part of some key is null, so that there is no such line.
     #[inline(never)]
     pub(super) fn step_in_lines(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, event: &Arc<Event>, matches: &mut Vec<Match>) -> bool {
         let stream = &all.streams[usize::from(event.stream.0)];
