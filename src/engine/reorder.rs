@@ -10,21 +10,14 @@ use std::sync::Arc;
 use crate::engine::index::Interest;
 use crate::event::{Event, EventTime, Place};
 
-/// An event, and the patterns that it matters to.
+/// An event that waits or has waited, the patterns that it matters to, and where its partition has noted it.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub event: Arc<Event>,
     pub interest: Interest,
-}
-
-/// An event that waits, and where its partition has noted it.
-#[derive(Clone, Debug)]
-pub(super) struct Held {
-    place: Place,
     /// Which partition of the intake, and which of its waiting records. Those of one have different places, so the number only makes the order total.
-    pub partition: usize,
-    pub number: u64,
-    pub wanted: Wanted,
+    pub(super) partition: usize,
+    pub(super) number: u64,
 }
 
 /// How the fields of an event are taken where it is held.
@@ -37,7 +30,7 @@ pub(super) enum Taking {
     Memory,
 }
 
-impl Held {
+impl Wanted {
     /// Takes the event's fields and the interest in it. (Inlined where it is put into the queue: twenty instructions less for each event.)
     #[inline(always)]
     fn new(event: &mut Event, taking: Taking, interest: &mut Interest, partition: usize, number: u64) -> Self {
@@ -46,21 +39,30 @@ impl Held {
             Taking::Memory => std::mem::take(&mut event.fields),
         };
         let held = Event { fields, ..*event };
-        Self { place: event.place(), partition, number, wanted: Wanted { event: Arc::new(held), interest: std::mem::take(interest) } }
+        Self { event: Arc::new(held), interest: std::mem::take(interest), partition, number }
+    }
+
+    fn time(&self) -> EventTime {
+        self.event.time
+    }
+
+    /// What orders it.
+    fn place(&self) -> (Place, u64) {
+        (self.event.place(), self.number)
     }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Reorder {
     /// Ascending.
-    in_order: VecDeque<Held>,
+    in_order: VecDeque<Wanted>,
     others: BinaryHeap<Reverse<Behind>>,
     /// By [`Behind::lies_at`].
-    behind: Vec<Option<Held>>,
+    behind: Vec<Option<Wanted>>,
     vacant: Vec<u32>,
 }
 
-/// An event that belongs before the end of the queue: what orders it, as of [`Held`], and where it lies.
+/// An event that belongs before the end of the queue: what orders it, as of [`Wanted`], and where it lies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Behind {
     place: Place,
@@ -69,19 +71,19 @@ struct Behind {
 }
 
 impl Reorder {
-    /// The event is held from now on, `partition` and `number` as [`Held`] has them: takes its fields and the interest in it.
+    /// The event is held from now on, `partition` and `number` as [`Wanted`] has them: takes its fields and the interest in it. (Inlined: fifteen instructions less for each event.)
+    #[inline(always)]
     pub(super) fn hold(&mut self, event: &mut Event, taking: Taking, interest: &mut Interest, partition: usize, number: u64) {
-        let place = event.place();
-        if self.in_order.back().is_none_or(|last| (last.place, last.number) < (place, number)) {
-            self.in_order.push_back(Held::new(event, taking, interest, partition, number));
+        if self.in_order.back().is_none_or(|last| last.event.place() < event.place()) {
+            self.in_order.push_back(Wanted::new(event, taking, interest, partition, number));
         } else {
-            self.put_behind(Held::new(event, taking, interest, partition, number));
+            self.put_behind(Wanted::new(event, taking, interest, partition, number));
         }
     }
 
     #[inline(never)]
-    fn put_behind(&mut self, held: Held) {
-        let Held { place, number, .. } = held;
+    fn put_behind(&mut self, held: Wanted) {
+        let (place, number) = held.place();
         let lies_at = self.vacant.pop().unwrap_or_else(|| {
             self.behind.push(None);
             u32::try_from(self.behind.len() - 1).expect("fewer events are held than 32 bits count")
@@ -90,22 +92,20 @@ impl Reorder {
         self.others.push(Reverse(Behind { place, number, lies_at }));
     }
 
-    /// Takes out what is at or before the watermark, in line order.
-    pub(super) fn release(&mut self, watermark: EventTime, give_out: &mut impl FnMut(Held)) {
-        while let Some(held) = self.pop(watermark) {
-            give_out(held);
-        }
-    }
-
     pub(super) fn len(&self) -> usize {
         self.in_order.len() + self.others.len()
     }
 
-    fn pop(&mut self, watermark: EventTime) -> Option<Held> {
-        if self.others.is_empty() {
-            return self.in_order.pop_front_if(|held| held.place.time <= watermark);
-        }
-        let first = self.in_order.front().map(|held| (held.place, held.number)).filter(|(place, _)| place.time <= watermark);
+    /// Takes out the next in line, if it is at or before the watermark. (Inlined: it is moved less often then on its way to whoever it is given to, forty instructions less for each.)
+    #[inline(always)]
+    pub(super) fn pop(&mut self, watermark: EventTime) -> Option<Wanted> {
+        if self.others.is_empty() { self.in_order.pop_front_if(|first| first.time() <= watermark) } else { self.pop_lesser(watermark) }
+    }
+
+    /// Of the two fronts.
+    #[inline(never)]
+    fn pop_lesser(&mut self, watermark: EventTime) -> Option<Wanted> {
+        let first = self.in_order.front().map(Wanted::place).filter(|(place, _)| place.time <= watermark);
         let other = self.others.peek().map(|Reverse(behind)| (behind.place, behind.number)).filter(|(place, _)| place.time <= watermark);
         match (first, other) {
             (Some(first), Some(other)) if other < first => self.pop_behind(),
@@ -115,7 +115,7 @@ impl Reorder {
         }
     }
 
-    fn pop_behind(&mut self) -> Option<Held> {
+    fn pop_behind(&mut self) -> Option<Wanted> {
         let Reverse(Behind { lies_at, .. }) = self.others.pop()?;
         self.vacant.push(lies_at);
         self.behind[lies_at as usize].take()
@@ -138,13 +138,11 @@ mod tests {
         let mut reorder = Reorder::default();
         places.iter().for_each(|place| hold(&mut reorder, *place));
         places.sort_unstable();
-        let mut out: Vec<Held> = Vec::new();
-        reorder.release(EventTime::from_micros(9), &mut |held| out.push(held));
-        assert!(out.iter().all(|held| held.wanted.event.time.micros() <= 9));
+        let mut out: Vec<Wanted> = std::iter::from_fn(|| reorder.pop(EventTime::from_micros(9))).collect();
+        assert!(out.iter().all(|held| held.event.time.micros() <= 9));
         assert_eq!(out.len() + reorder.len(), 60);
-        reorder.release(EventTime::END, &mut |held| out.push(held));
-        let left: Vec<(i64, u16, u64)> =
-            out.iter().map(|held| (held.wanted.event.time.micros(), held.wanted.event.stream.0, held.wanted.event.offset)).collect();
+        out.extend(std::iter::from_fn(|| reorder.pop(EventTime::END)));
+        let left: Vec<(i64, u16, u64)> = out.iter().map(|held| (held.event.time.micros(), held.event.stream.0, held.event.offset)).collect();
         assert_eq!(left, places);
         assert_eq!(reorder.len(), 0);
     }

@@ -245,25 +245,14 @@ impl Shard {
         let mut has_null = false;
         for candidate in wanted.interest.candidates() {
             // Nothing has to be put together where it stands in one line, as it mostly does: 140 instructions less.
-            if let Some((keying, stands_as)) = stream.only_line(candidate.pattern) {
-                match hand.find(keying, &stream.keyings[keying], event, lines) {
-                    Whose::Ours => lines.step(candidate, compiled, hand, keying, Standing { event, stands_as }, matches),
-                    Whose::Others => {}
-                    Whose::Nobody => has_null = true,
-                }
+            let Some((keying, stands_as)) = stream.only_line(candidate.pattern) else {
+                has_null |= lines.step_in_lines(candidate, compiled, hand, event, matches);
                 continue;
-            }
-            hand.stands.clear();
-            for (keying, source) in stream.lines(candidate, event, &lines.faults_elsewhere) {
-                match hand.find(keying, &stream.keyings[keying], event, lines) {
-                    Whose::Ours => hand.stand(keying, source),
-                    Whose::Others => {}
-                    Whose::Nobody => has_null = true,
-                }
-            }
-            for place in 0..hand.stands.len() {
-                let (keying, stands_as) = hand.stands[place];
-                lines.step(candidate, compiled, hand, keying, Standing { event, stands_as }, matches);
+            };
+            match hand.find(keying, &stream.keyings, event, lines) {
+                Whose::Ours => lines.step(candidate, compiled, hand, keying, Standing { event, stands_as }, matches),
+                Whose::Others => {}
+                Whose::Nobody => has_null = true,
             }
         }
         if has_null && lines.part.counts_for_all() {

@@ -84,6 +84,6 @@ impl Lines {
             return known;
         }
         let start = automaton.plain_start().expect("the patterns of a family begin plainly");
-        Some(self.begin(Address { slot: known, ..address }, (pattern, group), compiled, start, standing, begun))
+        Some(self.begin(Address { slot: known, ..address }, (pattern, group), (compiled.table, automaton), start, standing, begun))
     }
 }

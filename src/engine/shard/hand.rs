@@ -13,7 +13,7 @@ use crate::event::Event;
 pub(super) struct Hand {
     /// By keying of the stream.
     pub keys: Vec<KeyAtHand>,
-    /// By table: where the key of some keying was found.
+    /// By table: where the key of some keying is, as of the event with that number.
     pub slots: Vec<FoundSlot>,
     /// Events so far; tells which one a key is of.
     pub event_number: u64,
@@ -46,16 +46,13 @@ pub(super) enum Whose {
 }
 
 impl Hand {
-    /// Finds the event's key, unless another pattern has asked for it before.
-    pub(super) fn find(&mut self, place: usize, keying: &Keying, event: &Event, lines: &Lines) -> Whose {
+    /// Finds the event's key, unless another pattern has asked for it before. `keyings`: of the event's stream.
+    #[inline(always)]
+    pub(super) fn find(&mut self, place: usize, keyings: &[Keying], event: &Event, lines: &Lines) -> Whose {
         let key = &mut self.keys[place];
         if key.event_number != self.event_number {
             key.event_number = self.event_number;
-            key.whose = Whose::Nobody;
-            if keying.write(event, lines.faults_of_all(), &mut key.bytes) {
-                key.hash = key_hash(&key.bytes);
-                key.whose = if lines.part.owns(key.hash) { Whose::Ours } else { Whose::Others };
-            }
+            key.make(&keyings[place], event, lines);
         }
         key.whose
     }
@@ -69,14 +66,27 @@ impl Hand {
         }
     }
 
-    /// Where the key is in the table, if the event has come to it there before for another pattern.
-    pub(super) fn found(&self, table: usize, keying: usize) -> Option<Option<SlotId>> {
-        let found = &self.slots[table];
-        (found.event_number == self.event_number && found.keying == keying).then_some(found.slot)
+    /// A key of the event, and where it is in the table, as far as that [is known](FoundSlot::is_of).
+    pub(super) fn at(&mut self, table: usize, keying: usize) -> (&KeyAtHand, &mut FoundSlot) {
+        (&self.keys[keying], &mut self.slots[table])
     }
+}
 
-    /// Where it is by now.
-    pub(super) fn note_found(&mut self, table: usize, keying: usize, slot: Option<SlotId>) {
-        self.slots[table] = FoundSlot { event_number: self.event_number, keying, slot };
+impl KeyAtHand {
+    /// Once for each event. (Apart, so that looking whether it was done needs no call.)
+    #[inline(never)]
+    fn make(&mut self, keying: &Keying, event: &Event, lines: &Lines) {
+        self.whose = Whose::Nobody;
+        if keying.write(event, lines.faults_of_all(), &mut self.bytes) {
+            self.hash = key_hash(&self.bytes);
+            self.whose = if lines.part.owns(self.hash) { Whose::Ours } else { Whose::Others };
+        }
+    }
+}
+
+impl FoundSlot {
+    /// The event has come to the key there before, for another pattern.
+    pub(super) fn is_of(&self, key: &KeyAtHand, keying: usize) -> bool {
+        self.event_number == key.event_number && self.keying == keying
     }
 }

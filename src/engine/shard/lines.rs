@@ -4,7 +4,7 @@ use std::cell::{self, RefCell};
 use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
-use crate::automaton::{Class, Evaluation, Limits, PlainStart, Stepped, Watch};
+use crate::automaton::{Automaton, Class, Evaluation, Limits, PlainStart, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
 use crate::engine::family::Family;
@@ -12,14 +12,14 @@ use crate::engine::index::Candidate;
 use crate::engine::keys::{Address, Keys, Place};
 use crate::engine::matched::Match;
 use crate::engine::shard::EXPIRED_MAX;
-use crate::engine::shard::hand::{Hand, KeyAtHand};
+use crate::engine::shard::hand::{FoundSlot, Hand, KeyAtHand, Whose};
 use crate::engine::shard::packing::{Packing, UNPACKED_MAX, UNPACKING_COSTS};
 use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::step::{Standing, Step};
 use crate::engine::shard::stored::NotRestored;
 use crate::engine::slot::{Before, Cell, CellId, Kept, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
-use crate::event::EventTime;
+use crate::event::{Event, EventTime};
 use crate::pattern::Moment;
 
 /// The lines of all patterns.
@@ -71,47 +71,74 @@ impl Lines {
         if self.part.counts_for_all() { &self.faults } else { &self.faults_elsewhere }
     }
 
-    /// The event comes in the line of a key.
+    /// The event comes in the line of a key. (Inlined: thirty instructions less for each pattern that it matters to.)
+    #[inline(always)]
     pub(super) fn step(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, keying: usize, standing: Standing<'_>, matches: &mut Vec<Match>) {
         let Candidate { pattern, class, .. } = *candidate;
         let glance = &all.glances[pattern as usize];
         let table = glance.table as usize;
-        let key = &hand.keys[keying];
-        let known = hand.found(table, keying).unwrap_or_else(|| self.come_to(table, all, key, standing.event.time, matches));
-        let address = Address { slot: known, hash: key.hash, key: &key.bytes };
-        let is_plain = self.watch.is_none() && known.is_none_or(|slot| !self.keys[table].slot(slot).may_keep(pattern));
-        let slot = match glance.start {
-            _ if is_plain && !class.meets(glance.acts) => known,
+        let (key, found) = hand.at(table, keying);
+        if !found.is_of(key, keying) {
+            *found = FoundSlot { event_number: key.event_number, keying, slot: self.come_to(table, all, key, standing.event.time, matches) };
+        }
+        let is_plain = self.watch.is_none() && found.slot.is_none_or(|slot| !self.keys[table].slot(slot).may_keep(pattern));
+        if is_plain && !class.meets(glance.acts) {
+            return;
+        }
+        let address = Address { slot: found.slot, hash: key.hash, key: &key.bytes };
+        found.slot = match glance.start {
             Some(start) if is_plain && !glance.is_family && self.lie_in_slots[pattern as usize] > 0 => {
-                Some(self.begin(address, (pattern, None), &all.patterns[pattern as usize], start, standing, 1))
+                Some(self.begin(address, (pattern, None), (table, &all.patterns[pattern as usize].automaton), start, standing, 1))
             }
             _ => self.step_kept(address, candidate, all, standing, matches),
         };
-        hand.note_found(table, keying, slot);
+    }
+
+    /// The event may stand in several lines. True if a part of some key is null, so that there is no such line.
+    #[inline(never)]
+    pub(super) fn step_in_lines(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, event: &Arc<Event>, matches: &mut Vec<Match>) -> bool {
+        let stream = &all.streams[usize::from(event.stream.0)];
+        let mut has_null = false;
+        hand.stands.clear();
+        for (keying, source) in stream.lines(candidate, event, &self.faults_elsewhere) {
+            match hand.find(keying, &stream.keyings, event, self) {
+                Whose::Ours => hand.stand(keying, source),
+                Whose::Others => {}
+                Whose::Nobody => has_null = true,
+            }
+        }
+        for place in 0..hand.stands.len() {
+            let (keying, stands_as) = hand.stands[place];
+            self.step(candidate, all, hand, keying, Standing { event, stands_as }, matches);
+        }
+        has_null
     }
 
     /// The event comes to the key: what time has decided there until then is done. Returns its slot, if it has anything.
+    #[inline(never)]
     fn come_to(&mut self, table: usize, all: &Compiled, key: &KeyAtHand, now: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
         let slot = self.find_ready(table, all, (key.hash, &key.bytes))?;
         if self.keys[table].touch(slot, now) { self.expire_slot(table, slot, all, now, matches) } else { Some(slot) }
     }
 
-    /// The event begins a run that lies in the slot: in the pattern's group, if that has a place already. `of_first`: of how many patterns of the family it is one. Returns the slot.
+    /// The event begins a run that lies in the slot: in the pattern's group, if that has a place already. `of_first`: of how many patterns of the family it is one. Returns the slot. (Its table
+    /// is given, so that nothing of the pattern is fetched from memory: there may be thousands.)
     pub(super) fn begin(
         &mut self,
         address: Address<'_>,
         (pattern, group): (u32, Option<usize>),
-        compiled: &CompiledPattern,
+        (table, automaton): (usize, &Automaton),
         start: PlainStart,
         standing: Standing<'_>,
         of_first: u8,
     ) -> SlotId {
         let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-        let run = start.begin(&compiled.automaton, standing.event, moment).of_first(of_first);
-        self.keys[compiled.table].add_run(address, pattern, group, run, &mut self.counters)
+        let run = start.begin(automaton, standing.event, moment).of_first(of_first);
+        self.keys[table].add_run(address, pattern, group, run, &mut self.counters)
     }
 
     /// Where the pattern may have something, or the event does more than to begin a run that waits.
+    #[inline(never)]
     fn step_kept(&mut self, address: Address<'_>, candidate: &Candidate, all: &Compiled, standing: Standing<'_>, matches: &mut Vec<Match>) -> Option<SlotId> {
         let compiled = &all.patterns[candidate.pattern as usize];
         match &compiled.family {
@@ -188,7 +215,7 @@ impl Lines {
             && compiled.automaton.may_begin(class)
             && let Some(start) = compiled.automaton.plain_start()
         {
-            return Some(self.begin(address, (pattern, Some(place)), compiled, start, standing, 1));
+            return Some(self.begin(address, (pattern, Some(place)), (compiled.table, &compiled.automaton), start, standing, 1));
         }
         let of = (pattern, family.map_or(1, |(family, _)| family.all()));
         let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
@@ -224,7 +251,7 @@ impl Lines {
         }
         let runs_max = self.room_for(pattern, address.slot, compiled.table);
         if let Some(start) = automaton.plain_start().filter(|_| runs_max > 0 && self.watch.is_none()) {
-            return Some(self.begin(address, (pattern, None), compiled, start, standing, 1));
+            return Some(self.begin(address, (pattern, None), (compiled.table, automaton), start, standing, 1));
         }
         let (keys, held, mut step) = self.stepping(compiled, pattern, counts, matches);
         if let Some(slot) = address.slot {
