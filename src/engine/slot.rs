@@ -198,13 +198,7 @@ impl RunList for SlotRuns<'_> {
         match &mut slot.holding {
             Holding::Nothing => {}
             Holding::Many(many) => many.group_mut(*place).runs.retain(keep),
-            Holding::One(one) => {
-                if let Some(mut run) = one.take()
-                    && keep(&mut run)
-                {
-                    one.put(run);
-                }
-            }
+            Holding::One(one) => one.retain(keep),
         }
     }
 
@@ -240,7 +234,7 @@ impl Slot {
     pub(super) fn first_is_bare(&self) -> bool {
         match &self.holding {
             Holding::Nothing => true,
-            Holding::One(one) => one.run().is_none(),
+            Holding::One(one) => one.runs().is_empty(),
             Holding::Many(many) => many.groups().next().is_some_and(|group| group.runs.is_empty()),
         }
     }
@@ -312,8 +306,10 @@ impl Slot {
 
     /// The runs of the group at that place have been stepped, and none was added again.
     pub(super) fn settle(&mut self, place: usize) {
-        if let Holding::Many(many) = &mut self.holding {
-            many.settle(place);
+        match &mut self.holding {
+            Holding::Nothing => {}
+            Holding::One(one) => one.settle(),
+            Holding::Many(many) => many.settle(place),
         }
     }
 
@@ -347,7 +343,10 @@ impl Slot {
 
     /// The same for several. Returns the least of their deadlines.
     pub(super) fn add_runs(&mut self, of: (u32, Members), group: Option<usize>, runs: impl IntoIterator<Item = Run>) -> EventTime {
-        self.many().add_runs(of, group, runs)
+        if let Holding::Many(many) = &mut self.holding {
+            return many.add_runs(of, group, runs);
+        }
+        runs.into_iter().fold(EventTime::END, |least, run| least.min(self.add_run(of, self.group(of.0), run)))
     }
 
     /// Lets go of the runs whose time is up, for which nothing comes out; true if there were any.
@@ -370,7 +369,11 @@ impl Slot {
         let mut alive = SmallVec::new();
         match &mut self.holding {
             Holding::Nothing => {}
-            Holding::One(one) => alive.extend(one.take().map(|_| (one.pattern, 1))),
+            Holding::One(one) => {
+                let runs = one.take().len();
+                one.disarm();
+                alive.extend((runs > 0).then_some((one.pattern, runs)));
+            }
             Holding::Many(many) => alive = many.end(),
         }
         alive
@@ -438,7 +441,7 @@ impl Slot {
     pub(super) fn next_due(&self, instant: EventTime, from: u32) -> Option<u32> {
         match &self.holding {
             Holding::Nothing => None,
-            Holding::One(one) => one.run().is_some_and(|run| one.pattern >= from && run.deadline() <= instant).then_some(one.pattern),
+            Holding::One(one) => (one.pattern >= from && one.deadline() <= instant && !one.runs().is_empty()).then_some(one.pattern),
             Holding::Many(many) => many.next_due(instant, from),
         }
     }
@@ -471,7 +474,7 @@ impl Slot {
         if is_sooner {
             match &mut self.holding {
                 Holding::Nothing => {}
-                Holding::One(one) => one.is_armed = true,
+                Holding::One(one) => one.arm(deadline),
                 Holding::Many(many) => many.timer = deadline,
             }
         }

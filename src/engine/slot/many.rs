@@ -74,6 +74,7 @@ impl Many {
         match one.lone {
             Lone::Cell(id) => many.add_cell(one.pattern, id),
             Lone::Run(run) => many.add_group(group(Together::One(run))),
+            Lone::Several(several) => many.add_group(group(Together::Several(several.runs))),
             Lone::Gone { .. } => many.add_group(group(Together::None)),
         }
         many

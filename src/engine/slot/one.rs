@@ -1,11 +1,12 @@
-//! What a slot holds where that is of one pattern, and little: most keys have one run of one pattern.
+//! What a slot holds where that is of one pattern: most keys have one run of one pattern, and where there are several of it they are found in as few steps as can be.
 
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
+use crate::engine::slot::group::{Together, least_deadline};
 use crate::engine::slot::{CellId, Held, Kept, Notes};
 use crate::event::EventTime;
 
-/// A group with at most one run, or a cell. Of a family only what its first pattern alone has.
+/// A group, or a cell. Of a family only what its first pattern alone has.
 #[derive(Debug)]
 pub(super) struct One {
     pub lone: Lone,
@@ -21,11 +22,23 @@ pub(super) struct One {
 #[derive(Debug)]
 pub(super) enum Lone {
     Run(Run),
+    Several(Several),
     /// It is being stepped, or the store still has a value; the timer that was set for it.
     Gone {
         timer: EventTime,
     },
     Cell(CellId),
+}
+
+/// Runs that have been more than one. There is at least one, unless they are being stepped.
+#[derive(Debug)]
+pub(super) struct Several {
+    /// In the order in which they came.
+    pub runs: Vec<Run>,
+    /// The least of their deadlines; the end of time: none. While they are being stepped, as it was.
+    least: EventTime,
+    /// The least deadline for which a timer is set; the end of time: none.
+    timer: EventTime,
 }
 
 impl One {
@@ -38,12 +51,12 @@ impl One {
         Self { lone: Lone::Cell(id), pattern, is_armed: false, is_changed: false, is_there: false, notes: Notes::default() }
     }
 
-    pub(super) fn run(&self) -> Option<&Run> {
-        if let Lone::Run(run) = &self.lone { Some(run) } else { None }
-    }
-
     pub(super) fn runs(&self) -> &[Run] {
-        self.run().map_or(&[], std::slice::from_ref)
+        match &self.lone {
+            Lone::Run(run) => std::slice::from_ref(run),
+            Lone::Several(several) => &several.runs,
+            Lone::Gone { .. } | Lone::Cell(_) => &[],
+        }
     }
 
     pub(super) fn is_group(&self) -> bool {
@@ -55,74 +68,133 @@ impl One {
         match &self.lone {
             _ if self.pattern != pattern => Kept::Nothing,
             Lone::Cell(id) => Kept::Cell(*id),
-            Lone::Run(_) | Lone::Gone { .. } => Kept::Group(0),
+            Lone::Run(_) | Lone::Several(_) | Lone::Gone { .. } => Kept::Group(0),
         }
     }
 
+    /// Whether it is of the pattern, and holds runs.
     pub(super) fn has_room_for(&self, pattern: u32) -> bool {
-        self.pattern == pattern && matches!(self.lone, Lone::Gone { .. })
+        self.pattern == pattern && self.is_group()
     }
 
-    /// Where there is room.
+    /// Where there is room: behind the others.
     pub(super) fn put(&mut self, run: Run) {
-        self.is_armed = matches!(self.lone, Lone::Gone { timer } if timer == run.deadline() && timer < EventTime::END);
         self.is_changed = true;
-        self.lone = Lone::Run(run);
+        if let Lone::Several(several) = &mut self.lone {
+            several.least = several.least.min(run.deadline());
+            return several.runs.push(run);
+        }
+        let timer = self.timer();
+        match self.take_lone(timer) {
+            Lone::Run(first) => self.lone = Lone::Several(Several { least: first.deadline().min(run.deadline()), runs: vec![first, run], timer }),
+            _ => {
+                self.is_armed = timer == run.deadline() && timer < EventTime::END;
+                self.lone = Lone::Run(run);
+            }
+        }
     }
 
-    /// When time decides something of the run.
+    /// Asks in their order, and lets go of those for which the answer is no; then it is to be [settled](One::settle).
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Run) -> bool) {
+        match &mut self.lone {
+            Lone::Several(several) => several.runs.retain_mut(keep),
+            Lone::Run(_) => {
+                let timer = self.timer();
+                if let Lone::Run(mut run) = self.take_lone(timer)
+                    && keep(&mut run)
+                {
+                    self.put(run);
+                }
+            }
+            Lone::Gone { .. } | Lone::Cell(_) => {}
+        }
+    }
+
+    /// Its runs have been stepped.
+    pub(super) fn settle(&mut self) {
+        if let Lone::Several(several) = &mut self.lone {
+            several.least = least_deadline(&several.runs);
+            if several.runs.is_empty() {
+                self.lone = Lone::Gone { timer: several.timer };
+            }
+        }
+    }
+
+    /// When time next decides something of the runs.
     pub(super) fn deadline(&self) -> EventTime {
-        self.run().map_or(EventTime::END, Run::deadline)
+        match &self.lone {
+            Lone::Run(run) => run.deadline(),
+            Lone::Several(several) => several.least,
+            Lone::Gone { .. } | Lone::Cell(_) => EventTime::END,
+        }
     }
 
     pub(super) fn timer(&self) -> EventTime {
         match &self.lone {
             Lone::Run(run) if self.is_armed => run.deadline(),
-            Lone::Gone { timer } => *timer,
+            Lone::Several(Several { timer, .. }) | Lone::Gone { timer } => *timer,
             Lone::Run(_) | Lone::Cell(_) => EventTime::END,
+        }
+    }
+
+    /// A timer is set for this deadline, which some run has.
+    pub(super) fn arm(&mut self, deadline: EventTime) {
+        match &mut self.lone {
+            Lone::Several(several) => several.timer = deadline,
+            Lone::Run(_) | Lone::Gone { .. } | Lone::Cell(_) => self.is_armed = true,
         }
     }
 
     /// No timer is set from now on.
     pub(super) fn disarm(&mut self) {
         self.is_armed = false;
-        if let Lone::Gone { timer } = &mut self.lone {
+        if let Lone::Several(Several { timer, .. }) | Lone::Gone { timer } = &mut self.lone {
             *timer = EventTime::END;
         }
     }
 
-    pub(super) fn take(&mut self) -> Option<Run> {
+    /// The runs are out of it.
+    fn take_lone(&mut self, timer: EventTime) -> Lone {
+        self.is_armed = false;
+        std::mem::replace(&mut self.lone, Lone::Gone { timer })
+    }
+
+    /// Takes all runs out.
+    pub(super) fn take(&mut self) -> Together {
+        if !self.is_group() {
+            return Together::None;
+        }
         let timer = self.timer();
-        match std::mem::replace(&mut self.lone, Lone::Gone { timer }) {
-            Lone::Run(run) => {
-                self.is_armed = false;
-                Some(run)
-            }
-            other => {
-                self.lone = other;
-                None
-            }
+        match self.take_lone(timer) {
+            Lone::Run(run) => Together::One(run),
+            Lone::Several(several) => Together::Several(several.runs),
+            Lone::Gone { .. } | Lone::Cell(_) => Together::None,
         }
     }
 
     pub(super) fn lift(&mut self, pattern: u32, automaton: &Automaton, into: &mut Pending) {
-        if self.pattern == pattern
-            && let Some(run) = self.take()
-        {
-            into.put_before(automaton, Some(run));
+        if self.pattern == pattern {
+            self.take().move_before(automaton, into);
         }
     }
 
     /// As [`super::Slot::drop_due`] has it.
     pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
-        let is_due = self.run().is_some_and(|run| run.deadline() <= instant);
-        if is_due {
-            dropped.extend(self.take());
-            self.is_changed = true;
-            counters.live_runs -= 1;
-            counters.live_keys -= 1;
+        if self.deadline() > instant || self.runs().is_empty() {
+            return false;
         }
-        is_due
+        let before = self.runs().len();
+        match &mut self.lone {
+            Lone::Several(several) => {
+                dropped.extend(several.runs.extract_if(.., |run| run.deadline() <= instant));
+                self.settle();
+            }
+            Lone::Run(_) | Lone::Gone { .. } | Lone::Cell(_) => dropped.extend(self.take()),
+        }
+        self.is_changed = true;
+        counters.live_runs -= (before - self.runs().len()) as u64;
+        counters.live_keys -= u64::from(self.runs().is_empty());
+        true
     }
 
     /// As [`super::Slot::tell_changes`] has it.
@@ -131,7 +203,7 @@ impl One {
             return;
         }
         match &self.lone {
-            Lone::Run(run) => self.is_there = tell((self.pattern, 0), key, Held::Runs(std::slice::from_ref(run), 0)),
+            Lone::Run(_) | Lone::Several(_) => self.is_there = tell((self.pattern, 0), key, Held::Runs(self.runs(), 0)),
             Lone::Gone { .. } if self.is_there => {
                 tell((self.pattern, 0), key, Held::Nothing);
                 self.is_there = false;
