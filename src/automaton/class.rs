@@ -11,6 +11,7 @@
 
 use std::cell::Cell;
 
+use crate::automaton::aside::Aside;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, How, Way};
 use crate::event::{Event, StreamId, Value};
@@ -211,9 +212,16 @@ impl Fit {
         compared.of_chosen.value(&Scope { event: None, chosen, moment })
     }
 
-    /// Whether the event can fit, as far as the comparison decides.
-    pub(super) fn compares(&self, register: &Value, scope: &Scope<'_>) -> bool {
-        let comparison = self.compared.as_ref().expect("a register belongs to a comparison").comparison;
-        self.ask_event(scope, |of_event| comparison.holds(of_event, register))
+    /// Whether the event can fit, as far as the comparison with the run's own side decides.
+    pub(super) fn compares(&self, register: &Aside, event: &Event, moment: Moment<'_>) -> bool {
+        let compared = self.compared.as_ref().expect("a register belongs to a comparison");
+        // Without putting values together, for each run that an event comes by: a third of the instructions.
+        if let (Aside::Int(register), Expression::Field(path)) = (register, &compared.of_event)
+            && let Value::Int(of_event) = at_path(event, path.as_ref())
+        {
+            return compared.comparison.holds_of(*of_event, *register);
+        }
+        let scope = Scope { event: Some(event), chosen: &NothingChosen, moment };
+        register.ask(|register| self.ask_event(&scope, |of_event| compared.comparison.holds(of_event, register)))
     }
 }

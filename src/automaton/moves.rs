@@ -177,8 +177,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     /// Whether it does as far as the comparison decides that the run keeps a register for, if the run awaits that class.
     fn compares(&self, awaited: Class, run: &Run) -> bool {
         let Some(fit) = run.compares(self.automaton).map(|condition| self.automaton.fit(condition)) else { return true };
-        let scope = Scope { event: Some(self.event), chosen: &NothingChosen, moment: self.moment };
-        !self.class.meets_only_in(awaited, fit.bit) || run.aside.ask(|register| fit.compares(register, &scope))
+        !self.class.meets_only_in(awaited, fit.bit) || fit.compares(&run.aside, self.event, self.moment)
     }
 
     /// The event is passed over: what would enclose it against a `without` is over. True if some way went.

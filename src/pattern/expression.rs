@@ -144,16 +144,22 @@ impl Comparison {
     #[inline]
     pub fn holds(self, left: &Value, right: &Value) -> bool {
         match (left, right) {
-            (Value::Int(left), Value::Int(right)) => match self {
-                Self::Equal => left == right,
-                Self::NotEqual => left != right,
-                Self::Less => left < right,
-                Self::LessOrEqual => left <= right,
-                Self::Greater => left > right,
-                Self::GreaterOrEqual => left >= right,
-            },
+            (Value::Int(left), Value::Int(right)) => self.holds_of(*left, *right),
             (Value::Text(left), Value::Text(right)) if self == Self::Equal => left.as_str() == right.as_str(),
             _ => numbers::compare(self, left, right),
+        }
+    }
+
+    /// Of whole numbers.
+    #[inline]
+    pub fn holds_of(self, left: i64, right: i64) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+            Self::Less => left < right,
+            Self::LessOrEqual => left <= right,
+            Self::Greater => left > right,
+            Self::GreaterOrEqual => left >= right,
         }
     }
 }
