@@ -143,14 +143,13 @@ fn push_int(value: i64, out: &mut Vec<u8>) {
     let length = u64::BITS / 8 - leading;
     let below_zero = value < 0;
     let digits = if below_zero { !magnitude } else { magnitude };
-    let first = if below_zero { 127 - length } else { 128 + length } as u8;
-    // Eleven bytes at once, then cut: copying a number of bytes that the compiler does not know costs a call.
-    let mut bytes = [2, first, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let shifted = digits.checked_shl(8 * leading).unwrap_or(0);
-    bytes[2..10].copy_from_slice(&shifted.to_be_bytes());
-    bytes[2 + length as usize] = 0;
+    let first = if below_zero { 127 - length } else { 128 + length };
+    // Put together as one number and written at once, then cut: copying a number of bytes that the compiler does not know costs a call, and reading together what was written
+    // byte by byte waits until all of it is.
+    let highest_first = digits.checked_shl(8 * leading).unwrap_or(0).swap_bytes();
+    let bytes = (u128::from(highest_first) << 16 | u128::from(first) << 8 | 2).to_le_bytes();
     out.extend_from_slice(&bytes);
-    out.truncate(out.len() - leading as usize);
+    out.truncate(out.len() + 2 + length as usize + 1 - bytes.len());
 }
 
 /// Whole part and fraction are written apart. The whole part: 128 and the number of its bytes, or 127 less it below zero; then the bytes, the highest first, inverted
