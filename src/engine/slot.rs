@@ -1,7 +1,7 @@
 //! A key, and what the patterns that share it hold of it.
 //!
-//! Most keys have [one] run of one pattern, which lies in the slot itself. Where there are [more](many), of few patterns mostly, they lie beside it, in groups by pattern: a start then makes
-//! little, and what an event must look at lies together.
+//! Most keys have [runs of one pattern](one): a single one lies in the slot itself, several in a list beside it. Where they are of [several](many), of few mostly, they lie beside it in groups by
+//! pattern: a start then makes little, and what an event must look at lies together.
 //! What needs more has a *cell* of its own: very many runs, choices kept together, windows, what a limit has dropped.
 //!
 //! A [family](super::family) has one group, unless its patterns are apart here.
