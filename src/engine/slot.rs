@@ -189,7 +189,7 @@ impl RunList for SlotRuns<'_> {
 
     fn retain(&mut self, mut keep: impl FnMut(&mut Run) -> bool) {
         let Self { slot, place, has_changed, .. } = self;
-        let mut keep = |run: &mut Run| {
+        let keep = |run: &mut Run| {
             let deadline = run.deadline();
             let stays = keep(run);
             *has_changed |= !stays || run.deadline() != deadline;
