@@ -238,11 +238,7 @@ impl StreamRoutes {
 
     fn keying(&mut self, key: &[Expression]) -> usize {
         let made = Keying::new(key);
-        let known = match &made {
-            Keying::Field(field) => self.keyings.iter().position(|keying| matches!(keying, Keying::Field(known) if known == field)),
-            Keying::Fields(fields) => self.keyings.iter().position(|keying| matches!(keying, Keying::Fields(known) if known == fields)),
-            Keying::Computed(_) => None,
-        };
+        let known = made.fields().and_then(|fields| self.keyings.iter().position(|keying| keying.fields() == Some(fields)));
         known.unwrap_or_else(|| {
             self.keyings.push(made);
             self.keyings.len() - 1
@@ -273,9 +269,17 @@ impl Keying {
     #[inline(never)]
     fn write_parts(&self, event: &Event, faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
         match self {
-            Self::Field(field) => Key::push(&event.fields[*field], out),
-            Self::Fields(fields) => fields.iter().all(|field| Key::push(&event.fields[*field], out)),
+            Self::Field(_) | Self::Fields(_) => self.fields().into_iter().flatten().all(|field| Key::push(&event.fields[*field], out)),
             Self::Computed(parts) => parts.iter().all(|part| Key::push(&part.value(&of_event(event, faults)), out)),
+        }
+    }
+
+    /// `None`: it is more than fields.
+    fn fields(&self) -> Option<&[usize]> {
+        match self {
+            Self::Field(only) => Some(std::slice::from_ref(only)),
+            Self::Fields(fields) => Some(fields),
+            Self::Computed(_) => None,
         }
     }
 }

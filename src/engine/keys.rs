@@ -23,16 +23,16 @@ use crate::event::{Directory, EventTime};
 
 pub(super) use packed::{Found, PackedId, begin_packed, packed_key};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Keys {
     found: Directory,
     slots: Blocks<Slot>,
     cells: Blocks<Cell>,
     timers: Timers,
-    /// What changed is noted, for somebody to take.
-    notes_changes: bool,
-    /// Some of it may be gone.
+    /// What changed; some of it may be gone.
     changed: Vec<PlaceNumber>,
+    /// Nobody takes it: it is not noted.
+    tells_nobody: bool,
     /// Runs whose time was up, until they are [let go](Keys::let_go).
     dropped: Vec<Run>,
     packed: PackedKeys,
@@ -91,23 +91,6 @@ const CHANGED_MIN: usize = 1024;
 /// The hash by which keys are found and spread over shards.
 pub(super) fn key_hash(key: &[u8]) -> u64 {
     xxh3_64(key)
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Self {
-            found: Directory::default(),
-            slots: Blocks::default(),
-            cells: Blocks::default(),
-            timers: Timers::default(),
-            notes_changes: true,
-            changed: Vec::new(),
-            dropped: Vec::new(),
-            packed: PackedKeys::default(),
-            noting: Noting::default(),
-            idle_hand: 0,
-        }
-    }
 }
 
 impl Keys {
@@ -216,7 +199,7 @@ impl Keys {
                 1 => slot.add_run((pattern, patterns), group, lean.pop().expect("there is one")),
                 _ => slot.add_runs((pattern, patterns), group, lean.drain(..)),
             };
-            let news = slot.note_runs(least, self.notes_changes);
+            let news = slot.note_runs(least, !self.tells_nobody);
             self.note(id, least, news);
             held.clear();
             return Some(id);
@@ -234,7 +217,7 @@ impl Keys {
             counters.key_made();
         }
         let deadline = slot.add_run((pattern, run.patterns()), group, run);
-        let news = slot.note_runs(deadline, self.notes_changes);
+        let news = slot.note_runs(deadline, !self.tells_nobody);
         self.note(id, deadline, news);
         id
     }
@@ -320,7 +303,7 @@ impl Keys {
             return None;
         }
         let deadline = slot.next_deadline();
-        let news = slot.note_runs(deadline, has_changed && self.notes_changes);
+        let news = slot.note_runs(deadline, has_changed && !self.tells_nobody);
         self.note(id, deadline, news);
         Some(id)
     }
@@ -411,7 +394,7 @@ impl Keys {
     /// Nobody is told what changed, from now on: what was not yet is not either.
     pub(super) fn note_no_changes(&mut self, counters: &mut Counters) {
         self.drain_changed(counters, |_, _, _| false);
-        self.notes_changes = false;
+        self.tells_nobody = true;
     }
 
     /// `tell`: whether the store knows from now on.
@@ -509,7 +492,7 @@ impl Keys {
     }
 
     fn note_change(&mut self, place: Place) {
-        if self.notes_changes && !self.set_noted(place, true) {
+        if !self.tells_nobody && !self.set_noted(place, true) {
             self.enter_change(place);
         }
     }

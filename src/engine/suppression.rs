@@ -17,13 +17,14 @@ use crate::event::binary::{Malformed, Reader, write_signed, write_unsigned};
 /// Pattern version, and the bytes of E.
 type Of = (u128, Vec<u8>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Suppression {
     open: BTreeMap<Of, Open>,
     /// By the instant at which it ends.
     ends: BTreeSet<(EventTime, Of)>,
-    /// `None`: nobody is told.
-    changed: Option<BTreeSet<Of>>,
+    changed: BTreeSet<Of>,
+    /// Nobody takes the changes: they are not noted.
+    tells_nobody: bool,
     /// Those that the store has.
     stored: BTreeSet<Of>,
     suppressed: u64,
@@ -35,12 +36,6 @@ struct Open {
     until: EventTime,
     /// Since the last one delivered.
     suppressed: u64,
-}
-
-impl Default for Suppression {
-    fn default() -> Self {
-        Self { open: BTreeMap::new(), ends: BTreeSet::new(), changed: Some(BTreeSet::new()), stored: BTreeSet::new(), suppressed: 0 }
-    }
 }
 
 impl Suppression {
@@ -67,7 +62,7 @@ impl Suppression {
 
     /// Adds what changed since the last call, in order of the entries' keys. What came and went since then tells nothing.
     pub fn take_changes(&mut self, out: &mut Vec<Change>) {
-        for of in self.changed.as_mut().map(std::mem::take).unwrap_or_default() {
+        for of in std::mem::take(&mut self.changed) {
             let value = self.open.get(&of).map(|open| {
                 let mut value = Vec::new();
                 write_signed(open.until.micros(), &mut value);
@@ -84,7 +79,8 @@ impl Suppression {
 
     /// Nobody takes changes from now on: they are not noted.
     pub fn note_no_changes(&mut self) {
-        self.changed = None;
+        self.changed.clear();
+        self.tells_nobody = true;
     }
 
     /// Takes up an entry of the store, if it is of a suppression.
@@ -142,8 +138,8 @@ impl Suppression {
     }
 
     fn note_change(&mut self, of: Of) {
-        if let Some(changed) = &mut self.changed {
-            changed.insert(of);
+        if !self.tells_nobody {
+            self.changed.insert(of);
         }
     }
 }
