@@ -154,10 +154,13 @@ pub fn count(effects: &mut Vec<Effect>) -> u64 {
 fn fill(event: &mut Event, number: u64, Fields { k, typ, amt, at_ms }: Fields) {
     event.offset = number;
     event.time = EventTime::from_millis(at_ms).expect("this century");
-    match &mut *event.fields {
+    let [first, second, third] = &mut *event.fields else {
+        event.fields = Box::new([Value::Int(k), Value::Int(typ), Value::Int(amt)]);
+        return;
+    };
+    for (field, number) in [(first, k), (second, typ), (third, amt)] {
         // In place: a whole value is put together elsewhere and copied while it is still being written, for which processors wait; it took as long as all that a kernel written by hand does.
-        [Value::Int(first), Value::Int(second), Value::Int(third)] => (*first, *second, *third) = (k, typ, amt),
-        _ => event.fields = Box::new([Value::Int(k), Value::Int(typ), Value::Int(amt)]),
+        if let Value::Int(value) = field { *value = number } else { *field = Value::Int(number) }
     }
 }
 

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use crate::automaton::Choice;
-use crate::event::{Event, EventTime, Place};
+use crate::event::{EventTime, Place, SharedEvent, Value};
 use crate::pattern::{Chosen, StepId};
 
 /// What a run has chosen: never empty, never changed. Most have chosen one event, and need no link for it.
 #[derive(Clone, Debug)]
 pub(super) enum Chain {
-    First(StepId, Arc<Event>),
+    First(StepId, SharedEvent),
     More(Arc<Link>),
 }
 
 /// An event chosen after others.
 #[derive(Debug)]
 pub(super) struct Link {
-    event: Arc<Event>,
+    event: SharedEvent,
     step: StepId,
     /// How many events its step has, this one included.
     count: u32,
@@ -28,7 +28,7 @@ pub(super) struct Link {
 
 impl Chain {
     /// With one more event at the end.
-    pub(super) fn and(&self, step: StepId, event: Arc<Event>) -> Self {
+    pub(super) fn and(&self, step: StepId, event: SharedEvent) -> Self {
         let count = 1 + self.links().find(|link| link.step() == step).map_or(0, Self::count_of_step);
         Self::More(Arc::new(Link { event, step, count, start: self.start_time(), before: Some(self.clone()) }))
     }
@@ -42,7 +42,7 @@ impl Chain {
     }
 
     /// The last event chosen.
-    pub(super) fn event(&self) -> &Arc<Event> {
+    pub(super) fn event(&self) -> &SharedEvent {
         match self {
             Self::First(_, event) => event,
             Self::More(link) => &link.event,
@@ -60,7 +60,7 @@ impl Chain {
     /// The same for what runs have in common, and for nothing else that is alive.
     pub(super) fn identity(&self) -> (usize, StepId) {
         let address = match self {
-            Self::First(_, event) => Arc::as_ptr(event).addr(),
+            Self::First(_, event) => event.address(),
             Self::More(link) => Arc::as_ptr(link).addr(),
         };
         (address, self.step())
@@ -72,7 +72,7 @@ impl Chain {
     }
 
     /// The first event chosen. Cost: the number of events.
-    pub(super) fn first(&self) -> &Event {
+    pub(super) fn first(&self) -> &SharedEvent {
         self.links().last().unwrap_or(self).event()
     }
 
@@ -129,22 +129,22 @@ impl Drop for Link {
 }
 
 impl Chosen for Chain {
-    fn nth(&self, step: StepId, place: usize) -> Option<&Event> {
-        self.links().find(|link| link.step() == step && link.count_of_step() as usize == place + 1).map(|link| &**link.event())
+    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]> {
+        self.links().find(|link| link.step() == step && link.count_of_step() as usize == place + 1).map(|link| link.event().fields())
     }
 
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&Event> {
-        self.links().filter(|link| link.step() == step).nth(place).map(|link| &**link.event())
+    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]> {
+        self.links().filter(|link| link.step() == step).nth(place).map(|link| link.event().fields())
     }
 
     fn count(&self, step: StepId) -> usize {
         self.links().find(|link| link.step() == step).map_or(0, |link| link.count_of_step() as usize)
     }
 
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&Event)) {
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value])) {
         let mut links: Vec<&Self> = self.links().filter(|link| link.step() == step).collect();
         while let Some(link) = links.pop() {
-            visit(link.event());
+            visit(link.event().fields());
         }
     }
 }

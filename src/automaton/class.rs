@@ -14,7 +14,7 @@ use std::cell::Cell;
 use crate::automaton::aside::Aside;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, How, Way};
-use crate::event::{Event, StreamId, Value};
+use crate::event::{StreamId, Value};
 use crate::pattern::{Chosen, Comparison, Condition, ConditionId, Expression, Moment, NothingChosen, Pattern, Scope, at_path};
 
 /// Bits of conditions and of windows.
@@ -120,10 +120,10 @@ impl Automaton {
         self.sees_every_event || self.fits.len() > LAST as usize
     }
 
-    /// The class of one event.
-    pub fn class_of(&self, event: &Event, faults: &Cell<u64>) -> Class {
-        let scope = Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(faults) };
-        let holds = |bit: &ClassBit<'_>| bit.stream == event.stream && bit.conjuncts.iter().all(|conjunct| conjunct.holds(&scope));
+    /// The class of one event of the stream.
+    pub fn class_of(&self, stream: StreamId, fields: &[Value], faults: &Cell<u64>) -> Class {
+        let scope = Scope { fields: Some(fields), chosen: &NothingChosen, moment: Moment::plain(faults) };
+        let holds = |bit: &ClassBit<'_>| bit.stream == stream && bit.conjuncts.iter().all(|conjunct| conjunct.holds(&scope));
         self.class_bits().filter(holds).fold(Class::NOTHING, |class, bit| class.with(bit.class))
     }
 
@@ -200,8 +200,8 @@ impl Fit {
     /// Asks something of the event's side of the comparison.
     pub(super) fn ask_event<T>(&self, scope: &Scope<'_>, of: impl FnOnce(&Value) -> T) -> T {
         let compared = self.compared.as_ref().expect("a register belongs to a comparison");
-        match (&compared.of_event, scope.event) {
-            (Expression::Field(path), Some(event)) => of(at_path(event, path)),
+        match (&compared.of_event, scope.fields) {
+            (Expression::Field(path), Some(fields)) => of(at_path(fields, path)),
             (of_event, _) => of(&of_event.reference(scope)),
         }
     }
@@ -209,19 +209,19 @@ impl Fit {
     /// The side of the comparison that is a run's own.
     pub(super) fn register(&self, chosen: &dyn Chosen, moment: Moment<'_>) -> Value {
         let compared = self.compared.as_ref().expect("a register belongs to a comparison");
-        compared.of_chosen.value(&Scope { event: None, chosen, moment })
+        compared.of_chosen.value(&Scope { fields: None, chosen, moment })
     }
 
     /// Whether the event can fit, as far as the comparison with the run's own side decides.
-    pub(super) fn compares(&self, register: &Aside, event: &Event, moment: Moment<'_>) -> bool {
+    pub(super) fn compares(&self, register: &Aside, fields: &[Value], moment: Moment<'_>) -> bool {
         let compared = self.compared.as_ref().expect("a register belongs to a comparison");
         // Without putting values together, for each run that an event comes by: a third of the instructions.
         if let (Aside::Int(register), Expression::Field(path)) = (register, &compared.of_event)
-            && let Value::Int(of_event) = at_path(event, path.as_ref())
+            && let Value::Int(of_event) = at_path(fields, path.as_ref())
         {
             return compared.comparison.holds_of(*of_event, *register);
         }
-        let scope = Scope { event: Some(event), chosen: &NothingChosen, moment };
+        let scope = Scope { fields: Some(fields), chosen: &NothingChosen, moment };
         register.ask(|register| self.ask_event(&scope, |of_event| compared.comparison.holds(of_event, register)))
     }
 }

@@ -56,11 +56,9 @@ mod watch;
 mod way_set;
 mod ways;
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
-use crate::event::{Event, EventTime};
+use crate::event::{EventTime, SharedEvent};
 use crate::pattern::StepId;
 
 pub use class::{Class, ClassBit};
@@ -72,7 +70,7 @@ pub use watch::{Deadline, Role, Watch};
 pub use ways::{Automaton, PlainStart};
 
 /// Events in the order taken, each under its step. Three, which is more than most have, take no memory of their own.
-pub type Choice = SmallVec<[(StepId, Arc<Event>); 3]>;
+pub type Choice = SmallVec<[(StepId, SharedEvent); 3]>;
 
 /// A decided choice of events: a match, or a partial match that ran out of time.
 #[derive(Clone, Debug)]

@@ -1,7 +1,5 @@
 //! What one event does to one run: which of its ways it takes, which it passes over, which it ends.
 
-use std::sync::Arc;
-
 use crate::automaton::aside::Own;
 use crate::automaton::chain::Chain;
 use crate::automaton::class::{Class, Fit};
@@ -10,13 +8,13 @@ use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
-use crate::event::{Event, EventTime, Value};
+use crate::event::{EventTime, SharedEvent, Value};
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
 /// The event at hand, and what is already known of it.
 pub(super) struct Hand<'a, W: Watch + ?Sized> {
     automaton: &'a Automaton,
-    event: &'a Arc<Event>,
+    event: &'a SharedEvent,
     class: Class,
     moment: Moment<'a>,
     watch: &'a W,
@@ -44,7 +42,7 @@ pub(super) enum Passed {
 struct Stand<'a> {
     chosen: &'a dyn Chosen,
     /// `None`: at the start.
-    last: Option<&'a Event>,
+    last: Option<&'a SharedEvent>,
     /// No event has come since the last one chosen.
     fresh: bool,
 }
@@ -79,7 +77,7 @@ impl Fate {
 const AT_START: Stand<'static> = Stand { chosen: &NothingChosen, last: None, fresh: true };
 
 impl<'a, W: Watch + ?Sized> Hand<'a, W> {
-    pub(super) fn new(automaton: &'a Automaton, event: &'a Arc<Event>, class: Class, moment: Moment<'a>, watch: &'a W) -> Self {
+    pub(super) fn new(automaton: &'a Automaton, event: &'a SharedEvent, class: Class, moment: Moment<'a>, watch: &'a W) -> Self {
         Self { automaton, event, class, moment, watch }
     }
 
@@ -164,7 +162,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
 
     /// Asks something of the event's side of the comparison that runs have their own side of.
     pub(super) fn ask_compared<T>(&self, fit: &Fit, of: impl FnOnce(&Value) -> T) -> T {
-        fit.ask_event(&Scope { event: Some(self.event), chosen: &NothingChosen, moment: self.moment }, of)
+        fit.ask_event(&Scope { fields: Some(self.event.fields()), chosen: &NothingChosen, moment: self.moment }, of)
     }
 
     /// Whether the event can change anything about the run.
@@ -177,7 +175,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     /// Whether it does as far as the comparison decides that the run keeps a register for, if the run awaits that class.
     fn compares(&self, awaited: Class, run: &Run) -> bool {
         let Some(fit) = run.compares(self.automaton).map(|condition| self.automaton.fit(condition)) else { return true };
-        !self.class.meets_only_in(awaited, fit.bit) || fit.compares(&run.aside, self.event, self.moment)
+        !self.class.meets_only_in(awaited, fit.bit) || fit.compares(&run.aside, self.event.fields(), self.moment)
     }
 
     /// The event is passed over: what would enclose it against a `without` is over. True if some way went.
@@ -305,11 +303,11 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
 
     fn fits(&self, role: Role, id: ConditionId, chosen: &dyn Chosen) -> bool {
         let fits = self.is_met(id, chosen);
-        self.watch.asked(role, id, &Scope { event: Some(self.event), chosen, moment: self.moment }, fits);
+        self.watch.asked(role, id, self.event.stream, &Scope { fields: Some(self.event.fields()), chosen, moment: self.moment }, fits);
         fits
     }
 
     fn is_met(&self, id: ConditionId, chosen: &dyn Chosen) -> bool {
-        self.automaton.fit(id).holds(self.class, |rest| rest.holds(self.event, chosen, self.moment))
+        self.automaton.fit(id).holds(self.class, |rest| rest.holds(self.event.stream, self.event.fields(), chosen, self.moment))
     }
 }

@@ -1,7 +1,5 @@
 //! The runs of one pattern and key: the partial matches that are alive, stepped by events and by time.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
 use crate::automaton::aside::{Aside, Own};
@@ -14,7 +12,7 @@ use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, NodeId, PlainStart};
 use crate::automaton::{Decided, DecidedBy};
-use crate::event::{Event, EventTime, Place, Value};
+use crate::event::{EventTime, Place, SharedEvent, Value};
 use crate::pattern::{ConditionId, Moment, Pattern};
 
 /// What bounds the state of a key.
@@ -90,7 +88,7 @@ impl Run {
         Members::MAX >> (Members::BITS - u32::from(self.patterns))
     }
 
-    pub fn first_event(&self) -> &Event {
+    pub fn first_event(&self) -> &SharedEvent {
         self.chain.first()
     }
 
@@ -102,7 +100,7 @@ impl Run {
 
     /// Whether the first field of its last event is null.
     pub fn first_is_null(&self) -> bool {
-        self.chain.event().fields.first().is_none_or(Value::is_null)
+        self.chain.event().fields().first().is_none_or(Value::is_null)
     }
 
     pub(super) fn ways<'a>(&'a self, automaton: &'a Automaton) -> &'a WaySet {
@@ -165,7 +163,7 @@ impl Automaton {
 impl PlainStart {
     /// The run that the event begins. The automaton, whose start it is, is only looked at where the run has a register.
     #[inline]
-    pub fn begin(self, automaton: &Automaton, event: &Arc<Event>, moment: Moment<'_>) -> Run {
+    pub fn begin(self, automaton: &Automaton, event: &SharedEvent, moment: Moment<'_>) -> Run {
         let Self { node, step, register, lasts, fresh } = self;
         let chain = Chain::First(step, event.clone());
         let aside = register.map_or(Aside::Nothing, |condition| Aside::of(automaton.fit(condition).register(&chain, moment)));
@@ -189,7 +187,7 @@ pub struct Runs {
 /// An event that comes in a line.
 #[derive(Clone, Copy)]
 pub struct Arrival<'a> {
-    pub event: &'a Arc<Event>,
+    pub event: &'a SharedEvent,
     /// For the automaton at hand: see [`Automaton::class_of`].
     pub class: Class,
     pub moment: Moment<'a>,

@@ -4,13 +4,12 @@
 //! instant is above any floor; so nothing of it needs to be kept.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use crate::automaton::chain::Chain;
 use crate::automaton::runs::Run;
 use crate::automaton::ways::Automaton;
 use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind};
-use crate::event::{Event, EventTime, Place};
+use crate::event::{EventTime, Place, SharedEvent};
 use crate::pattern::{Skip, StepId};
 
 /// A choice of events that may come out.
@@ -20,7 +19,7 @@ pub(super) struct Complete {
     /// `None`: `last` is the first.
     chain: Option<Chain>,
     /// What was chosen after the chain: the event at hand, which nothing goes on from. So no link is made for it.
-    last: Option<(StepId, Arc<Event>)>,
+    last: Option<(StepId, SharedEvent)>,
 }
 
 impl Complete {
@@ -28,7 +27,7 @@ impl Complete {
         Self { start: chain.start(), chain: Some(chain), last: None }
     }
 
-    pub(super) fn with(chain: Option<Chain>, step: StepId, event: &Arc<Event>) -> Self {
+    pub(super) fn with(chain: Option<Chain>, step: StepId, event: &SharedEvent) -> Self {
         Self { start: chain.as_ref().map_or_else(|| event.place(), Chain::start), chain, last: Some((step, event.clone())) }
     }
 
@@ -85,8 +84,8 @@ impl Floor {
         }
     }
 
-    fn raised_by(skip: Skip, chosen: &[(StepId, Arc<Event>)]) -> Option<Self> {
-        let of_step = |wanted: StepId| move |(step, _): &&(StepId, Arc<Event>)| *step == wanted;
+    fn raised_by(skip: Skip, chosen: &[(StepId, SharedEvent)]) -> Option<Self> {
+        let of_step = |wanted: StepId| move |(step, _): &&(StepId, SharedEvent)| *step == wanted;
         let (found, side) = match skip {
             Skip::None => return None,
             Skip::ToNext => (chosen.first(), Side::After),
@@ -193,8 +192,8 @@ fn in_order(automaton: &Automaton, complete: &mut [Complete]) -> Vec<Choice> {
 }
 
 /// By the places of the events, one after the other, what is the beginning of another before it; then by the steps' names.
-fn order<'a>(automaton: &Automaton, one: &'a [(StepId, Arc<Event>)], other: &'a [(StepId, Arc<Event>)]) -> Ordering {
-    let places = |chosen: &'a [(StepId, Arc<Event>)]| chosen.iter().map(|(_, event)| event.place());
-    let names = |chosen: &'a [(StepId, Arc<Event>)]| chosen.iter().map(|(step, _)| automaton.name_rank[usize::from(step.0)]);
+fn order<'a>(automaton: &Automaton, one: &'a [(StepId, SharedEvent)], other: &'a [(StepId, SharedEvent)]) -> Ordering {
+    let places = |chosen: &'a [(StepId, SharedEvent)]| chosen.iter().map(|(_, event)| event.place());
+    let names = |chosen: &'a [(StepId, SharedEvent)]| chosen.iter().map(|(step, _)| automaton.name_rank[usize::from(step.0)]);
     places(one).cmp(places(other)).then_with(|| names(one).cmp(names(other)))
 }

@@ -17,7 +17,6 @@
 
 use std::cell::Cell;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
@@ -29,7 +28,7 @@ use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
-use crate::event::{Event, EventTime, Lookup, StreamId};
+use crate::event::{EventTime, Lookup, SharedEvent, StreamId};
 use crate::pattern::{Moment, StepId};
 
 const FORMAT: u64 = 2;
@@ -200,8 +199,8 @@ impl Tables<'_> {
         write_unsigned(event, bytes);
     }
 
-    fn event(&mut self, event: &Arc<Event>) -> u64 {
-        let address = Arc::as_ptr(event).addr();
+    fn event(&mut self, event: &SharedEvent) -> u64 {
+        let address = event.address();
         if let Some(number) = self.events.numbers.get(&address) {
             return *number;
         }
@@ -220,13 +219,13 @@ fn write_ways(ways: &WaySet, out: &mut Vec<u8>) {
     });
 }
 
-fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<SmallVec<[Arc<Event>; 1]>, Malformed> {
+fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<SmallVec<[SharedEvent; 1]>, Malformed> {
     let count = reader.count("events")?;
-    (0..count).map(|_| Ok(Arc::new(reader.event(|number| automaton.stream_of(number))?))).collect()
+    (0..count).map(|_| reader.event(|number| automaton.stream_of(number))).collect()
 }
 
 /// Chains up to each link.
-fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<SmallVec<[Chain; 1]>, Malformed> {
+fn read_links(automaton: &Automaton, events: &[SharedEvent], reader: &mut Reader<'_>) -> Result<SmallVec<[Chain; 1]>, Malformed> {
     let count = reader.count("links")?;
     let mut links: SmallVec<[Chain; 1]> = SmallVec::new();
     for _ in 0..count {
@@ -241,7 +240,7 @@ fn read_links(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<
 }
 
 /// The link before, the step, and the event. `links`: how many were read before.
-fn read_link(automaton: &Automaton, links: usize, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<(Option<usize>, StepId, Arc<Event>), Malformed> {
+fn read_link(automaton: &Automaton, links: usize, events: &[SharedEvent], reader: &mut Reader<'_>) -> Result<(Option<usize>, StepId, SharedEvent), Malformed> {
     let parent = reader.index(links + 1, "link before")?.checked_sub(1);
     let step = reader.index(automaton.pattern.steps.len(), "step")?;
     let event = &events[reader.index(events.len(), "event of a link")?];

@@ -2,14 +2,14 @@
 
 use std::fmt::Debug;
 
-use crate::event::TimeSpan;
+use crate::event::{StreamId, TimeSpan};
 use crate::pattern::{Chosen, ConditionId, Scope, StepId};
 
 /// Is told what events and time do to runs, as it is found out; the same may be told several times. What is never asked is never told: conditions of a step
 /// that no run waits for, say.
 pub trait Watch: Debug + Send + Sync {
-    /// Whether the event at hand fits a condition.
-    fn asked(&self, role: Role, condition: ConditionId, scope: &Scope<'_>, fits: bool);
+    /// Whether the event at hand, which is of that stream, fits a condition.
+    fn asked(&self, role: Role, condition: ConditionId, stream: StreamId, scope: &Scope<'_>, fits: bool);
     /// The step takes an event, behind what has been chosen before.
     fn took(&self, step: StepId, chosen: &dyn Chosen);
     /// Time is up.
@@ -48,7 +48,7 @@ pub enum Deadline {
 
 /// Nobody watches.
 impl Watch for () {
-    fn asked(&self, _: Role, _: ConditionId, _: &Scope<'_>, _: bool) {}
+    fn asked(&self, _: Role, _: ConditionId, _: StreamId, _: &Scope<'_>, _: bool) {}
 
     fn took(&self, _: StepId, _: &dyn Chosen) {}
 

@@ -13,7 +13,7 @@ use std::io::Write;
 
 use crate::automaton::DecidedKind;
 use crate::engine::{Match, MatchField};
-use crate::event::{Event, Field, Schema, Type, Value};
+use crate::event::{Field, Schema, SharedEvent, Type, Value};
 use crate::pattern::{Pattern, StepId};
 
 /// Appends the match, without a line's end.
@@ -135,7 +135,7 @@ fn steps(pattern: &Pattern) -> impl Iterator<Item = (StepId, &str)> {
 }
 
 fn write_whole_events(found: &Match, step: StepId, schema: &Schema, out: &mut Vec<u8>) {
-    let write = |event: &Event, out: &mut Vec<u8>| write_record(&event.fields, &schema.stream(event.stream).fields, out);
+    let write = |event: &SharedEvent, out: &mut Vec<u8>| write_record(event.fields(), &schema.stream(event.stream).fields, out);
     if found.pattern.step(step).repeats {
         write_list(found.events_of(step), out, |event, out| write(event, out));
     } else {

@@ -13,7 +13,7 @@ use crate::automaton::{Automaton, Class, Evaluation, Limits, PlainStart, Steppin
 use crate::engine::family::Family;
 use crate::engine::index::{Candidate, Indexes, StreamIndex, number};
 use crate::engine::matched::Delivery;
-use crate::event::{Event, Key, Value};
+use crate::event::{Key, SharedEvent, Value};
 use crate::pattern::{Expression, Moment, NothingChosen, Pattern, Program, Scope};
 
 /// All patterns of a program, ready to run.
@@ -216,14 +216,14 @@ impl StreamRoutes {
     }
 
     /// In which lines of the candidate's pattern the event stands: by the place of the keying, and the source's bit.
-    pub(super) fn lines<'a>(&'a self, candidate: &Candidate, event: &'a Event, faults: &'a Cell<u64>) -> impl Iterator<Item = (usize, u64)> {
+    pub(super) fn lines<'a>(&'a self, candidate: &Candidate, fields: &'a [Value], faults: &'a Cell<u64>) -> impl Iterator<Item = (usize, u64)> {
         let (one, several) = match self.lines[candidate.pattern as usize] {
             LinesOf::NotAtAll => unreachable!("a candidate reads the event's stream"),
             LinesOf::One(keying, bit) => (Some((keying as usize, bit)), None),
             LinesOf::Several(place) => (None, Some(&self.routes[place as usize])),
         };
         let sources = candidate.sources;
-        let of_several = several.into_iter().flat_map(move |route| sources.of_route(route, event, faults));
+        let of_several = several.into_iter().flat_map(move |route| sources.of_route(route, fields, faults));
         one.into_iter().chain(of_several.map(|source| (source.keying, source.bit)))
     }
 
@@ -247,8 +247,8 @@ impl StreamRoutes {
 }
 
 impl RouteSource {
-    pub(super) fn fits(&self, event: &Event, faults: &Cell<u64>) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(event, faults)))
+    pub(super) fn fits(&self, fields: &[Value], faults: &Cell<u64>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(fields, faults)))
     }
 }
 
@@ -260,17 +260,17 @@ impl Keying {
 
     /// Writes the event's key; `false` where a part of it is null.
     #[inline(always)]
-    pub(super) fn write(&self, event: &Event, faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn write(&self, fields: &[Value], faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
         out.clear();
-        if let Self::Field(field) = self { Key::push(&event.fields[*field], out) } else { self.write_parts(event, faults, out) }
+        if let Self::Field(field) = self { Key::push(&fields[*field], out) } else { self.write_parts(fields, faults, out) }
     }
 
     /// (Apart, so that a key of one field, as most are, is written without a loop and a call: 40 instructions less.)
     #[inline(never)]
-    fn write_parts(&self, event: &Event, faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
+    fn write_parts(&self, fields: &[Value], faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
         match self {
-            Self::Field(_) | Self::Fields(_) => self.fields().into_iter().flatten().all(|field| Key::push(&event.fields[*field], out)),
-            Self::Computed(parts) => parts.iter().all(|part| Key::push(&part.value(&of_event(event, faults)), out)),
+            Self::Field(_) | Self::Fields(_) => self.fields().into_iter().flatten().all(|field| Key::push(&fields[*field], out)),
+            Self::Computed(parts) => parts.iter().all(|part| Key::push(&part.value(&of_event(fields, faults)), out)),
         }
     }
 
@@ -285,10 +285,10 @@ impl Keying {
 }
 
 /// The key of the pattern under which the event stands in the line with these bytes, as values.
-pub(super) fn key_values(pattern: &Pattern, event: &Event, bytes: &[u8]) -> Option<SmallVec<[Value; 1]>> {
+pub(super) fn key_values(pattern: &Pattern, event: &SharedEvent, bytes: &[u8]) -> Option<SmallVec<[Value; 1]>> {
     // Counted when the event came by.
     let faults = Cell::new(0);
-    let scope = of_event(event, &faults);
+    let scope = of_event(event.fields(), &faults);
     let mut sources = pattern.sources.iter().filter(|source| source.stream == event.stream);
     if let (Some(only), None) = (sources.clone().next(), sources.clone().nth(1)) {
         return Some(only.key.iter().map(|part| part.value(&scope)).collect());
@@ -303,6 +303,6 @@ pub(super) fn key_values(pattern: &Pattern, event: &Event, bytes: &[u8]) -> Opti
     })
 }
 
-pub(super) fn of_event<'a>(event: &'a Event, faults: &'a Cell<u64>) -> Scope<'a> {
-    Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(faults) }
+pub(super) fn of_event<'a>(fields: &'a [Value], faults: &'a Cell<u64>) -> Scope<'a> {
+    Scope { fields: Some(fields), chosen: &NothingChosen, moment: Moment::plain(faults) }
 }

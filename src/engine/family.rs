@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use crate::automaton::Run;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::AskedFor;
-use crate::event::{Event, Value};
+use crate::event::Value;
 use crate::pattern::{Comparison, Expression, FieldPath, Pattern, Skip, at_path};
 
 pub(super) use crate::automaton::Members;
@@ -36,15 +36,15 @@ pub(super) struct Family {
 
 impl Family {
     /// Of how many members the event can begin a run, if it can begin one of the first. Cost: a comparison for each doubling of the members.
-    pub(super) fn begun_by(&self, event: &Event) -> u8 {
-        let value = at_path(event, &self.field);
+    pub(super) fn begun_by(&self, fields: &[Value]) -> u8 {
+        let value = at_path(fields, &self.field);
         let begun = self.asked.partition_point(|asked| self.comparison.holds(value, asked));
         u8::try_from(begun).expect("families are small")
     }
 
     /// The run, as one of as many members as its first event can begin one of.
     pub(super) fn count(&self, run: Run) -> Run {
-        let begun = self.begun_by(run.first_event());
+        let begun = self.begun_by(run.first_event().fields());
         run.of_first(begun)
     }
 

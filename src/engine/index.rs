@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use crate::automaton::Class;
 use crate::engine::compiled::{Compiled, Route, RouteSource};
 use crate::engine::spread::Parts;
-use crate::event::Event;
+use crate::event::{Event, Value};
 
 pub(super) use filed::{Indexes, StreamIndex, number};
 pub(super) use thresholds::AskedFor;
@@ -63,8 +63,8 @@ impl FittingSources {
     }
 
     /// Those as which the event stands in lines.
-    pub(super) fn of_route<'a>(self, route: &'a Route, event: &'a Event, faults: &'a Cell<u64>) -> impl Iterator<Item = &'a RouteSource> {
-        let fits = move |(number, source): &(usize, &RouteSource)| self.0 & Self::of(*number).0 != 0 && (*number < Self::LAST || source.fits(event, faults));
+    pub(super) fn of_route<'a>(self, route: &'a Route, fields: &'a [Value], faults: &'a Cell<u64>) -> impl Iterator<Item = &'a RouteSource> {
+        let fits = move |(number, source): &(usize, &RouteSource)| self.0 & Self::of(*number).0 != 0 && (*number < Self::LAST || source.fits(fields, faults));
         route.sources.iter().enumerate().filter(fits).map(|(_, source)| source)
     }
 }
@@ -199,9 +199,9 @@ impl Judge {
 
 /// The pattern of the route, whatever the event is there; `None` if it stands in no line of it.
 fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>) -> Option<Candidate> {
-    let fitting = route.sources.iter().enumerate().filter(|(_, source)| source.fits(event, faults));
+    let fitting = route.sources.iter().enumerate().filter(|(_, source)| source.fits(&event.fields, faults));
     let sources = fitting.fold(FittingSources::NONE, |sources, (number, _)| sources.with(FittingSources::of(number)));
-    let class = compiled.patterns[route.pattern].automaton.class_of(event, faults);
+    let class = compiled.patterns[route.pattern].automaton.class_of(event.stream, &event.fields, faults);
     (sources != FittingSources::NONE).then(|| Candidate { pattern: filed::number(route.pattern), sources, class })
 }
 

@@ -10,7 +10,7 @@ use crate::engine::decided::{Decided, Notes};
 use crate::engine::index::Interest;
 use crate::engine::partition::{Partition, Reading};
 use crate::engine::position::{Positions, RefusedBy, Rewind};
-use crate::engine::reorder::{Reorder, Taking, Wanted};
+use crate::engine::reorder::{Reorder, Wanted};
 use crate::engine::watermark::{StreamClock, StreamTiming};
 use crate::event::{Event, EventTime, ProcessingTime, Schema, StreamId, TimeSpan};
 
@@ -70,7 +70,6 @@ pub struct Intake {
     released: EventTime,
     now: Option<ProcessingTime>,
     reorder: Reorder,
-    taking: Taking,
     /// What the watermark has passed, as far as it was taken from those that wait.
     ready: Vec<Wanted>,
     counters: Counters,
@@ -95,17 +94,11 @@ impl Intake {
             released: EventTime::BEGINNING,
             now: None,
             reorder: Reorder::default(),
-            taking: Taking::Values,
             ready: Vec::new(),
             counters: Counters::default(),
             notes_decisions: false,
             follows: false,
         }
-    }
-
-    /// From now on the memory of what is held is taken over: for callers that give each event in memory of its own.
-    pub fn take_memory(&mut self) {
-        self.taking = Taking::Memory;
     }
 
     /// From now on, what the records of a partition do not tell by themselves is noted, to be asked for with [`Intake::take_decisions`].
@@ -165,8 +158,8 @@ impl Intake {
     }
 
     /// `position` and `next_position`: where the record and the one after it begin in the source (a file's byte; else the offset). A partition that
-    /// the intake has not heard of is opened. Only what is held costs allocations: the memory of the fields is left to the caller, to be used again, unless
-    /// it is [taken over](Intake::take_memory).
+    /// the intake has not heard of is opened. Only what is held costs an allocation: the values of its fields are taken, and their memory is left to the
+    /// caller, to be used again.
     #[inline]
     pub fn arrive(&mut self, event: &mut Event, interest: &mut Interest, position: u64, next_position: u64) -> Arrival {
         let at = RecordPlace { stream: event.stream, partition: event.partition, offset: event.offset, position, next_position };
@@ -414,7 +407,7 @@ impl Intake {
         let partition = &mut self.partitions[place];
         partition.notes.iter_mut().for_each(Notes::held);
         let number = partition.hold(Rewind { offset, position, newest_us: newest.micros() });
-        self.reorder.hold(event, self.taking, interest, place, number);
+        self.reorder.hold(event, interest, place, number);
         self.counters.held_events += 1;
         Arrival::Held
     }

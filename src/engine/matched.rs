@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind};
 use crate::engine::compiled::key_values;
 use crate::event::binary::{write_bytes, write_unsigned};
-use crate::event::{Event, EventTime, Key, Schema, StreamId, Type, Value};
+use crate::event::{EventTime, Key, Place, Schema, SharedEvent, StreamId, Type, Value};
 use crate::pattern::{Chosen, EmitField, EmitValue, Moment, OnTimeout, Pattern, Scope, StepId, Suppress};
 
 /// A match, or a partial match that ran out of time.
@@ -109,7 +109,7 @@ impl Match {
     }
 
     /// The events that a step has chosen, in line order.
-    pub fn events_of(&self, step: StepId) -> impl Iterator<Item = &Arc<Event>> {
+    pub fn events_of(&self, step: StepId) -> impl Iterator<Item = &SharedEvent> {
         self.chosen.iter().filter(move |(of, _)| *of == step).map(|(_, event)| event)
     }
 }
@@ -143,7 +143,7 @@ impl Delivery {
         pattern: &Arc<Pattern>,
         key: &[u8],
         decided: Decided,
-        event: Option<&Event>,
+        event: Option<&SharedEvent>,
         moment: Moment<'_>,
         scratch: &mut Vec<u8>,
     ) -> Match {
@@ -153,12 +153,12 @@ impl Delivery {
         let decided_by = match by {
             DecidedBy::Deadline => Decider::Deadline,
             DecidedBy::Event => {
-                let Event { stream, partition, offset, .. } = *event.expect("the event that decides is at hand");
+                let Place { stream, partition, offset, .. } = **event.expect("the event that decides is at hand");
                 Decider::Event { stream, partition, offset }
             }
         };
         let events = Events(&chosen);
-        let scope = Scope { event: None, chosen: &events, moment };
+        let scope = Scope { fields: None, chosen: &events, moment };
         let values = emitted(pattern, kind).unwrap_or_default().iter().filter_map(|field| match &field.value {
             EmitValue::Expression { expression, .. } => Some(expression.value(&scope)),
             EmitValue::Events(_) | EmitValue::Key(_) => None,
@@ -182,7 +182,7 @@ impl Delivery {
         }
     }
 
-    fn id(&self, kind: DecidedKind, chosen: &[(StepId, Arc<Event>)], bytes: &mut Vec<u8>) -> u128 {
+    fn id(&self, kind: DecidedKind, chosen: &[(StepId, SharedEvent)], bytes: &mut Vec<u8>) -> u128 {
         bytes.clear();
         bytes.extend_from_slice(&self.identity);
         bytes.push(match kind {
@@ -230,20 +230,20 @@ fn scalar_type(value: &Value) -> &'static Type {
 }
 
 /// The chosen events, as expressions look at them.
-struct Events<'a>(&'a [(StepId, Arc<Event>)]);
+struct Events<'a>(&'a [(StepId, SharedEvent)]);
 
 impl Events<'_> {
-    fn of(&self, step: StepId) -> impl DoubleEndedIterator<Item = &Event> {
-        self.0.iter().filter(move |(of, _)| *of == step).map(|(_, event)| &**event)
+    fn of(&self, step: StepId) -> impl DoubleEndedIterator<Item = &[Value]> {
+        self.0.iter().filter(move |(of, _)| *of == step).map(|(_, event)| event.fields())
     }
 }
 
 impl Chosen for Events<'_> {
-    fn nth(&self, step: StepId, place: usize) -> Option<&Event> {
+    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]> {
         self.of(step).nth(place)
     }
 
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&Event> {
+    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]> {
         self.of(step).nth_back(place)
     }
 
@@ -251,7 +251,7 @@ impl Chosen for Events<'_> {
         self.of(step).count()
     }
 
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&Event)) {
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value])) {
         self.of(step).for_each(visit);
     }
 }

@@ -139,12 +139,12 @@ fn for_each_key(stream: &StreamRoutes, candidates: &[Candidate], event: &Event, 
     let faults = Cell::new(0);
     let mut made = 0_u64;
     for candidate in candidates {
-        for (keying, _) in stream.lines(candidate, event, &faults) {
+        for (keying, _) in stream.lines(candidate, &event.fields, &faults) {
             let bit = u32::try_from(keying).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0);
             if made & bit == 0 {
                 made |= bit;
                 let keying = &stream.keyings[keying];
-                each(keying, keying.write(event, &faults, key).then(|| key_hash(key)));
+                each(keying, keying.write(&event.fields, &faults, key).then(|| key_hash(key)));
             }
         }
     }

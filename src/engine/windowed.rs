@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use crate::event::binary::{Malformed, Reader, write_signed, write_unsigned, write_value};
-use crate::event::{Event, EventTime, Value};
+use crate::event::{EventTime, SharedEvent, Value};
 use crate::pattern::{Measure, Moment, NothingChosen, Window, WindowId, Windows, at_path};
 
 #[derive(Clone, Debug)]
@@ -44,15 +44,15 @@ impl WindowedEvents {
     }
 
     /// Whether some window counts the event; notes which.
-    pub(super) fn any_counts(windows: &[Window], event: &Event, moment: Moment<'_>, counting: &mut Vec<usize>) -> bool {
+    pub(super) fn any_counts(windows: &[Window], event: &SharedEvent, moment: Moment<'_>, counting: &mut Vec<usize>) -> bool {
         counting.clear();
-        let counts = |window: &Window| window.events.holds(event, &NothingChosen, moment);
+        let counts = |window: &Window| window.events.holds(event.stream, event.fields(), &NothingChosen, moment);
         counting.extend((0..windows.len()).filter(|&place| counts(&windows[place])));
         !counting.is_empty()
     }
 
     /// Takes the event into the windows that count it. What is out by then leaves all of them.
-    pub(super) fn take(&mut self, windows: &[Window], event: &Event, counting: &[usize]) {
+    pub(super) fn take(&mut self, windows: &[Window], event: &SharedEvent, counting: &[usize]) {
         for (window, queue) in windows.iter().zip(&mut self.queues) {
             if queue.back().is_some_and(|last| window.span.end(last.time) <= event.time) {
                 queue.clear();
@@ -65,7 +65,7 @@ impl WindowedEvents {
         for &place in counting {
             let value = match &windows[place].measure {
                 Measure::Count => Value::Null,
-                Measure::Aggregate { path, .. } => at_path(event, path).clone(),
+                Measure::Aggregate { path, .. } => at_path(event.fields(), path).clone(),
             };
             self.queues[place].push_back(Entry { time: event.time, value });
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use crate::event::{Event, EventTime, StreamId, TimeSpan, Value};
+use crate::event::{EventTime, Place, SharedEvent, StreamId, TimeSpan, Value};
 
 /// The bytes are not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,13 +91,13 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
 }
 
 /// The event, its stream as `stream`: a number that means the same to who reads it, whatever the program's numbering is by then.
-pub fn write_event(event: &Event, stream: u64, out: &mut Vec<u8>) {
+pub fn write_event(event: &SharedEvent, stream: u64, out: &mut Vec<u8>) {
     write_unsigned(stream, out);
     write_unsigned(u64::from(event.partition), out);
     write_unsigned(event.offset, out);
     write_signed(event.time.micros(), out);
-    write_unsigned(event.fields.len() as u64, out);
-    for field in &event.fields {
+    write_unsigned(event.fields().len() as u64, out);
+    for field in event.fields() {
         write_value(field, out);
     }
 }
@@ -204,12 +204,12 @@ impl<'a> Reader<'a> {
     }
 
     /// An event written with [`write_event`]; `stream_of` knows what the number of its stream means.
-    pub fn event(&mut self, stream_of: impl FnOnce(u64) -> Option<StreamId>) -> Result<Event, Malformed> {
+    pub fn event(&mut self, stream_of: impl FnOnce(u64) -> Option<StreamId>) -> Result<SharedEvent, Malformed> {
         let stream = stream_of(self.unsigned("stream")?).ok_or_else(|| self.malformed("known stream"))?;
         let partition = u32::try_from(self.unsigned("partition")?).map_err(|_| self.malformed("partition"))?;
         let offset = self.unsigned("offset")?;
         let time = EventTime::from_micros(self.signed("time")?);
-        Ok(Event { stream, partition, offset, time, fields: self.values(DEPTH_MAX)?.into_boxed_slice() })
+        Ok(SharedEvent::new(Place { time, stream, partition, offset }, self.values(DEPTH_MAX)?.into_iter()))
     }
 
     fn value_within(&mut self, depth: u32) -> Result<Value, Malformed> {
@@ -291,11 +291,12 @@ mod tests {
 
     #[test]
     fn an_event_keeps_its_place() {
-        let event = Event { stream: StreamId(7), partition: 3, offset: 1 << 40, time: EventTime::from_micros(-1), fields: samples().into() };
+        let place = Place { time: EventTime::from_micros(-1), stream: StreamId(7), partition: 3, offset: 1 << 40 };
+        let event = SharedEvent::new(place, samples().into_iter());
         let mut bytes = Vec::new();
         write_event(&event, 2, &mut bytes);
         let read = Reader::new(&bytes).event(|number| (number == 2).then_some(StreamId(9))).expect("what was just written");
-        assert_eq!(read, Event { stream: StreamId(9), ..event });
+        assert_eq!(read, SharedEvent::new(Place { stream: StreamId(9), ..place }, samples().into_iter()));
         assert!(Reader::new(&bytes).event(|_| None).is_err());
     }
 

@@ -12,6 +12,7 @@ mod key;
 mod lookup;
 mod record;
 mod schema;
+mod shared;
 mod time;
 mod value;
 
@@ -19,5 +20,6 @@ pub use key::Key;
 pub use lookup::{Directory, Lookup};
 pub use record::{Event, Place};
 pub use schema::{Field, Schema, Stream, StreamId, Type};
+pub use shared::SharedEvent;
 pub use time::{EventTime, ProcessingTime, TimeSpan};
 pub use value::Value;

@@ -8,18 +8,18 @@ use std::cell::Cell;
 
 use chrono::{Datelike, Timelike};
 
-use crate::event::{Event, Value};
+use crate::event::{StreamId, Value};
 use crate::pattern::{Aggregate, Comparison, Condition, Expression, FieldPath, NoWindows, Occurrence, StepId, Windows, functions, numbers};
 
-/// The events that a run has chosen so far.
+/// The events that a run has chosen so far, by their fields: nothing else of them is asked for.
 pub trait Chosen {
     /// The step's event at this place, counted from its first.
-    fn nth(&self, step: StepId, place: usize) -> Option<&Event>;
+    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]>;
     /// The same, counted back from its last.
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&Event>;
+    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]>;
     fn count(&self, step: StepId) -> usize;
     /// All of the step's events, in the order taken.
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&Event));
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value]));
 }
 
 /// Where nothing has been chosen.
@@ -27,11 +27,11 @@ pub trait Chosen {
 pub struct NothingChosen;
 
 impl Chosen for NothingChosen {
-    fn nth(&self, _: StepId, _: usize) -> Option<&Event> {
+    fn nth(&self, _: StepId, _: usize) -> Option<&[Value]> {
         None
     }
 
-    fn nth_last(&self, _: StepId, _: usize) -> Option<&Event> {
+    fn nth_last(&self, _: StepId, _: usize) -> Option<&[Value]> {
         None
     }
 
@@ -39,14 +39,14 @@ impl Chosen for NothingChosen {
         0
     }
 
-    fn for_each(&self, _: StepId, _: &mut dyn FnMut(&Event)) {}
+    fn for_each(&self, _: StepId, _: &mut dyn FnMut(&[Value])) {}
 }
 
 /// What an expression may look at.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
-    /// The event at hand; `None` in `emit`.
-    pub event: Option<&'a Event>,
+    /// Those of the event at hand; `None` in `emit`.
+    pub fields: Option<&'a [Value]>,
     pub chosen: &'a dyn Chosen,
     pub moment: Moment<'a>,
 }
@@ -71,11 +71,11 @@ impl<'a> Moment<'a> {
 const NULL: &Value = &Value::Null;
 
 impl Condition {
-    /// Whether the event fits.
-    pub fn holds(&self, event: &Event, chosen: &dyn Chosen, moment: Moment<'_>) -> bool {
-        event.stream == self.stream
+    /// Whether an event of the stream fits.
+    pub fn holds(&self, stream: StreamId, fields: &[Value], chosen: &dyn Chosen, moment: Moment<'_>) -> bool {
+        stream == self.stream
             && (self.stands_as == 0 || self.stands_as & moment.stands_as != 0)
-            && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { event: Some(event), chosen, moment }))
+            && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { fields: Some(fields), chosen, moment }))
     }
 
     /// Whether it depends on what was chosen before.
@@ -216,7 +216,7 @@ impl Expression {
     fn at_hand<'a>(&'a self, scope: &Scope<'a>) -> Option<&'a Value> {
         match self {
             Self::Constant(value) => Some(value),
-            Self::Field(path) => Some(scope.event.map_or(NULL, |event| at_path(event, path))),
+            Self::Field(path) => Some(scope.fields.map_or(NULL, |fields| at_path(fields, path))),
             _ => None,
         }
     }
@@ -226,7 +226,7 @@ impl Expression {
     pub fn reference<'a>(&'a self, scope: &Scope<'a>) -> Cow<'a, Value> {
         match self {
             Self::Constant(value) => Cow::Borrowed(value),
-            Self::Field(path) => Cow::Borrowed(scope.event.map_or(NULL, |event| at_path(event, path))),
+            Self::Field(path) => Cow::Borrowed(scope.fields.map_or(NULL, |fields| at_path(fields, path))),
             other => other.calculated(scope),
         }
     }
@@ -234,13 +234,13 @@ impl Expression {
     fn calculated<'a>(&'a self, scope: &Scope<'a>) -> Cow<'a, Value> {
         match self {
             Self::Constant(value) => Cow::Borrowed(value),
-            Self::Field(path) => Cow::Borrowed(scope.event.map_or(NULL, |event| at_path(event, path))),
+            Self::Field(path) => Cow::Borrowed(scope.fields.map_or(NULL, |fields| at_path(fields, path))),
             Self::Chosen { step, occurrence, path } => {
-                let event = match occurrence {
+                let fields = match occurrence {
                     Occurrence::FromFirst(place) => scope.chosen.nth(*step, *place as usize),
                     Occurrence::FromLast(place) => scope.chosen.nth_last(*step, *place as usize),
                 };
-                Cow::Borrowed(event.map_or(NULL, |event| at_path(event, path)))
+                Cow::Borrowed(fields.map_or(NULL, |fields| at_path(fields, path)))
             }
             Self::Count(step) => Cow::Owned(Value::Int(scope.chosen.count(*step) as i64)),
             Self::Aggregate { aggregate, step, path } => Cow::Owned(over_chosen(*aggregate, *step, path, scope)),
@@ -285,9 +285,9 @@ impl Expression {
 
 /// A field of an event, through records. Null where a record on the way is.
 #[inline]
-pub fn at_path<'a>(event: &'a Event, path: &[u16]) -> &'a Value {
+pub fn at_path<'a>(fields: &'a [Value], path: &[u16]) -> &'a Value {
     let (first, rest) = path.split_first().expect("a field path is never empty");
-    let mut value = &event.fields[usize::from(*first)];
+    let mut value = &fields[usize::from(*first)];
     for place in rest {
         value = match value {
             Value::Record(fields) => &fields[usize::from(*place)],
@@ -314,8 +314,8 @@ fn in_zone(time: &Value, part: impl Fn(chrono::DateTime<chrono::Utc>) -> i64) ->
 /// Null values are passed over.
 fn over_chosen(aggregate: Aggregate, step: StepId, path: &[u16], scope: &Scope<'_>) -> Value {
     let mut values = Vec::new();
-    scope.chosen.for_each(step, &mut |event| {
-        let value = at_path(event, path);
+    scope.chosen.for_each(step, &mut |fields| {
+        let value = at_path(fields, path);
         if !value.is_null() {
             values.push(value.clone());
         }

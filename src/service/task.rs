@@ -250,7 +250,6 @@ impl Task {
             Some(shard) if shards.is_empty() => Hands::Own(Box::new(OwnHands { decoders, judge: Judge::new(compiled), shard, event: Event::empty() })),
             last => {
                 shards.extend(last);
-                intake.take_memory();
                 Hands::Crew(Crew::new(&decoders, &compiled, shards))
             }
         };

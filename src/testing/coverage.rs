@@ -115,7 +115,7 @@ impl Sheet {
     /// What `from` narrows its streams to is asked before any run sees the event.
     fn note_filters(&self, event: &Event) {
         let faults = Cell::new(0);
-        let scope = Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(&faults) };
+        let scope = Scope { fields: Some(&event.fields), chosen: &NothingChosen, moment: Moment::plain(&faults) };
         for filter in self.pattern.sources.iter().filter(|source| source.stream == event.stream).filter_map(|source| source.filter.as_ref()) {
             self.note_parts(event.stream, filter, &scope);
         }
@@ -147,9 +147,9 @@ impl Sheet {
 }
 
 impl Watch for Sheet {
-    fn asked(&self, role: Role, condition: ConditionId, scope: &Scope<'_>, fits: bool) {
+    fn asked(&self, role: Role, condition: ConditionId, stream: StreamId, scope: &Scope<'_>, fits: bool) {
         let asked = self.pattern.condition(condition);
-        if role == Role::Hunger || scope.event.is_none_or(|event| event.stream != asked.stream) {
+        if role == Role::Hunger || stream != asked.stream {
             return;
         }
         if let Some(expression) = &asked.expression {

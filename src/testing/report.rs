@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use crate::automaton::DecidedKind;
 use crate::engine::{Match, MatchField};
-use crate::event::{Event, EventTime, Field, Schema, Type, Value};
+use crate::event::{EventTime, Field, Place, Schema, Type, Value};
 use crate::language::{Expectation, ExpectationKind, Span, Test};
 use crate::testing::compare::Outcome;
 
@@ -75,7 +75,7 @@ pub(super) fn shown_expectation(test: &Test, line: &Expectation) -> String {
 /// Like an expectation, with all fields; below it the chosen events, a line each.
 pub(super) fn shown_outcome(test: &Test, outcome: &Outcome, schema: &Schema) -> String {
     match outcome {
-        Outcome::Late(event) => format!("late at {}: {}", event.time.since(test.start), shown_event(test, event, schema)),
+        Outcome::Late(event) => format!("late at {}: {}", event.time.since(test.start), shown_event(test, &event.place(), &event.fields, schema)),
         Outcome::Decided(found) => shown_match(test, found, schema),
     }
 }
@@ -97,18 +97,18 @@ fn shown_match(test: &Test, found: &Match, schema: &Schema) -> String {
     }
     let width = found.chosen.iter().map(|(step, _)| found.pattern.step(*step).name.chars().count()).max().unwrap_or(0);
     for (step, event) in &found.chosen {
-        push(&mut out, format_args!("\n  {:<width$}  {}", found.pattern.step(*step).name, shown_event(test, event, schema)));
+        push(&mut out, format_args!("\n  {:<width$}  {}", found.pattern.step(*step).name, shown_event(test, &event.place(), event.fields(), schema)));
     }
     out
 }
 
 /// `5s payments { card_id: "1", amount: 1 }`, without what is null and without the event time.
-fn shown_event(test: &Test, event: &Event, schema: &Schema) -> String {
-    let stream = schema.stream(event.stream);
-    let shown = |place: &usize| !event.fields[*place].is_null() && stream.time_field != Some(*place);
-    let fields: Vec<usize> = (0..stream.fields.len()).filter(shown).collect();
-    let fields: Vec<String> = fields.into_iter().map(|place| shown_field(&stream.fields[place], &event.fields[place])).collect();
-    format!("{} {} {{ {} }}", shown_at(test, event.time), stream.name, fields.join(", "))
+fn shown_event(test: &Test, at: &Place, fields: &[Value], schema: &Schema) -> String {
+    let stream = schema.stream(at.stream);
+    let shown = |place: &usize| !fields[*place].is_null() && stream.time_field != Some(*place);
+    let shown = (0..stream.fields.len()).filter(shown).map(|place| shown_field(&stream.fields[place], &fields[place]));
+    let fields: Vec<String> = shown.collect();
+    format!("{} {} {{ {} }}", shown_at(test, at.time), stream.name, fields.join(", "))
 }
 
 fn shown_at(test: &Test, time: EventTime) -> String {

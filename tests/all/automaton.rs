@@ -4,10 +4,9 @@
 use std::cell::Cell;
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use motif::automaton::{Arrival, Automaton, Limits, Outline, Runs, Stepped};
-use motif::event::{Event, EventTime, StreamId, Value};
+use motif::event::{Event, EventTime, SharedEvent, StreamId, Value};
 use motif::language::{Compiled, Severity, Source, compile};
 use motif::pattern::Moment;
 use xxhash_rust::xxh3::xxh3_64;
@@ -93,8 +92,8 @@ impl Line {
         self.count += 1;
         self.runs.expire(&self.automaton, &self.limits, time, &mut self.stepped);
         let faults = Cell::new(0);
-        let class = self.automaton.class_of(&event, &faults);
-        let arrival = Arrival { event: &Arc::new(event), class, moment: Moment::plain(&faults) };
+        let class = self.automaton.class_of(event.stream, &event.fields, &faults);
+        let arrival = Arrival { event: &SharedEvent::from(event), class, moment: Moment::plain(&faults) };
         self.runs.advance(&self.automaton, &self.limits, arrival, &mut self.stepped);
     }
 

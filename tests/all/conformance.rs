@@ -203,10 +203,10 @@ fn take_up(engine: &mut Engine, store: &BTreeMap<Vec<u8>, Vec<u8>>, positions: &
 fn what_came_out(effects: Vec<Effect>) -> Vec<Expected> {
     let of = |effect| match effect {
         Effect::Matched(found) => {
-            let chosen = found.chosen.iter().map(|(step, event)| (found.pattern.step(*step).name.clone(), id(event)));
+            let chosen = found.chosen.iter().map(|(step, event)| (found.pattern.step(*step).name.clone(), id(event.fields())));
             comes_out(found.kind, found.at, chosen)
         }
-        Effect::Late { event, .. } => Expected::Late { late: id(&event) },
+        Effect::Late { event, .. } => Expected::Late { late: id(&event.fields) },
         other => panic!("no limit is reached: {other:?}"),
     };
     effects.into_iter().map(of).collect()
@@ -218,7 +218,7 @@ fn read_by_brute_force(pattern: &Pattern, case: &Case) -> Vec<Expected> {
     for input in arrivals(case) {
         match input {
             Input::Watermark { watermark: said, .. } => watermark = watermark.max(said),
-            Input::Arrive { event, .. } if event.time <= watermark => out.push(Expected::Late { late: id(&event) }),
+            Input::Arrive { event, .. } if event.time <= watermark => out.push(Expected::Late { late: id(&event.fields) }),
             Input::Arrive { event, .. } => line.push(event),
             other => panic!("a case has events and watermarks: {other:?}"),
         }
@@ -226,7 +226,7 @@ fn read_by_brute_force(pattern: &Pattern, case: &Case) -> Vec<Expected> {
     line.sort_by_key(Event::place);
     let decisions = brute::decide(pattern, &line, usize::MAX).expect("the cases are small");
     out.extend(decisions.into_iter().map(|decision| {
-        let chosen = decision.chosen.iter().map(|(step, place)| (pattern.step(*step).name.clone(), id(&line[*place])));
+        let chosen = decision.chosen.iter().map(|(step, place)| (pattern.step(*step).name.clone(), id(&line[*place].fields)));
         comes_out(decision.kind, decision.at, chosen)
     }));
     out
@@ -271,8 +271,8 @@ fn numbered<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<Input> {
     inputs
 }
 
-fn id(event: &Event) -> i64 {
-    match event.fields[0] {
+fn id(fields: &[Value]) -> i64 {
+    match fields[0] {
         Value::Int(id) => id,
         _ => unreachable!("the first field of `ev` is its id"),
     }

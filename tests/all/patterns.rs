@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use motif::codec::{DecodeOptions, Decoder};
 use motif::engine::{Effect, Engine, EngineOptions, Input};
-use motif::event::{Event, Value};
+use motif::event::{SharedEvent, Value};
 use motif::language::{ExpectationKind, Source, Test, compile, format};
 use motif::pattern::Program;
 use motif::ports::Record;
@@ -111,7 +111,7 @@ fn run(patterns: &str, log: &str, shards: usize) -> (BTreeMap<String, Agreed>, u
         engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
     }
     engine.apply(Input::End, &mut effects);
-    let id = |event: &Event| match event.fields[id] {
+    let id = |event: &SharedEvent| match event.fields()[id] {
         Value::Int(id) => id,
         _ => unreachable!("ids are numbers"),
     };

@@ -5,11 +5,10 @@
 //! `MOTIF_TEST_SEED=7` repeats a seed; `MOTIF_TEST_CASES` says how many cases to try. What fails is shrunk and printed.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use motif::automaton::shared::Workspace;
 use motif::automaton::{Arrival, Automaton, Decided, Evaluation, Limits, Pending, Runs, Stepped, Stepping};
-use motif::event::{Event, EventTime, StreamId, Value};
+use motif::event::{Event, EventTime, SharedEvent, StreamId, Value};
 use motif::language::{Severity, Source, compile};
 use motif::pattern::Moment;
 use rand::Rng;
@@ -151,12 +150,12 @@ fn judge_text(text: &str, events: &[Event], limits: Limits, is_for: &dyn Fn(&Eva
     if !is_for(&evaluation) || !automaton.pattern().windows.is_empty() {
         return Verdict::NotTaken;
     }
-    let events: Vec<Arc<Event>> = events.iter().cloned().map(Arc::new).collect();
+    let events: Vec<SharedEvent> = events.iter().cloned().map(SharedEvent::from).collect();
     compare(Rules { automaton: &automaton, evaluation: &evaluation, limits: &limits }, &events)
 }
 
-fn arrival<'a>(automaton: &Automaton, event: &'a Arc<Event>, faults: &'a Cell<u64>) -> Arrival<'a> {
-    Arrival { event, class: automaton.class_of(event, faults), moment: Moment::plain(faults) }
+fn arrival<'a>(automaton: &Automaton, event: &'a SharedEvent, faults: &'a Cell<u64>) -> Arrival<'a> {
+    Arrival { event, class: automaton.class_of(event.stream, event.fields(), faults), moment: Moment::plain(faults) }
 }
 
 /// What keys are stepped by.
@@ -186,7 +185,7 @@ impl Key {
         Self { pending: Pending::default(), workspace, stepped: Stepped::default(), is_cut }
     }
 
-    fn comes(&mut self, rules: Rules<'_>, instant: EventTime, event: Option<&Arc<Event>>) {
+    fn comes(&mut self, rules: Rules<'_>, instant: EventTime, event: Option<&SharedEvent>) {
         self.pending.expire(&mut rules.stepping(&mut self.workspace), instant, &mut self.stepped);
         if let Some(event) = event {
             let faults = Cell::new(0);
@@ -209,7 +208,7 @@ impl Key {
     }
 }
 
-fn compare(rules: Rules<'_>, events: &[Arc<Event>]) -> Verdict {
+fn compare(rules: Rules<'_>, events: &[SharedEvent]) -> Verdict {
     let (mut runs, mut stepped) = (Runs::default(), Stepped::default());
     let at_once = Limits { runs_alone_max: 0, ..*rules.limits };
     let mut keys = [

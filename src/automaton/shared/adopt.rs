@@ -1,7 +1,5 @@
 //! From runs to choices: a key whose runs have become many goes on with them kept together.
 
-use std::sync::Arc;
-
 use crate::automaton::chain::Chain;
 use crate::automaton::runs::{Run, Runs};
 use crate::automaton::shared::bag::{Bags, Group};
@@ -10,7 +8,7 @@ use crate::automaton::shared::list::List;
 use crate::automaton::shared::moves::Rules;
 use crate::automaton::shared::sets::{Made, Nth, SetId};
 use crate::automaton::shared::situation::Outline;
-use crate::event::{Event, EventTime, Lookup};
+use crate::event::{EventTime, Lookup, SharedEvent};
 use crate::pattern::StepId;
 
 /// Chains of runs as sets. By identity: asked, never iterated.
@@ -51,7 +49,7 @@ impl Choices {
         }
     }
 
-    fn nth(&self, event: &Arc<Event>) -> Nth {
+    fn nth(&self, event: &SharedEvent) -> Nth {
         let place = self.events.binary_search_by_key(&event.place(), |event| event.place());
         place.expect("every event of the runs is listed") as Nth
     }
@@ -82,8 +80,8 @@ impl Adopted {
 }
 
 /// What the runs have chosen, in line order.
-fn events_of(runs: &[Run]) -> Vec<Arc<Event>> {
-    let mut events: Vec<Arc<Event>> = runs.iter().flat_map(|run| run.chain.chosen(0)).map(|(_, event)| event).collect();
+fn events_of(runs: &[Run]) -> Vec<SharedEvent> {
+    let mut events: Vec<SharedEvent> = runs.iter().flat_map(|run| run.chain.chosen(0)).map(|(_, event)| event).collect();
     events.sort_unstable_by_key(|event| event.place());
     events.dedup_by_key(|event| event.place());
     events

@@ -1,7 +1,5 @@
 //! The choices of one pattern and key, stepped by events and by time.
 
-use std::sync::Arc;
-
 use crate::automaton::runs::{Arrival, Limits};
 use crate::automaton::shared::bag::{Bag, Bags, Cut, Group};
 use crate::automaton::shared::list::List;
@@ -11,7 +9,7 @@ use crate::automaton::shared::plan::Plan;
 use crate::automaton::shared::sets::{Made, Nth, Sets};
 use crate::automaton::shared::table::Table;
 use crate::automaton::{Decided, DecidedBy};
-use crate::event::{Event, EventTime};
+use crate::event::{EventTime, SharedEvent};
 
 /// For so many sets and events memory is kept where there is none any more.
 const KEPT: usize = 16;
@@ -20,7 +18,7 @@ const KEPT: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Choices {
     /// What choices hold, in line order.
-    pub(super) events: Vec<Arc<Event>>,
+    pub(super) events: Vec<SharedEvent>,
     pub(super) sets: Sets,
     pub(super) bags: Vec<Bag>,
     pub(super) cut: Cut,

@@ -2,8 +2,6 @@
 //!
 //! Memory is compacted when twice as much was made as was reached the last time: so each set is moved about once, and a key holds at most twice what its choices need.
 
-use std::sync::Arc;
-
 use crate::automaton::runs::Limits;
 use crate::automaton::shared::bag::Cut;
 use crate::automaton::shared::choices::{Bounds, Choices};
@@ -112,7 +110,7 @@ impl Choices {
         }
         self.sets.truncate(sets.len());
         let mut place = 0;
-        self.events.retain(|_: &Arc<_>| {
+        self.events.retain(|_| {
             place += 1;
             numbers[place] > numbers[place - 1]
         });

@@ -73,7 +73,7 @@ impl Rules<'_> {
         while rest != 0 {
             let place = rest.trailing_zeros();
             let fit = self.automaton.fit(ConditionId(place as u16));
-            fitting |= u64::from(fit.holds(class, |remains| remains.holds(event, &NothingChosen, moment))) << place;
+            fitting |= u64::from(fit.holds(class, |remains| remains.holds(event.stream, event.fields(), &NothingChosen, moment))) << place;
             rest &= rest - 1;
         }
         fitting

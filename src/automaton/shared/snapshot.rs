@@ -12,7 +12,6 @@
 //! are numbered within the pattern. What follows from these is found again.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use crate::automaton::shared::bag::{Bag, Cut, Group};
 use crate::automaton::shared::choices::{Choices, Growth, Workspace};
@@ -22,7 +21,7 @@ use crate::automaton::shared::sets::{Made, Nth, SetId, Sets};
 use crate::automaton::shared::situation::{Outline, Situation};
 use crate::automaton::ways::{Automaton, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_signed, write_unsigned};
-use crate::event::{Event, EventTime};
+use crate::event::{EventTime, SharedEvent};
 use crate::pattern::StepId;
 
 /// [`Runs`](crate::automaton::Runs) have formats of their own, below it.
@@ -130,20 +129,20 @@ fn write_bag(bag: &Bag, out: &mut Vec<u8>) {
     }
 }
 
-fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<Vec<Arc<Event>>, Malformed> {
+fn read_events(automaton: &Automaton, reader: &mut Reader<'_>) -> Result<Vec<SharedEvent>, Malformed> {
     let stream_of = |number: u64| automaton.streams.get(usize::try_from(number).ok()?).copied();
-    let mut events: Vec<Arc<Event>> = Vec::new();
+    let mut events: Vec<SharedEvent> = Vec::new();
     for _ in 0..reader.count("events")? {
         let event = reader.event(stream_of)?;
         if events.last().is_some_and(|last| last.place() >= event.place()) {
             return Err(reader.malformed("event later in the line"));
         }
-        events.push(Arc::new(event));
+        events.push(event);
     }
     Ok(events)
 }
 
-fn read_sets(automaton: &Automaton, events: &[Arc<Event>], reader: &mut Reader<'_>) -> Result<Sets, Malformed> {
+fn read_sets(automaton: &Automaton, events: &[SharedEvent], reader: &mut Reader<'_>) -> Result<Sets, Malformed> {
     let mut sets = Sets::default();
     for _ in 0..reader.count("sets")? {
         let head = reader.unsigned("set")?;

@@ -62,7 +62,7 @@ impl Atom {
             Self::Null { field } => event.fields[*field].is_null(),
             Self::NotNull { field } => !event.fields[*field].is_null(),
             Self::Compared { field, comparison, value } => comparison.holds(&event.fields[*field], value),
-            Self::Other(conjunct) => conjunct.holds(&of_event(event, faults)),
+            Self::Other(conjunct) => conjunct.holds(&of_event(&event.fields, faults)),
         }
     }
 

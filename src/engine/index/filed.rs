@@ -432,7 +432,7 @@ impl StreamIndex {
     #[inline]
     pub(super) fn for_each_found<'a>(&'a self, event: &Event, mut visit: impl FnMut(&'a Postings)) {
         for equality in &self.equalities {
-            if let Some(postings) = equality.find(at_path(event, &equality.path)) {
+            if let Some(postings) = equality.find(at_path(&event.fields, &equality.path)) {
                 visit(postings);
             }
         }
@@ -444,10 +444,10 @@ impl StreamIndex {
     /// But for those that are filed under equalities.
     fn for_each_other_found<'a>(&'a self, event: &Event, mut visit: impl FnMut(&'a Postings)) {
         for texts in &self.texts {
-            texts.found(at_path(event, &texts.path)).for_each(&mut visit);
+            texts.found(at_path(&event.fields, &texts.path)).for_each(&mut visit);
         }
         for thresholds in &self.thresholds {
-            thresholds.found(at_path(event, &thresholds.path)).for_each(&mut visit);
+            thresholds.found(at_path(&event.fields, &thresholds.path)).for_each(&mut visit);
         }
         if !self.others.is_empty() {
             visit(&self.others);

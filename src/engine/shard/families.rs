@@ -22,7 +22,7 @@ impl Lines {
         matches: &mut Vec<Match>,
     ) -> Option<SlotId> {
         let first = &all.patterns[candidate.pattern as usize];
-        let begun = if first.automaton.may_begin(candidate.class) { family.begun_by(standing.event) } else { 0 };
+        let begun = if first.automaton.may_begin(candidate.class) { family.begun_by(standing.event.fields()) } else { 0 };
         let runs_max = usize::from(self.lie_in_slots[candidate.pattern as usize]);
         let (keys, counters) = (&mut self.keys[first.table], &mut self.counters);
         // Together they would reach the limit on matches of one event before the first does alone.

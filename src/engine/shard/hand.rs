@@ -6,7 +6,7 @@ use crate::engine::compiled::Keying;
 use crate::engine::keys::key_hash;
 use crate::engine::shard::lines::Lines;
 use crate::engine::slot::SlotId;
-use crate::event::Event;
+use crate::event::SharedEvent;
 
 /// The keys of the event at hand.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ pub(super) enum Whose {
 impl Hand {
     /// Finds the event's key, unless another pattern has asked for it before. `keyings`: of the event's stream.
     #[inline(always)]
-    pub(super) fn find(&mut self, place: usize, keyings: &[Keying], event: &Event, lines: &Lines) -> Whose {
+    pub(super) fn find(&mut self, place: usize, keyings: &[Keying], event: &SharedEvent, lines: &Lines) -> Whose {
         let key = &mut self.keys[place];
         if key.event_number != self.event_number {
             key.event_number = self.event_number;
@@ -75,9 +75,9 @@ impl Hand {
 impl KeyAtHand {
     /// Once for each event. (Apart, so that looking whether it was done needs no call.)
     #[inline(never)]
-    fn make(&mut self, keying: &Keying, event: &Event, lines: &Lines) {
+    fn make(&mut self, keying: &Keying, event: &SharedEvent, lines: &Lines) {
         self.whose = Whose::Nobody;
-        if keying.write(event, lines.faults_of_all(), &mut self.bytes) {
+        if keying.write(event.fields(), lines.faults_of_all(), &mut self.bytes) {
             self.hash = key_hash(&self.bytes);
             self.whose = if lines.part.owns(self.hash) { Whose::Ours } else { Whose::Others };
         }

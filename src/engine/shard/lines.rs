@@ -19,7 +19,7 @@ use crate::engine::shard::step::{Standing, Step};
 use crate::engine::shard::stored::NotRestored;
 use crate::engine::slot::{Before, Cell, CellId, Kept, RUNS_MAX, SlotId};
 use crate::engine::windowed::{Answers, WindowedEvents};
-use crate::event::{Event, EventTime};
+use crate::event::{EventTime, SharedEvent};
 use crate::pattern::Moment;
 
 /// The lines of all patterns.
@@ -96,11 +96,11 @@ impl Lines {
 
     /// The event may stand in several lines. True if a part of some key is null, so that there is no such line.
     #[inline(never)]
-    pub(super) fn step_in_lines(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, event: &Arc<Event>, matches: &mut Vec<Match>) -> bool {
+    pub(super) fn step_in_lines(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, event: &SharedEvent, matches: &mut Vec<Match>) -> bool {
         let stream = &all.streams[usize::from(event.stream.0)];
         let mut has_null = false;
         hand.stands.clear();
-        for (keying, source) in stream.lines(candidate, event, &self.faults_elsewhere) {
+        for (keying, source) in stream.lines(candidate, event.fields(), &self.faults_elsewhere) {
             match hand.find(keying, &stream.keyings, event, self) {
                 Whose::Ours => hand.stand(keying, source),
                 Whose::Others => {}

@@ -1,7 +1,6 @@
 //! What an event or time does to what one pattern holds of one key, and the matches that come of it.
 
 use std::cell::{self, RefCell};
-use std::sync::Arc;
 
 use crate::automaton::{Arrival, Class, Decided, DecidedKind, RunList, Stepped, Stepping};
 use crate::engine::compiled::{Compiled, CompiledPattern};
@@ -10,13 +9,13 @@ use crate::engine::family::Family;
 use crate::engine::matched::Match;
 use crate::engine::slot::Cell;
 use crate::engine::windowed::{Answers, AsOf, WindowedEvents};
-use crate::event::{Event, EventTime};
+use crate::event::{EventTime, SharedEvent};
 use crate::pattern::Moment;
 
 /// An event, and the sources, a bit each, as which it stands in a line.
 #[derive(Clone, Copy)]
 pub(super) struct Standing<'a> {
-    pub event: &'a Arc<Event>,
+    pub event: &'a SharedEvent,
     pub stands_as: u64,
 }
 
@@ -77,7 +76,7 @@ impl Step<'_> {
         dropped
     }
 
-    fn deliver(&mut self, windowed: Option<&WindowedEvents>, key: &[u8], event: Option<&Event>) {
+    fn deliver(&mut self, windowed: Option<&WindowedEvents>, key: &[u8], event: Option<&SharedEvent>) {
         if self.stepped.decided.is_empty() {
             return;
         }
@@ -100,7 +99,7 @@ impl Step<'_> {
             };
             if let Some((family, all)) = self.family {
                 let (_, first) = decided.chosen.first().expect("a match of no events is none");
-                for pattern in &family.patterns[1..usize::from(family.begun_by(first))] {
+                for pattern in &family.patterns[1..usize::from(family.begun_by(first.fields()))] {
                     deliver(&all.patterns[*pattern as usize], decided.clone());
                 }
             }

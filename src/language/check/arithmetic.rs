@@ -77,7 +77,7 @@ impl<'a> Lowering<'_, '_, 'a> {
 
     /// The result of a calculation that is written out altogether.
     pub(super) fn calculated(&mut self, expression: &Expression, span: Span) -> Typed<'a> {
-        match expression.value(&Scope { event: None, chosen: &NothingChosen, moment: Moment::plain(&Cell::new(0)) }) {
+        match expression.value(&Scope { fields: None, chosen: &NothingChosen, moment: Moment::plain(&Cell::new(0)) }) {
             Value::Decimal(value) => Typed::new(Expression::Constant(Value::Decimal(value)), number_kind(value), false, span),
             _ => self.wrong(span, Diagnostic::new(Code::NumberRange, span, "the calculation has no result", "divides by zero, or is too large")),
         }

@@ -223,7 +223,7 @@ fn compares(comparison: Comparison, left: &Value, right: &Value) -> bool {
     let constant = |value: &Value| Box::new(Expression::Constant(value.clone()));
     let faults = Cell::new(0);
     let compared = Expression::Compare { comparison, left: constant(left), right: constant(right) };
-    compared.holds(&Scope { event: None, chosen: &NothingChosen, moment: Moment::plain(&faults) })
+    compared.holds(&Scope { fields: None, chosen: &NothingChosen, moment: Moment::plain(&faults) })
 }
 
 /// The places of the parts that a condition lowers to, in order: `and`s within `and`s are parts of the outer one.

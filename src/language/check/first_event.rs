@@ -28,7 +28,7 @@ fn truth(condition: &Expression, step: StepId) -> Option<bool> {
             Some(false)
         }
         other if is_null(other, step) => Some(false),
-        other if is_settled(other, step) => Some(other.holds(&Scope { event: None, chosen: &NothingChosen, moment: Moment::plain(&Cell::new(0)) })),
+        other if is_settled(other, step) => Some(other.holds(&Scope { fields: None, chosen: &NothingChosen, moment: Moment::plain(&Cell::new(0)) })),
         _ => None,
     }
 }

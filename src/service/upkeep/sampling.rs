@@ -159,7 +159,7 @@ fn compared(program: &Program, config: &Config, pattern: &Pattern) -> Vec<usize>
 /// These parts of the key of an event that the source reads.
 fn key_of(source: &Source, places: &[usize], event: &Event) -> Option<Key> {
     let faults = Cell::new(0);
-    let scope = Scope { event: Some(event), chosen: &NothingChosen, moment: Moment::plain(&faults) };
+    let scope = Scope { fields: Some(&event.fields), chosen: &NothingChosen, moment: Moment::plain(&faults) };
     if source.stream != event.stream || source.filter.as_ref().is_some_and(|filter| !filter.holds(&scope)) {
         return None;
     }

@@ -263,7 +263,8 @@ impl<'a> Oracle<'a> {
     fn fits(&self, condition: ConditionId, place: usize, chosen: &[(StepId, usize)]) -> bool {
         let view = View { line: self.line, chosen };
         let recent = Recent { pattern: self.pattern, line: &self.line[..=place], at: self.line[place].time };
-        self.pattern.condition(condition).holds(&self.line[place], &view, Moment { windows: &recent, ..Moment::plain(&Cell::new(0)) })
+        let event = &self.line[place];
+        self.pattern.condition(condition).holds(event.stream, &event.fields, &view, Moment { windows: &recent, ..Moment::plain(&Cell::new(0)) })
     }
 }
 
@@ -277,7 +278,7 @@ struct Recent<'a> {
 impl Windows for Recent<'_> {
     fn value(&self, id: WindowId, faults: &Cell<u64>) -> Value {
         let window = self.pattern.window(id);
-        let counts = |event: &&Event| window.events.holds(event, &NothingChosen, Moment::plain(faults));
+        let counts = |event: &&Event| window.events.holds(event.stream, &event.fields, &NothingChosen, Moment::plain(faults));
         let counting: Vec<&Event> = self.line.iter().filter(counts).collect();
         let is_in = |place: usize| {
             let time = counting[place].time;
@@ -295,7 +296,7 @@ impl Windows for Recent<'_> {
             .filter(|place| is_in(*place))
             .map(|place| match &window.measure {
                 Measure::Count => Value::Null,
-                Measure::Aggregate { path, .. } => at_path(counting[place], path).clone(),
+                Measure::Aggregate { path, .. } => at_path(&counting[place].fields, path).clone(),
             })
             .collect();
         window.measure.of(values.into_iter(), faults)
@@ -308,17 +309,17 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn of(&self, wanted: StepId) -> impl DoubleEndedIterator<Item = &Event> {
-        self.chosen.iter().filter(move |(step, _)| *step == wanted).map(|(_, place)| &self.line[*place])
+    fn of(&self, wanted: StepId) -> impl DoubleEndedIterator<Item = &[Value]> {
+        self.chosen.iter().filter(move |(step, _)| *step == wanted).map(|(_, place)| &*self.line[*place].fields)
     }
 }
 
 impl Chosen for View<'_> {
-    fn nth(&self, step: StepId, place: usize) -> Option<&Event> {
+    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]> {
         self.of(step).nth(place)
     }
 
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&Event> {
+    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]> {
         self.of(step).rev().nth(place)
     }
 
@@ -326,7 +327,7 @@ impl Chosen for View<'_> {
         self.of(step).count()
     }
 
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&Event)) {
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value])) {
         self.of(step).for_each(visit);
     }
 }
