@@ -92,18 +92,6 @@ impl Chain {
         chosen
     }
 
-    /// The same, where the chain is needed no more.
-    pub(super) fn into_chosen(self, many: usize) -> Choice {
-        match self {
-            Self::First(step, event) => {
-                let mut chosen = Choice::with_capacity(1 + many);
-                chosen.push((step, event));
-                chosen
-            }
-            more @ Self::More(_) => more.chosen(many),
-        }
-    }
-
     /// From the last back to the first: each with all before it.
     fn links(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |link| link.before())

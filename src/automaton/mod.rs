@@ -97,3 +97,11 @@ pub enum DecidedBy {
     /// The event at hand: it completed the match, or passed over what waited for the very next event.
     Event,
 }
+
+/// Adds what is made right where it stays. (Put together elsewhere it would be copied while it is still being written, for which processors wait.)
+#[inline]
+pub fn push_made<T>(list: &mut Vec<T>, make: impl FnOnce() -> T) -> &mut T {
+    let place = list.len();
+    list.extend(std::iter::once_with(make));
+    &mut list[place]
+}

@@ -3,6 +3,7 @@
 use crate::automaton::aside::Own;
 use crate::automaton::chain::Chain;
 use crate::automaton::class::{Class, Fit};
+use crate::automaton::push_made;
 use crate::automaton::runs::{Marks, Run};
 use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
@@ -228,7 +229,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         let ways = own.as_ref().map_or(&first.after, |own| &own.ways);
         if ways.is_empty() {
             if completes {
-                complete.push(Complete::with(taker.chain.cloned(), step, self.event));
+                push_made(complete, || Complete::with(taker.chain, step, self.event));
             }
             return;
         }

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use crate::automaton::chain::Chain;
 use crate::automaton::runs::Run;
 use crate::automaton::ways::Automaton;
-use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind};
+use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind, push_made};
 use crate::event::{EventTime, Place, SharedEvent};
 use crate::pattern::{Skip, StepId};
 
@@ -27,20 +27,29 @@ impl Complete {
         Self { start: chain.start(), chain: Some(chain), last: None }
     }
 
-    pub(super) fn with(chain: Option<Chain>, step: StepId, event: &SharedEvent) -> Self {
-        Self { start: chain.as_ref().map_or_else(|| event.place(), Chain::start), chain, last: Some((step, event.clone())) }
+    #[inline]
+    pub(super) fn with(chain: Option<&Chain>, step: StepId, event: &SharedEvent) -> Self {
+        Self { start: chain.map_or_else(|| event.place(), Chain::start), chain: chain.cloned(), last: Some((step, event.clone())) }
     }
 
     /// Takes the events, once.
     fn take_chosen(&mut self) -> Choice {
-        let mut chosen = match self.chain.take() {
-            Some(chain) => chain.into_chosen(self.last.is_some().into()),
-            None => Choice::new(),
-        };
+        let mut chosen = Choice::new();
+        self.list_into(&mut chosen);
+        chosen
+    }
+
+    /// The same, to where they stay.
+    #[inline]
+    fn list_into(&mut self, chosen: &mut Choice) {
+        match self.chain.take() {
+            Some(Chain::First(step, event)) => chosen.push((step, event)),
+            Some(chain @ Chain::More(_)) => *chosen = chain.chosen(self.last.is_some().into()),
+            None => {}
+        }
         if let Some(last) = self.last.take() {
             chosen.push(last);
         }
-        chosen
     }
 }
 
@@ -129,7 +138,7 @@ impl Output<'_> {
         }
         // As mostly: nothing has to be put in order.
         if let [only] = together {
-            return self.push(only.take_chosen());
+            return self.push(|chosen| only.list_into(chosen));
         }
         for (place, chosen) in in_order(self.automaton, together).into_iter().enumerate() {
             if !self.spares(start) {
@@ -139,7 +148,7 @@ impl Output<'_> {
             if place == 1 && count > self.instant.matches_max {
                 return Err(TooMany);
             }
-            self.push(chosen)?;
+            self.push(|empty| *empty = chosen)?;
         }
         Ok(())
     }
@@ -148,12 +157,15 @@ impl Output<'_> {
         self.floor.is_none_or(|floor| floor.spares(start))
     }
 
-    fn push(&mut self, chosen: Choice) -> Result<(), TooMany> {
+    fn push(&mut self, list_into: impl FnOnce(&mut Choice)) -> Result<(), TooMany> {
         if (self.decided.len() - self.before) as u64 >= self.instant.matches_max {
             return Err(TooMany);
         }
-        self.floor = self.floor.max(Floor::raised_by(self.automaton.pattern.skip, &chosen));
-        self.decided.push(self.instant.decide(DecidedKind::Match, chosen));
+        let decided = push_made(self.decided, || self.instant.decide(DecidedKind::Match, Choice::new()));
+        list_into(&mut decided.chosen);
+        if let Some(raised) = Floor::raised_by(self.automaton.pattern.skip, &decided.chosen) {
+            self.floor = self.floor.max(Some(raised));
+        }
         Ok(())
     }
 }

@@ -284,22 +284,25 @@ impl Keying {
     }
 }
 
-/// The key of the pattern under which the event stands in the line with these bytes, as values.
-pub(super) fn key_values(pattern: &Pattern, event: &SharedEvent, bytes: &[u8]) -> Option<SmallVec<[Value; 1]>> {
+/// Adds the key of the pattern under which the event stands in the line with these bytes, as values. False: it stands in none.
+pub(super) fn key_values(pattern: &Pattern, event: &SharedEvent, bytes: &[u8], values: &mut SmallVec<[Value; 1]>) -> bool {
     // Counted when the event came by.
     let faults = Cell::new(0);
     let scope = of_event(event.fields(), &faults);
     let mut sources = pattern.sources.iter().filter(|source| source.stream == event.stream);
     if let (Some(only), None) = (sources.clone().next(), sources.clone().nth(1)) {
-        return Some(only.key.iter().map(|part| part.value(&scope)).collect());
+        for part in &only.key {
+            values.push(part.value(&scope));
+        }
+        return true;
     }
     let mut written = Vec::new();
-    sources.find_map(|source| {
+    sources.any(|source| {
         let fits = source.filter.as_ref().is_none_or(|filter| filter.holds(&scope));
-        let values: SmallVec<[Value; 1]> = source.key.iter().map(|part| part.value(&scope)).collect();
+        values.clear();
+        values.extend(source.key.iter().map(|part| part.value(&scope)));
         written.clear();
-        let same = values.iter().all(|value| Key::push(value, &mut written)) && written == bytes;
-        (fits && same).then_some(values)
+        fits && values.iter().all(|value| Key::push(value, &mut written)) && written == bytes
     })
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind};
+use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind, push_made};
 use crate::engine::compiled::key_values;
 use crate::event::binary::{write_bytes, write_unsigned};
 use crate::event::{EventTime, Key, Place, Schema, SharedEvent, StreamId, Type, Value};
@@ -137,19 +137,19 @@ impl Delivery {
         Self { identity, steps: steps.collect() }
     }
 
-    /// `event`: the event at hand, where one decided. `scratch`: memory that is used again.
+    /// Adds the match. `event`: the event at hand, where one decided. `scratch`: memory that is used again.
+    #[expect(clippy::too_many_arguments, reason = "each of another kind")]
     pub(super) fn deliver(
         &self,
         pattern: &Arc<Pattern>,
         key: &[u8],
-        decided: Decided,
+        decided: &mut Decided,
         event: Option<&SharedEvent>,
         moment: Moment<'_>,
         scratch: &mut Vec<u8>,
-    ) -> Match {
-        let Decided { kind, at, by, chosen, runs_dropped } = decided;
-        let (_, first) = chosen.first().expect("a match of no events is none");
-        let key_values = key_values(pattern, first, key).expect("what was chosen stands in the key's line");
+        matches: &mut Vec<Match>,
+    ) {
+        let Decided { kind, at, by, ref mut chosen, runs_dropped } = *decided;
         let decided_by = match by {
             DecidedBy::Deadline => Decider::Deadline,
             DecidedBy::Event => {
@@ -157,29 +157,35 @@ impl Delivery {
                 Decider::Event { stream, partition, offset }
             }
         };
-        let events = Events(&chosen);
-        let scope = Scope { fields: None, chosen: &events, moment };
-        let values = emitted(pattern, kind).unwrap_or_default().iter().filter_map(|field| match &field.value {
-            EmitValue::Expression { expression, .. } => Some(expression.value(&scope)),
-            EmitValue::Events(_) | EmitValue::Key(_) => None,
-        });
-        let values = values.collect();
-        let id = self.id(kind, &chosen, scratch);
-        let suppress_by = pattern.suppress.as_ref().and_then(|suppress| suppressed_by(suppress, &key_values, &scope));
-        Match {
+        let id = self.id(kind, chosen, scratch);
+        let delivered = push_made(matches, || Match {
             pattern: pattern.clone(),
             kind,
-            key: SmallVec::from_slice(key),
-            key_values,
+            key: SmallVec::new(),
+            key_values: SmallVec::new(),
             at,
-            chosen,
-            values,
+            chosen: Choice::new(),
+            values: Vec::new(),
             runs_dropped,
             suppressed: 0,
-            suppress_by,
+            suppress_by: None,
             id,
             decided_by,
+        });
+        delivered.key.extend_from_slice(key);
+        let (_, first) = chosen.first().expect("a match of no events is none");
+        assert!(key_values(pattern, first, key, &mut delivered.key_values), "what was chosen stands in the key's line");
+        let events = Events(chosen);
+        let scope = Scope { fields: None, chosen: &events, moment };
+        for field in emitted(pattern, kind).unwrap_or_default() {
+            if let EmitValue::Expression { expression, .. } = &field.value {
+                delivered.values.push(expression.value(&scope));
+            }
         }
+        if let Some(suppress) = &pattern.suppress {
+            delivered.suppress_by = suppressed_by(suppress, &delivered.key_values, &scope);
+        }
+        std::mem::swap(&mut delivered.chosen, chosen);
     }
 
     fn id(&self, kind: DecidedKind, chosen: &[(StepId, SharedEvent)], bytes: &mut Vec<u8>) -> u128 {

@@ -81,7 +81,7 @@ impl Step<'_> {
             return;
         }
         let windows = self.compiled.pattern.windows.as_slice();
-        for decided in self.stepped.decided.drain(..) {
+        for decided in &mut self.stepped.decided {
             let as_of;
             let plain = Moment::plain(self.faults);
             let moment = if windows.is_empty() {
@@ -90,20 +90,21 @@ impl Step<'_> {
                 as_of = AsOf::new(windows, windowed, decided.at, self.answers);
                 Moment { windows: &as_of, ..plain }
             };
-            let mut deliver = |compiled: &CompiledPattern, decided: Decided| {
+            let mut deliver = |compiled: &CompiledPattern, decided: &mut Decided| {
                 match decided.kind {
                     DecidedKind::Match => self.counters.matches += 1,
                     DecidedKind::Timeout => self.counters.timeouts += 1,
                 }
-                self.matches.push(compiled.delivery.deliver(&compiled.pattern, key, decided, event, moment, self.scratch));
+                compiled.delivery.deliver(&compiled.pattern, key, decided, event, moment, self.scratch, self.matches);
             };
             if let Some((family, all)) = self.family {
                 let (_, first) = decided.chosen.first().expect("a match of no events is none");
                 for pattern in &family.patterns[1..usize::from(family.begun_by(first.fields()))] {
-                    deliver(&all.patterns[*pattern as usize], decided.clone());
+                    deliver(&all.patterns[*pattern as usize], &mut decided.clone());
                 }
             }
             deliver(self.compiled, decided);
         }
+        self.stepped.decided.clear();
     }
 }
