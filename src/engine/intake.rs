@@ -379,7 +379,8 @@ impl Intake {
         }
         // The last record that is read again may leave the partition idle, as it was: that lets time go on only once the record's event is held again.
         let ends_rereading = partition.end(offset, next_position);
-        if moves && !ends_rereading {
+        // What a closed partition shows is no sign of how far time is; and others may have been opened since time went on last, which must not get ahead of this event.
+        if moves && partition.live && !ends_rereading {
             self.advance();
         }
         let partition = &mut self.partitions[place];

@@ -94,6 +94,24 @@ fn an_open_partition_holds_the_watermark_back_until_it_is_idle_or_closed() {
     }
 }
 
+/// Not even where one that is ahead was opened again since time went on last.
+#[test]
+fn what_a_closed_partition_shows_is_held_and_moves_no_time() {
+    let mut intake = intake(late_after(0), 9);
+    intake.open(A, 0);
+    intake.open(B, 0);
+    arrive(&mut intake, B, 0, seconds(10));
+    arrive(&mut intake, A, 0, seconds(100));
+    intake.close(A, 0);
+    intake.close(B, 0);
+    intake.open(A, 0);
+    assert_eq!(arrive(&mut intake, B, 1, seconds(50)), Arrival::Held);
+    assert_eq!(intake.watermark(), seconds(10).minus(TimeSpan::TICK));
+    arrive(&mut intake, A, 1, seconds(100));
+    intake.close(B, 0);
+    assert_eq!(released(&mut intake), [10, 50]);
+}
+
 #[test]
 fn what_arrives_after_idleness_is_late_by_the_watermark_of_the_task() {
     let mut intake = intake(StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(0) }, 9);
