@@ -63,15 +63,6 @@ impl Together {
         }
     }
 
-    /// The last of them.
-    pub(super) fn into_last(self) -> Option<Run> {
-        match self {
-            Self::None => None,
-            Self::One(run) => Some(run),
-            Self::Several(mut several) => several.pop(),
-        }
-    }
-
     /// Takes out the one at that place; those behind it move up.
     pub(super) fn remove(&mut self, place: usize) -> Run {
         match self {

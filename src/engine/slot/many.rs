@@ -224,10 +224,12 @@ impl Many {
                 place += 1;
                 continue;
             }
-            if group.there == 0 && group.runs.len() == 1 {
+            if group.there == 0 && matches!(group.runs, Together::One(_)) {
                 // As mostly: the run goes with its group.
                 let group = if place == 0 { self.groups.pop_front() } else { self.groups.remove(place) };
-                dropped.extend(group.and_then(|group| group.runs.into_last()));
+                if let Some(Group { runs: Together::One(run), .. }) = group {
+                    dropped.push(run);
+                }
                 (counters.live_runs, counters.live_keys) = (counters.live_runs - 1, counters.live_keys - 1);
                 has_changed = true;
                 continue;
