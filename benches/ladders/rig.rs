@@ -1,6 +1,6 @@
 //! An engine with numbered events.
 
-use motif::engine::{Effect, Engine, EngineOptions, Input};
+use motif::engine::{Engine, EngineOptions, Match};
 use motif::language::{Source, compile};
 
 use super::super::measure::{cpu_ns, timed};
@@ -10,7 +10,7 @@ const BATCH_EVENTS: u64 = 1_000;
 
 pub struct Rig {
     pub engine: Engine,
-    effects: Vec<Effect>,
+    found: Vec<Match>,
     next: u64,
     pub matches: u64,
     keeps_changes: bool,
@@ -29,7 +29,7 @@ impl Rig {
     pub fn new(text: &str, options: EngineOptions) -> Self {
         let compiled = compile(&[Source { path: "ladder.motif".to_owned(), text: text.to_owned() }]);
         assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
-        Self { engine: Engine::new(&compiled.program, options), effects: Vec::new(), next: 0, matches: 0, keeps_changes: false }
+        Self { engine: Engine::new(&compiled.program, options), found: Vec::new(), next: 0, matches: 0, keeps_changes: false }
     }
 
     /// For who takes them; else they are not noted, as where nothing is stored.
@@ -65,8 +65,7 @@ impl Rig {
 
     /// Ends the input, and gives the number of all matches.
     pub fn end(mut self) -> u64 {
-        self.engine.apply(Input::End, &mut self.effects);
-        self.matches + typed::count(&mut self.effects)
+        self.matches + typed::end(&mut self.engine)
     }
 
     fn feed_watched(&mut self, events: u64, fields: impl Fn(u64) -> Fields, mut after_batch: impl FnMut()) {
@@ -76,8 +75,8 @@ impl Rig {
         let end = self.next + events;
         while self.next < end {
             let last = (self.next + BATCH_EVENTS).min(end);
-            typed::apply(&mut self.engine, self.next..last, &fields, &mut self.effects);
-            self.matches += typed::count(&mut self.effects);
+            typed::apply(&mut self.engine, self.next..last, &fields, &mut self.found);
+            self.matches += typed::take_count(&mut self.found);
             self.next = last;
             after_batch();
         }

@@ -11,7 +11,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use motif::engine::{Effect, Engine, EngineOptions, Input};
+use motif::engine::{Engine, EngineOptions, Input, Match};
 use motif::event::{Event, EventTime, StreamId, Value};
 use motif::language::{Source, compile};
 use motif::pattern::Program;
@@ -121,33 +121,40 @@ impl Workload {
     pub fn run(self, events: u64, keys: u64, mut reached: impl FnMut(u64)) -> u64 {
         let mut engine = Engine::new(&self.program(), EngineOptions::default());
         engine.note_no_changes();
-        let mut effects = Vec::new();
-        let mut matches = 0;
+        let (mut matches, mut count) = (Vec::new(), 0);
         let batch = batch_events(events);
         for first in (0..events).step_by(usize::try_from(batch).expect("small")) {
             let last = (first + batch).min(events);
-            apply(&mut engine, first..last, |number| fields(number, keys, self.types()), &mut effects);
-            matches += count(&mut effects);
+            apply(&mut engine, first..last, |number| fields(number, keys, self.types()), &mut matches);
+            count += take_count(&mut matches);
             reached(last);
         }
-        engine.apply(Input::End, &mut effects);
-        matches + count(&mut effects)
+        count + end(&mut engine)
     }
 }
 
 /// Hands numbered events to the engine, in one batch: the one place that knows how.
-pub fn apply(engine: &mut Engine, numbers: Range<u64>, fields: impl Fn(u64) -> Fields, effects: &mut Vec<Effect>) {
+pub fn apply(engine: &mut Engine, numbers: Range<u64>, fields: impl Fn(u64) -> Fields, matches: &mut Vec<Match>) {
+    let mut set_aside = Vec::new();
     let mut event = Event { stream: StreamId(0), partition: 0, offset: 0, time: EventTime::BEGINNING, fields: Box::new([]) };
     for number in numbers {
         fill(&mut event, number, fields(number));
-        engine.arrive(&mut event, number, number + 1, effects);
+        engine.arrive(&mut event, number, number + 1, &mut set_aside);
     }
-    engine.decide(effects);
+    assert!(set_aside.is_empty(), "events are in time");
+    engine.decide(matches);
 }
 
-/// How many matches came out, and makes room for more.
-pub fn count(effects: &mut Vec<Effect>) -> u64 {
-    effects.drain(..).map(|effect| u64::from(matches!(effect, Effect::Matched(_)))).sum()
+/// How many matches came out; lets go of them.
+pub fn take_count(matches: &mut Vec<Match>) -> u64 {
+    matches.drain(..).len() as u64
+}
+
+/// Ends the input; how many matches that brings out.
+pub fn end(engine: &mut Engine) -> u64 {
+    let mut effects = Vec::new();
+    engine.apply(Input::End, &mut effects);
+    effects.len() as u64
 }
 
 /// Uses the memory of the event before, where the engine has left it.

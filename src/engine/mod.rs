@@ -168,6 +168,7 @@ pub struct Engine {
     shards: Vec<Shard>,
     suppression: Suppression,
     released: Shares,
+    /// Memory that is used again.
     matches: Vec<Match>,
 }
 
@@ -219,11 +220,14 @@ impl Engine {
         for input in inputs {
             self.take(input, effects);
         }
-        self.decide(effects);
+        let mut matches = std::mem::take(&mut self.matches);
+        self.decide(&mut matches);
+        effects.extend(matches.drain(..).map(Effect::Matched));
+        self.matches = matches;
     }
 
     /// [`Input::Arrive`] without the copying: for callers that use the memory of an event again. The values of its fields are taken if it is held; the fields, if it is set aside; and else they
-    /// are left to the caller. What it brings out comes with the next [`Engine::decide`].
+    /// are left to the caller. The matches that it brings out come with the next [`Engine::decide`].
     pub fn arrive(&mut self, event: &mut Event, position: u64, next_position: u64, effects: &mut Vec<Effect>) {
         let interest = self.judge.interest(event);
         let arrival = self.intake.arrive(event, interest, position, next_position);
@@ -236,22 +240,22 @@ impl Engine {
         }
     }
 
-    /// Decides everything that the watermark allows.
-    pub fn decide(&mut self, effects: &mut Vec<Effect>) {
+    /// Decides everything that the watermark allows, and adds the matches.
+    pub fn decide(&mut self, matches: &mut Vec<Match>) {
+        let before = matches.len();
         let watermark = match &mut self.shards[..] {
-            [all] => all.apply_released(&mut self.intake, &mut self.matches),
+            [all] => all.apply_released(&mut self.intake, matches),
             shards => {
                 self.released.clear();
                 let watermark = self.intake.release_each(|wanted| self.released.add(wanted));
                 for (shard, events) in shards.iter_mut().zip(self.released.iter()) {
-                    shard.apply(events, watermark, &mut self.matches);
+                    shard.apply(events, watermark, matches);
                 }
-                self.matches.sort_by(|one, other| one.order().cmp(&other.order()));
+                matches[before..].sort_by(|one, other| one.order().cmp(&other.order()));
                 watermark
             }
         };
-        self.suppression.apply(&mut self.matches, 0, watermark);
-        effects.extend(self.matches.drain(..).map(Effect::Matched));
+        self.suppression.apply(matches, before, watermark);
     }
 
     pub fn watermark(&self) -> EventTime {
