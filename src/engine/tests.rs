@@ -113,6 +113,27 @@ fn what_a_limit_on_matches_has_lost_is_said_of_the_matches_after_it() {
     }
 }
 
+/// The first of two runs of p is over, so that p waits longer than before: what then begins of q still runs out of time before it.
+#[test]
+fn what_waits_longer_than_before_stands_behind_what_begins_then() {
+    let program = program(
+        "pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 and to_account == a.to_account within 20s skip none }
+         pattern q { from sent by from_account  match a: sent where v == 3 then b: sent where v == 4 within 10s skip none }",
+    );
+    let transfers = [
+        ("x", "a", 1, 0),
+        ("x", "", 3, 1),
+        ("x", "", 4, 2),
+        ("x", "b", 1, 9),
+        ("x", "a", 2, 10),
+        ("x", "", 3, 12),
+        ("x", "", 4, 25),
+        ("x", "b", 2, 26),
+    ];
+    let (matches, _) = run(&program, 1, &transfers);
+    assert_eq!(lines(&matches), ["q x 1 2", "p x 0 4", "p x 3 7"]);
+}
+
 /// A jump of time lets go of so many keys in one call, and of the others in the next; none of them takes an event any more.
 #[test]
 fn what_a_jump_of_time_leaves_over_is_over() {
