@@ -120,16 +120,8 @@ fn what_waits_longer_than_before_stands_behind_what_begins_then() {
         "pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 and to_account == a.to_account within 20s skip none }
          pattern q { from sent by from_account  match a: sent where v == 3 then b: sent where v == 4 within 10s skip none }",
     );
-    let transfers = [
-        ("x", "a", 1, 0),
-        ("x", "", 3, 1),
-        ("x", "", 4, 2),
-        ("x", "b", 1, 9),
-        ("x", "a", 2, 10),
-        ("x", "", 3, 12),
-        ("x", "", 4, 25),
-        ("x", "b", 2, 26),
-    ];
+    let transfers =
+        [("x", "a", 1, 0), ("x", "", 3, 1), ("x", "", 4, 2), ("x", "b", 1, 9), ("x", "a", 2, 10), ("x", "", 3, 12), ("x", "", 4, 25), ("x", "b", 2, 26)];
     let (matches, _) = run(&program, 1, &transfers);
     assert_eq!(lines(&matches), ["q x 1 2", "p x 0 4", "p x 3 7"]);
 }
