@@ -122,7 +122,7 @@ impl Automaton {
 
     /// The class of one event of the stream.
     pub fn class_of(&self, stream: StreamId, fields: &[Value], faults: &Cell<u64>) -> Class {
-        let scope = Scope { fields: Some(fields), chosen: &NothingChosen, moment: Moment::plain(faults) };
+        let scope = Scope::of_event(fields, faults);
         let holds = |bit: &ClassBit<'_>| bit.stream == stream && bit.conjuncts.iter().all(|conjunct| conjunct.holds(&scope));
         self.class_bits().filter(holds).fold(Class::NOTHING, |class, bit| class.with(bit.class))
     }

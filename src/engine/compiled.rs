@@ -14,7 +14,7 @@ use crate::engine::family::Family;
 use crate::engine::index::{Candidate, Indexes, StreamIndex, number};
 use crate::engine::matched::Delivery;
 use crate::event::{Key, SharedEvent, Value};
-use crate::pattern::{Expression, Moment, NothingChosen, Pattern, Program, Scope};
+use crate::pattern::{Expression, Pattern, Program, Scope};
 
 /// All patterns of a program, ready to run.
 #[derive(Debug)]
@@ -248,7 +248,7 @@ impl StreamRoutes {
 
 impl RouteSource {
     pub(super) fn fits(&self, fields: &[Value], faults: &Cell<u64>) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.holds(&of_event(fields, faults)))
+        self.filter.as_ref().is_none_or(|filter| filter.holds(&Scope::of_event(fields, faults)))
     }
 }
 
@@ -270,7 +270,7 @@ impl Keying {
     fn write_parts(&self, fields: &[Value], faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Field(_) | Self::Fields(_) => self.fields().into_iter().flatten().all(|field| Key::push(&fields[*field], out)),
-            Self::Computed(parts) => parts.iter().all(|part| Key::push(&part.value(&of_event(fields, faults)), out)),
+            Self::Computed(parts) => parts.iter().all(|part| Key::push(&part.value(&Scope::of_event(fields, faults)), out)),
         }
     }
 
@@ -288,7 +288,7 @@ impl Keying {
 pub(super) fn key_values(pattern: &Pattern, event: &SharedEvent, bytes: &[u8], values: &mut SmallVec<[Value; 1]>) -> bool {
     // Counted when the event came by.
     let faults = Cell::new(0);
-    let scope = of_event(event.fields(), &faults);
+    let scope = Scope::of_event(event.fields(), &faults);
     let mut sources = pattern.sources.iter().filter(|source| source.stream == event.stream);
     if let (Some(only), None) = (sources.clone().next(), sources.clone().nth(1)) {
         for part in &only.key {
@@ -304,8 +304,4 @@ pub(super) fn key_values(pattern: &Pattern, event: &SharedEvent, bytes: &[u8], v
         written.clear();
         fits && values.iter().all(|value| Key::push(value, &mut written)) && written == bytes
     })
-}
-
-pub(super) fn of_event<'a>(fields: &'a [Value], faults: &'a Cell<u64>) -> Scope<'a> {
-    Scope { fields: Some(fields), chosen: &NothingChosen, moment: Moment::plain(faults) }
 }

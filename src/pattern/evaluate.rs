@@ -51,6 +51,13 @@ pub struct Scope<'a> {
     pub moment: Moment<'a>,
 }
 
+impl<'a> Scope<'a> {
+    /// Nothing but the event with these fields.
+    pub fn of_event(fields: &'a [Value], faults: &'a Cell<u64>) -> Self {
+        Self { fields: Some(fields), chosen: &NothingChosen, moment: Moment::plain(faults) }
+    }
+}
+
 /// What goes with an instant, whatever was chosen.
 #[derive(Clone, Copy)]
 pub struct Moment<'a> {

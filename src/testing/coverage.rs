@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::automaton::{Deadline, Role, Watch};
 use crate::event::{Event, Schema, StreamId};
 use crate::language::{Arrival, Source, Span, Test};
-use crate::pattern::{Chosen, ConditionId, Expression, Moment, Names, NothingChosen, Pattern, Program, Scope, StepId};
+use crate::pattern::{Chosen, ConditionId, Expression, Moment, Names, Pattern, Program, Scope, StepId};
 use crate::testing::compare::Outcome;
 use crate::testing::points::{Point, points};
 
@@ -115,7 +115,7 @@ impl Sheet {
     /// What `from` narrows its streams to is asked before any run sees the event.
     fn note_filters(&self, event: &Event) {
         let faults = Cell::new(0);
-        let scope = Scope { fields: Some(&event.fields), chosen: &NothingChosen, moment: Moment::plain(&faults) };
+        let scope = Scope::of_event(&event.fields, &faults);
         for filter in self.pattern.sources.iter().filter(|source| source.stream == event.stream).filter_map(|source| source.filter.as_ref()) {
             self.note_parts(event.stream, filter, &scope);
         }

@@ -4,9 +4,8 @@ use std::cell::Cell;
 
 use compact_str::CompactString;
 
-use crate::engine::compiled::of_event;
 use crate::event::{Event, Value};
-use crate::pattern::{Comparison, Expression};
+use crate::pattern::{Comparison, Expression, Scope};
 
 /// A conjunct that asks about the event alone. Those that rules have most are spelt out: asking them takes a fraction of what walking an expression does.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl Atom {
             Self::Null { field } => event.fields[*field].is_null(),
             Self::NotNull { field } => !event.fields[*field].is_null(),
             Self::Compared { field, comparison, value } => comparison.holds(&event.fields[*field], value),
-            Self::Other(conjunct) => conjunct.holds(&of_event(&event.fields, faults)),
+            Self::Other(conjunct) => conjunct.holds(&Scope::of_event(&event.fields, faults)),
         }
     }
 

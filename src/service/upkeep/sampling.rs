@@ -16,7 +16,7 @@ use crate::codec::{DecodeOptions, Decoder};
 use crate::config::{Config, Origin};
 use crate::event::{Event, Key, StreamId};
 use crate::kafka::{Link, SampleBounds, sample};
-use crate::pattern::{Expression, FieldsUsed, Moment, NothingChosen, Pattern, Program, Scope, Source};
+use crate::pattern::{Expression, FieldsUsed, Pattern, Program, Scope, Source};
 use crate::ports::TransportError;
 use crate::service::task::time_unit;
 use crate::service::upkeep::partitioning::{met_patterns, parts_in_words, places};
@@ -159,7 +159,7 @@ fn compared(program: &Program, config: &Config, pattern: &Pattern) -> Vec<usize>
 /// These parts of the key of an event that the source reads.
 fn key_of(source: &Source, places: &[usize], event: &Event) -> Option<Key> {
     let faults = Cell::new(0);
-    let scope = Scope { fields: Some(&event.fields), chosen: &NothingChosen, moment: Moment::plain(&faults) };
+    let scope = Scope::of_event(&event.fields, &faults);
     if source.stream != event.stream || source.filter.as_ref().is_some_and(|filter| !filter.holds(&scope)) {
         return None;
     }
