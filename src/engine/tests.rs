@@ -241,15 +241,15 @@ fn very_many_alike_are_as_each_is_alone() {
 #[test]
 fn many_patterns_of_a_key_are_as_each_is_alone() {
     let pattern = |number: usize| {
-        let (v, to, seconds) = (number % 7, ["m", "n", "o"][number % 3], 20 + number * 13 % 90);
+        let (v, to, seconds) = (number % 7, ["m", "n", "o"][number % 3], 50 + number * 13 % 90);
         let second = ["then b: sent where v > a.v", "then not x: sent where v == 8 then b: sent where v == 9", "then b: sent where to_account == a.to_account"]
             [number % 5 % 3];
-        let skip = ["none", "past last"][number / 90];
+        let skip = ["none", "past last"][number % 2];
         format!(
             "pattern p{number} {{ from sent by from_account  match a: sent where v == {v} and to_account == \"{to}\" {second} within {seconds}s skip {skip} }}\n"
         )
     };
-    let each: Vec<String> = (0..180).map(pattern).collect();
+    let each: Vec<String> = (0..900).map(pattern).collect();
     let together = program(&each.concat());
     let alone: Vec<Program> = each.iter().map(|pattern| program(pattern)).collect();
     for (seed, ready_keys_max) in [(1, usize::MAX), (2, 1)] {
@@ -276,7 +276,8 @@ fn compare_with_alone(together: &Program, alone: &[Program], seed: u64, options:
         let transfer = (from, to, v, seconds);
         let found = engines.apply(together, offset, transfer);
         assert_eq!(found, others.apply(together, offset, transfer), "seed {seed}, event {offset}: {transfer:?}");
-        if offset % 7 == 0 || offset % 400 == 399 {
+        // Where that is seldom, many runs come and go of which the store never has anything.
+        if offset % [7, 190][usize::from(seed % 2 == 0)] == 0 || offset % 400 == 399 {
             assert_eq!(engines.told(), others.told(), "seed {seed}, event {offset}");
         }
         if offset % 400 == 399 {

@@ -2,6 +2,9 @@
 //!
 //! With a thousand patterns a key has a dozen groups of one run each; what an event or time must look at there is seldom near the processor. So few lines of memory are touched: marks tell
 //! mostly that a pattern has nothing; and groups stand in a ring in the order of their deadlines, so that what begins mostly goes to the end, and what time removes is at the front.
+//!
+//! Where a key has more than a few groups, marks would tell nothing, and looking through the groups would take longer the more there are: then a map tells which patterns have one, and its deadline,
+//! by which it is found.
 
 use std::collections::VecDeque;
 
@@ -13,7 +16,7 @@ use crate::engine::family::Members;
 use crate::engine::slot::group::{Group, Together, least_deadline};
 use crate::engine::slot::one::{Lone, One};
 use crate::engine::slot::{CellId, Families, Held, Kept, Notes};
-use crate::event::EventTime;
+use crate::event::{EventTime, Lookup};
 
 #[derive(Debug)]
 pub(in crate::engine) struct Many {
@@ -21,9 +24,8 @@ pub(in crate::engine) struct Many {
     groups: VecDeque<Group>,
     /// None has a later deadline: so what begins does not wait for the memory in which the last of them lies. (With a thousand patterns a tenth less time.)
     latest: EventTime,
-    /// By pattern; `None`: none, as mostly.
-    #[expect(clippy::box_collection, reason = "a third of the bytes, in every slot")]
-    cells: Option<Box<Vec<(u32, CellId)>>>,
+    /// `None` where both are empty, as mostly.
+    further: Option<Box<Further>>,
     /// Of each pattern that has a group or a cell, and perhaps of some that have none.
     patterns: Marks,
     /// Its least timer; the end of time: none.
@@ -32,8 +34,27 @@ pub(in crate::engine) struct Many {
     pub families: Families,
 }
 
-/// With more of them, looking for one would take longer than a cell of its own does, which is found by halves.
-const GROUPS_MAX: usize = 64;
+/// What few slots need.
+#[derive(Debug, Default)]
+struct Further {
+    /// By pattern.
+    cells: Vec<(u32, CellId)>,
+    /// By pattern, the deadline of its group. Empty unless there are, or have just been, more groups than [`MARKED_MAX`].
+    deadlines: Lookup<u32, EventTime>,
+}
+
+impl Further {
+    #[inline(never)]
+    fn may_have(&self, pattern: u32) -> bool {
+        self.deadlines.is_empty() || self.deadlines.get(&pattern).is_some() || !self.cells.is_empty()
+    }
+}
+
+/// So many groups at most are told by marks; the deadlines of more are kept until half as many are left.
+const MARKED_MAX: usize = 48;
+
+/// With more of them, to make room for one among the others would take longer than a cell of its own does.
+const GROUPS_MAX: usize = 256;
 
 /// Three bits for each pattern, one in each word, by a hash of its number: with a dozen patterns, one in thirty others has all of them. (With one bit a third of the events looked through all
 /// groups in vain, and three of the eighteen lines of memory that an event fetches were theirs; with two a seventh did, and with three a ninth, since what has gone stays marked for a while.)
@@ -65,7 +86,7 @@ impl Many {
             // Mostly there are several runs of one pattern.
             groups: VecDeque::with_capacity(1),
             latest: EventTime::BEGINNING,
-            cells: None,
+            further: None,
             patterns: Marks::default(),
             timer: EventTime::END,
             notes: one.as_ref().map_or_else(Notes::default, |one| one.notes),
@@ -89,30 +110,41 @@ impl Many {
     }
 
     pub(super) fn is_vacant(&self) -> bool {
-        self.groups.is_empty() && self.cells.is_none()
+        self.groups.is_empty() && self.cells().is_empty()
     }
 
     /// As [`super::Slot::may_keep`] has it.
     pub(super) fn may_keep(&self, pattern: u32) -> bool {
-        self.patterns.may_have(pattern) || self.families != Families::Together || !self.has_room()
+        self.may_have(pattern) || self.families != Families::Together || !self.has_room()
     }
 
-    /// Cost: mostly nothing where it has nothing, else a look at each group.
+    fn may_have(&self, pattern: u32) -> bool {
+        self.patterns.may_have(pattern) && self.further.as_ref().is_none_or(|further| further.may_have(pattern))
+    }
+
+    /// Cost: mostly nothing where it has nothing; else a look at each group where these are few, and where there are more, one for each doubling.
     pub(in crate::engine) fn kept(&self, pattern: u32) -> Kept {
-        if !self.patterns.may_have(pattern) {
-            return Kept::Nothing;
-        }
-        match self.groups.iter().position(|group| group.pattern == pattern) {
-            Some(place) => Kept::Group(place),
-            None => self.cells().binary_search_by_key(&pattern, |(of, _)| *of).map_or(Kept::Nothing, |place| Kept::Cell(self.cells()[place].1)),
-        }
+        let group = match self.deadlines() {
+            None if !self.patterns.may_have(pattern) => return Kept::Nothing,
+            None => self.groups.iter().position(|group| group.pattern == pattern),
+            Some(deadlines) => deadlines.get(&pattern).map(|deadline| self.find(pattern, *deadline)),
+        };
+        let cell = || self.cells().binary_search_by_key(&pattern, |(of, _)| *of).map_or(Kept::Nothing, |place| Kept::Cell(self.cells()[place].1));
+        group.map_or_else(cell, Kept::Group)
+    }
+
+    /// The place of the group of that pattern, which has that deadline.
+    fn find(&self, pattern: u32, deadline: EventTime) -> usize {
+        let first = self.groups.partition_point(|group| group.deadline < deadline);
+        let place = self.groups.range(first..).position(|group| group.pattern == pattern);
+        first + place.expect("a group stands where its deadline says")
     }
 
     /// The same. Where it has nothing although it is marked, the marks are put right: what time removes leaves them as they were.
     pub(super) fn look(&mut self, pattern: u32) -> Kept {
         let kept = self.kept(pattern);
-        if kept == Kept::Nothing && self.patterns.may_have(pattern) {
-            self.note_patterns();
+        if kept == Kept::Nothing && self.deadlines().is_none() && self.patterns.may_have(pattern) {
+            self.mark_patterns();
         }
         kept
     }
@@ -137,6 +169,9 @@ impl Many {
     /// Of a pattern that has nothing here.
     pub(in crate::engine) fn add_group(&mut self, group: Group) {
         self.patterns = self.patterns.with(group.pattern);
+        if self.groups.len() >= MARKED_MAX || self.further.is_some() {
+            self.note_deadline(group.pattern, group.deadline);
+        }
         if self.latest > group.deadline {
             self.latest = self.groups.back().map_or(group.deadline, |last| last.deadline);
         }
@@ -149,12 +184,18 @@ impl Many {
     }
 
     pub(super) fn remove_group(&mut self, place: usize) {
-        self.groups.remove(place);
-        self.note_patterns();
+        let Some(group) = self.groups.remove(place) else { return };
+        if self.further.is_some() {
+            self.forget_deadline(group.pattern);
+        }
+        if self.deadlines().is_none() {
+            self.mark_patterns();
+        }
     }
 
     /// Takes all groups out.
     pub(in crate::engine) fn take_groups(&mut self) -> impl Iterator<Item = Group> + use<> {
+        self.forget_deadlines();
         std::mem::take(&mut self.groups).into_iter()
     }
 
@@ -171,9 +212,51 @@ impl Many {
         }
     }
 
-    fn note_patterns(&mut self) {
+    fn mark_patterns(&mut self) {
         let with_cells = self.cells().iter().map(|(of, _)| *of);
         self.patterns = self.groups.iter().map(|group| group.pattern).chain(with_cells).fold(Marks::default(), Marks::with);
+    }
+
+    /// Those of all groups, if they are kept.
+    fn deadlines(&self) -> Option<&Lookup<u32, EventTime>> {
+        self.further.as_ref().map(|further| &further.deadlines).filter(|deadlines| !deadlines.is_empty())
+    }
+
+    /// Such a group is added, if they are to be kept.
+    #[inline(never)]
+    fn note_deadline(&mut self, pattern: u32, deadline: EventTime) {
+        if self.groups.len() >= MARKED_MAX && self.deadlines().is_none() {
+            self.note_deadlines();
+        }
+        if let Some(further) = self.further.as_mut().filter(|further| !further.deadlines.is_empty()) {
+            further.deadlines.insert(pattern, deadline);
+        }
+    }
+
+    /// They are kept from now on.
+    fn note_deadlines(&mut self) {
+        let further = self.further.get_or_insert_default();
+        for group in &self.groups {
+            further.deadlines.insert(group.pattern, group.deadline);
+        }
+    }
+
+    /// The pattern's group is gone.
+    #[cold]
+    fn forget_deadline(&mut self, pattern: u32) {
+        if let Some(further) = &mut self.further
+            && further.deadlines.remove(&pattern).is_some()
+            && self.groups.len() <= MARKED_MAX / 2
+        {
+            self.forget_deadlines();
+        }
+    }
+
+    fn forget_deadlines(&mut self) {
+        self.further = self.further.take().filter(|further| !further.cells.is_empty());
+        if let Some(further) = &mut self.further {
+            further.deadlines = Lookup::default();
+        }
     }
 
     /// Until runs are [added](Many::add_runs) or it is [settled](Many::settle), the group stays where it is.
@@ -226,9 +309,13 @@ impl Many {
             }
             if group.there == 0 && matches!(group.runs, Together::One(_)) {
                 // As mostly: the run goes with its group.
+                let pattern = group.pattern;
                 let group = if place == 0 { self.groups.pop_front() } else { self.groups.remove(place) };
                 if let Some(Group { runs: Together::One(run), .. }) = group {
                     dropped.push(run);
+                }
+                if self.further.is_some() {
+                    self.forget_deadline(pattern);
                 }
                 (counters.live_runs, counters.live_keys) = (counters.live_runs - 1, counters.live_keys - 1);
                 has_changed = true;
@@ -245,7 +332,7 @@ impl Many {
             counters.live_runs -= (before - group.runs.len()) as u64;
             counters.live_keys -= u64::from(group.runs.is_empty());
             if group.is_over() {
-                self.groups.remove(place);
+                self.remove_group(place);
             } else {
                 self.settle(place);
             }
@@ -262,6 +349,9 @@ impl Many {
             group.runs.clear();
         }
         self.groups.iter_mut().for_each(|group| group.deadline = EventTime::END);
+        if self.deadlines().is_some() {
+            self.note_deadlines();
+        }
         alive
     }
 
@@ -278,7 +368,8 @@ impl Many {
 
     /// As [`super::Slot::tell_changes`] has it.
     pub(super) fn tell_changes(&mut self, key: &[u8], tell: &mut impl FnMut((u32, usize), &[u8], Held<'_>) -> bool) {
-        self.groups.retain_mut(|group| {
+        let Self { groups, further, .. } = self;
+        groups.retain_mut(|group| {
             let runs = &group.runs;
             let mut changed = std::mem::take(&mut group.changed);
             while changed != 0 {
@@ -293,29 +384,32 @@ impl Many {
                 let is_told = tell((group.pattern, of), key, held);
                 group.there = group.there & !bit | if is_told && !is_empty { bit } else { 0 };
             }
+            if let Some(further) = further.as_mut().filter(|_| group.is_over()) {
+                further.deadlines.remove(&group.pattern);
+            }
             !group.is_over()
         });
     }
 
     /// By pattern.
     pub(in crate::engine) fn cells(&self) -> &[(u32, CellId)] {
-        self.cells.as_ref().map_or(&[], |cells| cells)
+        self.further.as_ref().map_or(&[], |further| &further.cells)
     }
 
     pub(super) fn add_cell(&mut self, pattern: u32, id: CellId) {
         self.patterns = self.patterns.with(pattern);
-        let cells = self.cells.get_or_insert_default();
+        let cells = &mut self.further.get_or_insert_default().cells;
         let after = cells.partition_point(|(of, _)| *of < pattern);
         cells.insert(after, (pattern, id));
     }
 
     pub(super) fn remove_cell(&mut self, pattern: u32) {
         let place = self.cells().binary_search_by_key(&pattern, |(of, _)| *of).expect("a cell is removed once");
-        let cells = self.cells.as_mut().expect("it has just been found there");
-        cells.remove(place);
-        if cells.is_empty() {
-            self.cells = None;
+        let further = self.further.as_mut().expect("it has just been found there");
+        further.cells.remove(place);
+        if self.deadlines().is_none() {
+            self.further = self.further.take().filter(|further| !further.cells.is_empty());
+            self.mark_patterns();
         }
-        self.note_patterns();
     }
 }
