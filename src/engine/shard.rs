@@ -127,7 +127,7 @@ impl Shard {
         }
         self.lines.pack_idle(&self.compiled, events);
         // Patterns and keys have been decided one after the other.
-        matches[before..].sort_by(|one, other| one.order().cmp(&other.order()));
+        put_in_order(&mut matches[before..]);
         self.lines.counters.faults = self.lines.faults.get();
     }
 
@@ -242,7 +242,7 @@ impl Shard {
         assert!(event.time > self.watermark, "events come between two watermarks");
         hand.event_number += 1;
         let stream = &compiled.streams[usize::from(event.stream.0)];
-        let mut has_null = false;
+        let (mut has_null, before) = (false, matches.len());
         for candidate in wanted.interest.candidates() {
             // Nothing has to be put together where it stands in one line, as it mostly does: 140 instructions less.
             let Some((keying, stands_as)) = stream.only_line(candidate.pattern) else {
@@ -255,8 +255,15 @@ impl Shard {
                 Whose::Nobody => has_null = true,
             }
         }
+        if matches.len() > before + 1 {
+            put_in_order(&mut matches[before..]);
+        }
         if has_null && lines.part.counts_for_all() {
             lines.counters.null_keys += 1;
         }
     }
+}
+
+fn put_in_order(matches: &mut [Match]) {
+    matches.sort_by(|one, other| one.order().cmp(&other.order()));
 }
