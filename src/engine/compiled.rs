@@ -189,6 +189,11 @@ impl Compiled {
 }
 
 impl CompiledPattern {
+    /// Of how many patterns that are kept with it an event can begin a run, if it can begin one of this.
+    pub(super) fn begun_by(&self, fields: &[Value]) -> u8 {
+        self.family.as_ref().map_or(1, |family| family.begun_by(fields))
+    }
+
     fn glance(&self) -> Glance {
         let start = self.automaton.plain_start().filter(|_| self.pattern.windows.is_empty());
         Glance { table: number(self.table), is_family: self.family.is_some(), acts: self.automaton.acting(), start }

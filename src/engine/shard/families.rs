@@ -24,9 +24,8 @@ impl Lines {
         let first = &all.patterns[candidate.pattern as usize];
         let begun = if first.automaton.may_begin(candidate.class) { family.begun_by(standing.event.fields()) } else { 0 };
         let runs_max = usize::from(self.lie_in_slots[candidate.pattern as usize]);
+        let is_limited = runs_max == 0 || !self.keeps_families_together();
         let (keys, counters) = (&mut self.keys[first.table], &mut self.counters);
-        // Together they would reach the limit on matches of one event before the first does alone.
-        let is_limited = runs_max == 0 || self.limits.matches_max < RUNS_MAX as u64;
         let mut group = None;
         if let Some(slot) = address.slot.filter(|_| !is_limited) {
             keys.join(slot, all, counters);
@@ -57,6 +56,11 @@ impl Lines {
             self.keys[first.table].part(slot, all, &mut self.counters);
         }
         slot
+    }
+
+    /// False if together they would reach the limit on matches of one event before the first does alone.
+    pub(super) fn keeps_families_together(&self) -> bool {
+        self.limits.matches_max >= RUNS_MAX as u64
     }
 
     /// What a family has of a key lies in one group, with room for one more. `group`: its place, if it has one. `begun`: of how many of its patterns the event begins a run.

@@ -87,8 +87,10 @@ impl Lines {
         }
         let address = Address { slot: found.slot, hash: key.hash, key: &key.bytes };
         found.slot = match glance.start {
-            Some(start) if is_plain && !glance.is_family && self.lie_in_slots[pattern as usize] > 0 => {
-                Some(self.begin(address, (pattern, None), (table, &all.patterns[pattern as usize].automaton), start, standing, 1))
+            Some(start) if is_plain && self.lie_in_slots[pattern as usize] > 0 && (!glance.is_family || self.keeps_families_together()) => {
+                let compiled = &all.patterns[pattern as usize];
+                let begun = if glance.is_family { compiled.begun_by(standing.event.fields()) } else { 1 };
+                Some(self.begin(address, (pattern, None), (table, &compiled.automaton), start, standing, begun))
             }
             _ => self.step_kept(address, candidate, all, standing, matches),
         };
