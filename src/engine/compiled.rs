@@ -157,6 +157,19 @@ impl Compiled {
             table.ends_silently = compiled.automaton.runs_end_silently();
             table.patterns.push(place);
         }
+        for stream in &mut streams {
+            let StreamRoutes { lines, index, .. } = stream;
+            if let Some(waiting) = index.waiting_mut() {
+                let line = |pattern: u32| {
+                    let LinesOf::One(keying, _) = lines[pattern as usize] else { unreachable!("who waits reads the stream as one source") };
+                    (keying as usize, patterns[pattern as usize].table)
+                };
+                let mut all: Vec<(usize, usize)> = waiting.patterns().map(line).collect();
+                all.sort_unstable();
+                all.dedup();
+                waiting.lines = all;
+            }
+        }
         let glances = patterns.iter().map(CompiledPattern::glance).collect();
         let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
         Self { patterns, glances, streams, tables, versions }

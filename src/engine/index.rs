@@ -6,11 +6,14 @@
 //!
 //! What is found under one value depends on which of the conjuncts beside hold, and they are few: it is remembered by them ([`Remembered`]), so that most events are looked up
 //! and compared with a few constants, and no more.
+//!
+//! Where many patterns have bits that nearly every event sets, and that matter only where something waits, it is what is held of the event's key that is asked (see `waiting`).
 
 mod atom;
 mod filed;
 mod texts;
 mod thresholds;
+mod waiting;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use crate::event::{Event, Value};
 
 pub(super) use filed::{Indexes, StreamIndex, number};
 pub(super) use thresholds::AskedFor;
+pub(super) use waiting::Waiting;
 
 use filed::{Posting, Postings};
 
@@ -41,6 +45,20 @@ pub(super) struct Candidate {
     pub pattern: u32,
     pub sources: FittingSources,
     pub class: Class,
+}
+
+impl Candidate {
+    /// In place of all patterns that are asked for by [what is held of the event's key](Waiting).
+    pub(super) const WHOEVER_WAITS: Self = Self { pattern: u32::MAX, sources: FittingSources::NONE, class: Class::NOTHING };
+
+    pub(super) fn is_whoever_waits(&self) -> bool {
+        self.pattern == u32::MAX
+    }
+
+    /// Of a pattern that reads the stream as one source, whatever the event.
+    pub(super) fn of_one_source(pattern: u32, class: Class) -> Self {
+        Self { pattern, sources: FittingSources::of(0), class: Class::NOTHING.with(class) }
+    }
 }
 
 /// As which of a pattern's sources of its stream an event stands in lines: a bit for each in their order. The last bit stands for all beyond the others: they are to be asked.
@@ -87,6 +105,7 @@ impl Interest {
         Self { candidates: SmallVec::from_slice(&[candidate]), parts: Parts::default() }
     }
 
+    /// [Whoever waits](Candidate::WHOEVER_WAITS) is the last of them.
     pub(super) fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
@@ -180,6 +199,11 @@ impl Judge {
             Some(last) => hand.merge(last, index, event),
             None => {}
         }
+        if let Some(waiting) = index.waiting()
+            && waiting.may_concern(|atom| hand.holds(atom, index, event))
+        {
+            hand.found.candidates.push(Candidate::WHOEVER_WAITS);
+        }
         if *parts > 1 {
             hand.found.parts = Parts::of(*parts, stream, &hand.found.candidates, event, key);
         }
@@ -256,7 +280,7 @@ impl Hand {
     fn holds(&mut self, atom: u32, index: &StreamIndex, event: &Event) -> bool {
         let known = &mut self.atoms[atom as usize];
         if known.0 != self.event_number {
-            *known = (self.event_number, index.atoms[atom as usize].holds(event, &self.faults));
+            *known = (self.event_number, index.atoms[atom as usize].holds(&event.fields, &self.faults));
         }
         known.1
     }

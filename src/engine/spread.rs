@@ -138,14 +138,19 @@ fn for_each_key(stream: &StreamRoutes, candidates: &[Candidate], event: &Event, 
     // Counted where the event is stepped.
     let faults = Cell::new(0);
     let mut made = 0_u64;
+    let mut make = |keying: usize| {
+        let bit = u32::try_from(keying).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0);
+        if made & bit == 0 {
+            made |= bit;
+            let keying = &stream.keyings[keying];
+            each(keying, keying.write(&event.fields, &faults, key).then(|| key_hash(key)));
+        }
+    };
     for candidate in candidates {
-        for (keying, _) in stream.lines(candidate, &event.fields, &faults) {
-            let bit = u32::try_from(keying).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0);
-            if made & bit == 0 {
-                made |= bit;
-                let keying = &stream.keyings[keying];
-                each(keying, keying.write(&event.fields, &faults, key).then(|| key_hash(key)));
-            }
+        if candidate.is_whoever_waits() {
+            stream.index.waiting().into_iter().flat_map(|waiting| &waiting.lines).for_each(|(keying, _)| make(*keying));
+        } else {
+            stream.lines(candidate, &event.fields, &faults).for_each(|(keying, _)| make(keying));
         }
     }
 }

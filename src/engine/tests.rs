@@ -258,6 +258,29 @@ fn many_patterns_of_a_key_are_as_each_is_alone() {
     }
 }
 
+/// The same of so many families that an event asks who waits at its key, where their patterns may be together or apart.
+#[test]
+fn many_families_of_which_something_waits_are_as_each_pattern_is_alone() {
+    let pattern = |number: usize| {
+        let (least, seconds) = ([2, 5, 7][number % 3], 40 + number / 3);
+        format!(
+            "pattern p{number} {{ from sent by from_account  match a: sent where v >= {least} then b: sent where a.v > v then c: sent where a.v > v within {seconds}s skip none }}\n"
+        )
+    };
+    let each: Vec<String> = (0..240).map(pattern).collect();
+    let together = program(&each.concat());
+    let compiled = Compiled::new(&together);
+    let families = compiled.patterns.iter().filter(|compiled| compiled.family.is_some()).count();
+    assert!(families > 60 && compiled.streams[0].index.waiting().is_some(), "{families} families");
+    let alone: Vec<Program> = each.iter().map(|pattern| program(pattern)).collect();
+    let few_matches = EngineOptions { matches_per_event_max: 2, ..EngineOptions::default() };
+    let few_runs = EngineOptions { runs_per_key_max: 3, ..EngineOptions::default() };
+    for (seed, options) in (1..).zip([EngineOptions::default(), few_matches, few_runs]) {
+        let matches = compare_with_alone(&together, &alone, seed, &options);
+        assert!(matches > 2_000, "{matches} matches");
+    }
+}
+
 /// What comes out and what is told to the store is what each of the programs says alone. Returns how many matches there were.
 fn compare_with_alone(together: &Program, alone: &[Program], seed: u64, options: &EngineOptions) -> usize {
     let mut engines = Fleet::new(std::slice::from_ref(together), options);

@@ -1,11 +1,12 @@
 //! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a literal that a text
-//! must have in it (see `texts`), or a number that a field must be more or less than (see `thresholds`); what has none of these is tried on every event.
+//! must have in it (see `texts`), or a number that a field must be more or less than (see `thresholds`); what has none of these is tried on every event. Of many patterns, bits of the last two
+//! kinds that only matter where something waits are asked for where something does (see `waiting`).
 //!
 //! A bit is filed together with what else must hold for it ([`Posting`]): the other conjuncts of its condition, and those of the filters of the pattern's sources. What follows from
 //! being found under the value is not asked again. Equal numbers are found whatever their types (`1`, `1.0`, `1.00`); null is equal to nothing.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compact_str::CompactString;
 use rust_decimal::prelude::ToPrimitive;
@@ -16,6 +17,7 @@ use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::atom::Atom;
 use crate::engine::index::texts::{self, Texts};
 use crate::engine::index::thresholds::{self, Thresholds};
+use crate::engine::index::waiting::{WAITING_MIN, Waiting};
 use crate::engine::index::{Candidate, FittingSources};
 use crate::event::{Event, Lookup, StreamId, Value};
 use crate::pattern::{Comparison, Expression, FieldPath, at_path};
@@ -30,9 +32,10 @@ pub(in crate::engine) struct StreamIndex {
     thresholds: Vec<Thresholds>,
     /// Filed under nothing.
     others: Postings,
+    waiting: Option<Box<Waiting>>,
     /// More than any [`Asked::number`] of the stream.
     pub(super) remembered: u32,
-    /// All is filed under equalities, as it is mostly.
+    /// All is filed under equalities, as it is mostly, and nobody is asked for because he waits.
     has_only_equalities: bool,
 }
 
@@ -79,7 +82,7 @@ impl Asked {
     /// A bit for each of the atoms that holds.
     #[inline]
     pub(super) fn bits(&self, index: &StreamIndex, event: &Event, faults: &Cell<u64>) -> u32 {
-        let holds = |atom: &u32| u32::from(index.atoms[*atom as usize].holds(event, faults));
+        let holds = |atom: &u32| u32::from(index.atoms[*atom as usize].holds(&event.fields, faults));
         self.atoms.iter().rev().fold(0, |bits, atom| bits << 1 | holds(atom))
     }
 }
@@ -313,44 +316,49 @@ struct Bit<'a> {
     conjuncts: Vec<&'a Expression>,
     /// The conjuncts of the filters of the pattern's sources of the stream.
     filters: &'a [Vec<&'a Expression>],
+    /// It does nothing where nothing of the pattern waits.
+    awaits: bool,
+}
+
+impl Bit<'_> {
+    /// Whether it is as [`Waiting::add`] asks for, and hardly tells events apart.
+    fn may_wait(&self) -> bool {
+        let tells_apart = |conjunct: &&Expression| values_asked_for(conjunct).is_some() || texts::AskedFor::by(conjunct).is_some();
+        let stands_anyway = matches!(self.filters, [only] if only.is_empty());
+        self.awaits && stands_anyway && !self.conjuncts.iter().any(tells_apart) && self.conjuncts.iter().all(|conjunct| Atom::of(conjunct).is_plain())
+    }
 }
 
 impl Indexes {
     pub(in crate::engine) fn of(streams: usize, patterns: &[CompiledPattern]) -> Vec<StreamIndex> {
         let mut indexes = Self { streams: (0..streams).map(|_| StreamIndex::default()).collect(), atoms: BTreeMap::new() };
-        for (pattern, compiled) in (0..).zip(patterns) {
-            // A family is found as its first member is.
-            if compiled.first.is_none_or(|first| first == pattern) {
-                indexes.add(pattern, compiled);
-            }
+        // A family is found as its first member is.
+        let found = || (0..).zip(patterns).filter(|(pattern, compiled)| compiled.first.is_none_or(|first| first == *pattern));
+        let mut waiting = vec![BTreeSet::new(); streams];
+        for (pattern, compiled) in found() {
+            for_each_bit(pattern, compiled, |bit| {
+                if bit.may_wait() {
+                    waiting[usize::from(bit.stream.0)].insert(pattern);
+                }
+            });
         }
+        for (stream, patterns) in indexes.streams.iter_mut().zip(waiting) {
+            stream.waiting = (patterns.len() >= WAITING_MIN).then(Box::default);
+        }
+        found().for_each(|(pattern, compiled)| for_each_bit(pattern, compiled, |bit| indexes.file(bit)));
         let mut number = 0;
         indexes.streams.iter_mut().for_each(|stream| stream.finish(&mut number));
         indexes.streams
     }
 
-    fn add(&mut self, pattern: u32, compiled: &CompiledPattern) {
-        let mut streams: Vec<StreamId> = compiled.pattern.sources.iter().map(|source| source.stream).collect();
-        streams.sort_unstable();
-        streams.dedup();
-        for stream in streams {
-            let sources = compiled.pattern.sources.iter().filter(|source| source.stream == stream);
-            let filters: Vec<Vec<&Expression>> = sources.map(|source| source.filter.iter().flat_map(Expression::conjuncts).collect()).collect();
-            if compiled.automaton.wants_every_event() {
-                // Every one that stands in its lines.
-                for conjuncts in filters.iter().cloned() {
-                    self.file(&Bit { pattern, stream, class: Class::NOTHING, conjuncts, filters: &filters });
-                }
-            }
-            for bit in compiled.automaton.class_bits().filter(|bit| bit.stream == stream) {
-                self.file(&Bit { pattern, stream, class: bit.class, conjuncts: bit.conjuncts.iter().collect(), filters: &filters });
-            }
-        }
-    }
-
     fn file(&mut self, bit: &Bit<'_>) {
         let stream = usize::from(bit.stream.0);
-        if let Some((path, values)) = bit.conjuncts.iter().find_map(|conjunct| values_asked_for(conjunct)) {
+        if self.streams[stream].waiting.is_some() && bit.may_wait() {
+            let atoms = self.atoms(bit.stream, &bit.conjuncts);
+            if let Some(waiting) = &mut self.streams[stream].waiting {
+                waiting.add(bit.pattern, bit.class, atoms);
+            }
+        } else if let Some((path, values)) = bit.conjuncts.iter().find_map(|conjunct| values_asked_for(conjunct)) {
             for value in values {
                 if let Some(posting) = self.posting(bit, Under::Value(path, value)) {
                     self.streams[stream].equality(path).file(value, posting);
@@ -409,7 +417,39 @@ impl Indexes {
     }
 }
 
+/// Those of the pattern, stream by stream.
+fn for_each_bit(pattern: u32, compiled: &CompiledPattern, mut each: impl FnMut(&Bit<'_>)) {
+    let mut streams: Vec<StreamId> = compiled.pattern.sources.iter().map(|source| source.stream).collect();
+    streams.sort_unstable();
+    streams.dedup();
+    let automaton = &compiled.automaton;
+    for stream in streams {
+        let sources = compiled.pattern.sources.iter().filter(|source| source.stream == stream);
+        let filters: Vec<Vec<&Expression>> = sources.map(|source| source.filter.iter().flat_map(Expression::conjuncts).collect()).collect();
+        let mut bit = |class: Class, conjuncts| each(&Bit { pattern, stream, class, conjuncts, filters: &filters, awaits: !class.meets(automaton.acting()) });
+        if automaton.wants_every_event() {
+            // Every one that stands in its lines.
+            filters.iter().cloned().for_each(|conjuncts| bit(Class::NOTHING, conjuncts));
+        }
+        automaton.class_bits().filter(|known| known.stream == stream).for_each(|known| bit(known.class, known.conjuncts.iter().collect()));
+    }
+}
+
 impl StreamIndex {
+    /// Who is asked for where something of him waits.
+    pub(in crate::engine) fn waiting(&self) -> Option<&Waiting> {
+        self.waiting.as_deref()
+    }
+
+    pub(in crate::engine) fn waiting_mut(&mut self) -> Option<&mut Waiting> {
+        self.waiting.as_deref_mut()
+    }
+
+    /// As [`Waiting::class_of`] has it.
+    pub(in crate::engine) fn awaited(&self, waiting: &Waiting, pattern: u32, fields: &[Value]) -> Option<Class> {
+        waiting.class_of(pattern, &self.atoms, fields)
+    }
+
     /// All that is found, which is nothing or one: where that shows in fields that are small numbers, as it mostly does, it costs a few instructions, and no call. `None`: it is more, or takes
     /// longer to find out.
     #[inline]
@@ -467,8 +507,9 @@ impl StreamIndex {
     }
 
     fn finish(&mut self, number: &mut u32) {
-        let Self { atoms, equalities, texts, thresholds, others, remembered, has_only_equalities } = self;
-        *has_only_equalities = texts.is_empty() && thresholds.is_empty() && others.is_empty();
+        let Self { atoms, equalities, texts, thresholds, others, waiting, remembered, has_only_equalities } = self;
+        *has_only_equalities = texts.is_empty() && thresholds.is_empty() && others.is_empty() && waiting.is_none();
+        waiting.iter_mut().for_each(|waiting| waiting.finish());
         for equality in equalities {
             equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
         }

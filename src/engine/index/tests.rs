@@ -46,20 +46,51 @@ pattern p12 { from unkind, bought by k match x: unkind then next y: unkind where
 
 #[test]
 fn the_index_finds_what_asking_every_pattern_finds() {
+    let (found_some, found_none, _) = compare_with_asking(PROGRAM, 20_000);
+    assert!(found_some > 1_000 && found_none > 100, "{found_some} of some interest, {found_none} of none");
+}
+
+/// So many that those are asked for who wait: by bits of all kinds, and by few, which are asked before.
+#[test]
+fn the_index_finds_as_much_where_many_wait() {
+    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let copies = |of: &str| (0..40).map(|copy| of.replace("pattern p", &format!("pattern p{copy:02}_"))).collect::<String>();
+    let patterns: String = PROGRAM.lines().filter(|line| line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let (.., concerns_who_waits) = compare_with_asking(&(streams.clone() + &copies(&patterns)), 1_000);
+    assert!(concerns_who_waits > 500, "{concerns_who_waits} concern whoever waits");
+    let few = copies("pattern p { from a by k match x: a where n == 1 then y: a where d >= 1.5 and 3 > d within 1m }\n");
+    let (found_some, found_none, concerns_who_waits) = compare_with_asking(&(streams + &few), 5_000);
+    assert!(found_some > 1_000 && found_none > 100 && concerns_who_waits > 500, "{found_some}, {found_none}, {concerns_who_waits}");
+}
+
+/// Where something of every pattern waits. How many events are of some interest, of none, and concern whoever waits.
+fn compare_with_asking(text: &str, events: u64) -> (u64, u64, u64) {
     let random = &mut ChaCha8Rng::seed_from_u64(7);
-    let program = compile(&[Source { path: "it.motif".to_owned(), text: PROGRAM.to_owned() }]);
+    let program = compile(&[Source { path: "it.motif".to_owned(), text: text.to_owned() }]);
     assert!(!program.has_errors(), "{:?}", program.diagnostics);
     let compiled = Arc::new(Compiled::new(&program.program));
     let mut judge = Judge::new(compiled.clone());
-    let (mut found_some, mut found_none) = (0, 0);
-    for number in 0..20_000 {
+    let (mut found_some, mut found_none, mut concerns_who_waits) = (0, 0, 0);
+    for number in 0..events {
         let event = event(number, random);
+        let index = &compiled.streams[usize::from(event.stream.0)].index;
         let mut found = judge.interest(&event).candidates().to_vec();
+        if found.pop_if(|last| last.is_whoever_waits()).is_some() {
+            concerns_who_waits += 1;
+            let waiting = index.waiting().expect("somebody may wait");
+            for pattern in waiting.patterns() {
+                let Some(class) = index.awaited(waiting, pattern, &event.fields) else { continue };
+                match found.iter_mut().find(|candidate| candidate.pattern == pattern) {
+                    Some(known) => known.class = known.class.with(class),
+                    None => found.push(Candidate::of_one_source(pattern, class)),
+                }
+            }
+        }
         found.sort_unstable_by_key(|candidate| candidate.pattern);
         assert_eq!(found, asked(&compiled, &event), "{event:?}");
         *(if found.is_empty() { &mut found_none } else { &mut found_some }) += 1;
     }
-    assert!(found_some > 1_000 && found_none > 100, "{found_some} of some interest, {found_none} of none");
+    (found_some, found_none, concerns_who_waits)
 }
 
 fn asked(compiled: &Compiled, event: &Event) -> Vec<Candidate> {

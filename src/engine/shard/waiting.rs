@@ -1,0 +1,54 @@
+//! Events that concern [whoever waits](crate::engine::index::Waiting) at their keys.
+
+use crate::engine::compiled::Compiled;
+use crate::engine::index::{Candidate, Waiting};
+use crate::engine::matched::Match;
+use crate::engine::reorder::Wanted;
+use crate::engine::shard::hand::{Hand, Whose};
+use crate::engine::shard::lines::Lines;
+use crate::engine::shard::step::Standing;
+
+impl Lines {
+    /// Steps the event for its candidates, and for whoever else waits. Returns as [`Lines::step_candidate`] does.
+    #[inline(never)]
+    pub(super) fn step_with_who_waits(&mut self, waiting: &Waiting, all: &Compiled, hand: &mut Hand, wanted: &Wanted, matches: &mut Vec<Match>) -> bool {
+        let event = &wanted.event;
+        let stream = &all.streams[usize::from(event.stream.0)];
+        let awaited = |pattern: u32| stream.index.awaited(waiting, pattern, event.fields());
+        let (candidates, asks_who_waits) = match wanted.interest.candidates() {
+            [candidates @ .., last] if last.is_whoever_waits() => (candidates, true),
+            candidates => (candidates, false),
+        };
+        let mut has_null = false;
+        for candidate in candidates {
+            let class = awaited(candidate.pattern).map_or(candidate.class, |class| candidate.class.with(class));
+            has_null |= self.step_candidate(&Candidate { class, ..*candidate }, all, hand, event, matches);
+        }
+        for &(keying, table) in waiting.lines.iter().filter(|_| asks_who_waits) {
+            let of_key = |pattern: u32| stream.only_line(pattern).filter(|(of, _)| *of == keying);
+            match hand.find(keying, &stream.keyings, event, self) {
+                Whose::Others => continue,
+                Whose::Nobody => {
+                    has_null |= waiting.patterns().any(|pattern| of_key(pattern).is_some() && awaited(pattern).is_some());
+                    continue;
+                }
+                Whose::Ours => {}
+            }
+            let (_, found) = self.find(table, all, hand, keying, event.time, matches);
+            let Some(slot) = found.slot else { continue };
+            let slot = self.keys[table].slot(slot);
+            let held = slot.groups().map(|(pattern, ..)| pattern).chain(slot.cells().map(|(pattern, _)| pattern));
+            let mut patterns = std::mem::take(&mut self.waiting);
+            patterns.extend(held.map(|pattern| all.patterns[pattern as usize].first.unwrap_or(pattern)));
+            patterns.sort_unstable();
+            patterns.dedup();
+            for pattern in patterns.drain(..).filter(|pattern| candidates.iter().all(|candidate| candidate.pattern != *pattern)) {
+                if let (Some((_, stands_as)), Some(class)) = (of_key(pattern), awaited(pattern)) {
+                    self.step(&Candidate::of_one_source(pattern, class), all, hand, keying, Standing { event, stands_as }, matches);
+                }
+            }
+            self.waiting = patterns;
+        }
+        has_null
+    }
+}
