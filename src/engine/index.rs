@@ -11,6 +11,7 @@
 
 mod atom;
 mod filed;
+mod ranges;
 mod texts;
 mod thresholds;
 mod waiting;

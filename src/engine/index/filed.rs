@@ -1,6 +1,7 @@
 //! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a literal that a text
-//! must have in it (see `texts`), or a number that a field must be more or less than (see `thresholds`); what has none of these is tried on every event. Of many patterns, bits of the last two
-//! kinds that only matter where something waits are asked for where something does (see `waiting`).
+//! must have in it (see `texts`), or numbers that a field must be between (see `ranges`), or one that it must be more or less than (see `thresholds`); under one of these for each
+//! alternative, where there are several; what has none of them is tried on every event. Of many patterns, bits that tell events apart no better than thresholds do and only matter where
+//! something waits are asked for where something does (see `waiting`).
 //!
 //! A bit is filed together with what else must hold for it ([`Posting`]): the other conjuncts of its condition, and those of the filters of the pattern's sources. What follows from
 //! being found under the value is not asked again. Equal numbers are found whatever their types (`1`, `1.0`, `1.00`); null is equal to nothing.
@@ -15,6 +16,7 @@ use smallvec::SmallVec;
 use crate::automaton::Class;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::atom::Atom;
+use crate::engine::index::ranges::Ranges;
 use crate::engine::index::texts::{self, Texts};
 use crate::engine::index::thresholds::{self, Thresholds};
 use crate::engine::index::waiting::{WAITING_MIN, Waiting};
@@ -30,6 +32,7 @@ pub(in crate::engine) struct StreamIndex {
     equalities: Vec<Equality>,
     texts: Vec<Texts>,
     thresholds: Vec<Thresholds>,
+    ranges: Vec<Ranges>,
     /// Filed under nothing.
     others: Postings,
     waiting: Option<Box<Waiting>>,
@@ -272,27 +275,81 @@ fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// What a bit is filed under, and what is thereby known of an event that is found.
-#[derive(Clone, Copy)]
+/// Where a bit is filed, and what is thereby known of an event that is found there.
+struct Place<'a> {
+    under: Under<'a>,
+    /// These of the conjuncts hold.
+    known: SmallVec<[&'a Expression; 2]>,
+}
+
 enum Under<'a> {
     /// The field is this.
     Value(&'a FieldPath, &'a Value),
-    /// This one of the conjuncts holds.
-    Conjunct(&'a Expression),
+    Literals(texts::AskedFor<'a>),
+    Threshold(thresholds::AskedFor<'a>),
+    /// The field is more than the one, and less than the other.
+    Range(thresholds::AskedFor<'a>, thresholds::AskedFor<'a>),
     Nothing,
 }
 
+/// How well a place tells events apart: best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Telling {
+    Value,
+    Literals,
+    /// Several of these.
+    Alternatives,
+    Range,
+    Threshold,
+    /// Several, some of which are ranges or thresholds.
+    Thresholds,
+    Nothing,
+}
+
+/// Where a bit with these conjuncts is filed best: an event that sets it is found in one of the places.
+fn places<'a>(conjuncts: &[&'a Expression]) -> (Telling, Vec<Place<'a>>) {
+    let each = conjuncts.iter().filter_map(|conjunct| places_of(conjunct));
+    let ranges = conjuncts.iter().filter_map(|low| {
+        let asked = thresholds::AskedFor::by(low)?;
+        let (high, above) = conjuncts.iter().find_map(|high| Some((*high, asked.range_with(thresholds::AskedFor::by(high)?)?)))?;
+        Some((Telling::Range, vec![Place { under: Under::Range(above.0, above.1), known: SmallVec::from_slice(&[*low, high]) }]))
+    });
+    let best = each.chain(ranges).min_by_key(|(telling, _)| *telling);
+    best.unwrap_or_else(|| (Telling::Nothing, vec![Place { under: Under::Nothing, known: SmallVec::new() }]))
+}
+
+/// The same of one conjunct; `None`: it tells nothing.
+fn places_of(conjunct: &Expression) -> Option<(Telling, Vec<Place<'_>>)> {
+    let known = || SmallVec::from_slice(&[conjunct]);
+    if let Some((path, values)) = values_asked_for(conjunct) {
+        return Some((Telling::Value, values.iter().map(|value| Place { under: Under::Value(path, value), known: SmallVec::new() }).collect()));
+    }
+    if let Some(asked) = texts::AskedFor::by(conjunct) {
+        let known = if asked.is_all { known() } else { SmallVec::new() };
+        return Some((Telling::Literals, vec![Place { under: Under::Literals(asked), known }]));
+    }
+    if let Expression::Or(alternatives) = conjunct {
+        let each: Vec<_> = alternatives.iter().map(|alternative| places(&alternative.conjuncts())).collect();
+        let worst = each.iter().map(|(telling, _)| *telling).max()?;
+        let telling = if worst <= Telling::Alternatives { Telling::Alternatives } else { Telling::Thresholds };
+        let under = each.into_iter().flat_map(|(_, places)| places).map(|place| Place { known: SmallVec::new(), ..place });
+        return (worst != Telling::Nothing).then(|| (telling, under.collect()));
+    }
+    let asked = thresholds::AskedFor::by(conjunct)?;
+    Some((Telling::Threshold, vec![Place { under: Under::Threshold(asked), known: known() }]))
+}
+
 /// Of the conjuncts, those that still have to be asked of an event that was found there; `None` if one of them does not hold then.
-fn left_to_ask<'a>(conjuncts: &[&'a Expression], under: Under<'_>) -> Option<Vec<&'a Expression>> {
+fn left_to_ask<'a>(conjuncts: &[&'a Expression], place: &Place<'_>) -> Option<Vec<&'a Expression>> {
     let mut left = Vec::new();
     for conjunct in conjuncts {
-        match (values_asked_for(conjunct), under) {
-            (Some((path, values)), Under::Value(field, value)) if path == field => {
+        match (values_asked_for(conjunct), &place.under) {
+            (Some((path, values)), Under::Value(field, value)) if path == *field => {
                 if !values.iter().any(|asked| is_same(asked, value)) {
                     return None;
                 }
             }
-            (_, Under::Conjunct(known)) if std::ptr::eq(known, *conjunct) => {}
+            _ if place.known.iter().any(|known| std::ptr::eq(*known, *conjunct)) => {}
             _ => left.push(*conjunct),
         }
     }
@@ -323,9 +380,8 @@ struct Bit<'a> {
 impl Bit<'_> {
     /// Whether it is as [`Waiting::add`] asks for, and hardly tells events apart.
     fn may_wait(&self) -> bool {
-        let tells_apart = |conjunct: &&Expression| values_asked_for(conjunct).is_some() || texts::AskedFor::by(conjunct).is_some();
         let stands_anyway = matches!(self.filters, [only] if only.is_empty());
-        self.awaits && stands_anyway && !self.conjuncts.iter().any(tells_apart) && self.conjuncts.iter().all(|conjunct| Atom::of(conjunct).is_plain())
+        self.awaits && stands_anyway && places(&self.conjuncts).0 > Telling::Alternatives && self.conjuncts.iter().all(|conjunct| Atom::of(conjunct).is_plain())
     }
 }
 
@@ -358,31 +414,27 @@ impl Indexes {
             if let Some(waiting) = &mut self.streams[stream].waiting {
                 waiting.add(bit.pattern, bit.class, atoms);
             }
-        } else if let Some((path, values)) = bit.conjuncts.iter().find_map(|conjunct| values_asked_for(conjunct)) {
-            for value in values {
-                if let Some(posting) = self.posting(bit, Under::Value(path, value)) {
-                    self.streams[stream].equality(path).file(value, posting);
-                }
+            return;
+        }
+        for place in places(&bit.conjuncts).1 {
+            let Some(posting) = self.posting(bit, &place) else { continue };
+            let index = &mut self.streams[stream];
+            match place.under {
+                Under::Value(path, value) => index.equality(path).file(value, posting),
+                Under::Literals(asked) => asked.literals.iter().for_each(|literal| index.texts(asked.path).file(literal, posting.clone())),
+                Under::Threshold(asked) => index.thresholds(asked).file(asked, posting),
+                Under::Range(low, high) => index.ranges(low.path).file(low, high, posting),
+                Under::Nothing => index.others.file(posting),
             }
-        } else if let Some((conjunct, asked)) = bit.conjuncts.iter().find_map(|conjunct| Some((*conjunct, texts::AskedFor::by(conjunct)?))) {
-            if let Some(posting) = self.posting(bit, if asked.is_all { Under::Conjunct(conjunct) } else { Under::Nothing }) {
-                asked.literals.iter().for_each(|literal| self.streams[stream].texts(asked.path).file(literal, posting.clone()));
-            }
-        } else if let Some((conjunct, asked)) = bit.conjuncts.iter().find_map(|conjunct| Some((*conjunct, thresholds::AskedFor::by(conjunct)?))) {
-            if let Some(posting) = self.posting(bit, Under::Conjunct(conjunct)) {
-                self.streams[stream].thresholds(asked).file(asked, posting);
-            }
-        } else if let Some(posting) = self.posting(bit, Under::Nothing) {
-            self.streams[stream].others.file(posting);
         }
     }
 
     /// `None`: an event that is found there does not set the bit, or stands in no line.
-    fn posting(&mut self, bit: &Bit<'_>, under: Under<'_>) -> Option<Posting> {
-        let atoms = self.atoms(bit.stream, &left_to_ask(&bit.conjuncts, under)?);
+    fn posting(&mut self, bit: &Bit<'_>, place: &Place<'_>) -> Option<Posting> {
+        let atoms = self.atoms(bit.stream, &left_to_ask(&bit.conjuncts, place)?);
         let (mut sure, mut unsure) = (FittingSources::NONE, Vec::new());
         for (number, filter) in bit.filters.iter().enumerate() {
-            let Some(left) = left_to_ask(filter, under) else { continue };
+            let Some(left) = left_to_ask(filter, place) else { continue };
             // What the bit asks for holds where the sources are asked for.
             let left: Box<[u32]> = self.atoms(bit.stream, &left).iter().filter(|atom| !atoms.contains(atom)).copied().collect();
             if left.is_empty() {
@@ -489,6 +541,9 @@ impl StreamIndex {
         for thresholds in &self.thresholds {
             thresholds.found(at_path(&event.fields, &thresholds.path)).for_each(&mut visit);
         }
+        for ranges in &self.ranges {
+            ranges.for_each_found(at_path(&event.fields, &ranges.path), &mut visit);
+        }
         if !self.others.is_empty() {
             visit(&self.others);
         }
@@ -506,15 +561,20 @@ impl StreamIndex {
         find_or_make(&mut self.thresholds, |thresholds| thresholds.are_for(asked), || Thresholds::of(asked))
     }
 
+    fn ranges(&mut self, path: &FieldPath) -> &mut Ranges {
+        find_or_make(&mut self.ranges, |ranges| ranges.path == *path, || Ranges::of(path))
+    }
+
     fn finish(&mut self, number: &mut u32) {
-        let Self { atoms, equalities, texts, thresholds, others, waiting, remembered, has_only_equalities } = self;
-        *has_only_equalities = texts.is_empty() && thresholds.is_empty() && others.is_empty() && waiting.is_none();
+        let Self { atoms, equalities, texts, thresholds, ranges, others, waiting, remembered, has_only_equalities } = self;
+        *has_only_equalities = texts.is_empty() && thresholds.is_empty() && ranges.is_empty() && others.is_empty() && waiting.is_none();
         waiting.iter_mut().for_each(|waiting| waiting.finish());
         for equality in equalities {
             equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
         }
         texts.iter_mut().flat_map(Texts::finish).for_each(|postings| postings.finish(atoms, number));
         thresholds.iter_mut().flat_map(Thresholds::postings).for_each(|postings| postings.finish(atoms, number));
+        ranges.iter_mut().flat_map(Ranges::finish).for_each(|postings| postings.finish(atoms, number));
         others.finish(atoms, number);
         *remembered = *number;
     }

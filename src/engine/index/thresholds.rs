@@ -22,9 +22,15 @@ pub(super) struct Thresholds {
 
 #[derive(Debug)]
 struct Threshold {
+    bound: Bound,
+    postings: Postings,
+}
+
+/// What a field must be more, or less, than.
+#[derive(Debug)]
+pub(super) struct Bound {
     comparison: Comparison,
     value: Value,
-    postings: Postings,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,25 +60,36 @@ impl<'a> AskedFor<'a> {
         matches!(value, Value::Int(_) | Value::Decimal(_) | Value::Float(_)).then_some(Self { path, direction, comparison, value })
     }
 
+    /// The lesser and the greater bound, if both are of one field and exact, and one is a lower, the other an upper one. They are found in either order; who is asked is the lower one.
+    pub(super) fn range_with(self, high: Self) -> Option<(Self, Self)> {
+        let is_range = self.direction == Direction::Above && high.direction == Direction::Below && self.path == high.path;
+        (is_range && !self.is_float() && !high.is_float()).then_some((self, high))
+    }
+
     pub(in crate::engine) fn is_float(self) -> bool {
         matches!(self.value, Value::Float(_))
     }
 
     /// Less for who asks less, where both ask for more, or both for less.
     pub(in crate::engine) fn cmp(self, other: Self) -> Ordering {
-        let is_strict = |asked: Self| matches!(asked.comparison, Comparison::Greater | Comparison::Less);
-        let numbers = order(self.value, other.value).expect("numbers have an order");
-        let numbers = if self.direction == Direction::Above { numbers } else { numbers.reverse() };
-        numbers.then(is_strict(self).cmp(&is_strict(other)))
+        Bound::of(self).cmp(&Bound::of(other))
     }
 }
 
-impl Threshold {
-    fn asks_for<'a>(&'a self, of: &'a Thresholds) -> AskedFor<'a> {
-        AskedFor { path: &of.path, direction: of.direction, comparison: self.comparison, value: &self.value }
+impl Bound {
+    pub(super) fn of(asked: AskedFor<'_>) -> Self {
+        Self { comparison: asked.comparison, value: asked.value.clone() }
     }
 
-    fn holds(&self, value: &Value) -> bool {
+    /// As [`AskedFor::cmp`], with another in the same direction.
+    pub(super) fn cmp(&self, other: &Self) -> Ordering {
+        let is_strict = |bound: &Self| matches!(bound.comparison, Comparison::Greater | Comparison::Less);
+        let numbers = order(&self.value, &other.value).expect("numbers have an order");
+        let numbers = if matches!(self.comparison, Comparison::Greater | Comparison::GreaterOrEqual) { numbers } else { numbers.reverse() };
+        numbers.then(is_strict(self).cmp(&is_strict(other)))
+    }
+
+    pub(super) fn holds(&self, value: &Value) -> bool {
         self.comparison.holds(value, &self.value)
     }
 }
@@ -87,9 +104,9 @@ impl Thresholds {
     }
 
     pub(super) fn file(&mut self, asked: AskedFor<'_>, posting: Posting) {
-        let place = self.thresholds.binary_search_by(|known| known.asks_for(self).cmp(asked)).unwrap_or_else(|place| {
-            let new = Threshold { comparison: asked.comparison, value: asked.value.clone(), postings: Postings::default() };
-            self.thresholds.insert(place, new);
+        let bound = Bound::of(asked);
+        let place = self.thresholds.binary_search_by(|known| known.bound.cmp(&bound)).unwrap_or_else(|place| {
+            self.thresholds.insert(place, Threshold { bound, postings: Postings::default() });
             place
         });
         self.thresholds[place].postings.file(posting);
@@ -99,8 +116,8 @@ impl Thresholds {
     pub(super) fn found(&self, value: &Value) -> impl Iterator<Item = &Postings> {
         // Rounded, numbers that differ by little may come to stand the other way round.
         let is_in_order = matches!(value, Value::Float(_)) == self.are_floats;
-        let end = if is_in_order { self.thresholds.partition_point(|threshold| threshold.holds(value)) } else { self.thresholds.len() };
-        let found = self.thresholds[..end].iter().filter(move |threshold| is_in_order || threshold.holds(value));
+        let end = if is_in_order { self.thresholds.partition_point(|threshold| threshold.bound.holds(value)) } else { self.thresholds.len() };
+        let found = self.thresholds[..end].iter().filter(move |threshold| is_in_order || threshold.bound.holds(value));
         found.map(|threshold| &threshold.postings)
     }
 
