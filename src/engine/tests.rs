@@ -275,7 +275,8 @@ fn many_families_of_which_something_waits_are_as_each_pattern_is_alone() {
     let alone: Vec<Program> = each.iter().map(|pattern| program(pattern)).collect();
     let few_matches = EngineOptions { matches_per_event_max: 2, ..EngineOptions::default() };
     let few_runs = EngineOptions { runs_per_key_max: 3, ..EngineOptions::default() };
-    for (seed, options) in (1..).zip([EngineOptions::default(), few_matches, few_runs]) {
+    let shards = EngineOptions { shards: 3, ..EngineOptions::default() };
+    for (seed, options) in (1..).zip([EngineOptions::default(), few_matches, few_runs, shards]) {
         let matches = compare_with_alone(&together, &alone, seed, &options);
         assert!(matches > 2_000, "{matches} matches");
     }
