@@ -1,5 +1,5 @@
 //! `pair` under loads that could slow it down: long windows, a long time, events out of order, a hot key; matches are counted by hand as well. Then many rules of which an event
-//! matters to few or none.
+//! matters to few or none, whatever their conditions are like.
 
 use motif::engine::{EngineOptions, StreamTiming};
 use motif::event::{Event, EventTime, StreamId, TimeSpan, Value};
@@ -30,6 +30,8 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     on_one_key(plan, table);
     thresholds(plan, table);
     words(plan, table);
+    awaited(plan, table);
+    begun(plan, table);
 }
 
 fn plain(number: u64) -> Fields {
@@ -140,6 +142,58 @@ fn thresholds(plan: &Plan, table: &mut Table<'_>) {
         let rule = |rule: u64| format!("match a: events where amt > {} then b: events where amt < {} within 10s", 10_000 + rule, -1 - rule.cast_signed());
         Rig::new(&patterns((0..rules).map(rule)), EngineOptions::default()).feed_timed(sized(plan, EVENTS / 4), plain)
     });
+}
+
+/// Rules that await what nearly every event is, where something of a few of them waits.
+fn awaited(plan: &Plan, table: &mut Table<'_>) {
+    by_rules(plan, table, [10, 100, 1_000], "that await a greater amount than before", |rules| {
+        let rule = |rule: u64| format!("match a: events where typ == {rule} then b: events where amt > a.amt within 10s");
+        per_event_by_hand(plan, rules, rule, |rule, event| event.typ == rule, |_, first, event| event.amt > first.amt)
+    });
+}
+
+/// Rules that begin with what more than one equality tells.
+fn begun(plan: &Plan, table: &mut Table<'_>) {
+    let second = |rule: i64| (7 * rule + 1) % 1_000;
+    let completes = |rule: i64, _: Fields, event: Fields| event.typ == second(rule);
+    by_rules(plan, table, [10, 100, 1_000], "that begin with one value or another", |rules| {
+        let rule =
+            |rule: u64| format!("match a: events where typ == {rule} or amt == {rule} then b: events where typ == {} within 10s", second(rule.cast_signed()));
+        per_event_by_hand(plan, rules, rule, |rule, event| event.typ == rule || event.amt == rule, completes)
+    });
+    by_rules(plan, table, [10, 100, 1_000], "that begin with a range of values", |rules| {
+        let rule = |rule: u64| {
+            let second = second(rule.cast_signed());
+            format!("match a: events where typ >= {rule} and typ < {} then b: events where typ == {second} within 10s", rule + 1)
+        };
+        per_event_by_hand(plan, rules, rule, |rule, event| event.typ == rule, completes)
+    });
+}
+
+/// CPU nanoseconds per event of a thousand types, where `begins` tells whether an event begins a partial match of a rule, and `completes` whether another does what it has begun, within 10 s.
+fn per_event_by_hand(
+    plan: &Plan,
+    rules: u64,
+    rule: impl Fn(u64) -> String,
+    begins: impl Fn(i64, Fields) -> bool,
+    completes: impl Fn(i64, Fields, Fields) -> bool,
+) -> f64 {
+    let events = sized(plan, EVENTS / 10);
+    let fields = |number: u64| fields(number, KEYS, 1_000);
+    let mut rig = Rig::new(&patterns((0..rules).map(rule)), EngineOptions::default());
+    let ns = rig.feed_timed(events, fields);
+    let mut open: Vec<Vec<(i64, Fields)>> = vec![Vec::new(); usize::try_from(KEYS).expect("small")];
+    let mut found = 0;
+    for event in (0..events).map(fields) {
+        let of_key = &mut open[usize::try_from(event.k).expect("keys are counted from 0")];
+        of_key.retain(|(_, first)| event.at_ms < first.at_ms + 1_000 * i64::from(USUAL_WINDOW_S));
+        let before = of_key.len();
+        of_key.retain(|(rule, first)| !completes(*rule, *first, event));
+        found += (before - of_key.len()) as u64;
+        of_key.extend((0..rules.cast_signed()).filter(|rule| begins(*rule, event)).map(|rule| (rule, event)));
+    }
+    assert_eq!(rig.end(), found, "as by hand");
+    ns
 }
 
 /// Rules that look for words in a path that no path has.

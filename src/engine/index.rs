@@ -201,7 +201,7 @@ impl Judge {
             None => {}
         }
         if let Some(waiting) = index.waiting()
-            && waiting.may_concern(|atom| hand.holds(atom, index, event))
+            && waiting.may_concern(&event.fields, |atom| hand.holds(atom, index, event))
         {
             hand.found.candidates.push(Candidate::WHOEVER_WAITS);
         }

@@ -411,8 +411,9 @@ impl Indexes {
         let stream = usize::from(bit.stream.0);
         if self.streams[stream].waiting.is_some() && bit.may_wait() {
             let atoms = self.atoms(bit.stream, &bit.conjuncts);
+            let threshold = bit.conjuncts.iter().find_map(|conjunct| thresholds::AskedFor::by(conjunct));
             if let Some(waiting) = &mut self.streams[stream].waiting {
-                waiting.add(bit.pattern, bit.class, atoms);
+                waiting.add(bit.pattern, bit.class, atoms, threshold);
             }
             return;
         }
@@ -568,7 +569,6 @@ impl StreamIndex {
     fn finish(&mut self, number: &mut u32) {
         let Self { atoms, equalities, texts, thresholds, ranges, others, waiting, remembered, has_only_equalities } = self;
         *has_only_equalities = texts.is_empty() && thresholds.is_empty() && ranges.is_empty() && others.is_empty() && waiting.is_none();
-        waiting.iter_mut().for_each(|waiting| waiting.finish());
         for equality in equalities {
             equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
         }
@@ -580,7 +580,7 @@ impl StreamIndex {
     }
 }
 
-fn find_or_make<T>(all: &mut Vec<T>, is_it: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> &mut T {
+pub(super) fn find_or_make<T>(all: &mut Vec<T>, is_it: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> &mut T {
     let place = all.iter().position(is_it).unwrap_or_else(|| {
         all.push(make());
         all.len() - 1

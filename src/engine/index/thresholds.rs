@@ -104,21 +104,36 @@ impl Thresholds {
     }
 
     pub(super) fn file(&mut self, asked: AskedFor<'_>, posting: Posting) {
+        self.at(asked).file(posting);
+    }
+
+    /// What is filed under that threshold, which is there from now on.
+    pub(super) fn at(&mut self, asked: AskedFor<'_>) -> &mut Postings {
         let bound = Bound::of(asked);
         let place = self.thresholds.binary_search_by(|known| known.bound.cmp(&bound)).unwrap_or_else(|place| {
             self.thresholds.insert(place, Threshold { bound, postings: Postings::default() });
             place
         });
-        self.thresholds[place].postings.file(posting);
+        &mut self.thresholds[place].postings
     }
 
     /// What is filed where the value is more, or less, than it has to be.
     pub(super) fn found(&self, value: &Value) -> impl Iterator<Item = &Postings> {
-        // Rounded, numbers that differ by little may come to stand the other way round.
-        let is_in_order = matches!(value, Value::Float(_)) == self.are_floats;
+        let is_in_order = self.are_in_order_for(value);
         let end = if is_in_order { self.thresholds.partition_point(|threshold| threshold.bound.holds(value)) } else { self.thresholds.len() };
         let found = self.thresholds[..end].iter().filter(move |threshold| is_in_order || threshold.bound.holds(value));
         found.map(|threshold| &threshold.postings)
+    }
+
+    /// Whether one of them holds.
+    pub(super) fn any_holds(&self, value: &Value) -> bool {
+        let mut bounds = self.thresholds.iter().map(|threshold| &threshold.bound);
+        if self.are_in_order_for(value) { bounds.next().is_some_and(|least| least.holds(value)) } else { bounds.any(|bound| bound.holds(value)) }
+    }
+
+    /// Rounded, numbers that differ by little may come to stand the other way round.
+    fn are_in_order_for(&self, value: &Value) -> bool {
+        matches!(value, Value::Float(_)) == self.are_floats
     }
 
     pub(super) fn postings(&mut self) -> impl Iterator<Item = &mut Postings> {

@@ -7,14 +7,16 @@
 use std::cell::Cell;
 
 use crate::automaton::Class;
+use crate::engine::index::atom::Atom;
+use crate::engine::index::filed::find_or_make;
+use crate::engine::index::thresholds::{AskedFor, Thresholds};
 use crate::event::Value;
-
-use super::atom::Atom;
+use crate::pattern::at_path;
 
 /// With fewer patterns, finding all of them costs less than to look at what is held of a key.
 pub(super) const WAITING_MIN: usize = 32;
 
-/// Where there are more different ones, they are not asked before a key is looked at.
+/// Where there are as many different ones, they are not asked before a key is looked at.
 const ASKED_BEFORE_MAX: usize = 8;
 
 /// A bit, and the atoms that must hold so that it is set.
@@ -25,33 +27,32 @@ type Bit = (Class, Box<[u32]>);
 pub(in crate::engine) struct Waiting {
     /// By pattern; there may be none for it.
     bits: Vec<Vec<Bit>>,
-    /// An event for which none of these lists of atoms holds sets none of the bits. Empty: there are too many to ask, or none is needed.
-    before: Vec<Box<[u32]>>,
+    /// Without one of these thresholds, and none of these lists of atoms, an event sets none of the bits.
+    thresholds: Vec<Thresholds>,
+    others: Vec<Box<[u32]>>,
     /// Of the patterns: the place of a keying of the stream, and of a table of keys. Each once.
     pub lines: Vec<(usize, usize)>,
 }
 
 impl Waiting {
-    /// A bit of a pattern: it neither begins a run nor counts in a window, and the pattern reads the stream as one source, whatever the event.
-    pub(super) fn add(&mut self, pattern: u32, class: Class, atoms: Box<[u32]>) {
+    /// A bit of a pattern: it neither begins a run nor counts in a window, and the pattern reads the stream as one source, whatever the event. `threshold`: one of the conjuncts that are asked as `atoms`.
+    pub(super) fn add(&mut self, pattern: u32, class: Class, atoms: Box<[u32]>, threshold: Option<AskedFor<'_>>) {
         let place = pattern as usize;
         self.bits.resize_with(self.bits.len().max(place + 1), Vec::new);
+        if let Some(asked) = threshold {
+            find_or_make(&mut self.thresholds, |known| known.are_for(asked), || Thresholds::of(asked)).at(asked);
+        } else if self.others.len() < ASKED_BEFORE_MAX && !self.others.contains(&atoms) {
+            // With one more than are asked, none is needed: what asks for nothing always holds.
+            let is_last = self.others.len() + 1 == ASKED_BEFORE_MAX;
+            self.others.push(if is_last { Box::default() } else { atoms.clone() });
+        }
         self.bits[place].push((class, atoms));
     }
 
-    /// All bits are there.
-    pub(super) fn finish(&mut self) {
-        let mut different: Vec<Box<[u32]>> = self.bits.iter().flatten().map(|(_, atoms)| atoms.clone()).collect();
-        different.sort_unstable();
-        different.dedup();
-        if different.len() <= ASKED_BEFORE_MAX {
-            self.before = different;
-        }
-    }
-
-    /// False if an event for which these atoms hold sets none of the bits.
-    pub(super) fn may_concern(&self, mut holds: impl FnMut(u32) -> bool) -> bool {
-        self.before.is_empty() || self.before.iter().any(|atoms| atoms.iter().all(|atom| holds(*atom)))
+    /// False if the event, for which these atoms hold, sets none of the bits.
+    pub(super) fn may_concern(&self, fields: &[Value], mut holds: impl FnMut(u32) -> bool) -> bool {
+        self.others.iter().any(|atoms| atoms.iter().all(|atom| holds(*atom)))
+            || self.thresholds.iter().any(|thresholds| thresholds.any_holds(at_path(fields, &thresholds.path)))
     }
 
     pub(in crate::engine) fn patterns(&self) -> impl Iterator<Item = u32> {
