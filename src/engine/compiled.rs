@@ -3,7 +3,7 @@
 //! Immutable and shared by all shards. Keys that are plain fields are found once per event, however many patterns ask for them.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::automaton::shared::Workspace;
 use crate::automaton::{Automaton, Class, Evaluation, Limits, PlainStart, Stepping, Watch};
 use crate::engine::family::Family;
-use crate::engine::index::{Candidate, Indexes, StreamIndex, number};
+use crate::engine::index::{Candidate, Indexes, StreamIndex, Waiting, number};
 use crate::engine::matched::Delivery;
 use crate::event::{Key, SharedEvent, Value};
 use crate::pattern::{Expression, Pattern, Program, Scope};
@@ -157,19 +157,7 @@ impl Compiled {
             table.ends_silently = compiled.automaton.runs_end_silently();
             table.patterns.push(place);
         }
-        for stream in &mut streams {
-            let StreamRoutes { lines, index, .. } = stream;
-            if let Some(waiting) = index.waiting_mut() {
-                let line = |pattern: u32| {
-                    let LinesOf::One(keying, _) = lines[pattern as usize] else { unreachable!("who waits reads the stream as one source") };
-                    (keying as usize, patterns[pattern as usize].table)
-                };
-                let mut all: Vec<(usize, usize)> = waiting.patterns().map(line).collect();
-                all.sort_unstable();
-                all.dedup();
-                waiting.lines = all;
-            }
-        }
+        streams.iter_mut().for_each(|stream| stream.note_who_waits(&patterns));
         let glances = patterns.iter().map(CompiledPattern::glance).collect();
         let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
         Self { patterns, glances, streams, tables, versions }
@@ -243,6 +231,29 @@ impl StreamRoutes {
         let sources = candidate.sources;
         let of_several = several.into_iter().flat_map(move |route| sources.of_route(route, fields, faults));
         one.into_iter().chain(of_several.map(|source| (source.keying, source.bit)))
+    }
+
+    /// Of a pattern that is asked for where it waits: the bit of its source, if its events there have that key.
+    pub(super) fn waits_in(&self, keying: usize, pattern: u32) -> Option<u64> {
+        self.only_line(pattern).filter(|(of, _)| *of == keying).map(|(_, bit)| bit)
+    }
+
+    /// Whether an event with these fields matters to somebody who may wait at that key of it.
+    pub(super) fn concerns_who_waits(&self, keying: usize, fields: &[Value]) -> bool {
+        let concerns = |waiting: &Waiting, pattern: u32| self.waits_in(keying, pattern).is_some() && self.index.awaited(waiting, pattern, fields).is_some();
+        self.index.waiting().is_some_and(|waiting| waiting.patterns().any(|pattern| concerns(waiting, pattern)))
+    }
+
+    fn note_who_waits(&mut self, patterns: &[CompiledPattern]) {
+        let Self { lines, index, .. } = self;
+        if let Some(waiting) = index.waiting_mut() {
+            let line = |pattern: u32| {
+                let LinesOf::One(keying, _) = lines[pattern as usize] else { unreachable!("who waits reads the stream as one source") };
+                (keying as usize, patterns[pattern as usize].table)
+            };
+            let all: BTreeSet<(usize, usize)> = waiting.patterns().map(line).collect();
+            waiting.lines = all.into_iter().collect();
+        }
     }
 
     fn add(&mut self, pattern: usize, bit: u64, filter: Option<Expression>, key: &[Expression]) {

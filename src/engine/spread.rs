@@ -138,17 +138,18 @@ fn for_each_key(stream: &StreamRoutes, candidates: &[Candidate], event: &Event, 
     // Counted where the event is stepped.
     let faults = Cell::new(0);
     let mut made = 0_u64;
-    let mut make = |keying: usize| {
-        let bit = u32::try_from(keying).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0);
+    let mut make = |place: usize| {
+        let bit = u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0);
         if made & bit == 0 {
             made |= bit;
-            let keying = &stream.keyings[keying];
+            let keying = &stream.keyings[place];
             each(keying, keying.write(&event.fields, &faults, key).then(|| key_hash(key)));
         }
     };
     for candidate in candidates {
         if candidate.is_whoever_waits() {
-            stream.index.waiting().into_iter().flat_map(|waiting| &waiting.lines).for_each(|(keying, _)| make(*keying));
+            let keyings = stream.index.waiting().into_iter().flat_map(|waiting| &waiting.lines).map(|(keying, _)| *keying);
+            keyings.filter(|keying| stream.concerns_who_waits(*keying, &event.fields)).for_each(&mut make);
         } else {
             stream.lines(candidate, &event.fields, &faults).for_each(|(keying, _)| make(keying));
         }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::automaton::Limits;
 use crate::engine::shard::EXPIRED_MAX;
-use crate::engine::{Change, ColdKey, ColdKeys, ColdKeysError, Compiled, Counters, Effect, Engine, EngineOptions, Input, Match, MatchField, Positions, Shard};
+use crate::engine::{
+    Change, ColdKey, ColdKeys, ColdKeysError, Compiled, Counters, Effect, Engine, EngineOptions, Input, Match, MatchField, Positions, Shard, Spread,
+};
 use crate::event::{Event, EventTime, Value};
 use crate::language::{Source, compile};
 use crate::pattern::Program;
@@ -279,6 +281,28 @@ fn many_families_of_which_something_waits_are_as_each_pattern_is_alone() {
     for (seed, options) in (1..).zip([EngineOptions::default(), few_matches, few_runs, shards]) {
         let matches = compare_with_alone(&together, &alone, seed, &options);
         assert!(matches > 2_000, "{matches} matches");
+    }
+}
+
+/// Where the pattern waits or not: of events without a key those are counted that matter to it, and to others they go where they matter.
+#[test]
+fn events_go_and_count_where_they_matter_to_who_may_wait() {
+    let pattern = |number: usize| {
+        let (by, least) = [("from_account", 5), ("to_account", 2)][number % 2];
+        let first = 20 + number;
+        format!("pattern p{number} {{ from sent by {by}  match a: sent where v == {first} then b: sent where v > {least} within 90s skip none }}\n")
+    };
+    let transfers = [("", "m", 3, 1), ("", "m", 6, 2), ("x", "", 3, 3), ("x", "", 1, 4), ("", "", 6, 5), ("x", "m", 2, 6), ("x", "m", 4, 7)];
+    for patterns in [2, 80] {
+        let program = program(&(0..patterns).map(pattern).collect::<String>());
+        let compiled = Arc::new(Compiled::new(&program));
+        assert_eq!(compiled.streams[0].index.waiting().is_some(), patterns == 80);
+        for shards in [1, 3] {
+            assert_eq!(run(&program, shards, &transfers).1.null_keys, 3, "{patterns} patterns, {shards} shards");
+        }
+        let mut spread = Spread::new(compiled, 1_000);
+        let parts = (0..).zip(&transfers).map(|(offset, transfer)| spread.parts_of(&event(&program, offset, *transfer)).len());
+        assert_eq!((parts.collect(), spread.null_keys()), (vec![1, 1, 0, 0, 0, 0, 1], 2), "{patterns} patterns");
     }
 }
 

@@ -25,11 +25,10 @@ impl Lines {
             has_null |= self.step_candidate(&Candidate { class, ..*candidate }, all, hand, event, matches);
         }
         for &(keying, table) in waiting.lines.iter().filter(|_| asks_who_waits) {
-            let of_key = |pattern: u32| stream.only_line(pattern).filter(|(of, _)| *of == keying);
             match hand.find(keying, &stream.keyings, event, self) {
                 Whose::Others => continue,
                 Whose::Nobody => {
-                    has_null |= waiting.patterns().any(|pattern| of_key(pattern).is_some() && awaited(pattern).is_some());
+                    has_null |= stream.concerns_who_waits(keying, event.fields());
                     continue;
                 }
                 Whose::Ours => {}
@@ -43,7 +42,7 @@ impl Lines {
             patterns.sort_unstable();
             patterns.dedup();
             for pattern in patterns.drain(..).filter(|pattern| candidates.iter().all(|candidate| candidate.pattern != *pattern)) {
-                if let (Some((_, stands_as)), Some(class)) = (of_key(pattern), awaited(pattern)) {
+                if let (Some(stands_as), Some(class)) = (stream.waits_in(keying, pattern), awaited(pattern)) {
                     self.step(&Candidate::of_one_source(pattern, class), all, hand, keying, Standing { event, stands_as }, matches);
                 }
             }
