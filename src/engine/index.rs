@@ -7,10 +7,11 @@
 //! What is found under one value depends on which of the conjuncts beside hold, and they are few: it is remembered by them ([`Remembered`]), so that most events are looked up
 //! and compared with a few constants, and no more.
 //!
-//! Where many patterns have bits that nearly every event sets, and that matter only where something waits, it is what is held of the event's key that is asked (see `waiting`).
+//! Where many patterns have bits that the same events set, and that matter only where something waits, it is what is held of the event's key that is asked (see `waiting`).
 
 mod atom;
 mod filed;
+mod places;
 mod ranges;
 mod texts;
 mod thresholds;
@@ -49,13 +50,6 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// In place of all patterns that are asked for by [what is held of the event's key](Waiting).
-    pub(super) const WHOEVER_WAITS: Self = Self { pattern: u32::MAX, sources: FittingSources::NONE, class: Class::NOTHING };
-
-    pub(super) fn is_whoever_waits(&self) -> bool {
-        self.pattern == u32::MAX
-    }
-
     /// Of a pattern that reads the stream as one source, whatever the event.
     pub(super) fn of_one_source(pattern: u32, class: Class) -> Self {
         Self { pattern, sources: FittingSources::of(0), class: Class::NOTHING.with(class) }
@@ -106,7 +100,7 @@ impl Interest {
         Self { candidates: SmallVec::from_slice(&[candidate]), parts: Parts::default() }
     }
 
-    /// [Whoever waits](Candidate::WHOEVER_WAITS) is the last of them.
+    /// One of them may stand for [whoever waits](Waiting::number).
     pub(super) fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
@@ -131,7 +125,7 @@ struct Hand {
     event_number: u64,
     /// By atom of the stream with the most: the event for which it was evaluated last, and whether it held.
     atoms: Vec<(u64, bool)>,
-    /// By pattern: the event for which it was found last, and where it stands among the candidates; beyond them where it stands in no line.
+    /// By pattern, and for whoever waits: the event for which it was found last, and where it stands among the candidates; beyond them where it stands in no line.
     places: Vec<(u64, usize)>,
     found: Interest,
     /// By [`filed::Asked::number`].
@@ -156,7 +150,7 @@ impl Judge {
         let hand = Hand {
             event_number: 0,
             atoms: vec![(0, false); atoms],
-            places: vec![(0, 0); compiled.patterns.len()],
+            places: vec![(0, 0); compiled.patterns.len() + 1],
             found: Interest::default(),
             remembered: vec![Remembered::default(); remembered as usize],
             faults: Cell::new(0),
@@ -201,9 +195,10 @@ impl Judge {
             None => {}
         }
         if let Some(waiting) = index.waiting()
+            && !hand.found.candidates.iter().any(|candidate| candidate.pattern == waiting.number)
             && waiting.may_concern(&event.fields, |atom| hand.holds(atom, index, event))
         {
-            hand.found.candidates.push(Candidate::WHOEVER_WAITS);
+            hand.found.candidates.push(Candidate::of_one_source(waiting.number, Class::NOTHING));
         }
         if *parts > 1 {
             hand.found.parts = Parts::of(*parts, stream, &hand.found.candidates, event, key);

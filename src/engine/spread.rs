@@ -147,8 +147,8 @@ fn for_each_key(stream: &StreamRoutes, candidates: &[Candidate], event: &Event, 
         }
     };
     for candidate in candidates {
-        if candidate.is_whoever_waits() {
-            let keyings = stream.index.waiting().into_iter().flat_map(|waiting| &waiting.lines).map(|(keying, _)| *keying);
+        if let Some(waiting) = stream.index.waiting().filter(|waiting| waiting.number == candidate.pattern) {
+            let keyings = waiting.lines.iter().map(|(keying, _)| *keying);
             keyings.filter(|keying| stream.concerns_who_waits(*keying, &event.fields)).for_each(&mut make);
         } else {
             stream.lines(candidate, &event.fields, &faults).for_each(|(keying, _)| make(keying));

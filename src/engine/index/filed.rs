@@ -1,28 +1,28 @@
 //! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a literal that a text
 //! must have in it (see `texts`), or numbers that a field must be between (see `ranges`), or one that it must be more or less than (see `thresholds`); under one of these for each
-//! alternative, where there are several; what has none of them is tried on every event. Of many patterns, bits that tell events apart no better than thresholds do and only matter where
-//! something waits are asked for where something does (see `waiting`).
+//! alternative, where there are several; what has none of them is tried on every event (see `places`). Of many patterns, bits that would be found together and only matter where something waits
+//! are asked for where something does (see `waiting`).
 //!
 //! A bit is filed together with what else must hold for it ([`Posting`]): the other conjuncts of its condition, and those of the filters of the pattern's sources. What follows from
 //! being found under the value is not asked again. Equal numbers are found whatever their types (`1`, `1.0`, `1.00`); null is equal to nothing.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use rust_decimal::prelude::ToPrimitive;
 use smallvec::SmallVec;
 
 use crate::automaton::Class;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::atom::Atom;
+use crate::engine::index::places::{Place, Telling, Under, left_to_ask, places, whole_number};
 use crate::engine::index::ranges::Ranges;
-use crate::engine::index::texts::{self, Texts};
+use crate::engine::index::texts::Texts;
 use crate::engine::index::thresholds::{self, Thresholds};
-use crate::engine::index::waiting::{WAITING_MIN, Waiting};
+use crate::engine::index::waiting::{Crowds, Waiting};
 use crate::engine::index::{Candidate, FittingSources};
 use crate::event::{Event, Lookup, StreamId, Value};
-use crate::pattern::{Comparison, Expression, FieldPath, at_path};
+use crate::pattern::{Expression, FieldPath, at_path};
 
 /// The bits of all patterns that events of one stream may set.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ pub(in crate::engine) struct StreamIndex {
     waiting: Option<Box<Waiting>>,
     /// More than any [`Asked::number`] of the stream.
     pub(super) remembered: u32,
-    /// All is filed under equalities, as it is mostly, and nobody is asked for because he waits.
+    /// All is filed under equalities, as it is mostly.
     has_only_equalities: bool,
 }
 
@@ -168,9 +168,6 @@ struct Equality {
     others: Vec<Postings>,
 }
 
-/// Whole numbers that a float holds exactly: beyond, being equal depends on the type.
-const EXACT_MAX: i64 = 1 << 53;
-
 /// Types and codes are mostly small: below it they need no hash.
 const SMALL_END: i64 = 1 << 12;
 
@@ -240,122 +237,6 @@ fn small(number: i64) -> Option<usize> {
     usize::try_from(number).ok().filter(|_| number < SMALL_END)
 }
 
-fn whole_number(value: &Value) -> Option<i64> {
-    let exact = |number: &i64| (-EXACT_MAX..=EXACT_MAX).contains(number);
-    match value {
-        Value::Int(number) => Some(*number),
-        Value::Decimal(number) if number.fract().is_zero() => number.to_i64(),
-        Value::Float(number) if number.fract() == 0.0 => number.to_i64(),
-        _ => None,
-    }
-    .filter(exact)
-}
-
-/// The values of a field that a conjunct asks for.
-fn values_asked_for(conjunct: &Expression) -> Option<(&FieldPath, &[Value])> {
-    let (path, values) = match conjunct {
-        Expression::In { item, list } => match (&**item, &**list) {
-            (Expression::Field(path), Expression::Constant(Value::List(values))) => (path, &**values),
-            _ => return None,
-        },
-        other => match other.compares_with_constant()? {
-            (Comparison::Equal, path, value) => (path, std::slice::from_ref(value)),
-            _ => return None,
-        },
-    };
-    let can_be_filed = |value: &Value| matches!(value, Value::Text(_)) || whole_number(value).is_some();
-    values.iter().all(can_be_filed).then_some((path, values))
-}
-
-/// Whether values that can be filed are filed in the same place.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Text(one), Value::Text(other)) => one == other,
-        _ => whole_number(one).is_some_and(|number| whole_number(other) == Some(number)),
-    }
-}
-
-/// Where a bit is filed, and what is thereby known of an event that is found there.
-struct Place<'a> {
-    under: Under<'a>,
-    /// These of the conjuncts hold.
-    known: SmallVec<[&'a Expression; 2]>,
-}
-
-enum Under<'a> {
-    /// The field is this.
-    Value(&'a FieldPath, &'a Value),
-    Literals(texts::AskedFor<'a>),
-    Threshold(thresholds::AskedFor<'a>),
-    /// The field is more than the one, and less than the other.
-    Range(thresholds::AskedFor<'a>, thresholds::AskedFor<'a>),
-    Nothing,
-}
-
-/// How well a place tells events apart: best first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Telling {
-    Value,
-    Literals,
-    /// Several of these.
-    Alternatives,
-    Range,
-    Threshold,
-    /// Several, some of which are ranges or thresholds.
-    Thresholds,
-    Nothing,
-}
-
-/// Where a bit with these conjuncts is filed best: an event that sets it is found in one of the places.
-fn places<'a>(conjuncts: &[&'a Expression]) -> (Telling, Vec<Place<'a>>) {
-    let each = conjuncts.iter().filter_map(|conjunct| places_of(conjunct));
-    let ranges = conjuncts.iter().filter_map(|low| {
-        let asked = thresholds::AskedFor::by(low)?;
-        let (high, above) = conjuncts.iter().find_map(|high| Some((*high, asked.range_with(thresholds::AskedFor::by(high)?)?)))?;
-        Some((Telling::Range, vec![Place { under: Under::Range(above.0, above.1), known: SmallVec::from_slice(&[*low, high]) }]))
-    });
-    let best = each.chain(ranges).min_by_key(|(telling, _)| *telling);
-    best.unwrap_or_else(|| (Telling::Nothing, vec![Place { under: Under::Nothing, known: SmallVec::new() }]))
-}
-
-/// The same of one conjunct; `None`: it tells nothing.
-fn places_of(conjunct: &Expression) -> Option<(Telling, Vec<Place<'_>>)> {
-    let known = || SmallVec::from_slice(&[conjunct]);
-    if let Some((path, values)) = values_asked_for(conjunct) {
-        return Some((Telling::Value, values.iter().map(|value| Place { under: Under::Value(path, value), known: SmallVec::new() }).collect()));
-    }
-    if let Some(asked) = texts::AskedFor::by(conjunct) {
-        let known = if asked.is_all { known() } else { SmallVec::new() };
-        return Some((Telling::Literals, vec![Place { under: Under::Literals(asked), known }]));
-    }
-    if let Expression::Or(alternatives) = conjunct {
-        let each: Vec<_> = alternatives.iter().map(|alternative| places(&alternative.conjuncts())).collect();
-        let worst = each.iter().map(|(telling, _)| *telling).max()?;
-        let telling = if worst <= Telling::Alternatives { Telling::Alternatives } else { Telling::Thresholds };
-        let under = each.into_iter().flat_map(|(_, places)| places).map(|place| Place { known: SmallVec::new(), ..place });
-        return (worst != Telling::Nothing).then(|| (telling, under.collect()));
-    }
-    let asked = thresholds::AskedFor::by(conjunct)?;
-    Some((Telling::Threshold, vec![Place { under: Under::Threshold(asked), known: known() }]))
-}
-
-/// Of the conjuncts, those that still have to be asked of an event that was found there; `None` if one of them does not hold then.
-fn left_to_ask<'a>(conjuncts: &[&'a Expression], place: &Place<'_>) -> Option<Vec<&'a Expression>> {
-    let mut left = Vec::new();
-    for conjunct in conjuncts {
-        match (values_asked_for(conjunct), &place.under) {
-            (Some((path, values)), Under::Value(field, value)) if path == *field => {
-                if !values.iter().any(|asked| is_same(asked, value)) {
-                    return None;
-                }
-            }
-            _ if place.known.iter().any(|known| std::ptr::eq(*known, *conjunct)) => {}
-            _ => left.push(*conjunct),
-        }
-    }
-    Some(left)
-}
-
 /// Gathers the indexes of all streams.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Indexes {
@@ -378,10 +259,10 @@ struct Bit<'a> {
 }
 
 impl Bit<'_> {
-    /// Whether it is as [`Waiting::add`] asks for, and hardly tells events apart.
+    /// Whether it is as [`Waiting::add`] asks for.
     fn may_wait(&self) -> bool {
         let stands_anyway = matches!(self.filters, [only] if only.is_empty());
-        self.awaits && stands_anyway && places(&self.conjuncts).0 > Telling::Alternatives && self.conjuncts.iter().all(|conjunct| Atom::of(conjunct).is_plain())
+        self.awaits && stands_anyway && self.conjuncts.iter().all(|conjunct| Atom::of(conjunct).is_plain())
     }
 }
 
@@ -390,43 +271,50 @@ impl Indexes {
         let mut indexes = Self { streams: (0..streams).map(|_| StreamIndex::default()).collect(), atoms: BTreeMap::new() };
         // A family is found as its first member is.
         let found = || (0..).zip(patterns).filter(|(pattern, compiled)| compiled.first.is_none_or(|first| first == *pattern));
-        let mut waiting = vec![BTreeSet::new(); streams];
-        for (pattern, compiled) in found() {
-            for_each_bit(pattern, compiled, |bit| {
-                if bit.may_wait() {
-                    waiting[usize::from(bit.stream.0)].insert(pattern);
-                }
-            });
-        }
-        for (stream, patterns) in indexes.streams.iter_mut().zip(waiting) {
-            stream.waiting = (patterns.len() >= WAITING_MIN).then(Box::default);
-        }
-        found().for_each(|(pattern, compiled)| for_each_bit(pattern, compiled, |bit| indexes.file(bit)));
-        let mut number = 0;
-        indexes.streams.iter_mut().for_each(|stream| stream.finish(&mut number));
+        let for_each = |each: &mut dyn FnMut(&Bit<'_>)| found().for_each(|(pattern, compiled)| for_each_bit(pattern, compiled, &mut *each));
+        let mut crowds = Crowds::default();
+        for_each(&mut |bit| {
+            if bit.may_wait() {
+                crowds.count(bit.stream, &places(&bit.conjuncts).1);
+            }
+        });
+        let waits = |bit: &Bit<'_>| bit.may_wait() && crowds.has(bit.stream, &places(&bit.conjuncts).1);
+        for_each(&mut |bit| if waits(bit) { indexes.wait(bit, number(patterns.len())) } else { indexes.file(bit) });
+        // Behind all others, so that there is one for each place.
+        for_each(&mut |bit| {
+            if waits(bit) {
+                indexes.file_whoever_waits(bit, number(patterns.len()));
+            }
+        });
+        let mut remembered = 0;
+        indexes.streams.iter_mut().for_each(|stream| stream.finish(&mut remembered));
         indexes.streams
     }
 
     fn file(&mut self, bit: &Bit<'_>) {
-        let stream = usize::from(bit.stream.0);
-        if self.streams[stream].waiting.is_some() && bit.may_wait() {
-            let atoms = self.atoms(bit.stream, &bit.conjuncts);
-            let threshold = bit.conjuncts.iter().find_map(|conjunct| thresholds::AskedFor::by(conjunct));
-            if let Some(waiting) = &mut self.streams[stream].waiting {
-                waiting.add(bit.pattern, bit.class, atoms, threshold);
-            }
-            return;
-        }
         for place in places(&bit.conjuncts).1 {
-            let Some(posting) = self.posting(bit, &place) else { continue };
-            let index = &mut self.streams[stream];
-            match place.under {
-                Under::Value(path, value) => index.equality(path).file(value, posting),
-                Under::Literals(asked) => asked.literals.iter().for_each(|literal| index.texts(asked.path).file(literal, posting.clone())),
-                Under::Threshold(asked) => index.thresholds(asked).file(asked, posting),
-                Under::Range(low, high) => index.ranges(low.path).file(low, high, posting),
-                Under::Nothing => index.others.file(posting),
+            if let Some(posting) = self.posting(bit, &place) {
+                self.streams[usize::from(bit.stream.0)].file(&place.under, posting);
             }
+        }
+    }
+
+    /// `number`: of no pattern; it stands for whoever waits.
+    fn wait(&mut self, bit: &Bit<'_>, number: u32) {
+        let atoms = self.atoms(bit.stream, &bit.conjuncts);
+        let waiting = self.streams[usize::from(bit.stream.0)].waiting.get_or_insert_with(|| Box::new(Waiting::of(number)));
+        waiting.add(bit.pattern, bit.class, &atoms);
+        if places(&bit.conjuncts).0 > Telling::Alternatives {
+            waiting.ask_before(bit.conjuncts.iter().find_map(|conjunct| thresholds::AskedFor::by(conjunct)), &atoms);
+        }
+    }
+
+    /// Where the bit would be filed, if that tells events apart.
+    fn file_whoever_waits(&mut self, bit: &Bit<'_>, number: u32) {
+        let (telling, places) = places(&bit.conjuncts);
+        for place in places.iter().filter(|_| telling <= Telling::Alternatives) {
+            let posting = Posting { pattern: number, class: Class::NOTHING, atoms: Box::default(), sure: FittingSources::of(0), unsure: None };
+            self.streams[usize::from(bit.stream.0)].file(&place.under, posting);
         }
     }
 
@@ -550,6 +438,16 @@ impl StreamIndex {
         }
     }
 
+    fn file(&mut self, under: &Under<'_>, posting: Posting) {
+        match under {
+            Under::Value(path, value) => self.equality(path).file(value, posting),
+            Under::Literals(asked) => asked.literals.iter().for_each(|literal| self.texts(asked.path).file(literal, posting.clone())),
+            Under::Threshold(asked) => self.thresholds(*asked).file(*asked, posting),
+            Under::Range(low, high) => self.ranges(low.path).file(*low, *high, posting),
+            Under::Nothing => self.others.file(posting),
+        }
+    }
+
     fn equality(&mut self, path: &FieldPath) -> &mut Equality {
         find_or_make(&mut self.equalities, |equality| equality.path == *path, || Equality::of(path))
     }
@@ -568,7 +466,11 @@ impl StreamIndex {
 
     fn finish(&mut self, number: &mut u32) {
         let Self { atoms, equalities, texts, thresholds, ranges, others, waiting, remembered, has_only_equalities } = self;
-        *has_only_equalities = texts.is_empty() && thresholds.is_empty() && ranges.is_empty() && others.is_empty() && waiting.is_none();
+        *has_only_equalities = texts.is_empty()
+            && thresholds.is_empty()
+            && ranges.is_empty()
+            && others.is_empty()
+            && waiting.as_ref().is_none_or(|waiting| waiting.is_only_found());
         for equality in equalities {
             equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
         }

@@ -1,33 +1,64 @@
-//! Bits that tell few events apart and do nothing where nothing of their pattern waits: asked for the other way round.
+//! Bits that very many patterns have alike, or that tell few events apart, and that do nothing where nothing of their pattern waits: asked for the other way round.
 //!
-//! With a thousand patterns that await `amount > a.amount` every event would be a candidate of each, and its key has something of a few. So where many patterns have such bits, an event is said to
-//! concern [whoever waits](crate::engine::index::Candidate::WHOEVER_WAITS), and what is held of its key is asked which of them it sets. What comes of it is the same: a bit that neither begins a run nor
-//! counts in a window changes nothing of a pattern that has nothing there.
+//! With a thousand patterns that await `amount > a.amount`, or `status == "ok"`, every such event would be a candidate of each, and its key has something of a few. So where many bits would be found
+//! together, one candidate stands for *whoever waits*, and what is held of the event's key is asked which of them it sets. What comes of it is the same: a bit that neither begins a run nor counts in a
+//! window changes nothing of a pattern that has nothing there.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use crate::automaton::Class;
 use crate::engine::index::atom::Atom;
 use crate::engine::index::filed::find_or_make;
+use crate::engine::index::places::{Place, Under};
 use crate::engine::index::thresholds::{AskedFor, Thresholds};
-use crate::event::Value;
+use crate::event::{StreamId, Value};
 use crate::pattern::at_path;
 
-/// With fewer patterns, finding all of them costs less than to look at what is held of a key.
-pub(super) const WAITING_MIN: usize = 32;
+/// Where fewer are found together, that costs less than to look at what is held of a key.
+const CROWD_MIN: usize = 32;
 
 /// Where there are as many different ones, they are not asked before a key is looked at.
 const ASKED_BEFORE_MAX: usize = 8;
+
+/// How many bits that may wait would be found together.
+#[derive(Debug, Default)]
+pub(super) struct Crowds(BTreeMap<(StreamId, String), usize>);
+
+impl Crowds {
+    /// A bit of an event of the stream would be filed there.
+    pub(super) fn count(&mut self, stream: StreamId, places: &[Place<'_>]) {
+        for name in names(places) {
+            *self.0.entry((stream, name)).or_default() += 1;
+        }
+    }
+
+    /// Whether with this bit many others would be found.
+    pub(super) fn has(&self, stream: StreamId, places: &[Place<'_>]) -> bool {
+        names(places).any(|name| self.0.get(&(stream, name)).is_some_and(|count| *count >= CROWD_MIN))
+    }
+}
+
+/// Equal where what is filed is found together, mostly: of all thresholds, ranges and what is tried on every event, that is so.
+fn names(places: &[Place<'_>]) -> impl Iterator<Item = String> {
+    places.iter().map(|place| match &place.under {
+        Under::Value(path, value) => format!("{path:?} {value:?}"),
+        Under::Literals(asked) => format!("{:?} {:?}", asked.path, asked.literals),
+        Under::Threshold(_) | Under::Range(..) | Under::Nothing => String::new(),
+    })
+}
 
 /// A bit, and the atoms that must hold so that it is set.
 type Bit = (Class, Box<[u32]>);
 
 /// Those of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::engine) struct Waiting {
+    /// Stands for whoever waits among candidates: one more than those of the patterns.
+    pub number: u32,
     /// By pattern; there may be none for it.
     bits: Vec<Vec<Bit>>,
-    /// Without one of these thresholds, and none of these lists of atoms, an event sets none of the bits.
+    /// Those that are not filed: without one of these thresholds, and none of these lists of atoms, an event sets none of them.
     thresholds: Vec<Thresholds>,
     others: Vec<Box<[u32]>>,
     /// Of the patterns: the place of a keying of the stream, and of a table of keys. Each once.
@@ -35,21 +66,34 @@ pub(in crate::engine) struct Waiting {
 }
 
 impl Waiting {
-    /// A bit of a pattern: it neither begins a run nor counts in a window, and the pattern reads the stream as one source, whatever the event. `threshold`: one of the conjuncts that are asked as `atoms`.
-    pub(super) fn add(&mut self, pattern: u32, class: Class, atoms: Box<[u32]>, threshold: Option<AskedFor<'_>>) {
-        let place = pattern as usize;
-        self.bits.resize_with(self.bits.len().max(place + 1), Vec::new);
-        if let Some(asked) = threshold {
-            find_or_make(&mut self.thresholds, |known| known.are_for(asked), || Thresholds::of(asked)).at(asked);
-        } else if self.others.len() < ASKED_BEFORE_MAX && !self.others.contains(&atoms) {
-            // With one more than are asked, none is needed: what asks for nothing always holds.
-            let is_last = self.others.len() + 1 == ASKED_BEFORE_MAX;
-            self.others.push(if is_last { Box::default() } else { atoms.clone() });
-        }
-        self.bits[place].push((class, atoms));
+    pub(super) fn of(number: u32) -> Self {
+        Self { number, bits: Vec::new(), thresholds: Vec::new(), others: Vec::new(), lines: Vec::new() }
     }
 
-    /// False if the event, for which these atoms hold, sets none of the bits.
+    /// A bit of a pattern: it neither begins a run nor counts in a window, the pattern reads the stream as one source, whatever the event, and the atoms calculate nothing.
+    pub(super) fn add(&mut self, pattern: u32, class: Class, atoms: &[u32]) {
+        let place = pattern as usize;
+        self.bits.resize_with(self.bits.len().max(place + 1), Vec::new);
+        self.bits[place].push((class, atoms.into()));
+    }
+
+    /// Of a bit for which nothing is filed: if there is one, a threshold that is asked as one of the atoms.
+    pub(super) fn ask_before(&mut self, threshold: Option<AskedFor<'_>>, atoms: &[u32]) {
+        if let Some(asked) = threshold {
+            find_or_make(&mut self.thresholds, |known| known.are_for(asked), || Thresholds::of(asked)).at(asked);
+        } else if self.others.len() < ASKED_BEFORE_MAX && !self.others.iter().any(|known| **known == *atoms) {
+            // The last stands for all that follow: what asks for nothing always holds.
+            let is_last = self.others.len() + 1 == ASKED_BEFORE_MAX;
+            self.others.push(if is_last { Box::default() } else { atoms.into() });
+        }
+    }
+
+    /// There is something filed for each.
+    pub(super) fn is_only_found(&self) -> bool {
+        self.thresholds.is_empty() && self.others.is_empty()
+    }
+
+    /// False if the event, for which these atoms hold, sets none of the bits for which nothing is filed.
     pub(super) fn may_concern(&self, fields: &[Value], mut holds: impl FnMut(u32) -> bool) -> bool {
         self.others.iter().any(|atoms| atoms.iter().all(|atom| holds(*atom)))
             || self.thresholds.iter().any(|thresholds| thresholds.any_holds(at_path(fields, &thresholds.path)))
@@ -61,7 +105,7 @@ impl Waiting {
 
     /// Which of the pattern's bits an event sets; `None`: none of them. `atoms`: those of the stream.
     pub(super) fn class_of(&self, pattern: u32, atoms: &[Atom], fields: &[Value]) -> Option<Class> {
-        // They calculate nothing.
+        // Nothing is calculated.
         let faults = Cell::new(0);
         let holds = |(_, asked): &&Bit| asked.iter().all(|atom| atoms[*atom as usize].holds(fields, &faults));
         let set = self.bits.get(pattern as usize)?.iter().filter(holds).map(|(class, _)| *class);

@@ -1,4 +1,4 @@
-//! Events that concern [whoever waits](crate::engine::index::Waiting) at their keys.
+//! Events that concern [whoever waits](crate::engine::index::Waiting::number) at their keys.
 
 use crate::engine::compiled::Compiled;
 use crate::engine::index::{Candidate, Waiting};
@@ -15,12 +15,13 @@ impl Lines {
         let event = &wanted.event;
         let stream = &all.streams[usize::from(event.stream.0)];
         let awaited = |pattern: u32| stream.index.awaited(waiting, pattern, event.fields());
-        let (candidates, asks_who_waits) = match wanted.interest.candidates() {
-            [candidates @ .., last] if last.is_whoever_waits() => (candidates, true),
-            candidates => (candidates, false),
-        };
-        let mut has_null = false;
+        let candidates = wanted.interest.candidates();
+        let (mut has_null, mut asks_who_waits) = (false, false);
         for candidate in candidates {
+            if candidate.pattern == waiting.number {
+                asks_who_waits = true;
+                continue;
+            }
             let class = awaited(candidate.pattern).map_or(candidate.class, |class| candidate.class.with(class));
             has_null |= self.step_candidate(&Candidate { class, ..*candidate }, all, hand, event, matches);
         }

@@ -1,0 +1,127 @@
+//! Where a bit is filed: what its condition asks for that tells events apart best.
+
+use rust_decimal::prelude::ToPrimitive;
+use smallvec::SmallVec;
+
+use crate::engine::index::{texts, thresholds};
+use crate::event::Value;
+use crate::pattern::{Comparison, Expression, FieldPath};
+
+/// Where a bit is filed, and what is thereby known of an event that is found there.
+pub(super) struct Place<'a> {
+    pub(super) under: Under<'a>,
+    /// These of the conjuncts hold.
+    pub(super) known: SmallVec<[&'a Expression; 2]>,
+}
+
+pub(super) enum Under<'a> {
+    /// The field is this.
+    Value(&'a FieldPath, &'a Value),
+    Literals(texts::AskedFor<'a>),
+    Threshold(thresholds::AskedFor<'a>),
+    /// The field is more than the one, and less than the other.
+    Range(thresholds::AskedFor<'a>, thresholds::AskedFor<'a>),
+    Nothing,
+}
+
+/// How well a place tells events apart: best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Telling {
+    Value,
+    Literals,
+    /// Several of these.
+    Alternatives,
+    Range,
+    Threshold,
+    /// Several, some of which are ranges or thresholds.
+    Thresholds,
+    Nothing,
+}
+
+/// Where a bit with these conjuncts is filed best: an event that sets it is found in one of the places.
+pub(super) fn places<'a>(conjuncts: &[&'a Expression]) -> (Telling, Vec<Place<'a>>) {
+    let each = conjuncts.iter().filter_map(|conjunct| places_of(conjunct));
+    let ranges = conjuncts.iter().filter_map(|low| {
+        let asked = thresholds::AskedFor::by(low)?;
+        let (high, above) = conjuncts.iter().find_map(|high| Some((*high, asked.range_with(thresholds::AskedFor::by(high)?)?)))?;
+        Some((Telling::Range, vec![Place { under: Under::Range(above.0, above.1), known: SmallVec::from_slice(&[*low, high]) }]))
+    });
+    let best = each.chain(ranges).min_by_key(|(telling, _)| *telling);
+    best.unwrap_or_else(|| (Telling::Nothing, vec![Place { under: Under::Nothing, known: SmallVec::new() }]))
+}
+
+/// The same of one conjunct; `None`: it tells nothing.
+fn places_of(conjunct: &Expression) -> Option<(Telling, Vec<Place<'_>>)> {
+    let known = || SmallVec::from_slice(&[conjunct]);
+    if let Some((path, values)) = values_asked_for(conjunct) {
+        return Some((Telling::Value, values.iter().map(|value| Place { under: Under::Value(path, value), known: SmallVec::new() }).collect()));
+    }
+    if let Some(asked) = texts::AskedFor::by(conjunct) {
+        let known = if asked.is_all { known() } else { SmallVec::new() };
+        return Some((Telling::Literals, vec![Place { under: Under::Literals(asked), known }]));
+    }
+    if let Expression::Or(alternatives) = conjunct {
+        let each: Vec<_> = alternatives.iter().map(|alternative| places(&alternative.conjuncts())).collect();
+        let worst = each.iter().map(|(telling, _)| *telling).max()?;
+        let telling = if worst <= Telling::Alternatives { Telling::Alternatives } else { Telling::Thresholds };
+        let under = each.into_iter().flat_map(|(_, places)| places).map(|place| Place { known: SmallVec::new(), ..place });
+        return (worst != Telling::Nothing).then(|| (telling, under.collect()));
+    }
+    let asked = thresholds::AskedFor::by(conjunct)?;
+    Some((Telling::Threshold, vec![Place { under: Under::Threshold(asked), known: known() }]))
+}
+
+/// Of the conjuncts, those that still have to be asked of an event that was found there; `None` if one of them does not hold then.
+pub(super) fn left_to_ask<'a>(conjuncts: &[&'a Expression], place: &Place<'_>) -> Option<Vec<&'a Expression>> {
+    let mut left = Vec::new();
+    for conjunct in conjuncts {
+        match (values_asked_for(conjunct), &place.under) {
+            (Some((path, values)), Under::Value(field, value)) if path == *field => {
+                if !values.iter().any(|asked| is_same(asked, value)) {
+                    return None;
+                }
+            }
+            _ if place.known.iter().any(|known| std::ptr::eq(*known, *conjunct)) => {}
+            _ => left.push(*conjunct),
+        }
+    }
+    Some(left)
+}
+
+/// Whole numbers that a float holds exactly: beyond, being equal depends on the type.
+const EXACT_MAX: i64 = 1 << 53;
+
+pub(super) fn whole_number(value: &Value) -> Option<i64> {
+    let exact = |number: &i64| (-EXACT_MAX..=EXACT_MAX).contains(number);
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Decimal(number) if number.fract().is_zero() => number.to_i64(),
+        Value::Float(number) if number.fract() == 0.0 => number.to_i64(),
+        _ => None,
+    }
+    .filter(exact)
+}
+
+/// The values of a field that a conjunct asks for.
+fn values_asked_for(conjunct: &Expression) -> Option<(&FieldPath, &[Value])> {
+    let (path, values) = match conjunct {
+        Expression::In { item, list } => match (&**item, &**list) {
+            (Expression::Field(path), Expression::Constant(Value::List(values))) => (path, &**values),
+            _ => return None,
+        },
+        other => match other.compares_with_constant()? {
+            (Comparison::Equal, path, value) => (path, std::slice::from_ref(value)),
+            _ => return None,
+        },
+    };
+    let can_be_filed = |value: &Value| matches!(value, Value::Text(_)) || whole_number(value).is_some();
+    values.iter().all(can_be_filed).then_some((path, values))
+}
+
+/// Whether values that can be filed are filed in the same place.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Text(one), Value::Text(other)) => one == other,
+        _ => whole_number(one).is_some_and(|number| whole_number(other) == Some(number)),
+    }
+}
