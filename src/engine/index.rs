@@ -194,11 +194,8 @@ impl Judge {
             Some(last) => hand.merge(last, index, event),
             None => {}
         }
-        if let Some(waiting) = index.waiting()
-            && !hand.found.candidates.iter().any(|candidate| candidate.pattern == waiting.number)
-            && waiting.may_concern(&event.fields, |atom| hand.holds(atom, index, event))
-        {
-            hand.found.candidates.push(Candidate::of_one_source(waiting.number, Class::NOTHING));
+        if let Some(waiting) = index.waiting() {
+            hand.find_who_waits(waiting, index, event);
         }
         if *parts > 1 {
             hand.found.parts = Parts::of(*parts, stream, &hand.found.candidates, event, key);
@@ -251,6 +248,15 @@ impl Hand {
                 *place = (*event_number, found.candidates.len());
                 found.candidates.push(*candidate);
             }
+        }
+    }
+
+    /// Notes that the event may concern who waits, unless that was found already.
+    #[inline(never)]
+    fn find_who_waits(&mut self, waiting: &Waiting, index: &StreamIndex, event: &Event) {
+        let is_found = self.found.candidates.iter().any(|candidate| candidate.pattern == waiting.number);
+        if !is_found && waiting.may_concern(&event.fields, |atom| self.holds(atom, index, event)) {
+            self.found.candidates.push(Candidate::of_one_source(waiting.number, Class::NOTHING));
         }
     }
 
