@@ -8,6 +8,14 @@
 //! and compared with a few constants, and no more.
 //!
 //! Where many patterns have bits that the same events set, and that matter only where something waits, it is what is held of the event's key that is asked (see `waiting`).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `places` | what tells the events apart that set a bit |
+//! | `filed` | where all bits are filed, and what else is asked of what is found there |
+//! | `texts`, `thresholds`, `ranges` | what is filed under literals, under one bound, under two |
+//! | `atom` | one conjunct, as it is asked |
+//! | `waiting` | bits that are asked for by what is held of a key |
 
 mod atom;
 mod filed;
