@@ -176,7 +176,7 @@ impl Judge {
         let index = &compiled.streams[usize::from(event.stream.0)].index;
         match index.at_most_one(event) {
             Some(None) if !*wants_all => {}
-            Some(Some(only)) if !*wants_all && *parts == 1 => hand.take(only, index, event),
+            Some(Some(only)) if !*wants_all && *parts == 1 && index.waiting().is_none() => hand.take(only, index, event),
             Some(_) | None => self.gather(event),
         }
         &mut self.hand.found
@@ -259,12 +259,17 @@ impl Hand {
         }
     }
 
-    /// Notes that the event may concern who waits, unless that was found already.
+    /// Notes whether the event concerns someone who may wait.
     #[inline(never)]
     fn find_who_waits(&mut self, waiting: &Waiting, index: &StreamIndex, event: &Event) {
-        let is_found = self.found.candidates.iter().any(|candidate| candidate.pattern == waiting.number);
-        if !is_found && waiting.may_concern(&event.fields, |atom| self.holds(atom, index, event)) {
-            self.found.candidates.push(Candidate::of_one_source(waiting.number, Class::NOTHING));
+        let found = self.found.candidates.iter().position(|candidate| candidate.pattern == waiting.number);
+        let concerns = waiting.concerns_someone(found.is_some(), &event.fields, |atom| self.holds(atom, index, event));
+        match found {
+            Some(place) if !concerns => {
+                self.found.candidates.remove(place);
+            }
+            None if concerns => self.found.candidates.push(Candidate::of_one_source(waiting.number, Class::NOTHING)),
+            Some(_) | None => {}
         }
     }
 

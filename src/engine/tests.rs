@@ -284,6 +284,26 @@ fn many_families_of_which_something_waits_are_as_each_pattern_is_alone() {
     }
 }
 
+/// What the store is told of ends many groups of a key at once: what is left of them is found, also when its time moves.
+#[test]
+fn a_key_that_had_many_groups_finds_the_last_of_them() {
+    let pattern = |number: u32| {
+        let within = if number == 59 { 90 } else { 10 };
+        let steps = "a: sent where v == 1 then b: sent where v == 2 then within 2s c: sent where v == 3";
+        format!("pattern p{number:02} {{ from sent by from_account  match {steps} within {within}s skip none }}\n")
+    };
+    let program = program(&(0..60).map(pattern).collect::<String>());
+    let mut engine = Engine::new(&program, EngineOptions::default());
+    let (mut effects, mut changes) = (Vec::new(), Vec::new());
+    let transfers = [("x", "m", 1, 1), ("y", "m", 1, 2), ("y", "m", 9, 20), ("y", "m", 9, 21), ("x", "m", 2, 30), ("x", "m", 3, 31), ("y", "m", 9, 32)];
+    for (offset, transfer) in (0..).zip(transfers) {
+        let event = event(&program, offset, transfer);
+        engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
+        engine.take_changes(&mut changes);
+    }
+    assert_eq!(effects.len(), 1, "a match of the pattern that was left");
+}
+
 /// Where the pattern waits or not: of events without a key those are counted that matter to it, and to others they go where they matter.
 #[test]
 fn events_go_and_count_where_they_matter_to_who_may_wait() {

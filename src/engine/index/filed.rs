@@ -254,7 +254,7 @@ struct Bit<'a> {
     conjuncts: Vec<&'a Expression>,
     /// The conjuncts of the filters of the pattern's sources of the stream.
     filters: &'a [Vec<&'a Expression>],
-    /// It does nothing where nothing of the pattern waits.
+    /// It does nothing where nothing of the pattern waits, and whose key an event has is seen without calculating.
     awaits: bool,
 }
 
@@ -305,7 +305,7 @@ impl Indexes {
         let waiting = self.streams[usize::from(bit.stream.0)].waiting.get_or_insert_with(|| Box::new(Waiting::of(number)));
         waiting.add(bit.pattern, bit.class, &atoms);
         if places(&bit.conjuncts).0 > Telling::Alternatives {
-            waiting.ask_before(bit.conjuncts.iter().find_map(|conjunct| thresholds::AskedFor::by(conjunct)), &atoms);
+            waiting.ask_always(bit.conjuncts.iter().find_map(|conjunct| thresholds::AskedFor::by(conjunct)));
         }
     }
 
@@ -365,9 +365,12 @@ fn for_each_bit(pattern: u32, compiled: &CompiledPattern, mut each: impl FnMut(&
     streams.dedup();
     let automaton = &compiled.automaton;
     for stream in streams {
-        let sources = compiled.pattern.sources.iter().filter(|source| source.stream == stream);
-        let filters: Vec<Vec<&Expression>> = sources.map(|source| source.filter.iter().flat_map(Expression::conjuncts).collect()).collect();
-        let mut bit = |class: Class, conjuncts| each(&Bit { pattern, stream, class, conjuncts, filters: &filters, awaits: !class.meets(automaton.acting()) });
+        let sources = || compiled.pattern.sources.iter().filter(|source| source.stream == stream);
+        let filters: Vec<Vec<&Expression>> = sources().map(|source| source.filter.iter().flat_map(Expression::conjuncts).collect()).collect();
+        // What is calculated for a key is counted where it fails: it is not for who only might wait there.
+        let has_plain_keys = sources().all(|source| source.key.iter().all(|part| part.whole_field().is_some()));
+        let awaits = |class: Class| has_plain_keys && !class.meets(automaton.acting());
+        let mut bit = |class: Class, conjuncts| each(&Bit { pattern, stream, class, conjuncts, filters: &filters, awaits: awaits(class) });
         if automaton.wants_every_event() {
             // Every one that stands in its lines.
             filters.iter().cloned().for_each(|conjuncts| bit(Class::NOTHING, conjuncts));

@@ -5,7 +5,7 @@
 //! window changes nothing of a pattern that has nothing there.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::automaton::Class;
 use crate::engine::index::atom::Atom;
@@ -17,9 +17,6 @@ use crate::pattern::at_path;
 
 /// Where fewer are found together, that costs less than to look at what is held of a key.
 const CROWD_MIN: usize = 32;
-
-/// Where there are as many different ones, they are not asked before a key is looked at.
-const ASKED_BEFORE_MAX: usize = 8;
 
 /// How many bits that may wait would be found together.
 #[derive(Debug, Default)]
@@ -58,16 +55,18 @@ pub(in crate::engine) struct Waiting {
     pub number: u32,
     /// By pattern; there may be none for it.
     bits: Vec<Vec<Bit>>,
-    /// Those that are not filed: without one of these thresholds, and none of these lists of atoms, an event sets none of them.
+    /// The atoms of all of them, each list once.
+    different: BTreeSet<Box<[u32]>>,
+    /// For some bits nothing is filed: an event sets none of those for which none of these thresholds holds; and of some that is not known.
     thresholds: Vec<Thresholds>,
-    others: Vec<Box<[u32]>>,
+    is_asked_always: bool,
     /// Of the patterns: the place of a keying of the stream, and of a table of keys. Each once.
     pub lines: Vec<(usize, usize)>,
 }
 
 impl Waiting {
     pub(super) fn of(number: u32) -> Self {
-        Self { number, bits: Vec::new(), thresholds: Vec::new(), others: Vec::new(), lines: Vec::new() }
+        Self { number, bits: Vec::new(), different: BTreeSet::new(), thresholds: Vec::new(), is_asked_always: false, lines: Vec::new() }
     }
 
     /// A bit of a pattern: it neither begins a run nor counts in a window, the pattern reads the stream as one source, whatever the event, and the atoms calculate nothing.
@@ -75,28 +74,29 @@ impl Waiting {
         let place = pattern as usize;
         self.bits.resize_with(self.bits.len().max(place + 1), Vec::new);
         self.bits[place].push((class, atoms.into()));
+        self.different.insert(atoms.into());
     }
 
-    /// Of a bit for which nothing is filed: if there is one, a threshold that is asked as one of the atoms.
-    pub(super) fn ask_before(&mut self, threshold: Option<AskedFor<'_>>, atoms: &[u32]) {
-        if let Some(asked) = threshold {
-            find_or_make(&mut self.thresholds, |known| known.are_for(asked), || Thresholds::of(asked)).at(asked);
-        } else if self.others.len() < ASKED_BEFORE_MAX && !self.others.iter().any(|known| **known == *atoms) {
-            // The last stands for all that follow: what asks for nothing always holds.
-            let is_last = self.others.len() + 1 == ASKED_BEFORE_MAX;
-            self.others.push(if is_last { Box::default() } else { atoms.into() });
+    /// Of a bit for which nothing is filed: if there is one, a threshold that is asked as one of its atoms.
+    pub(super) fn ask_always(&mut self, threshold: Option<AskedFor<'_>>) {
+        match threshold {
+            Some(asked) => {
+                find_or_make(&mut self.thresholds, |known| known.are_for(asked), || Thresholds::of(asked)).at(asked);
+            }
+            None => self.is_asked_always = true,
         }
     }
 
     /// There is something filed for each.
     pub(super) fn is_only_found(&self) -> bool {
-        self.thresholds.is_empty() && self.others.is_empty()
+        self.thresholds.is_empty() && !self.is_asked_always
     }
 
-    /// False if the event, for which these atoms hold, sets none of the bits for which nothing is filed.
-    pub(super) fn may_concern(&self, fields: &[Value], mut holds: impl FnMut(u32) -> bool) -> bool {
-        self.others.iter().any(|atoms| atoms.iter().all(|atom| holds(*atom)))
-            || self.thresholds.iter().any(|thresholds| thresholds.any_holds(at_path(fields, &thresholds.path)))
+    /// Whether the event, for which these atoms hold, sets one of the bits. `is_found`: so it says where they are filed. Cost: mostly a few comparisons, at most those of all.
+    pub(super) fn concerns_someone(&self, is_found: bool, fields: &[Value], mut holds: impl FnMut(u32) -> bool) -> bool {
+        let exceeds = |thresholds: &Thresholds| thresholds.any_holds(at_path(fields, &thresholds.path));
+        let may = is_found || self.is_asked_always || self.thresholds.iter().any(exceeds);
+        may && self.different.iter().any(|atoms| atoms.iter().all(|atom| holds(*atom)))
     }
 
     pub(in crate::engine) fn patterns(&self) -> impl Iterator<Item = u32> {

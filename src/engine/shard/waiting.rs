@@ -29,7 +29,7 @@ impl Lines {
             match hand.find(keying, &stream.keyings, event, self) {
                 Whose::Others => continue,
                 Whose::Nobody => {
-                    has_null |= stream.concerns_who_waits(keying, event.fields());
+                    has_null = has_null || stream.concerns_who_waits(keying, event.fields());
                     continue;
                 }
                 Whose::Ours => {}

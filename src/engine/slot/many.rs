@@ -244,10 +244,15 @@ impl Many {
     /// The pattern's group is gone.
     #[cold]
     fn forget_deadline(&mut self, pattern: u32) {
-        if let Some(further) = &mut self.further
-            && further.deadlines.remove(&pattern).is_some()
-            && self.groups.len() <= MARKED_MAX / 2
-        {
+        if let Some(further) = &mut self.further {
+            further.deadlines.remove(&pattern);
+            self.keep_deadlines_of_many();
+        }
+    }
+
+    /// Groups are gone: where few are left, marks tell.
+    fn keep_deadlines_of_many(&mut self) {
+        if self.groups.len() <= MARKED_MAX / 2 && self.deadlines().is_some() {
             self.forget_deadlines();
         }
     }
@@ -389,6 +394,7 @@ impl Many {
             }
             !group.is_over()
         });
+        self.keep_deadlines_of_many();
     }
 
     /// By pattern.
