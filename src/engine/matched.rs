@@ -204,6 +204,11 @@ impl Delivery {
     }
 }
 
+/// As they stand in the output: those that are equal there stay as they were decided.
+pub fn put_in_order(matches: &mut [Match]) {
+    matches.sort_by(|one, other| one.order().cmp(&other.order()));
+}
+
 /// `None`: nothing is said, so everything is meant.
 fn emitted(pattern: &Pattern, kind: DecidedKind) -> Option<&[EmitField]> {
     match (kind, &pattern.on_timeout) {

@@ -67,7 +67,7 @@ pub use counters::Counters;
 pub use decided::{Decided, Offsets};
 pub use index::{Interest, Judge};
 pub use intake::{Arrival, Intake, IntakeLimits, RecordPlace};
-pub use matched::{Match, MatchField, OutputOrder};
+pub use matched::{Match, MatchField, OutputOrder, put_in_order};
 pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind, UpstreamPosition};
 pub use reorder::Wanted;
 pub use shard::Shard;
@@ -251,7 +251,7 @@ impl Engine {
                 for (shard, events) in shards.iter_mut().zip(self.released.iter()) {
                     shard.apply(events, watermark, matches);
                 }
-                matches[before..].sort_by(|one, other| one.order().cmp(&other.order()));
+                put_in_order(&mut matches[before..]);
                 watermark
             }
         };

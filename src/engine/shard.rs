@@ -24,7 +24,7 @@ use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
 use crate::engine::intake::Intake;
 use crate::engine::keys::{Keys, key_hash};
-use crate::engine::matched::Match;
+use crate::engine::matched::{Match, put_in_order};
 use crate::engine::reorder::Wanted;
 use crate::engine::shard::hand::{FoundSlot, Hand, KeyAtHand};
 use crate::engine::shard::lines::{Lines, Part, lie_in_slots};
@@ -259,8 +259,4 @@ impl Shard {
             lines.counters.null_keys += 1;
         }
     }
-}
-
-fn put_in_order(matches: &mut [Match]) {
-    matches.sort_by(|one, other| one.order().cmp(&other.order()));
 }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::codec::{Decoder, Rejection};
-use crate::engine::{Change, Compiled, Interest, Judge, Match, Shard, Shares, Wanted};
+use crate::engine::{Change, Compiled, Interest, Judge, Match, Shard, Shares, Wanted, put_in_order};
 use crate::event::{Event, EventTime};
 use crate::ports::{Record, RecordBatch};
 
@@ -182,8 +182,8 @@ impl Crew {
             (work.releases.len() <= left).then_some(None)
         })?;
         let mut matches: Vec<Match> = matches.into_iter().flatten().flatten().collect();
-        // Stable: within a pattern and key, which are one shard's, the order decided stays.
-        matches.sort_by(|one, other| one.order().cmp(&other.order()));
+        // Within a pattern and key, which are one shard's, the order decided stays.
+        put_in_order(&mut matches);
         Some((matches, watermark))
     }
 

@@ -254,7 +254,7 @@ struct Bit<'a> {
     conjuncts: Vec<&'a Expression>,
     /// The conjuncts of the filters of the pattern's sources of the stream.
     filters: &'a [Vec<&'a Expression>],
-    /// It does nothing where nothing of the pattern waits, and whose key an event has is seen without calculating.
+    /// It does nothing where nothing of the pattern waits, and the pattern's keys are fields.
     awaits: bool,
 }
 

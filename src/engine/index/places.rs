@@ -41,10 +41,10 @@ pub(super) enum Telling {
 /// Where a bit with these conjuncts is filed best: an event that sets it is found in one of the places.
 pub(super) fn places<'a>(conjuncts: &[&'a Expression]) -> (Telling, Vec<Place<'a>>) {
     let each = conjuncts.iter().filter_map(|conjunct| places_of(conjunct));
-    let ranges = conjuncts.iter().filter_map(|low| {
-        let asked = thresholds::AskedFor::by(low)?;
-        let (high, above) = conjuncts.iter().find_map(|high| Some((*high, asked.range_with(thresholds::AskedFor::by(high)?)?)))?;
-        Some((Telling::Range, vec![Place { under: Under::Range(above.0, above.1), known: SmallVec::from_slice(&[*low, high]) }]))
+    let bounds = || conjuncts.iter().filter_map(|conjunct| Some((*conjunct, thresholds::AskedFor::by(conjunct)?)));
+    let ranges = bounds().filter_map(|(of_low, low)| {
+        let (of_high, high) = bounds().find(|(_, high)| low.is_below(*high))?;
+        Some((Telling::Range, vec![Place { under: Under::Range(low, high), known: SmallVec::from_slice(&[of_low, of_high]) }]))
     });
     let best = each.chain(ranges).min_by_key(|(telling, _)| *telling);
     best.unwrap_or_else(|| (Telling::Nothing, vec![Place { under: Under::Nothing, known: SmallVec::new() }]))

@@ -54,7 +54,7 @@ fn the_index_finds_what_asking_every_pattern_finds() {
     assert!(found_some > 1_000 && found_none > 100, "{found_some} of some interest, {found_none} of none");
 }
 
-/// So many that those are asked for who wait: by bits of all kinds, and by few, which are asked before.
+/// So many that those are asked for who wait: by bits of all kinds, by thresholds alone, by what is filed, and by what is asked of every event.
 #[test]
 fn the_index_finds_as_much_where_many_wait() {
     let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
@@ -70,7 +70,7 @@ fn the_index_finds_as_much_where_many_wait() {
     );
     let (found_some, found_none, concerns_who_waits) = compare_with_asking(&(streams.clone() + &alike), 5_000);
     assert!(found_some > 1_000 && found_none > 100 && concerns_who_waits > 500, "{found_some}, {found_none}, {concerns_who_waits}");
-    // More different ones than are asked before; what the last ones ask for holds more often.
+    // What the last ones ask for holds more often.
     let least = |copy: u32| if copy < 10 { 7_000 + copy } else { 2 };
     let other =
         |copy: u32| format!("pattern p{copy:02} {{ from a by k match x: a where n == 1 then y: a where n > {0} or n < -{0} within 1m }}\n", least(copy));

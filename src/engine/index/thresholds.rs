@@ -60,10 +60,10 @@ impl<'a> AskedFor<'a> {
         matches!(value, Value::Int(_) | Value::Decimal(_) | Value::Float(_)).then_some(Self { path, direction, comparison, value })
     }
 
-    /// The lesser and the greater bound, if both are of one field and exact, and one is a lower, the other an upper one. They are found in either order; who is asked is the lower one.
-    pub(super) fn range_with(self, high: Self) -> Option<(Self, Self)> {
-        let is_range = self.direction == Direction::Above && high.direction == Direction::Below && self.path == high.path;
-        (is_range && !self.is_float() && !high.is_float()).then_some((self, high))
+    /// Whether this is the lower and the other the upper bound of one field, and both are exact.
+    pub(super) fn is_below(self, high: Self) -> bool {
+        let bounds = self.direction == Direction::Above && high.direction == Direction::Below && self.path == high.path;
+        bounds && !self.is_float() && !high.is_float()
     }
 
     pub(in crate::engine) fn is_float(self) -> bool {
