@@ -17,7 +17,7 @@ use crate::automaton::ways::{Automaton, How, Way};
 use crate::event::{StreamId, Value};
 use crate::pattern::{Chosen, Comparison, Condition, ConditionId, Expression, Moment, NothingChosen, Pattern, Scope, at_path};
 
-/// Bits of conditions and of windows.
+/// Bits of conditions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Class(u64);
 
@@ -79,10 +79,13 @@ struct Compared {
 }
 
 impl Fit {
+    /// What remains to be asked where the bit is set.
+    pub(super) fn asked(&self) -> Option<&Expression> {
+        self.rest.as_ref()?.expression.as_ref()
+    }
+
     pub(super) fn all(pattern: &Pattern) -> Vec<Self> {
-        let windows = pattern.windows.iter().map(|window| &window.events);
-        let numbered = (0..).zip(pattern.conditions.iter().chain(windows));
-        numbered.map(|(number, condition)| Self::of(condition, number)).collect()
+        (0..).zip(&pattern.conditions).map(|(number, condition)| Self::of(condition, number)).collect()
     }
 
     fn of(condition: &Condition, number: u32) -> Self {
@@ -125,11 +128,6 @@ impl Automaton {
         let scope = Scope::of_event(fields, faults);
         let holds = |bit: &ClassBit<'_>| bit.stream == stream && bit.conjuncts.iter().all(|conjunct| conjunct.holds(&scope));
         self.class_bits().filter(holds).fold(Class::NOTHING, |class, bit| class.with(bit.class))
-    }
-
-    /// Whether the event may be one that a window of the pattern counts.
-    pub fn may_count(&self, class: Class) -> bool {
-        class.meets(self.counted)
     }
 
     /// The condition whose comparison is worth a register of a run with these ways. In loops without end finding the value anew for each event would cost more than it saves.

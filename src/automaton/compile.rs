@@ -53,12 +53,10 @@ impl Automaton {
         streams.sort_unstable();
         streams.dedup();
         let fits = Fit::all(&pattern);
-        let counted = fits[pattern.conditions.len()..].iter().map(|fit| fit.bit).reduce(Class::with).unwrap_or(Class::EMPTY);
         let mut automaton = Self {
             start,
             plain_start: None,
             fits,
-            counted,
             beginning: Class::EMPTY,
             awaited_somewhere: Class::EMPTY,
             opens: bits(|without| without.from),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::automaton::class::{Class, Fit};
 use crate::automaton::way_set::WaySet;
 use crate::event::{StreamId, TimeSpan};
-use crate::pattern::{ConditionId, Pattern, StepId};
+use crate::pattern::{ConditionId, Expression, Pattern, StepId};
 
 /// A place that takes one event; nodes are numbered in text order, from 0. (A dump counts from 1: its 0 is the start.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -116,10 +116,8 @@ pub struct Automaton {
     /// The ways from the start.
     pub(super) start: Range<WayId>,
     pub(super) plain_start: Option<PlainStart>,
-    /// By condition, then by window.
+    /// By condition.
     pub(super) fits: Vec<Fit>,
-    /// The bits of the events that some window counts.
-    pub(super) counted: Class,
     /// The bits of the events that may begin a run.
     pub(super) beginning: Class,
     /// Those that runs at any of the nodes await.
@@ -168,14 +166,20 @@ impl Automaton {
         class.meets(self.beginning)
     }
 
+    /// What an event is asked beside its class so that it begins a run; `None`: nothing, or not of all runs the same.
+    pub fn asked_first(&self) -> Option<&Expression> {
+        let way = self.way(self.start.clone().next().filter(|_| self.start.len() == 1)?);
+        self.fit(self.node(way.to?).condition).asked()
+    }
+
     /// How an event that [may](Automaton::may_begin) begins a run, where there is nothing else to be asked, and nothing to be done but to keep it; `None`: there is.
     pub fn plain_start(&self) -> Option<PlainStart> {
         self.plain_start
     }
 
-    /// Of the events that may begin a run, or count in some window: no other does anything where nothing is held.
-    pub fn acting(&self) -> Class {
-        self.beginning.with(self.counted)
+    /// Of the events that may begin a run: no other does anything where nothing is held.
+    pub fn beginning(&self) -> Class {
+        self.beginning
     }
 
     /// The condition of the first event, if the steps follow each other one by one, nothing else asks for it, and the class of every event alone decides whether it begins a run;

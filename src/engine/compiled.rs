@@ -12,6 +12,7 @@ use crate::automaton::shared::Workspace;
 use crate::automaton::{Automaton, Class, Evaluation, Limits, PlainStart, Stepping, Watch};
 use crate::engine::family::Family;
 use crate::engine::index::{Candidate, Indexes, StreamIndex, Waiting, number};
+use crate::engine::logs::{Log, ViewOf, WindowsSince, first_log};
 use crate::engine::matched::Delivery;
 use crate::event::{Key, SharedEvent, Value};
 use crate::pattern::{Expression, Pattern, Program, Scope};
@@ -26,8 +27,10 @@ pub struct Compiled {
     /// By stream.
     pub(super) streams: Vec<StreamRoutes>,
     pub(super) tables: Vec<Table>,
-    /// By version: the place in `patterns`.
-    versions: BTreeMap<u128, usize>,
+    /// Numbered behind the patterns: see [`Compiled::log`].
+    pub(super) logs: Vec<Log>,
+    /// By version: the number of a pattern, its place in `patterns`, or of a log.
+    versions: BTreeMap<u128, u32>,
 }
 
 /// A table of keys.
@@ -37,6 +40,8 @@ pub(super) struct Table {
     pub ends_silently: bool,
     /// Places in [`Compiled::patterns`].
     pub patterns: Vec<u32>,
+    /// The numbers of its logs.
+    pub logs: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -45,6 +50,10 @@ pub(super) struct CompiledPattern {
     pub automaton: Automaton,
     pub evaluation: Evaluation,
     pub delivery: Delivery,
+    /// By window: where it is answered.
+    pub windows: Box<[ViewOf]>,
+    /// What must hold of windows, and can be asked twice, so that an event begins a run.
+    pub asks_windows_first: Option<Expression>,
     /// Patterns of the same streams and keys have one table of keys together, but for those of which something comes out when time runs out: they have another. Their keys have to be there
     /// before events are stepped after a restart, and the others' need not.
     pub table: usize,
@@ -61,6 +70,8 @@ pub(super) struct Glance {
     pub is_family: bool,
     /// No other event does anything where nothing is held of the key.
     pub acts: Class,
+    /// Nor does one for which what is [asked first](CompiledPattern::asks_windows_first) does not hold.
+    pub asks_windows_first: bool,
     /// What an event begins that acts, if it does no more.
     pub start: Option<PlainStart>,
 }
@@ -69,8 +80,10 @@ pub(super) struct Glance {
 #[derive(Debug, Default)]
 pub(super) struct StreamRoutes {
     pub routes: Vec<Route>,
-    /// By pattern.
+    /// By number of a pattern or log.
     lines: Vec<LinesOf>,
+    /// Some log keeps events of the stream.
+    pub has_logs: bool,
     /// The different keys that are asked for.
     pub keyings: Vec<Keying>,
     pub index: StreamIndex,
@@ -86,10 +99,11 @@ enum LinesOf {
     Several(u32),
 }
 
-/// One pattern that reads the stream.
+/// One pattern or log that reads the stream.
 #[derive(Debug)]
 pub(super) struct Route {
-    pub pattern: usize,
+    /// Its number.
+    pub pattern: u32,
     pub sources: Vec<RouteSource>,
 }
 
@@ -112,6 +126,11 @@ pub(super) enum Keying {
 
 impl Compiled {
     pub fn new(program: &Program) -> Self {
+        Self::since(program, &WindowsSince::new())
+    }
+
+    /// The same, where not all patterns came at the same time.
+    pub fn since(program: &Program, since: &WindowsSince) -> Self {
         let mut tables: BTreeMap<(String, bool), usize> = BTreeMap::new();
         let mut compile = |pattern: &Arc<Pattern>| {
             let next = tables.len();
@@ -119,8 +138,10 @@ impl Compiled {
             let keyed_by = (keyed_by(pattern), automaton.runs_end_silently());
             CompiledPattern {
                 evaluation: Evaluation::of(&automaton),
+                asks_windows_first: asks_windows_first(&automaton),
                 automaton,
                 delivery: Delivery::new(pattern, &program.schema),
+                windows: Box::default(),
                 pattern: pattern.clone(),
                 table: *tables.entry(keyed_by).or_insert(next),
                 family: None,
@@ -134,18 +155,22 @@ impl Compiled {
             family.patterns.iter().for_each(|member| patterns[*member as usize].first = Some(first));
             patterns[first as usize].family = Some(family);
         }
+        let logs = Log::of_all(&mut patterns, &program.schema, since);
         let mut streams: Vec<StreamRoutes> = program.schema.streams.iter().map(|_| StreamRoutes::default()).collect();
-        for (place, compiled) in patterns.iter().enumerate() {
-            for (number, source) in (0..).zip(&compiled.pattern.sources) {
+        let of_patterns = (0..).zip(&patterns).map(|(pattern, compiled)| (pattern, &compiled.pattern.sources));
+        let of_logs = (first_log(patterns.len())..).zip(&logs).map(|(log, compiled)| (log, &compiled.sources));
+        for (reader, sources) in of_patterns.chain(of_logs) {
+            for (number, source) in (0..).zip(sources) {
                 let bit = 1 << u32::min(number, u64::BITS - 1);
-                streams[usize::from(source.stream.0)].add(place, bit, source.filter.clone(), &source.key);
+                streams[usize::from(source.stream.0)].add(reader, bit, source.filter.clone(), &source.key);
             }
         }
-        for (stream, index) in streams.iter_mut().zip(Indexes::of(program.schema.streams.len(), &patterns)) {
+        logs.iter().for_each(|log| streams[usize::from(log.stream.0)].has_logs = true);
+        for (stream, index) in streams.iter_mut().zip(Indexes::of(program.schema.streams.len(), &patterns, &logs)) {
             stream.index = index;
-            stream.lines = vec![LinesOf::NotAtAll; patterns.len()];
+            stream.lines = vec![LinesOf::NotAtAll; first_log(patterns.len()) as usize + logs.len()];
             for (place, route) in (0..).zip(&stream.routes) {
-                stream.lines[route.pattern] = match &route.sources[..] {
+                stream.lines[route.pattern as usize] = match &route.sources[..] {
                     [only] => LinesOf::One(number(only.keying), only.bit),
                     _ => LinesOf::Several(place),
                 };
@@ -157,15 +182,43 @@ impl Compiled {
             table.ends_silently = compiled.automaton.runs_end_silently();
             table.patterns.push(place);
         }
+        (first_log(patterns.len())..).zip(&logs).for_each(|(number, log)| tables[log.table].logs.push(number));
         streams.iter_mut().for_each(|stream| stream.note_who_waits(&patterns));
         let glances = patterns.iter().map(CompiledPattern::glance).collect();
-        let versions = patterns.iter().enumerate().map(|(place, compiled)| (compiled.pattern.version, place)).collect();
-        Self { patterns, glances, streams, tables, versions }
+        let of_patterns = (0..).zip(&patterns).map(|(place, compiled)| (compiled.pattern.version, place));
+        let of_logs = (first_log(patterns.len())..).zip(&logs).map(|(number, log)| (log.version, number));
+        let versions = of_patterns.chain(of_logs).collect();
+        Self { patterns, glances, streams, tables, logs, versions }
+    }
+
+    /// The log with this number; `None`: it is a pattern's.
+    #[inline]
+    pub(super) fn log(&self, number: u32) -> Option<&Log> {
+        self.logs.get(number.checked_sub(first_log(self.patterns.len()))? as usize)
+    }
+
+    pub(super) fn version(&self, number: u32) -> u128 {
+        self.log(number).map_or_else(|| self.patterns[number as usize].pattern.version, |log| log.version)
+    }
+
+    /// The name of the pattern, or of one that asks for the log.
+    pub(super) fn name(&self, number: u32) -> &str {
+        self.log(number).map_or_else(|| &self.patterns[number as usize].pattern.name, |log| &log.asked_by)
+    }
+
+    /// One more than the greatest number of a pattern or log.
+    pub(super) fn numbers(&self) -> usize {
+        first_log(self.patterns.len()) as usize + self.logs.len()
+    }
+
+    /// The versions of all logs: what the store has of others is of no use.
+    pub fn log_versions(&self) -> impl Iterator<Item = u128> {
+        self.logs.iter().map(|log| log.version)
     }
 
     /// The other patterns that the pattern with this version is stepped with as one (a [family](super::family)): their names.
     pub fn stepped_with(&self, version: u128) -> Vec<&str> {
-        let Some(place) = self.find(version).and_then(|place| u32::try_from(place).ok()) else { return Vec::new() };
+        let Some(place) = self.find(version) else { return Vec::new() };
         let all = self.family_of(place).into_iter().flat_map(|family| &family.patterns);
         all.filter(|other| **other != place).map(|other| self.patterns[*other as usize].pattern.name.as_str()).collect()
     }
@@ -183,8 +236,8 @@ impl Compiled {
         }
     }
 
-    /// The place of the pattern with this version.
-    pub(super) fn find(&self, version: u128) -> Option<usize> {
+    /// The number of the pattern or log with this version.
+    pub(super) fn find(&self, version: u128) -> Option<u32> {
         self.versions.get(&version).copied()
     }
 }
@@ -196,14 +249,31 @@ impl CompiledPattern {
     }
 
     fn glance(&self) -> Glance {
-        let start = self.automaton.plain_start().filter(|_| self.pattern.windows.is_empty());
-        Glance { table: number(self.table), is_family: self.family.is_some(), acts: self.automaton.acting(), start }
+        Glance {
+            table: number(self.table),
+            is_family: self.family.is_some(),
+            acts: self.automaton.beginning(),
+            asks_windows_first: self.asks_windows_first.is_some(),
+            start: self.automaton.plain_start(),
+        }
     }
 
     /// What stepping a key goes by.
     pub(super) fn stepping<'a>(&'a self, limits: &'a Limits, workspace: &'a mut Workspace, watch: Option<&'a dyn Watch>) -> Stepping<'a> {
         Stepping { automaton: &self.automaton, evaluation: &self.evaluation, limits, workspace, watch }
     }
+}
+
+/// Of the conjuncts that the first event is asked beside its class, those that compare windows with constants: to ask them costs little and calculates nothing, so that it may be done before
+/// anything else.
+fn asks_windows_first(automaton: &Automaton) -> Option<Expression> {
+    let asks_windows = |conjunct: &&Expression| {
+        let mut is_plain = true;
+        conjunct.visit(&mut |part| is_plain &= matches!(part, Expression::Compare { .. } | Expression::Window(_) | Expression::Constant(_)));
+        is_plain
+    };
+    let asked: Vec<Expression> = automaton.asked_first()?.conjuncts().into_iter().filter(asks_windows).cloned().collect();
+    (!asked.is_empty()).then_some(Expression::And(asked))
 }
 
 /// Equal for patterns whose events have the same keys.
@@ -256,7 +326,7 @@ impl StreamRoutes {
         }
     }
 
-    fn add(&mut self, pattern: usize, bit: u64, filter: Option<Expression>, key: &[Expression]) {
+    fn add(&mut self, pattern: u32, bit: u64, filter: Option<Expression>, key: &[Expression]) {
         let keying = self.keying(key);
         let source = RouteSource { filter, bit, keying };
         match self.routes.last_mut() {

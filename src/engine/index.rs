@@ -15,7 +15,7 @@
 //! | `filed` | where all bits are filed, and what else is asked of what is found there |
 //! | `texts`, `thresholds`, `ranges` | what is filed under literals, under one bound, under two |
 //! | `atom` | one conjunct, as it is asked |
-//! | `waiting` | bits that are asked for by what is held of a key |
+//! | `waiting`, `windows` | bits that are asked for by what is held of a key; by what its windows are |
 
 mod atom;
 mod filed;
@@ -24,6 +24,7 @@ mod ranges;
 mod texts;
 mod thresholds;
 mod waiting;
+mod windows;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub struct Interest {
 /// One of them, and the event's class there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Candidate {
-    /// Place in [`Compiled::patterns`].
+    /// The number of a pattern, its place in [`Compiled::patterns`]; or of a [log](Compiled::log) that keeps the event.
     pub pattern: u32,
     pub sources: FittingSources,
     pub class: Class,
@@ -133,7 +134,7 @@ struct Hand {
     event_number: u64,
     /// By atom of the stream with the most: the event for which it was evaluated last, and whether it held.
     atoms: Vec<(u64, bool)>,
-    /// By pattern, and for whoever waits: the event for which it was found last, and where it stands among the candidates; beyond them where it stands in no line.
+    /// By number of a pattern or log, or of whoever waits: the event for which it was found last, and where it stands among the candidates; beyond them where it stands in no line.
     places: Vec<(u64, usize)>,
     found: Interest,
     /// By [`filed::Asked::number`].
@@ -158,7 +159,7 @@ impl Judge {
         let hand = Hand {
             event_number: 0,
             atoms: vec![(0, false); atoms],
-            places: vec![(0, 0); compiled.patterns.len() + 1],
+            places: vec![(0, 0); compiled.numbers()],
             found: Interest::default(),
             remembered: vec![Remembered::default(); remembered as usize],
             faults: Cell::new(0),
@@ -222,12 +223,15 @@ impl Judge {
     }
 }
 
-/// The pattern of the route, whatever the event is there; `None` if it stands in no line of it.
+/// The pattern of the route, whatever the event is there, or the log, if it keeps it; `None` if it stands in no line of it.
 fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>) -> Option<Candidate> {
     let fitting = route.sources.iter().enumerate().filter(|(_, source)| source.fits(&event.fields, faults));
     let sources = fitting.fold(FittingSources::NONE, |sources, (number, _)| sources.with(FittingSources::of(number)));
-    let class = compiled.patterns[route.pattern].automaton.class_of(event.stream, &event.fields, faults);
-    (sources != FittingSources::NONE).then(|| Candidate { pattern: filed::number(route.pattern), sources, class })
+    let class = match compiled.log(route.pattern) {
+        Some(log) => log.keeps(&event.fields, faults).then_some(Class::NOTHING)?,
+        None => compiled.patterns[route.pattern as usize].automaton.class_of(event.stream, &event.fields, faults),
+    };
+    (sources != FittingSources::NONE).then_some(Candidate { pattern: route.pattern, sources, class })
 }
 
 impl Hand {

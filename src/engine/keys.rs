@@ -17,9 +17,11 @@ use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::counters::Counters;
 use crate::engine::family::Members;
 use crate::engine::keys::packed::{Noting, PackedKeys};
+use crate::engine::logs::Log;
 use crate::engine::slot::{Before, Cell, CellId, Families, Held, Kept, News, Notes, Slot, SlotId, SlotRuns, Stored};
 use crate::engine::timers::Timers;
-use crate::event::{Directory, EventTime};
+use crate::engine::window_log::WindowLog;
+use crate::event::{Directory, EventTime, SharedEvent};
 
 pub(super) use packed::{Found, PackedId, begin_packed, packed_key};
 
@@ -188,9 +190,7 @@ impl Keys {
         let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
         let group = self.slot(id).group(pattern);
         let there = group.map_or(0, |place| self.slot(id).runs(place).len());
-        if held.windowed.is_none()
-            && let Some(lean) = held.pending.lean_runs().filter(|lean| there + lean.len() <= runs_max)
-        {
+        if let Some(lean) = held.pending.lean_runs().filter(|lean| there + lean.len() <= runs_max) {
             if before.runs == 0 && there == 0 {
                 counters.key_made();
             }
@@ -238,7 +238,7 @@ impl Keys {
         let had_runs = before.runs > 0 || place.is_some_and(|place| !slot.runs(place).is_empty());
         let mut cell = std::mem::take(held);
         slot.lift(pattern, automaton, &mut cell.pending);
-        (cell.slot, cell.pattern) = (id, pattern);
+        cell.pattern = pattern;
         if let Some(place) = place {
             cell.stored = Stored { is_changed: false, is_there: slot.is_there(place) };
             slot.remove_group(place);
@@ -246,8 +246,7 @@ impl Keys {
         if !had_runs {
             counters.key_made();
         }
-        let number = CellId(self.cells.add(cell));
-        self.slots.at_mut(id.0).add_cell(pattern, number);
+        let number = self.add_cell(id, cell);
         self.note_change(Place::Cell(number));
         self.arm_cell(number);
     }
@@ -322,6 +321,39 @@ impl Keys {
         self.note_change(Place::Cell(id));
         self.arm_cell(id);
         true
+    }
+
+    /// Takes the event into a log of the key. Returns the slot.
+    pub(super) fn take_into_log(&mut self, address: Address<'_>, (number, log): (u32, &Log), event: &SharedEvent, counters: &mut Counters) -> SlotId {
+        let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
+        let cell = self.slot(id).cell(number).unwrap_or_else(|| {
+            counters.key_made();
+            self.add_cell(id, Cell { pattern: number, ..Cell::default() })
+        });
+        self.cell(cell).log.get_or_insert_with(|| Box::new(WindowLog::new(&log.plan))).take(&log.plan, event);
+        self.note_change(Place::Cell(cell));
+        self.arm_cell(cell);
+        id
+    }
+
+    /// Lets go of the log there if all its events are out at the instant; else it is looked at again when they are.
+    pub(super) fn expire_log(&mut self, id: CellId, instant: EventTime, counters: &mut Counters) {
+        let cell = self.cell(id);
+        if !cell.is_due(instant) {
+            return self.arm_cell(id);
+        }
+        if let Some(log) = &mut cell.log {
+            log.expire(instant);
+        }
+        let before = cell.before();
+        self.settle_cell(id, before, counters);
+    }
+
+    fn add_cell(&mut self, slot: SlotId, cell: Cell) -> CellId {
+        let pattern = cell.pattern;
+        let id = CellId(self.cells.add(Cell { slot, ..cell }));
+        self.slots.at_mut(slot.0).add_cell(pattern, id);
+        id
     }
 
     /// Takes out places whose timers are at or before `instant`, at most `most` and none if there are no more; what is due there is to be decided, and then they are to be armed again.
@@ -442,6 +474,13 @@ impl Keys {
             let cell = slot.cell(pattern).expect("what is packed holds something");
             self.cell(cell).stored = Stored { is_changed: false, is_there: there != 0 };
         }
+    }
+
+    /// The same with a log.
+    pub(super) fn take_up_log(&mut self, id: SlotId, (number, is_there): (u32, bool), log: Box<WindowLog>) {
+        let stored = Stored { is_changed: false, is_there };
+        let cell = self.add_cell(id, Cell { pattern: number, log: Some(log), stored, ..Cell::default() });
+        self.arm_cell(cell);
     }
 
     #[cfg(test)]

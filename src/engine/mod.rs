@@ -21,7 +21,7 @@
 //! | `keys`, `slot`, `blocks` | the keys that patterns share, ready or packed, and what changed; what they hold of one; memory that never moves |
 //! | `cold` | what is asked of the outside about keys that memory has no room for, or that were not restored yet |
 //! | `spread` | which parts of the keys an event belongs to, where these are apart |
-//! | `windowed` | the recent events of a key that windows count |
+//! | `logs`, `window_log` | which events windows count, each kept once for all patterns; those of one key, and what is asked of them |
 //! | `matched` | what comes out, its id, its place in the order |
 //! | `suppression` | matches that others stand for |
 //! | `snapshot`, `counters` | state as entries of a store; what happened, in numbers |
@@ -42,6 +42,7 @@ mod family;
 mod index;
 mod intake;
 mod keys;
+mod logs;
 mod matched;
 mod partition;
 mod position;
@@ -53,7 +54,7 @@ mod spread;
 mod suppression;
 mod timers;
 mod watermark;
-mod windowed;
+mod window_log;
 
 use std::sync::Arc;
 
@@ -67,6 +68,7 @@ pub use counters::Counters;
 pub use decided::{Decided, Offsets};
 pub use index::{Interest, Judge};
 pub use intake::{Arrival, Intake, IntakeLimits, RecordPlace};
+pub use logs::WindowsSince;
 pub use matched::{Match, MatchField, OutputOrder, put_in_order};
 pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind, UpstreamPosition};
 pub use reorder::Wanted;
@@ -174,12 +176,17 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(program: &Program, options: EngineOptions) -> Self {
+        Self::since(program, &WindowsSince::new(), options)
+    }
+
+    /// The same, where not all patterns came at the same time.
+    pub fn since(program: &Program, since: &WindowsSince, options: EngineOptions) -> Self {
         let EngineOptions { shards, runs_per_key_max, runs_alone_max, matches_per_event_max, ready_keys_max, held_events_max, reference, ahead_max, timings } =
             options;
         assert!(shards > 0, "keys belong to some shard");
         let said = |lateness: Option<TimeSpan>| StreamTiming::of_lateness(lateness.unwrap_or(TimeSpan::ZERO));
         let timings = timings.unwrap_or_else(|| program.schema.streams.iter().map(|stream| said(stream.lateness)).collect());
-        let compiled = Arc::new(Compiled::new(program));
+        let compiled = Arc::new(Compiled::since(program, since));
         let limits = Limits { runs_max: runs_per_key_max, matches_max: matches_per_event_max, runs_alone_max };
         Self {
             judge: Judge::of_parts(compiled.clone(), shards),

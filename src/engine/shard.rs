@@ -7,6 +7,7 @@
 mod families;
 mod hand;
 mod lines;
+mod logs;
 mod packing;
 mod spilling;
 mod state;
@@ -14,7 +15,7 @@ mod step;
 mod stored;
 mod waiting;
 
-use std::cell::{self, RefCell};
+use std::cell;
 use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
@@ -22,12 +23,14 @@ use crate::automaton::{Limits, Stepped, Watch};
 use crate::engine::cold::{ColdKeys, ColdKeysError, StoredKeys};
 use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
+use crate::engine::index::Candidate;
 use crate::engine::intake::Intake;
 use crate::engine::keys::{Keys, key_hash};
 use crate::engine::matched::{Match, put_in_order};
 use crate::engine::reorder::Wanted;
 use crate::engine::shard::hand::{FoundSlot, Hand, KeyAtHand};
 use crate::engine::shard::lines::{Lines, Part, lie_in_slots};
+use crate::engine::shard::logs::LogsAtHand;
 use crate::engine::shard::packing::Packing;
 use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::state::encode_state;
@@ -65,8 +68,8 @@ impl Shard {
                 lie_in_slots: compiled.patterns.iter().map(|compiled| lie_in_slots(compiled, &limits)).collect(),
                 lifted: Cell::default(),
                 workspaces: compiled.patterns.iter().map(|_| Workspace::default()).collect(),
-                counting: Vec::new(),
-                answers: RefCell::default(),
+                logs: LogsAtHand::default(),
+                due_logs: Vec::new(),
                 waiting: Vec::new(),
                 key: Vec::new(),
                 scratch: Vec::new(),
@@ -167,9 +170,12 @@ impl Shard {
         let before = out.len();
         for keys in &mut self.lines.keys {
             keys.take_changed(&mut self.lines.counters, |(first, of), key, held| {
-                let compiled = &self.compiled.patterns[self.compiled.kept_under(first, of).expect("a run is of patterns that there are") as usize];
-                let value = encode_state(compiled, held);
-                out.push(Change { key: entry_key(compiled.pattern.version, key), value });
+                let pattern = || {
+                    let pattern = self.compiled.kept_under(first, of).expect("a run is of patterns that there are");
+                    &self.compiled.patterns[pattern as usize]
+                };
+                let version = self.compiled.log(first).map_or_else(|| pattern().pattern.version, |log| log.version);
+                out.push(Change { key: entry_key(version, key), value: encode_state(pattern, held) });
             });
         }
         out[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -180,10 +186,11 @@ impl Shard {
         self.lines.keys.iter_mut().for_each(|keys| keys.note_no_changes(&mut self.lines.counters));
     }
 
-    /// The versions of the patterns whose entries may be [deferred](Shard::defer), in their order.
+    /// The versions of the patterns and logs whose entries may be [deferred](Shard::defer), in their order.
     pub fn deferrable(&self) -> Vec<u128> {
         let deferred = self.compiled.tables.iter().filter(|table| table.may_be_deferred());
-        let mut versions: Vec<u128> = deferred.flat_map(|table| &table.patterns).map(|place| self.compiled.patterns[*place as usize].pattern.version).collect();
+        let mut versions: Vec<u128> =
+            deferred.flat_map(|table| table.patterns.iter().chain(&table.logs)).map(|number| self.compiled.version(*number)).collect();
         versions.sort_unstable();
         versions
     }
@@ -207,15 +214,13 @@ impl Shard {
             return Ok(Restored::Taken);
         }
         let (version, key) = split_entry_key(key)?;
-        let Some(place) = self.compiled.find(version) else { return Ok(Restored::UnknownPattern(version)) };
+        let Some(number) = self.compiled.find(version) else { return Ok(Restored::UnknownPattern(version)) };
         let hash = key_hash(key);
         if !self.lines.part.owns(hash) {
             return Ok(Restored::OtherShard);
         }
-        let compiled = &self.compiled.patterns[place];
-        let damaged = |reason| DamagedState { pattern: compiled.pattern.name.clone(), reason };
-        let pattern = u32::try_from(place).expect("patterns are numbered by 32 bits");
-        self.lines.restore(pattern, (hash, key), value, &self.compiled).map_err(damaged)?;
+        let damaged = |reason| DamagedState { pattern: self.compiled.name(number).to_owned(), reason };
+        self.lines.restore(number, (hash, key), value, &self.compiled).map_err(damaged)?;
         Ok(Restored::Taken)
     }
 
@@ -244,14 +249,19 @@ impl Shard {
         hand.event_number += 1;
         let stream = &compiled.streams[usize::from(event.stream.0)];
         let (mut has_null, before) = (false, matches.len());
+        if stream.has_logs {
+            has_null = lines.take_into_logs(compiled, hand, wanted, matches);
+        }
         match stream.index.waiting() {
-            Some(waiting) => has_null = lines.step_with_who_waits(waiting, compiled, hand, wanted, matches),
+            Some(waiting) => has_null |= lines.step_with_who_waits(waiting, compiled, hand, wanted, matches),
             None => {
-                for candidate in wanted.interest.candidates() {
+                let is_pattern = |candidate: &&Candidate| !stream.has_logs || compiled.log(candidate.pattern).is_none();
+                for candidate in wanted.interest.candidates().iter().filter(is_pattern) {
                     has_null |= lines.step_candidate(candidate, compiled, hand, event, matches);
                 }
             }
         }
+        lines.put_logs_back();
         if matches.len() > before + 1 {
             put_in_order(&mut matches[before..]);
         }

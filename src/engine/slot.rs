@@ -2,7 +2,7 @@
 //!
 //! Most keys have [runs of one pattern](one): a single one lies in the slot itself, several in a list beside it. Where they are of [several](many), of few mostly, they lie beside it in groups by
 //! pattern: a start then makes little, and what an event must look at lies together.
-//! What needs more has a *cell* of its own: very many runs, choices kept together, windows, what a limit has dropped.
+//! What needs more has a *cell* of its own: very many runs, choices kept together, what a limit has dropped; and each [log](super::logs), under its number.
 //!
 //! A [family](super::family) has one group, unless its patterns are apart here.
 //!
@@ -23,7 +23,7 @@ use crate::engine::slot::group::least_deadline;
 use crate::engine::slot::key::StoredKey;
 use crate::engine::slot::one::{Lone, One};
 use crate::engine::timers;
-use crate::engine::windowed::WindowedEvents;
+use crate::engine::window_log::WindowLog;
 use crate::event::EventTime;
 
 pub(super) use crate::engine::slot::group::{Group, Together};
@@ -123,7 +123,7 @@ pub(super) struct Stored {
 /// So many runs of a pattern may lie in a slot.
 pub(super) const RUNS_MAX: usize = 64;
 
-/// What a pattern holds of a key that needs more than a group.
+/// What a pattern holds of a key that needs more than a group; or a log, which has no runs.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) slot: SlotId,
@@ -132,8 +132,8 @@ pub(super) struct Cell {
     /// Its least timer; the end of time: none.
     pub(super) timer: EventTime,
     pub pending: Pending,
-    /// `None` where the pattern asks for no windows.
-    pub windowed: Option<Box<WindowedEvents>>,
+    /// `None` where it is a pattern's.
+    pub log: Option<Box<WindowLog>>,
 }
 
 /// What a cell held before it was stepped.
@@ -159,7 +159,7 @@ impl Before {
 /// Of no slot: vacant, or not yet put into one.
 impl Default for Cell {
     fn default() -> Self {
-        Self { slot: SlotId(u32::MAX), pattern: 0, stored: Stored::default(), timer: EventTime::END, pending: Pending::default(), windowed: None }
+        Self { slot: SlotId(u32::MAX), pattern: 0, stored: Stored::default(), timer: EventTime::END, pending: Pending::default(), log: None }
     }
 }
 
@@ -546,13 +546,13 @@ impl Cell {
 
     /// Neither runs nor events that a window counts.
     pub(super) fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.windowed.as_ref().is_none_or(|windowed| windowed.is_empty())
+        self.pending.is_empty() && self.log.as_ref().is_none_or(|log| log.is_empty())
     }
 
     /// When time next decides or removes something.
     pub(super) fn next_deadline(&self) -> EventTime {
-        let windows = self.windowed.as_ref().map_or(EventTime::END, |windowed| windowed.end());
-        self.pending.next_deadline().map_or(windows, |pending| pending.min(windows))
+        let end = self.log.as_ref().map_or(EventTime::END, |log| log.end());
+        self.pending.next_deadline().map_or(end, |pending| pending.min(end))
     }
 
     pub(super) fn is_due(&self, instant: EventTime) -> bool {
@@ -584,7 +584,7 @@ impl Cell {
     /// Holds nothing any more, and remembers nothing: what the limit dropped is forgotten with it.
     pub(super) fn clear(&mut self) {
         self.pending.clear();
-        self.windowed = None;
+        self.log = None;
     }
 }
 

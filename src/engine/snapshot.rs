@@ -2,7 +2,8 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | pattern version (16 bytes, the highest first), the bytes of the key | the runs, as [`crate::automaton::Runs::encode`] writes them; before them, where the pattern asks for windows, the events these count |
+//! | pattern version (16 bytes, the highest first), the bytes of the key | the runs, as [`crate::automaton::Runs::encode`] writes them |
+//! | version of a log, the bytes of the key | the events of the key that windows count, as `window_log` writes them |
 //! | pattern version, 255, the bytes of `suppress … by` | until when, and how many were suppressed: see `suppression` |
 
 use crate::event::binary::Malformed;
@@ -26,7 +27,7 @@ pub enum Restored {
     Taken,
     /// The key belongs to another shard.
     OtherShard,
-    /// No pattern of the program has this version.
+    /// No pattern or log of the program has this version.
     UnknownPattern(u128),
 }
 

@@ -8,6 +8,7 @@ use crate::automaton::Limits;
 use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::{
     Change, ColdKey, ColdKeys, ColdKeysError, Compiled, Counters, Effect, Engine, EngineOptions, Input, Match, MatchField, Positions, Shard, Spread,
+    WindowsSince,
 };
 use crate::event::{Event, EventTime, Value};
 use crate::language::{Source, compile};
@@ -284,6 +285,136 @@ fn many_families_of_which_something_waits_are_as_each_pattern_is_alone() {
     }
 }
 
+/// Patterns that ask for windows share what these count, and are asked for by what the windows of a key are where they are many: nothing shows it, also where windows are asked as of deadlines, where
+/// sources of one stream have different keys, and where a key has windows and nothing else.
+#[test]
+fn patterns_that_share_what_their_windows_count_are_as_each_is_alone() {
+    let big = "define big = sent where v > 5\ndefine out = sent where v > 1\ndefine back = sent where v < 9\n";
+    let firsts = [
+        "a: sent where count(sent over {s}s) > {n}",
+        "a: sent where v > 6 and {n} <= sum(sent.v over {s}s)",
+        "a: sent where count(big over tumbling {s}s) == {n}",
+        "a: sent where count(sent over session 3s) < {n} and max(sent.v over {s}s) >= 7 and v == 4",
+        "a: sent where v == {n}",
+        "a: big where sum(big.v over {s}s) + 1 > avg(sent.v over 40s) + {n}",
+    ];
+    let seconds = [
+        "then b: sent where v > a.v within 20s skip none",
+        "then b: sent where distinct(sent.to_account over session 3s) > 2 and v != a.v within 30s skip past last",
+        "then not b: sent where v == 8 for 9s",
+        "within 5s",
+        "then b: big where collect(big.v over 6s)[0] == a.v within 15s on timeout emit",
+    ];
+    let pattern = |number: usize| {
+        let (span, n) = ((5 + number % 4 * 7).to_string(), (2 + number % 5).to_string());
+        let first = firsts[number % firsts.len()].replace("{s}", &span).replace("{n}", &n);
+        let second = seconds[number % 7 % seconds.len()];
+        let (second, timeouts) = second.split_once(" on timeout").map_or((second, ""), |(second, _)| (second, "on timeout emit"));
+        let body = format!("match {first} {second} emit count(sent over 12s) as n, collect(big.v over tumbling 25s) as values {timeouts}");
+        // By sender, or each event in the lines of two accounts.
+        let (from, body) = if number % 11 == 10 {
+            ("out, back by out.from_account, back.to_account", body.replace("sent", "back").replace("big", "out"))
+        } else {
+            ("sent by from_account", body)
+        };
+        format!("pattern p{number:03} {{ from {from}  {body} }}\n")
+    };
+    let each: Vec<String> = (0..210).map(pattern).collect();
+    let together = program(&(big.to_owned() + &each.concat()));
+    let compiled = Compiled::new(&together);
+    let views: usize = compiled.logs.iter().map(|log| log.plan.views.len()).sum();
+    let asked = compiled.streams[0].index.waiting().map_or(0, |waiting| waiting.windows.len());
+    assert!(compiled.logs.len() < 30 && views > 30 && asked > 5, "{} logs, {views} views, {asked} asked", compiled.logs.len());
+    let alone: Vec<Program> = each.iter().map(|pattern| program(&(big.to_owned() + pattern))).collect();
+    let few_ready = EngineOptions { ready_keys_max: 1, ..EngineOptions::default() };
+    let few_runs = EngineOptions { runs_per_key_max: 2, ..EngineOptions::default() };
+    // So that some have cells of their own.
+    let few_in_slots = EngineOptions { runs_alone_max: 0, ..EngineOptions::default() };
+    let shards = EngineOptions { shards: 3, ..EngineOptions::default() };
+    for (seed, options) in (1..).zip([EngineOptions::default(), few_ready, few_in_slots.clone(), few_in_slots, shards, few_runs.clone(), few_runs]) {
+        let matches = compare_with_alone(&together, &alone, seed, &options);
+        assert!(matches > 2_000, "{matches} matches");
+    }
+}
+
+/// Whether time or the next event of the key brings the deadline, and wherever what waits for it is kept.
+#[test]
+fn what_a_deadline_decides_sees_the_windows_as_of_then() {
+    let program = program(
+        "pattern p {
+           from sent by from_account
+           match a: sent where v == 1 then not b: sent where v == 8 for 9s
+           emit count(sent over 12s) as n, sum(sent.v over 12s) as v, count(sent over 3s) as short, collect(sent.v over session 20s) as chain
+         }",
+    );
+    let int = Value::Int;
+    let ints = |values: &[i64]| Value::List(values.iter().map(|value| int(*value)).collect());
+    // The event at the deadline, 9 s, comes after it. Of y none comes after the first.
+    let transfers =
+        [("x", "m", 1, 0), ("x", "m", 5, 4), ("x", "m", 6, 8), ("x", "m", 7, 9), ("y", "m", 1, 50), ("x", "m", 9, 100), ("z", "m", 1, 200), ("z", "m", 2, 230)];
+    let expected = [vec![int(3), int(12), int(1), ints(&[1, 5, 6])], vec![int(1), int(1), int(0), ints(&[1])], vec![int(1), int(1), int(0), ints(&[1])]];
+    for (options, at_once) in
+        [0, 16].into_iter().flat_map(|runs_alone_max| [1, 4, 8].map(|at_once| (EngineOptions { runs_alone_max, ..EngineOptions::default() }, at_once)))
+    {
+        let mut engine = Engine::new(&program, options.clone());
+        let mut effects = Vec::new();
+        let arrive = |(offset, transfer): &(u64, Transfer<'_>)| Input::Arrive {
+            event: event(&program, *offset, *transfer),
+            position: *offset,
+            next_position: offset + 1,
+        };
+        for some in (0..).zip(transfers).collect::<Vec<_>>().chunks(at_once) {
+            engine.apply_batch(some.iter().map(arrive), &mut effects);
+        }
+        let found: Vec<_> =
+            effects.iter().map(|effect| if let Effect::Matched(found) = effect { found.values.clone() } else { panic!("only matches: {effect:?}") }).collect();
+        assert_eq!(found, expected, "{at_once} at once, {options:?}");
+    }
+}
+
+/// By one pattern or by many, of a key that has nothing at all.
+#[test]
+fn windows_are_asked_of_keys_without_events_too() {
+    let big = "define big = sent where v > 5\n";
+    for patterns in [1, 40] {
+        let pattern =
+            |number: i64| format!("pattern p{number} {{ from sent by from_account  match a: sent where {} > count(big over 9s) within 1s }}\n", number % 3);
+        let program = program(&(big.to_owned() + &(1..=patterns).map(pattern).collect::<String>()));
+        let (matches, _) = run(&program, 1, &[("x", "m", 1, 0), ("x", "m", 6, 1), ("x", "m", 7, 2), ("x", "m", 1, 10), ("x", "m", 2, 11)]);
+        let by_offset = |offset: u64| matches.iter().filter(|found| found.chosen[0].1.offset == offset).count();
+        // Of none, one, two, one (that of 1 s is out), none.
+        let (some, most) = (usize::try_from((patterns + 1) / 3 + (patterns + 2) / 3).expect("few"), usize::try_from((patterns + 1) / 3).expect("few"));
+        assert_eq!([0, 1, 2, 3, 4].map(by_offset), [some, most, 0, most, some], "{patterns} patterns");
+    }
+}
+
+/// A pattern that comes later begins with nothing, although the store has what its windows would count.
+#[test]
+fn what_windows_counted_before_a_pattern_came_is_not_its_own() {
+    let pattern = |name: &str| format!("pattern {name} {{ from sent by from_account  match a: sent where count(sent over 100s) == 3 within 1s }}\n");
+    let (before, after) = (program(&pattern("p")), program(&(pattern("p") + &pattern("q"))));
+    let later = after.patterns.iter().find(|pattern| pattern.name == "q").expect("one of them").version;
+    let stream = before.schema.find("sent").expect("declared");
+    let mut fleet = Fleet::new(std::slice::from_ref(&before), &EngineOptions::default());
+    assert_eq!(fleet.apply(&before, &[(0, ("x", "m", 1, 0)), (1, ("x", "m", 1, 1))]), Vec::<String>::new());
+    assert_eq!(fleet.told().len(), 1, "a log");
+    for (since, expected) in [(WindowsSince::from([(later, 1)]), [vec!["p"], vec![], vec!["q"]]), (WindowsSince::new(), [vec!["p", "q"], vec![], vec![]])] {
+        let mut engine = Engine::since(&after, &since, EngineOptions::default());
+        engine.apply(Input::Open { stream, partition: 0 }, &mut Vec::new());
+        let entries = fleet.stored.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+        assert_eq!(engine.restore(&fleet.engines[0].positions(), entries), Ok(vec![]));
+        for (offset, names) in (2..).zip(expected) {
+            let mut effects = Vec::new();
+            let seconds = i64::try_from(offset).expect("small");
+            engine.apply(Input::Arrive { event: event(&after, offset, ("x", "m", 1, seconds)), position: offset, next_position: offset + 1 }, &mut effects);
+            engine.apply(Input::Watermark { stream, partition: 0, watermark: EventTime::from_micros(seconds * 1_000_000) }, &mut effects);
+            let found: Vec<&str> =
+                effects.iter().filter_map(|effect| if let Effect::Matched(found) = effect { Some(found.pattern.name.as_str()) } else { None }).collect();
+            assert_eq!(found, names, "event {offset}, {since:?}");
+        }
+    }
+}
+
 /// What the store is told of ends many groups of a key at once: what is left of them is found, also when its time moves.
 #[test]
 fn a_key_that_had_many_groups_finds_the_last_of_them() {
@@ -330,28 +461,43 @@ fn events_go_and_count_where_they_matter_to_who_may_wait() {
 fn compare_with_alone(together: &Program, alone: &[Program], seed: u64, options: &EngineOptions) -> usize {
     let mut engines = Fleet::new(std::slice::from_ref(together), options);
     let mut others = Fleet::new(alone, options);
+    // A log holds what all patterns of a program ask for.
+    let of_patterns = |changes: Vec<Change>| -> Vec<Change> {
+        let is_of_one = |change: &Change| together.patterns.iter().any(|pattern| change.key.starts_with(&pattern.version.to_be_bytes()));
+        changes.into_iter().filter(is_of_one).collect()
+    };
     let mut draw = seed;
     let mut next = |below: i64| {
         draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (draw >> 33).cast_signed() % below
     };
+    // Where many come at once, time decides nothing before the next event of a key.
+    let at_once = if seed % 4 == 3 { 60 } else { 1 };
+    let mut transfers = Vec::new();
     for offset in 0..1_500_u64 {
         // From time to time one key begins so much that it does not fit together.
         let mut one_of = |names: &[&'static str]| names[usize::try_from(next(i64::try_from(names.len()).expect("few"))).expect("small")];
         let from = one_of(if offset / 250 % 3 == 1 { &["x"] } else { &["x", "y", "z", "w"] });
         let to = one_of(&["m", "m", "n", "o", "p", "p"]);
         let (v, seconds) = (next(10), i64::try_from(offset).expect("small"));
-        let transfer = (from, to, v, seconds);
-        let found = engines.apply(together, offset, transfer);
-        assert_eq!(found, others.apply(together, offset, transfer), "seed {seed}, event {offset}: {transfer:?}");
-        // Where that is seldom, many runs come and go of which the store never has anything.
-        if offset % [7, 190][usize::from(seed.is_multiple_of(2))] == 0 || offset % 400 == 399 {
-            assert_eq!(engines.told(), others.told(), "seed {seed}, event {offset}");
+        transfers.push((offset, (from, to, v, seconds)));
+        if transfers.len() < at_once {
+            continue;
         }
-        if offset % 400 == 399 {
+        assert_eq!(engines.apply(together, &transfers), others.apply(together, &transfers), "seed {seed}, events {transfers:?}");
+        transfers.clear();
+        // Where that is seldom, many runs come and go of which the store never has anything.
+        if offset % [7, 190][usize::from(seed.is_multiple_of(2))] == 0 || offset % 400 == 399 || at_once > 1 {
+            assert_eq!(of_patterns(engines.told()), of_patterns(others.told()), "seed {seed}, event {offset}");
+        }
+        if offset % 400 == 399 || at_once > 1 && offset % 600 == 599 {
             engines = engines.started_again(std::slice::from_ref(together), options);
         }
     }
+    // An event of no key, long after all others.
+    engines.apply(together, &[(1_500, ("", "", 0, 100_000))]);
+    engines.told();
+    assert!(engines.stored.is_empty(), "{} entries are left", engines.stored.len());
     engines.matches
 }
 
@@ -386,16 +532,21 @@ impl Fleet {
     }
 
     /// What comes out, in order of the patterns.
-    fn apply(&mut self, program: &Program, offset: u64, transfer: Transfer<'_>) -> Vec<String> {
+    fn apply(&mut self, program: &Program, transfers: &[(u64, Transfer<'_>)]) -> Vec<String> {
         let mut found = Vec::new();
         for engine in &mut self.engines {
             let mut effects = Vec::new();
-            engine.apply(Input::Arrive { event: event(program, offset, transfer), position: offset, next_position: offset + 1 }, &mut effects);
+            let arrive = |(offset, transfer): &(u64, Transfer<'_>)| {
+                let event = event(program, *offset, *transfer);
+                Input::Arrive { event, position: *offset, next_position: offset + 1 }
+            };
             let stream = program.schema.find("sent").expect("declared");
-            engine.apply(Input::Watermark { stream, partition: 0, watermark: EventTime::from_micros(transfer.3 * 1_000_000) }, &mut effects);
+            let watermark = transfers.last().map_or(EventTime::BEGINNING, |(_, transfer)| EventTime::from_micros(transfer.3 * 1_000_000));
+            let inputs = transfers.iter().map(arrive).chain([Input::Watermark { stream, partition: 0, watermark }]);
+            engine.apply_batch(inputs, &mut effects);
             for effect in effects {
                 let Effect::Matched(found_one) = effect else { panic!("only matches: {effect:?}") };
-                found.push(format!("{} {:?}", lines(std::slice::from_ref(&found_one))[0], (found_one.id, found_one.at)));
+                found.push(format!("{} {:?}", lines(std::slice::from_ref(&found_one))[0], (found_one.id, found_one.at, &found_one.values)));
             }
         }
         found.sort();

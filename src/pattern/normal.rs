@@ -10,7 +10,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::event::{Schema, StreamId, TimeSpan};
 use crate::pattern::display::{Names, write_value};
 use crate::pattern::{
-    Absence, Body, ConditionId, Connective, ContinuityInside, Element, EmitField, EmitValue, OnTimeout, Part, Pattern, Quantifier, Sequence, Skip, StepId,
+    Absence, Body, ConditionId, Connective, ContinuityInside, Element, EmitField, EmitValue, Expression, Measure, OnTimeout, Part, Pattern, Quantifier,
+    Sequence, Skip, Source, StepId, Window,
 };
 
 /// The hash of the normal form.
@@ -23,6 +24,28 @@ pub fn normal_form(pattern: &Pattern, schema: &Schema) -> String {
     let mut writer = Writer { pattern, schema, out: "motif pattern 1\n".to_owned() };
     writer.pattern();
     writer.out
+}
+
+/// The hash of what tells the events that a window counts, and what is kept of each, from those of other windows, whatever the window's length and what it asks of them. `sources`: as one of which they
+/// stand in the lines of the pattern. `ends_silently`, `since`: what else keeps them apart.
+pub fn log_version(pattern: &Pattern, schema: &Schema, window: &Window, sources: &[&Source], ends_silently: bool, since: u64) -> u128 {
+    let mut writer = Writer { pattern, schema, out: "motif window log 1\n".to_owned() };
+    writer.streams();
+    let mut lines: Vec<String> = pattern.sources.iter().map(|source| writer.line_of(source)).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    writer.line(&format!("silent {ends_silently} since {since}, of {}", lines.join(", ")));
+    let mut counted: Vec<String> = sources.iter().map(|source| format!("{} where {}", writer.line_of(source), writer.filter(source))).collect();
+    counted.sort_unstable();
+    writer.line(&format!("from {}", counted.join(", ")));
+    let names = writer.names(Some(window.events.stream));
+    let condition = window.events.expression.as_ref().map(|expression| expression.text(&names)).unwrap_or_default();
+    let measured = match &window.measure {
+        Measure::Count => String::new(),
+        Measure::Aggregate { path, .. } => Expression::Field(path.clone()).text(&names),
+    };
+    writer.line(&format!("where {condition} of {measured}"));
+    xxh3_128(writer.out.as_bytes())
 }
 
 struct Writer<'a> {
@@ -42,10 +65,8 @@ impl Writer<'_> {
         self.streams();
         self.line(&format!("pattern {:?} key {:?}", pattern.name, pattern.key_names));
         for source in &pattern.sources {
-            let names = self.names(Some(source.stream));
-            let filter = source.filter.as_ref().map(|filter| filter.text(&names)).unwrap_or_default();
-            let key: Vec<String> = source.key.iter().map(|key| key.text(&names)).collect();
-            self.line(&format!("from {} where {filter} by {}", self.schema.stream(source.stream).name, key.join(", ")));
+            let (name, filter, key) = (&self.schema.stream(source.stream).name, self.filter(source), self.key(source));
+            self.line(&format!("from {name} where {filter} by {key}"));
         }
         self.sequence(&pattern.body);
         for without in &pattern.without {
@@ -79,6 +100,21 @@ impl Writer<'_> {
             write_value(value, &mut text);
             self.line(&text);
         }
+    }
+
+    fn filter(&self, source: &Source) -> String {
+        source.filter.as_ref().map(|filter| filter.text(&self.names(Some(source.stream)))).unwrap_or_default()
+    }
+
+    fn key(&self, source: &Source) -> String {
+        let names = self.names(Some(source.stream));
+        let parts: Vec<String> = source.key.iter().map(|part| part.text(&names)).collect();
+        parts.join(", ")
+    }
+
+    /// The events of the source in their line, whatever its filter.
+    fn line_of(&self, source: &Source) -> String {
+        format!("{:?} by {}", self.schema.stream(source.stream).name, self.key(source))
     }
 
     /// The streams that the pattern reads, with all of their fields: whole events may be shown.

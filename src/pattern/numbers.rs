@@ -31,7 +31,7 @@ pub(super) fn compare(comparison: Comparison, left: &Value, right: &Value) -> bo
 }
 
 /// What the language calls equal; false with null, but equal inside of lists and records.
-pub(super) fn equal(left: &Value, right: &Value) -> bool {
+pub fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Null, _) | (_, Value::Null) => false,
         (Value::Bool(left), Value::Bool(right)) => left == right,
@@ -73,7 +73,8 @@ fn order_exact(left: Decimal, right: Decimal) -> Ordering {
     }
 }
 
-pub(super) fn calculate(operation: Arithmetic, left: &Value, right: &Value, faults: &Cell<u64>) -> Value {
+/// Null where either is, and where the result does not fit, which is counted as a fault.
+pub fn calculate(operation: Arithmetic, left: &Value, right: &Value, faults: &Cell<u64>) -> Value {
     if left.is_null() || right.is_null() {
         return Value::Null;
     }

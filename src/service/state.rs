@@ -3,14 +3,14 @@
 //! | first byte | rest of the key | value |
 //! |---|---|---|
 //! | `m` | – | [`Meta`] as JSON: positions, output lengths, patterns |
-//! | `s` | pattern version, key | the partial matches of the key (`engine::Change`) |
+//! | `s` | version of a pattern or log, key | the partial matches of the key, or the events that windows count (`engine::Change`) |
 //! | `l` | epoch, index | a match for subscribers |
 //! | `p` | stream name, 0, offset | a published record that is not yet decided |
 //! | `c` | stream name, 0, client name | the highest number that the client's records were taken up to; a count of uses |
 //!
 //! All of an epoch is written in one batch, so that they always tell of the same instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,12 +18,12 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Change, ColdKeysError, Positions, StoredKeys, first_suppression_entry};
+use crate::engine::{Change, ColdKeysError, Positions, StoredKeys, WindowsSince, first_suppression_entry};
 use crate::pattern::Program;
 use crate::ports::{StateStore, StoreError, WriteBatch};
 
 /// The version of this layout.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 const RUNS: u8 = b's';
 
@@ -48,6 +48,12 @@ pub struct Meta {
     pub fingerprints: BTreeMap<String, Vec<u8>>,
     /// By name: the version of each pattern that has state here, in hex.
     pub patterns: BTreeMap<String, String>,
+    /// By version, in hex, of a pattern that asks for windows and was not there from the beginning: which of the changes of the pattern files it came with, counted from 1.
+    #[serde(default)]
+    pub windows_since: BTreeMap<String, u64>,
+    /// The versions of the logs of events that windows count, in hex.
+    #[serde(default)]
+    pub logs: BTreeSet<String>,
     /// A bounded run has closed all windows: nothing may follow.
     pub ended: bool,
     /// On Kafka, of the last epoch: the digest of its journal record, and that record's offset or one before it.
@@ -85,7 +91,27 @@ impl Meta {
     }
 
     pub fn remember_patterns(&mut self, program: &Program) {
-        self.patterns = program.patterns.iter().map(|pattern| (pattern.name.clone(), format!("{:032x}", pattern.version))).collect();
+        let next = if self.patterns.is_empty() { 0 } else { 1 + self.windows_since.values().max().copied().unwrap_or(0) };
+        let since = program.patterns.iter().filter(|pattern| !pattern.windows.is_empty()).map(|pattern| {
+            let version = hex(pattern.version);
+            let is_known = self.patterns.get(&pattern.name) == Some(&version);
+            let since = if is_known { self.windows_since.get(&version).copied().unwrap_or(0) } else { next };
+            (version, since)
+        });
+        self.windows_since = since.filter(|(_, since)| *since > 0).collect();
+        self.patterns = program.patterns.iter().map(|pattern| (pattern.name.clone(), hex(pattern.version))).collect();
+    }
+
+    /// As the engine is to know it.
+    pub fn windows_since(&self) -> WindowsSince {
+        self.windows_since.iter().filter_map(|(version, since)| Some((u128::from_str_radix(version, 16).ok()?, *since))).collect()
+    }
+
+    /// From now on these are the logs; what the store has of others is to be deleted.
+    pub fn remember_logs(&mut self, versions: &[u128], batch: &mut WriteBatch) {
+        let logs = versions.iter().map(|version| hex(*version)).collect();
+        let before = std::mem::replace(&mut self.logs, logs);
+        before.difference(&self.logs).for_each(|version| delete_version(version, batch));
     }
 }
 
@@ -242,7 +268,7 @@ impl RunsRange {
         Self { start: vec![RUNS], end: vec![RUNS + 1] }
     }
 
-    /// Of a pattern version.
+    /// Of a version of a pattern or log.
     pub fn of(version: u128) -> Self {
         let end = version.checked_add(1).map_or_else(|| vec![RUNS + 1], |next| runs_key(&next.to_be_bytes()));
         Self { start: runs_key(&version.to_be_bytes()), end }
@@ -277,25 +303,64 @@ impl RunsRange {
 
 /// The patterns whose state is of no use any more because their text has changed or is gone.
 pub fn forgotten_patterns(meta: &Meta, program: &Program) -> Vec<String> {
-    let now: BTreeMap<&str, String> = program.patterns.iter().map(|pattern| (pattern.name.as_str(), format!("{:032x}", pattern.version))).collect();
+    let now: BTreeMap<&str, String> = program.patterns.iter().map(|pattern| (pattern.name.as_str(), hex(pattern.version))).collect();
     meta.patterns.iter().filter(|(name, version)| now.get(name.as_str()) != Some(version)).map(|(name, _)| name.clone()).collect()
 }
 
 /// Deletes the state of pattern versions that the program does not have.
 pub fn forget_patterns(meta: &Meta, program: &Program, batch: &mut WriteBatch) {
-    let kept: Vec<String> = program.patterns.iter().map(|pattern| format!("{:032x}", pattern.version)).collect();
+    let kept: Vec<String> = program.patterns.iter().map(|pattern| hex(pattern.version)).collect();
     for version in meta.patterns.values().filter(|version| !kept.contains(version)) {
-        if let Ok(version) = u128::from_str_radix(version, 16) {
-            let RunsRange { start, end } = RunsRange::of(version);
-            batch.delete_ranges.push((start, end));
-        }
+        delete_version(version, batch);
     }
+}
+
+/// All that is kept under a version in hex.
+fn delete_version(version: &str, batch: &mut WriteBatch) {
+    if let Ok(version) = u128::from_str_radix(version, 16) {
+        let RunsRange { start, end } = RunsRange::of(version);
+        batch.delete_ranges.push((start, end));
+    }
+}
+
+fn hex(version: u128) -> String {
+    format!("{version:032x}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::{Source, compile};
     use crate::store::Memory;
+
+    /// Patterns that came together have the same number; one that came later never has one that another had whose log may still be there.
+    #[test]
+    fn patterns_that_ask_for_windows_are_told_apart_by_when_they_came() {
+        let stream = "stream clicks { k: string at: timestamp time at }\n";
+        let program = |names: &str| {
+            let pattern = |name: char| format!("pattern {name} {{ from clicks by k  match x: clicks where count(clicks over 1h) > 3 within 1s }}\n");
+            let plain = "pattern plain { from clicks by k  match x: clicks then y: clicks within 1h }\n";
+            let text = stream.to_owned() + plain + &names.chars().map(pattern).collect::<String>();
+            compile(&[Source { path: "it.motif".to_owned(), text }]).program
+        };
+        let mut meta = Meta::default();
+        for (names, expected) in [("ab", [0, 0]), ("ab", [0, 0]), ("ac", [0, 1]), ("ac", [0, 1]), ("ad", [0, 2]), ("da", [2, 0]), ("ef", [3, 3])] {
+            let program = program(names);
+            meta.remember_patterns(&program);
+            let since = meta.windows_since();
+            let of = |name: char| {
+                let pattern = program.patterns.iter().find(|pattern| pattern.name == name.to_string()).expect("one of them");
+                since.get(&pattern.version).copied().unwrap_or(0)
+            };
+            assert_eq!(names.chars().map(of).collect::<Vec<_>>(), expected, "{names}");
+        }
+        let mut forgotten = WriteBatch::default();
+        meta.remember_logs(&[1, 2], &mut forgotten);
+        assert!(forgotten.delete_ranges.is_empty());
+        meta.remember_logs(&[2, 3], &mut forgotten);
+        let RunsRange { start, end } = RunsRange::of(1);
+        assert_eq!(forgotten.delete_ranges, [(start, end)]);
+    }
 
     #[test]
     fn what_is_read_ahead_in_parts_comes_whole_and_in_order() {

@@ -11,7 +11,7 @@ use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, w
 use crate::config::{Config, Strictness, TimestampUnit};
 use crate::engine::{
     Arrival, Change, ColdKeysError, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, RecordPlace, Shard,
-    StreamTiming, Suppression, UpstreamPosition,
+    StreamTiming, Suppression, UpstreamPosition, WindowsSince,
 };
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::{FieldsUsed, Program};
@@ -47,6 +47,8 @@ pub struct TaskOptions {
     pub streams: BTreeMap<String, StreamOptions>,
     /// Events that are handed on, or come from where they were. With one shard only.
     pub rekeying: Option<Rekeying>,
+    /// Which patterns came later than others.
+    pub windows_since: WindowsSince,
 }
 
 /// What becomes of late events and rejected records.
@@ -121,6 +123,8 @@ impl StrictViolation {
 #[derive(Debug)]
 pub struct Task {
     program: Arc<Program>,
+    /// The versions of the logs of events that windows count.
+    logs: Vec<u128>,
     hands: Hands,
     intake: Intake,
     suppression: Suppression,
@@ -196,6 +200,7 @@ impl TaskOptions {
             set_aside: SetAsideForm::Lines,
             streams: streams.collect(),
             rekeying: None,
+            windows_since: WindowsSince::new(),
         }
     }
 }
@@ -228,7 +233,8 @@ impl Task {
             let unit = of(id).map_or(TimestampUnit::Millis, |stream| stream.timestamp_unit);
             Decoder::of_fields(schema, id, DecodeOptions { timestamp_unit: time_unit(unit) }, used.of(id))
         });
-        let compiled = Arc::new(Compiled::new(program));
+        let compiled = Arc::new(Compiled::since(program, &options.windows_since));
+        let logs = compiled.log_versions().collect();
         let limits =
             crate::automaton::Limits { runs_max: options.runs_per_key_max, matches_max: options.matches_per_event_max, runs_alone_max: RUNS_ALONE_MAX };
         let shards = options.shards.max(1);
@@ -255,6 +261,7 @@ impl Task {
         };
         Self {
             program: program.clone(),
+            logs,
             hands,
             intake,
             suppression: Suppression::default(),
@@ -282,17 +289,21 @@ impl Task {
             return self.restore(store, positions);
         }
         self.restore_positions(positions);
-        let program = self.program.clone();
-        self.restore_all(
-            store,
-            program.patterns.iter().filter_map(|pattern| match deferred.binary_search(&pattern.version) {
-                Err(_) => Some(RunsRange::of(pattern.version)),
-                Ok(_) => pattern.suppress.as_ref().map(|_| RunsRange::of_suppressions(pattern.version)),
-            }),
-        )?;
+        let of_patterns = self.program.patterns.iter().filter_map(|pattern| match deferred.binary_search(&pattern.version) {
+            Err(_) => Some(RunsRange::of(pattern.version)),
+            Ok(_) => pattern.suppress.as_ref().map(|_| RunsRange::of_suppressions(pattern.version)),
+        });
+        let of_logs = self.logs.iter().filter(|version| deferred.binary_search(version).is_err()).map(|version| RunsRange::of(*version));
+        let ranges: Vec<RunsRange> = of_patterns.chain(of_logs).collect();
+        self.restore_all(store, ranges)?;
         self.not_restored = Some(StoredRuns::of(store.clone(), deferred.into_iter().map(RunsRange::of_keys))?);
         self.hands.own().shard.defer(Box::new(RunsOf(store.clone())));
         Ok(())
+    }
+
+    /// The versions of the logs of events that windows count: what a store has of them is the task's.
+    pub fn log_versions(&self) -> &[u128] {
+        &self.logs
     }
 
     /// More of the state is to be taken up.

@@ -20,9 +20,11 @@ use crate::engine::index::ranges::Ranges;
 use crate::engine::index::texts::Texts;
 use crate::engine::index::thresholds::{self, Thresholds};
 use crate::engine::index::waiting::{Crowds, Waiting};
+use crate::engine::index::windows::AskedOfWindow;
 use crate::engine::index::{Candidate, FittingSources};
+use crate::engine::logs::{Log, ViewOf, first_log};
 use crate::event::{Event, Lookup, StreamId, Value};
-use crate::pattern::{Expression, FieldPath, at_path};
+use crate::pattern::{Expression, FieldPath, Source, at_path};
 
 /// The bits of all patterns that events of one stream may set.
 #[derive(Debug, Default)]
@@ -254,8 +256,9 @@ struct Bit<'a> {
     conjuncts: Vec<&'a Expression>,
     /// The conjuncts of the filters of the pattern's sources of the stream.
     filters: &'a [Vec<&'a Expression>],
-    /// It does nothing where nothing of the pattern waits, and the pattern's keys are fields.
+    /// It does nothing where nothing of the pattern waits and this, if there is such, does not hold of the key's windows; and the pattern's keys are fields.
     awaits: bool,
+    window: Option<(ViewOf, AskedOfWindow<'a>)>,
 }
 
 impl Bit<'_> {
@@ -267,7 +270,7 @@ impl Bit<'_> {
 }
 
 impl Indexes {
-    pub(in crate::engine) fn of(streams: usize, patterns: &[CompiledPattern]) -> Vec<StreamIndex> {
+    pub(in crate::engine) fn of(streams: usize, patterns: &[CompiledPattern], logs: &[Log]) -> Vec<StreamIndex> {
         let mut indexes = Self { streams: (0..streams).map(|_| StreamIndex::default()).collect(), atoms: BTreeMap::new() };
         // A family is found as its first member is.
         let found = || (0..).zip(patterns).filter(|(pattern, compiled)| compiled.first.is_none_or(|first| first == *pattern));
@@ -280,6 +283,7 @@ impl Indexes {
         });
         let waits = |bit: &Bit<'_>| bit.may_wait() && crowds.has(bit.stream, &places(&bit.conjuncts).1);
         for_each(&mut |bit| if waits(bit) { indexes.wait(bit, number(patterns.len())) } else { indexes.file(bit) });
+        (first_log(patterns.len())..).zip(logs).for_each(|(number, log)| indexes.file_log(number, log));
         // Behind all others, so that there is one for each place.
         for_each(&mut |bit| {
             if waits(bit) {
@@ -299,11 +303,21 @@ impl Indexes {
         }
     }
 
+    /// What a log keeps is one bit.
+    fn file_log(&mut self, number: u32, log: &Log) {
+        let filters = filters(&log.sources, log.stream);
+        let conjuncts = log.expression.iter().flat_map(Expression::conjuncts).collect();
+        self.file(&Bit { pattern: number, stream: log.stream, class: Class::NOTHING, conjuncts, filters: &filters, awaits: false, window: None });
+    }
+
     /// `number`: of no pattern; it stands for whoever waits.
     fn wait(&mut self, bit: &Bit<'_>, number: u32) {
         let atoms = self.atoms(bit.stream, &bit.conjuncts);
         let waiting = self.streams[usize::from(bit.stream.0)].waiting.get_or_insert_with(|| Box::new(Waiting::of(number)));
         waiting.add(bit.pattern, bit.class, &atoms);
+        if let Some((view, asked)) = bit.window {
+            waiting.ask_window(view, asked, bit.pattern);
+        }
         if places(&bit.conjuncts).0 > Telling::Alternatives {
             waiting.ask_always(bit.conjuncts.iter().find_map(|conjunct| thresholds::AskedFor::by(conjunct)));
         }
@@ -364,19 +378,31 @@ fn for_each_bit(pattern: u32, compiled: &CompiledPattern, mut each: impl FnMut(&
     streams.sort_unstable();
     streams.dedup();
     let automaton = &compiled.automaton;
+    let of_first = AskedOfWindow::among(compiled.asks_windows_first.iter().flat_map(Expression::conjuncts));
+    let of_first = of_first.map(|asked| (compiled.windows[usize::from(asked.window.0)], asked));
     for stream in streams {
         let sources = || compiled.pattern.sources.iter().filter(|source| source.stream == stream);
-        let filters: Vec<Vec<&Expression>> = sources().map(|source| source.filter.iter().flat_map(Expression::conjuncts).collect()).collect();
+        let filters = filters(&compiled.pattern.sources, stream);
         // What is calculated for a key is counted where it fails: it is not for who only might wait there.
         let has_plain_keys = sources().all(|source| source.key.iter().all(|part| part.whole_field().is_some()));
-        let awaits = |class: Class| has_plain_keys && !class.meets(automaton.acting());
-        let mut bit = |class: Class, conjuncts| each(&Bit { pattern, stream, class, conjuncts, filters: &filters, awaits: awaits(class) });
+        let mut bit = |class: Class, conjuncts| {
+            let begins = class.meets(automaton.beginning());
+            let window = of_first.filter(|_| begins);
+            let awaits = has_plain_keys && (!begins || window.is_some());
+            each(&Bit { pattern, stream, class, conjuncts, filters: &filters, awaits, window });
+        };
         if automaton.wants_every_event() {
             // Every one that stands in its lines.
             filters.iter().cloned().for_each(|conjuncts| bit(Class::NOTHING, conjuncts));
         }
         automaton.class_bits().filter(|known| known.stream == stream).for_each(|known| bit(known.class, known.conjuncts.iter().collect()));
     }
+}
+
+/// The conjuncts of the filter of each of the sources of the stream.
+fn filters(sources: &[Source], stream: StreamId) -> Vec<Vec<&Expression>> {
+    let of_stream = sources.iter().filter(|source| source.stream == stream);
+    of_stream.map(|source| source.filter.iter().flat_map(Expression::conjuncts).collect()).collect()
 }
 
 impl StreamIndex {

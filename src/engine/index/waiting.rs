@@ -1,8 +1,10 @@
 //! Bits that very many patterns have alike, or that tell few events apart, and that do nothing where nothing of their pattern waits: asked for the other way round.
 //!
 //! With a thousand patterns that await `amount > a.amount`, or `status == "ok"`, every such event would be a candidate of each, and its key has something of a few. So where many bits would be found
-//! together, one candidate stands for *whoever waits*, and what is held of the event's key is asked which of them it sets. What comes of it is the same: a bit that neither begins a run nor counts in a
-//! window changes nothing of a pattern that has nothing there.
+//! together, one candidate stands for *whoever waits*, and what is held of the event's key is asked which of them it sets. What comes of it is the same: a bit that begins no run changes
+//! nothing of a pattern that has nothing there.
+//!
+//! A bit of a first event may be asked for in this way as well, if a window must be more or less than a number for it: it does nothing where it is not (see `windows`).
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +14,8 @@ use crate::engine::index::atom::Atom;
 use crate::engine::index::filed::find_or_make;
 use crate::engine::index::places::{Place, Under};
 use crate::engine::index::thresholds::{AskedFor, Thresholds};
+use crate::engine::index::windows::{AskedOfView, AskedOfWindow};
+use crate::engine::logs::ViewOf;
 use crate::event::{StreamId, Value};
 use crate::pattern::at_path;
 
@@ -60,21 +64,28 @@ pub(in crate::engine) struct Waiting {
     /// For some bits nothing is filed: an event sets none of those for which none of these thresholds holds; and of some that is not known.
     thresholds: Vec<Thresholds>,
     is_asked_always: bool,
+    /// By view of a log: the patterns that ask first events for it.
+    pub windows: Vec<AskedOfView>,
     /// Of the patterns: the place of a keying of the stream, and of a table of keys. Each once.
     pub lines: Vec<(usize, usize)>,
 }
 
 impl Waiting {
     pub(super) fn of(number: u32) -> Self {
-        Self { number, bits: Vec::new(), different: BTreeSet::new(), thresholds: Vec::new(), is_asked_always: false, lines: Vec::new() }
+        Self { number, bits: Vec::new(), different: BTreeSet::new(), thresholds: Vec::new(), is_asked_always: false, windows: Vec::new(), lines: Vec::new() }
     }
 
-    /// A bit of a pattern: it neither begins a run nor counts in a window, the pattern reads the stream as one source, whatever the event, and the atoms calculate nothing.
+    /// A bit of a pattern: it begins no run, or what is asked of a window is [said](Waiting::ask_window) too, the pattern reads the stream as one source, whatever the event, and the atoms calculate nothing.
     pub(super) fn add(&mut self, pattern: u32, class: Class, atoms: &[u32]) {
         let place = pattern as usize;
         self.bits.resize_with(self.bits.len().max(place + 1), Vec::new);
         self.bits[place].push((class, atoms.into()));
         self.different.insert(atoms.into());
+    }
+
+    /// Of a bit that may begin a run of the pattern: what must hold of a view of a log.
+    pub(super) fn ask_window(&mut self, view: ViewOf, asked: AskedOfWindow<'_>, pattern: u32) {
+        find_or_make(&mut self.windows, |known| known.view == view, || AskedOfView::of(view)).add(asked, pattern);
     }
 
     /// Of a bit for which nothing is filed: if there is one, a threshold that is asked as one of its atoms.

@@ -42,13 +42,7 @@ impl Lines {
         for (place, &pattern) in family.patterns.iter().enumerate() {
             let class = if place < usize::from(begun) { candidate.class } else { first.automaton.passed_by(candidate.class) };
             if class != Class::NOTHING {
-                slot = self.step_pattern(
-                    Address { slot, ..address },
-                    &Candidate { pattern, class, ..*candidate },
-                    &all.patterns[pattern as usize],
-                    standing,
-                    matches,
-                );
+                slot = self.step_pattern(Address { slot, ..address }, &Candidate { pattern, class, ..*candidate }, all, standing, matches);
             }
         }
         if let Some(slot) = slot {
@@ -81,7 +75,7 @@ impl Lines {
         if let (Some(slot), Some(place)) = (known, group)
             && class != Class::NOTHING
         {
-            known = self.step_group(Address { slot: Some(slot), ..address }, place, (pattern, class), compiled, Some((family, all)), standing, matches);
+            known = self.step_group(Address { slot: Some(slot), ..address }, place, (pattern, class), all, Some(family), standing, matches);
             group = known.and_then(|slot| self.keys[compiled.table].find_group(slot, pattern));
         }
         if begun == 0 {

@@ -1,6 +1,6 @@
 //! The lines of all patterns: what events and time do to what is held of their keys.
 
-use std::cell::{self, RefCell};
+use std::cell;
 use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
@@ -13,12 +13,12 @@ use crate::engine::keys::{Address, Keys, Place};
 use crate::engine::matched::Match;
 use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::shard::hand::{FoundSlot, Hand, KeyAtHand, Whose};
+use crate::engine::shard::logs::LogsAtHand;
 use crate::engine::shard::packing::{Packing, UNPACKED_MAX, UNPACKING_COSTS};
 use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::step::{Standing, Step};
 use crate::engine::shard::stored::NotRestored;
 use crate::engine::slot::{Before, Cell, CellId, Kept, RUNS_MAX, SlotId};
-use crate::engine::windowed::{Answers, WindowedEvents};
 use crate::event::{EventTime, SharedEvent};
 use crate::pattern::Moment;
 
@@ -40,9 +40,10 @@ pub(super) struct Lines {
     pub lifted: Cell,
     /// By pattern.
     pub workspaces: Vec<Workspace>,
-    /// Memory that is used again: the windows that count the event at hand, what was asked of them, the patterns that wait at its key, a key, and what ids are made of.
-    pub counting: Vec<usize>,
-    pub answers: RefCell<Answers>,
+    /// While a pattern that asks for windows is stepped.
+    pub logs: LogsAtHand,
+    /// Memory that is used again: logs that are due, the patterns that wait at the key of the event at hand, a key, and what ids are made of.
+    pub due_logs: Vec<CellId>,
     pub waiting: Vec<u32>,
     pub key: Vec<u8>,
     pub scratch: Vec<u8>,
@@ -95,7 +96,7 @@ impl Lines {
         let table = glance.table as usize;
         let (key, found) = self.find(table, all, hand, keying, standing.event.time, matches);
         let is_plain = self.watch.is_none() && found.slot.is_none_or(|slot| !self.keys[table].slot(slot).may_keep(pattern));
-        if is_plain && !class.meets(glance.acts) {
+        if is_plain && (!class.meets(glance.acts) || glance.asks_windows_first && !self.windows_let_begin(all, pattern, found.slot, standing.event)) {
             return;
         }
         let address = Address { slot: found.slot, hash: key.hash, key: &key.bytes };
@@ -112,6 +113,16 @@ impl Lines {
     /// The event may stand in several lines. Returns as [`Lines::step_candidate`] does.
     #[inline(never)]
     pub(super) fn step_in_lines(&mut self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, event: &SharedEvent, matches: &mut Vec<Match>) -> bool {
+        let has_null = self.stand(candidate, all, hand, event);
+        for place in 0..hand.stands.len() {
+            let (keying, stands_as) = hand.stands[place];
+            self.step(candidate, all, hand, keying, Standing { event, stands_as }, matches);
+        }
+        has_null
+    }
+
+    /// Finds the lines of the candidate in which the event stands, of keys that are ours. Returns as [`Lines::step_candidate`] does.
+    pub(super) fn stand(&self, candidate: &Candidate, all: &Compiled, hand: &mut Hand, event: &SharedEvent) -> bool {
         let stream = &all.streams[usize::from(event.stream.0)];
         let mut has_null = false;
         hand.stands.clear();
@@ -121,10 +132,6 @@ impl Lines {
                 Whose::Others => {}
                 Whose::Nobody => has_null = true,
             }
-        }
-        for place in 0..hand.stands.len() {
-            let (keying, stands_as) = hand.stands[place];
-            self.step(candidate, all, hand, keying, Standing { event, stands_as }, matches);
         }
         has_null
     }
@@ -176,7 +183,7 @@ impl Lines {
         let compiled = &all.patterns[candidate.pattern as usize];
         match &compiled.family {
             Some(family) if self.watch.is_none() => self.step_family(address, candidate, family, all, standing, matches),
-            Some(_) | None => self.step_pattern(address, candidate, compiled, standing, matches),
+            Some(_) | None => self.step_pattern(address, candidate, all, standing, matches),
         }
     }
 
@@ -185,39 +192,22 @@ impl Lines {
         &mut self,
         address: Address<'_>,
         candidate: &Candidate,
-        compiled: &CompiledPattern,
+        all: &Compiled,
         standing: Standing<'_>,
         matches: &mut Vec<Match>,
     ) -> Option<SlotId> {
+        let compiled = &all.patterns[candidate.pattern as usize];
+        self.take_logs(compiled, address.slot);
         match address.slot.map_or(Kept::Nothing, |slot| self.keys[compiled.table].look(slot, candidate.pattern)) {
-            Kept::Cell(cell) => self.step_cell(cell, candidate, compiled, address.key, standing, matches).then_some(address.slot).flatten(),
-            Kept::Group(place) if self.watch.is_none() => {
-                self.step_group(address, place, (candidate.pattern, candidate.class), compiled, None, standing, matches)
-            }
-            Kept::Group(_) | Kept::Nothing => self.step_slot(address, candidate, compiled, standing, matches),
+            Kept::Cell(cell) => self.step_cell(cell, candidate, all, address.key, standing, matches).then_some(address.slot).flatten(),
+            Kept::Group(place) if self.watch.is_none() => self.step_group(address, place, (candidate.pattern, candidate.class), all, None, standing, matches),
+            Kept::Group(_) | Kept::Nothing => self.step_slot(address, candidate, all, standing, matches),
         }
     }
 
-    /// The windows that count the event, and whether it does anything where nothing is held.
-    fn acts(&mut self, candidate: &Candidate, compiled: &CompiledPattern, standing: Standing<'_>) -> (bool, bool) {
-        let plain = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
-        let windows = compiled.pattern.windows.as_slice();
-        let counts = compiled.automaton.may_count(candidate.class) && WindowedEvents::any_counts(windows, standing.event, plain, &mut self.counting);
-        (counts, counts || compiled.automaton.may_begin(candidate.class) || self.watch.is_some())
-    }
-
     /// False if the slot is gone.
-    fn step_cell(
-        &mut self,
-        id: CellId,
-        candidate: &Candidate,
-        compiled: &CompiledPattern,
-        key: &[u8],
-        standing: Standing<'_>,
-        matches: &mut Vec<Match>,
-    ) -> bool {
-        let (counts, _) = self.acts(candidate, compiled, standing);
-        let (keys, _, mut step) = self.stepping(compiled, candidate.pattern, counts, matches);
+    fn step_cell(&mut self, id: CellId, candidate: &Candidate, all: &Compiled, key: &[u8], standing: Standing<'_>, matches: &mut Vec<Match>) -> bool {
+        let (keys, _, mut step) = self.stepping(all, candidate.pattern, matches);
         let cell = keys.cell(id);
         let mut before = cell.before();
         if cell.is_due(standing.event.time) {
@@ -235,11 +225,12 @@ impl Lines {
         address: Address<'_>,
         place: usize,
         (pattern, class): (u32, Class),
-        compiled: &CompiledPattern,
-        family: Option<(&Family, &Compiled)>,
+        all: &Compiled,
+        family: Option<&Family>,
         standing: Standing<'_>,
         matches: &mut Vec<Match>,
     ) -> Option<SlotId> {
+        let compiled = &all.patterns[pattern as usize];
         let slot = address.slot.expect("a group lies in a slot");
         let runs_max = usize::from(self.lie_in_slots[pattern as usize]);
         let before = Before { runs: self.keys[compiled.table].slot(slot).runs(place).len(), dropped: 0 };
@@ -250,8 +241,8 @@ impl Lines {
         {
             return Some(self.begin(address, (pattern, Some(place)), (compiled.table, &compiled.automaton), start, standing, 1));
         }
-        let of = (pattern, family.map_or(1, |(family, _)| family.all()));
-        let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
+        let of = (pattern, family.map_or(1, Family::all));
+        let (keys, held, mut step) = self.stepping(all, pattern, matches);
         step.family = family;
         let mut runs = keys.runs_at(slot, place, of);
         let dropped = step.take_lying(&mut runs, address.key, class, standing);
@@ -268,25 +259,18 @@ impl Lines {
     }
 
     /// The pattern has nothing there, or a group, and somebody watches. Returns the slot, if there is one afterwards.
-    fn step_slot(
-        &mut self,
-        address: Address<'_>,
-        candidate: &Candidate,
-        compiled: &CompiledPattern,
-        standing: Standing<'_>,
-        matches: &mut Vec<Match>,
-    ) -> Option<SlotId> {
+    fn step_slot(&mut self, address: Address<'_>, candidate: &Candidate, all: &Compiled, standing: Standing<'_>, matches: &mut Vec<Match>) -> Option<SlotId> {
         let Candidate { pattern, class, .. } = *candidate;
+        let compiled = &all.patterns[pattern as usize];
         let automaton = &compiled.automaton;
-        let (counts, acts) = self.acts(candidate, compiled, standing);
-        if !acts {
+        if !automaton.may_begin(class) && self.watch.is_none() {
             return address.slot;
         }
         let runs_max = self.room_for(pattern, address.slot, compiled.table);
         if let Some(start) = automaton.plain_start().filter(|_| runs_max > 0 && self.watch.is_none()) {
             return Some(self.begin(address, (pattern, None), (compiled.table, automaton), start, standing, 1));
         }
-        let (keys, held, mut step) = self.stepping(compiled, pattern, counts, matches);
+        let (keys, held, mut step) = self.stepping(all, pattern, matches);
         if let Some(slot) = address.slot {
             keys.lift(slot, pattern, automaton, &mut held.pending);
         }
@@ -301,17 +285,11 @@ impl Lines {
         if has_room { usize::from(self.lie_in_slots[pattern as usize]) } else { 0 }
     }
 
-    pub(super) fn stepping<'a>(
-        &'a mut self,
-        compiled: &'a CompiledPattern,
-        pattern: u32,
-        counts: bool,
-        matches: &'a mut Vec<Match>,
-    ) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
-        let Self { keys, lifted, limits, watch, stepped, workspaces, counting, answers, counters, faults, scratch, .. } = self;
+    pub(super) fn stepping<'a>(&'a mut self, all: &'a Compiled, pattern: u32, matches: &'a mut Vec<Match>) -> (&'a mut Keys, &'a mut Cell, Step<'a>) {
+        let Self { keys, lifted, limits, watch, stepped, workspaces, logs, counters, faults, scratch, .. } = self;
+        let compiled = &all.patterns[pattern as usize];
         let stepping = compiled.stepping(limits, &mut workspaces[pattern as usize], watch.as_deref());
-        let step =
-            Step { compiled, family: None, stepping, stepped, counting: if counts { counting } else { &[] }, answers, counters, faults, scratch, matches };
+        let step = Step { all, compiled, family: None, stepping, stepped, logs, counters, faults, scratch, matches };
         (&mut keys[compiled.table], lifted, step)
     }
 
@@ -339,26 +317,37 @@ impl Lines {
                     Place::Slot(slot) => {
                         self.expire_slot(table, slot, compiled, instant, matches);
                     }
-                    Place::Cell(id) => self.expire_cell(table, id, compiled, instant, matches),
+                    Place::Cell(id) if self.is_log(table, place, compiled) => self.due_logs.push(id),
+                    Place::Cell(id) => {
+                        self.expire_cell(table, id, compiled, instant, matches);
+                    }
                 }
             }
         }
         self.due = due;
+        // What was decided may have asked them.
+        self.expire_logs(table, instant);
         self.has_overdue |= left < UNPACKING_COSTS;
     }
 
-    fn expire_cell(&mut self, table: usize, id: CellId, compiled: &Compiled, instant: EventTime, matches: &mut Vec<Match>) {
-        if !self.keys[table].cell(id).is_due(instant) {
-            return self.keys[table].arm_cell(id);
+    /// Decides what is due in a cell of a pattern. False if the slot is gone.
+    pub(super) fn expire_cell(&mut self, table: usize, id: CellId, all: &Compiled, instant: EventTime, matches: &mut Vec<Match>) -> bool {
+        let cell = self.keys[table].cell_at(id);
+        if !cell.is_due(instant) {
+            self.keys[table].arm_cell(id);
+            return true;
         }
+        let (pattern, slot) = (cell.pattern, cell.slot);
         let key = self.take_key(table, Place::Cell(id));
-        let pattern = self.keys[table].cell(id).pattern;
-        let (keys, _, mut step) = self.stepping(&compiled.patterns[pattern as usize], pattern, false, matches);
+        self.take_logs(&all.patterns[pattern as usize], Some(slot));
+        let (keys, _, mut step) = self.stepping(all, pattern, matches);
         let cell = keys.cell(id);
         let before = cell.before();
         step.expire(cell, &key, instant);
-        keys.settle_cell(id, before, step.counters);
+        let is_there = keys.settle_cell(id, before, step.counters);
+        self.put_logs_back();
         self.key = key;
+        is_there
     }
 
     /// The key of a place, in memory that is to be put back.
@@ -378,7 +367,7 @@ impl Lines {
         let mut from = 0;
         while let Some(pattern) = slot.and_then(|slot| self.keys[table].slot(slot).next_due(instant, from)) {
             from = pattern + 1;
-            slot = self.expire_group(id, pattern, &compiled.patterns[pattern as usize], instant, matches);
+            slot = self.expire_group(id, pattern, compiled, instant, matches);
         }
         if let Some(slot) = slot {
             self.keys[table].arm_slot(slot);
@@ -386,10 +375,12 @@ impl Lines {
         slot
     }
 
-    fn expire_group(&mut self, id: SlotId, pattern: u32, compiled: &CompiledPattern, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
+    fn expire_group(&mut self, id: SlotId, pattern: u32, all: &Compiled, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
+        let compiled = &all.patterns[pattern as usize];
         let runs_max = usize::from(self.lie_in_slots[pattern as usize]);
         let key = self.take_key(compiled.table, Place::Slot(id));
-        let (keys, held, mut step) = self.stepping(compiled, pattern, false, matches);
+        self.take_logs(compiled, Some(id));
+        let (keys, held, mut step) = self.stepping(all, pattern, matches);
         let place = keys.slot(id).group(pattern).expect("what is due lies in a group");
         let before = Before { runs: keys.slot(id).runs(place).len(), dropped: 0 };
         let dropped = step.expire_lying(&mut keys.runs_at(id, place, (pattern, 1)), &key, instant);
@@ -400,6 +391,7 @@ impl Lines {
             held.pending.hold_to_limits(&mut step.stepping, dropped, instant);
             keys.lay_down(Address::known(id, &key), (pattern, 1), (&compiled.automaton, runs_max), held, before, step.counters)
         };
+        self.put_logs_back();
         self.key = key;
         slot
     }
@@ -407,9 +399,6 @@ impl Lines {
 
 /// So many runs of the pattern may lie in the slot of a key.
 pub(super) fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> u8 {
-    if !compiled.pattern.windows.is_empty() {
-        return 0;
-    }
     let most = limits.runs_of(&compiled.pattern);
     let alone = match compiled.evaluation {
         Evaluation::Together(_) | Evaluation::ByValue(_) => limits.runs_alone_max,

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 1 | where it keeps what the patterns of families have |
 //! | length, bytes | the key |
-//! | for each pattern: its number | of a family that is together, the first's |
+//! | for each pattern or log: its number | of a family that is together, the first's |
 //! | … of which of the patterns kept together the store has a value | a bit each |
 //! | … length, bytes | what it holds, as the store is told |
 //! | … length, a byte for each run | of how many patterns it is one; nothing: each of one |
@@ -20,7 +20,7 @@ use crate::engine::compiled::Compiled;
 use crate::engine::family::Members;
 use crate::engine::keys::{Found, PackedId, begin_packed};
 use crate::engine::shard::lines::Lines;
-use crate::engine::shard::state::{decode_state, encode_state, outline_state};
+use crate::engine::shard::state::{decode_log, decode_state, encode_state, outline_log, outline_state};
 use crate::engine::slot::{Families, Held, SlotId};
 use crate::event::EventTime;
 use crate::event::binary::{Malformed, Reader, write_bytes, write_unsigned};
@@ -99,9 +99,14 @@ impl Lines {
         reader.bytes("key").expect(WHOLE);
         while !reader.is_at_end() {
             let Entry { pattern, there, value, patterns } = Entry::read(&mut reader).expect(WHOLE);
+            if let Some(log) = all.log(pattern) {
+                let events = decode_log(log, value).expect(WHOLE);
+                self.keys[table].take_up_log(slot, (pattern, there != 0), Box::new(events));
+                continue;
+            }
             let compiled = &all.patterns[pattern as usize];
             let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
-            let mut held = decode_state(compiled, stepping, value).expect(WHOLE);
+            let mut held = decode_state(stepping, value).expect(WHOLE);
             if !patterns.is_empty() {
                 let runs = held.pending.lean_runs().expect("the runs of a family are lean");
                 runs.iter_mut().zip(patterns).for_each(|(run, patterns)| *run = run.clone().of_first(*patterns));
@@ -143,7 +148,7 @@ impl Lines {
         }
         for (pattern, cell) in slot.cells() {
             let cell = keys.cell_at(cell);
-            let value = encode_state(&all.patterns[pattern as usize], Held::Cell(cell)).expect("a cell has a value");
+            let value = encode_state(|| &all.patterns[pattern as usize], Held::Cell(cell)).expect("a cell has a value");
             Entry { pattern, there: cell.stored.is_there.into(), value: &value, patterns: &[] }.write(bytes);
         }
         keys.pack(id, bytes);
@@ -151,20 +156,26 @@ impl Lines {
 
     /// Takes up what a store has of a key.
     pub(super) fn restore(&mut self, pattern: u32, (hash, key): (u64, &[u8]), value: &[u8], all: &Compiled) -> Result<(), Malformed> {
-        let compiled = &all.patterns[pattern as usize];
-        let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
-        let Some(Outline { runs, next }) = outline_state(compiled, stepping, value)? else { return Ok(()) };
+        let (table, outline, is_of_family) = match all.log(pattern) {
+            Some(log) => (log.table, outline_log(log, value)?, false),
+            None => {
+                let compiled = &all.patterns[pattern as usize];
+                let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
+                (compiled.table, outline_state(stepping, value)?, compiled.first.is_some())
+            }
+        };
+        let Some(Outline { runs, next }) = outline else { return Ok(()) };
         self.counters.key_made();
         self.counters.live_runs += runs as u64;
-        let notes = self.keys[compiled.table].notes(pattern);
-        if !self.spilling.is_empty(compiled.table)
-            && self.keys[compiled.table].find(hash, key).is_none()
-            && let Some(cold) = self.take_cold(compiled.table, key)
+        let notes = self.keys[table].notes(pattern);
+        if !self.spilling.is_empty(table)
+            && self.keys[table].find(hash, key).is_none()
+            && let Some(cold) = self.take_cold(table, key)
         {
-            self.keys[compiled.table].add_packed(hash, &cold.bytes, cold.timer);
+            self.keys[table].add_packed(hash, &cold.bytes, cold.timer);
         }
-        let keys = &mut self.keys[compiled.table];
-        let families = if compiled.first.is_some() { Families::AsStored } else { Families::Together };
+        let keys = &mut self.keys[table];
+        let families = if is_of_family { Families::AsStored } else { Families::Together };
         let entry = Entry { pattern, there: 1, value, patterns: &[] };
         let bytes = &mut self.packing.key;
         bytes.clear();
@@ -183,7 +194,7 @@ impl Lines {
             }
             Some(Found::Ready(_)) => unreachable!("what a store has of a key is taken up before events come to it"),
         }
-        self.spill(compiled.table);
+        self.spill(table);
         Ok(())
     }
 }

@@ -1,14 +1,15 @@
 //! What an event or time does to what one pattern holds of one key, and the matches that come of it.
 
-use std::cell::{self, RefCell};
+use std::cell;
 
 use crate::automaton::{Arrival, Class, Decided, DecidedKind, RunList, Stepped, Stepping};
 use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
 use crate::engine::family::Family;
 use crate::engine::matched::Match;
+use crate::engine::shard::logs::{LogsAtHand, WindowsAtHand};
 use crate::engine::slot::Cell;
-use crate::engine::windowed::{Answers, AsOf, WindowedEvents};
+use crate::engine::window_log::AsOf;
 use crate::event::{EventTime, SharedEvent};
 use crate::pattern::Moment;
 
@@ -21,75 +22,64 @@ pub(super) struct Standing<'a> {
 
 /// What an event or time does to one cell.
 pub(super) struct Step<'a> {
+    pub all: &'a Compiled,
     pub compiled: &'a CompiledPattern,
     /// What comes out does so for as many of its patterns as its first event can begin a run of.
-    pub family: Option<(&'a Family, &'a Compiled)>,
+    pub family: Option<&'a Family>,
     pub stepping: Stepping<'a>,
     pub stepped: &'a mut Stepped,
-    /// The windows that count the event at hand.
-    pub counting: &'a [usize],
-    pub answers: &'a RefCell<Answers>,
+    /// What the windows of the pattern are answered from.
+    pub logs: &'a LogsAtHand,
     pub counters: &'a mut Counters,
     pub faults: &'a cell::Cell<u64>,
     pub scratch: &'a mut Vec<u8>,
     pub matches: &'a mut Vec<Match>,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     pub(super) fn take(&mut self, cell: &mut Cell, key: &[u8], class: Class, standing: Standing<'_>) {
         let Standing { event, stands_as } = standing;
-        let windows = self.compiled.pattern.windows.as_slice();
-        if !self.counting.is_empty() {
-            cell.windowed.get_or_insert_with(|| Box::new(WindowedEvents::new(windows))).take(windows, event, self.counting);
-        }
-        let plain = Moment { stands_as, ..Moment::plain(self.faults) };
-        if windows.is_empty() {
-            cell.pending.advance(&mut self.stepping, Arrival { event, class, moment: plain }, self.stepped);
-        } else {
-            let as_of = AsOf::new(windows, cell.windowed.as_deref(), event.time, self.answers);
-            cell.pending.advance(&mut self.stepping, Arrival { event, class, moment: Moment { windows: &as_of, ..plain } }, self.stepped);
-        }
-        self.deliver(cell.windowed.as_deref(), key, Some(event));
+        let windows = self.windows(AsOf::Event(event.time));
+        let moment = Moment { stands_as, windows: &windows, ..Moment::plain(self.faults) };
+        cell.pending.advance(&mut self.stepping, Arrival { event, class, moment }, self.stepped);
+        self.deliver(key, Some(event));
     }
 
-    /// The same for runs that lie in a slot, whose pattern asks for no windows. Returns how often something was lost to a limit, as [`Stepping::advance`] has it.
+    /// The same for runs that lie in a slot. Returns how often something was lost to a limit, as [`Stepping::advance`] has it.
     pub(super) fn take_lying(&mut self, runs: &mut impl RunList, key: &[u8], class: Class, standing: Standing<'_>) -> u64 {
         let Standing { event, stands_as } = standing;
-        let moment = Moment { stands_as, ..Moment::plain(self.faults) };
+        let windows = self.windows(AsOf::Event(event.time));
+        let moment = Moment { stands_as, windows: &windows, ..Moment::plain(self.faults) };
         let dropped = self.stepping.advance(runs, Arrival { event, class, moment }, self.stepped);
-        self.deliver(None, key, Some(event));
+        self.deliver(key, Some(event));
         dropped
     }
 
     pub(super) fn expire(&mut self, cell: &mut Cell, key: &[u8], instant: EventTime) {
         cell.pending.expire(&mut self.stepping, instant, self.stepped);
-        self.deliver(cell.windowed.as_deref(), key, None);
-        if let Some(windowed) = &mut cell.windowed {
-            windowed.expire(instant);
-        }
+        self.deliver(key, None);
     }
 
     /// The same for runs that lie in a slot. Returns as [`Step::take_lying`] does.
     pub(super) fn expire_lying(&mut self, runs: &mut impl RunList, key: &[u8], instant: EventTime) -> u64 {
         let dropped = self.stepping.expire(runs, instant, self.stepped);
-        self.deliver(None, key, None);
+        self.deliver(key, None);
         dropped
     }
 
-    fn deliver(&mut self, windowed: Option<&WindowedEvents>, key: &[u8], event: Option<&SharedEvent>) {
+    fn windows(&self, as_of: AsOf) -> WindowsAtHand<'a> {
+        WindowsAtHand { all: self.all, windows: &self.compiled.windows, logs: self.logs, as_of }
+    }
+
+    fn deliver(&mut self, key: &[u8], event: Option<&SharedEvent>) {
         if self.stepped.decided.is_empty() {
             return;
         }
-        let windows = self.compiled.pattern.windows.as_slice();
+        let Self { all, compiled, logs, .. } = *self;
         for decided in &mut self.stepped.decided {
-            let as_of;
-            let plain = Moment::plain(self.faults);
-            let moment = if windows.is_empty() {
-                plain
-            } else {
-                as_of = AsOf::new(windows, windowed, decided.at, self.answers);
-                Moment { windows: &as_of, ..plain }
-            };
+            let as_of = if event.is_some() { AsOf::Event(decided.at) } else { AsOf::Deadline(decided.at) };
+            let windows = WindowsAtHand { all, windows: &compiled.windows, logs, as_of };
+            let moment = Moment { windows: &windows, ..Moment::plain(self.faults) };
             let mut deliver = |compiled: &CompiledPattern, decided: &mut Decided| {
                 match decided.kind {
                     DecidedKind::Match => self.counters.matches += 1,
@@ -97,10 +87,10 @@ impl Step<'_> {
                 }
                 compiled.delivery.deliver(&compiled.pattern, key, decided, event, moment, self.scratch, self.matches);
             };
-            if let Some((family, all)) = self.family {
+            if let Some(family) = self.family {
                 let (_, first) = decided.chosen.first().expect("a match of no events is none");
                 for pattern in &family.patterns[1..usize::from(family.begun_by(first.fields()))] {
-                    deliver(&all.patterns[*pattern as usize], &mut decided.clone());
+                    deliver(&self.all.patterns[*pattern as usize], &mut decided.clone());
                 }
             }
             deliver(self.compiled, decided);

@@ -55,7 +55,7 @@ impl NotRestored {
 impl Table {
     /// Whether events may be stepped before all of its keys are there.
     pub(super) fn may_be_deferred(&self) -> bool {
-        self.ends_silently && self.patterns.len() <= ASKED_MAX
+        self.ends_silently && self.patterns.len() + self.logs.len() <= ASKED_MAX
     }
 }
 
@@ -65,12 +65,12 @@ impl Lines {
     #[inline(never)]
     pub(super) fn restore_key(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) {
         let Some(mut rest) = self.not_restored.take() else { return };
-        for &pattern in &all.tables[table].patterns {
-            let compiled = &all.patterns[pattern as usize].pattern;
-            let taken = rest.ask(entry_key(compiled.version, key)).and_then(|value| match value {
+        let Table { patterns, logs, .. } = &all.tables[table];
+        for &number in patterns.iter().chain(logs) {
+            let taken = rest.ask(entry_key(all.version(number), key)).and_then(|value| match value {
                 Some(value) => self
-                    .restore(pattern, (hash, key), &value, all)
-                    .map_err(|reason| ColdKeysError(DamagedState { pattern: compiled.name.clone(), reason }.to_string())),
+                    .restore(number, (hash, key), &value, all)
+                    .map_err(|reason| ColdKeysError(DamagedState { pattern: all.name(number).to_owned(), reason }.to_string())),
                 None => Ok(()),
             });
             if let Err(error) = taken {

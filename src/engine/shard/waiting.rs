@@ -18,8 +18,9 @@ impl Lines {
         let candidates = wanted.interest.candidates();
         let (mut has_null, mut asks_who_waits) = (false, false);
         for candidate in candidates {
-            if candidate.pattern == waiting.number {
-                asks_who_waits = true;
+            if candidate.pattern >= waiting.number {
+                // Beyond it are logs.
+                asks_who_waits |= candidate.pattern == waiting.number;
                 continue;
             }
             let class = awaited(candidate.pattern).map_or(candidate.class, |class| candidate.class.with(class));
@@ -35,11 +36,18 @@ impl Lines {
                 Whose::Ours => {}
             }
             let (_, found) = self.find(table, all, hand, keying, event.time, matches);
-            let Some(slot) = found.slot else { continue };
-            let slot = self.keys[table].slot(slot);
-            let held = slot.groups().map(|(pattern, ..)| pattern).chain(slot.cells().map(|(pattern, _)| pattern));
             let mut patterns = std::mem::take(&mut self.waiting);
-            patterns.extend(held.map(|pattern| all.patterns[pattern as usize].first.unwrap_or(pattern)));
+            if let Some(slot) = found.slot {
+                let slot = self.keys[table].slot(slot);
+                let of_cells = slot.cells().map(|(pattern, _)| pattern).filter(|pattern| *pattern < waiting.number);
+                let held = slot.groups().map(|(pattern, ..)| pattern).chain(of_cells);
+                patterns.extend(held.map(|pattern| all.patterns[pattern as usize].first.unwrap_or(pattern)));
+            }
+            for asked in &waiting.windows {
+                if let Some(answer) = self.answer(all, (table, found.slot), asked.view, event.time) {
+                    patterns.extend(asked.found(&answer));
+                }
+            }
             patterns.sort_unstable();
             patterns.dedup();
             for pattern in patterns.drain(..).filter(|pattern| candidates.iter().all(|candidate| candidate.pattern != *pattern)) {

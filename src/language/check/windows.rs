@@ -18,7 +18,7 @@ use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
 use crate::pattern::{Aggregate, Condition, Expression, FieldPath, Measure, Window, WindowId, WindowSpan};
 
-/// As many windows as a pattern may ask for: each keeps events of its own for every key.
+/// As many windows as a pattern may ask for.
 const WINDOWS_MAX: usize = 64;
 
 /// The windows of a pattern, each distinct one once.

@@ -108,8 +108,15 @@ impl Loop {
         let partitions: Vec<(StreamId, u32)> =
             program.schema.ids().filter(|&id| config.streams.contains_key(&program.schema.stream(id).name)).map(|id| (id, 0)).collect();
         let scratch = if config.state.is_some() { store.scratch() } else { Arc::new(ScratchFolder::temporary()) };
-        let options = TaskOptions { scratch: Some(scratch), ..TaskOptions::new(config, EventTime::from_micros(meta.reference_us)) };
+        let windows_since = meta.windows_since();
+        let options = TaskOptions { scratch: Some(scratch), windows_since, ..TaskOptions::new(config, EventTime::from_micros(meta.reference_us)) };
         let mut task = Task::new(program, &options, &partitions);
+        let mut forgotten = WriteBatch::default();
+        meta.remember_logs(task.log_versions(), &mut forgotten);
+        if !forgotten.delete_ranges.is_empty() {
+            meta.write(&mut forgotten);
+            store.write(forgotten)?;
+        }
         let (publisher, mut published) = published_streams(program, config);
         if known {
             task.restore(&store, &meta.positions)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::{Config, Strictness, TimestampUnit};
-use crate::engine::READY_KEYS_MAX;
+use crate::engine::{READY_KEYS_MAX, WindowsSince};
 use crate::event::{EventTime, StreamId, TimeSpan};
 use crate::language::{Source, compile};
 use crate::pattern::Program;
@@ -195,6 +195,7 @@ impl Evaluation {
             set_aside: SetAsideForm::Originals,
             streams: self.set.streams.iter().map(options).collect(),
             rekeying,
+            windows_since: WindowsSince::new(),
         }
     }
 }

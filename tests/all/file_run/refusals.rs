@@ -244,3 +244,31 @@ fn changed_patterns_lose_their_partial_matches_and_say_so() {
     // The first click of u0 was decided before; that of u1 was held back, and is read again.
     assert_eq!((of("same"), of("pairs")), (2, 1), "{matches}");
 }
+
+/// Also where its windows count what those of a pattern count that was there before; that one goes on.
+#[test]
+fn the_windows_of_a_new_pattern_begin_anew() {
+    let work = place();
+    let (streams, _) = PATTERN.split_once("pattern").expect("streams");
+    let third = |name: &str| format!("pattern {name} {{ from clicks by user  match a: clicks where count(clicks over 1h) == 3 within 1s  emit a.v as v }}\n");
+    let found = |until: u32, patterns: &[&str]| {
+        work.write("pairs.motif", streams.to_owned() + &patterns.iter().map(|name| third(name)).collect::<String>());
+        work.write("clicks.jsonl", lines(0..until));
+        work.must(COMMAND);
+        let text = work.text("matches.jsonl");
+        let of = |name: &str| -> Vec<u32> {
+            let lines = text.lines().filter(|line| line.contains(&format!("\"pattern\":\"{name}\"")));
+            let value = |line: &str| {
+                let (_, rest) = line.split_once("\"v\":").expect("a value");
+                rest.split(|sign: char| !sign.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).expect("a number")
+            };
+            lines.map(value).collect()
+        };
+        ["old", "new", "newer"].map(of)
+    };
+    let none = Vec::<u32>::new();
+    assert_eq!(found(5, &["old"]), [none.clone(), none.clone(), none.clone()]);
+    // The last click was held back, and is read again.
+    assert_eq!(found(13, &["old", "new"]), [vec![6, 7, 8], vec![10, 11], none]);
+    assert_eq!(found(20, &["new", "newer"]), [vec![6, 7, 8], vec![10, 11, 12], vec![18]]);
+}

@@ -1,0 +1,157 @@
+//! The [logs](crate::engine::logs) of keys: events are taken into them before anything else is done with them, so that windows count the event at hand; and a pattern that asks for windows is
+//! stepped with those of its key at hand.
+//!
+//! A log has a cell of its own in the slot of its key, under its number, as patterns have theirs: so it is found, packed, stored and let go of as these are.
+//!
+//! What is decided by a deadline sees its windows as of then. So everything that is due at a key is decided before an event is taken into a log there, and before time lets go of a log.
+
+use std::cell::{self, RefCell};
+
+use smallvec::SmallVec;
+
+use crate::engine::compiled::{Compiled, CompiledPattern};
+use crate::engine::keys::{Address, Place};
+use crate::engine::logs::{Log, ViewOf};
+use crate::engine::matched::Match;
+use crate::engine::reorder::Wanted;
+use crate::engine::shard::hand::Hand;
+use crate::engine::shard::lines::Lines;
+use crate::engine::slot::{CellId, SlotId};
+use crate::engine::window_log::{AsOf, WindowLog};
+use crate::event::{EventTime, SharedEvent, Value};
+use crate::pattern::{Moment, NothingChosen, Scope, WindowId, Windows};
+
+/// Logs of the key at hand, out of their cells as long as patterns are stepped there.
+#[derive(Debug, Default)]
+pub(super) struct LogsAtHand {
+    /// The table, and the slot of the key.
+    of: Option<(usize, SlotId)>,
+    logs: RefCell<SmallVec<[LogAtHand; 2]>>,
+}
+
+#[derive(Debug)]
+struct LogAtHand {
+    number: u32,
+    cell: CellId,
+    log: Box<WindowLog>,
+}
+
+/// The windows of a pattern, as of an instant.
+pub(super) struct WindowsAtHand<'a> {
+    pub all: &'a Compiled,
+    pub windows: &'a [ViewOf],
+    pub logs: &'a LogsAtHand,
+    pub as_of: AsOf,
+}
+
+impl Windows for WindowsAtHand<'_> {
+    fn value(&self, id: WindowId, faults: &cell::Cell<u64>) -> Value {
+        let ViewOf { log: number, view } = self.windows[usize::from(id.0)];
+        let plan = &self.all.log(number).expect("a window is answered by a log").plan;
+        let mut logs = self.logs.logs.borrow_mut();
+        match logs.iter_mut().find(|known| known.number == number) {
+            Some(known) => known.log.answer(plan, view, self.as_of, faults),
+            None => WindowLog::new(plan).answer(plan, view, self.as_of, faults),
+        }
+    }
+}
+
+impl Lines {
+    /// Takes the event into the logs that keep it. Returns as [`Lines::step_candidate`] does.
+    #[inline(never)]
+    pub(super) fn take_into_logs(&mut self, all: &Compiled, hand: &mut Hand, wanted: &Wanted, matches: &mut Vec<Match>) -> bool {
+        let mut has_null = false;
+        for candidate in wanted.interest.candidates() {
+            let Some(log) = all.log(candidate.pattern) else { continue };
+            has_null |= self.stand(candidate, all, hand, &wanted.event);
+            for place in 0..hand.stands.len() {
+                self.take_into_log((candidate.pattern, log), all, hand, hand.stands[place].0, &wanted.event, matches);
+            }
+        }
+        has_null
+    }
+
+    fn take_into_log(&mut self, (number, log): (u32, &Log), all: &Compiled, hand: &mut Hand, keying: usize, event: &SharedEvent, matches: &mut Vec<Match>) {
+        let (key, found) = self.find(log.table, all, hand, keying, event.time, matches);
+        let slot = found.slot.and_then(|slot| self.expire_cells(log.table, slot, all, event.time, matches));
+        let address = Address { slot, hash: key.hash, key: &key.bytes };
+        found.slot = Some(self.keys[log.table].take_into_log(address, (number, log), event, &mut self.counters));
+    }
+
+    /// Decides what is due in the cells of a key. `None`: the slot is gone.
+    fn expire_cells(&mut self, table: usize, slot: SlotId, all: &Compiled, instant: EventTime, matches: &mut Vec<Match>) -> Option<SlotId> {
+        if all.tables[table].ends_silently {
+            return Some(slot);
+        }
+        let keys = &self.keys[table];
+        let is_due = |(pattern, cell): &(u32, CellId)| all.log(*pattern).is_none() && keys.cell_at(*cell).is_due(instant);
+        let due: SmallVec<[CellId; 2]> = keys.slot(slot).cells().filter(is_due).map(|(_, cell)| cell).collect();
+        due.into_iter().try_fold(slot, |slot, cell| self.expire_cell(table, cell, all, instant, matches).then_some(slot))
+    }
+
+    /// Time lets go of logs whose events are all out, or they are looked at again when they are.
+    pub(super) fn expire_logs(&mut self, table: usize, instant: EventTime) {
+        let mut due = std::mem::take(&mut self.due_logs);
+        for cell in due.drain(..) {
+            self.keys[table].expire_log(cell, instant, &mut self.counters);
+        }
+        self.due_logs = due;
+    }
+
+    /// The pattern is about to be stepped at the key. Until they are [put back](Lines::put_logs_back) its logs stay at hand, for other patterns.
+    pub(super) fn take_logs(&mut self, compiled: &CompiledPattern, slot: Option<SlotId>) {
+        if !compiled.windows.is_empty() {
+            self.take_logs_of((compiled.table, slot), compiled.windows.iter().copied());
+        }
+    }
+
+    fn take_logs_of(&mut self, (table, slot): (usize, Option<SlotId>), views: impl IntoIterator<Item = ViewOf>) {
+        let of = slot.map(|slot| (table, slot));
+        if self.logs.of != of {
+            self.put_logs_back();
+            self.logs.of = of;
+        }
+        let Some(slot) = slot else { return };
+        let (keys, logs) = (&mut self.keys[table], self.logs.logs.get_mut());
+        for ViewOf { log: number, .. } in views {
+            if logs.iter().all(|known| known.number != number)
+                && let Some(cell) = keys.slot(slot).cell(number)
+                && let Some(log) = keys.cell(cell).log.take()
+            {
+                logs.push(LogAtHand { number, cell, log });
+            }
+        }
+    }
+
+    /// What a view is as of the event at hand, whose time that is; `None`: its log is of another table.
+    pub(super) fn answer(&mut self, all: &Compiled, at: (usize, Option<SlotId>), view: ViewOf, now: EventTime) -> Option<Value> {
+        all.log(view.log).filter(|log| log.table == at.0)?;
+        self.take_logs_of(at, [view]);
+        let windows = WindowsAtHand { all, windows: &[view], logs: &self.logs, as_of: AsOf::Event(now) };
+        Some(windows.value(WindowId(0), &self.faults))
+    }
+
+    /// All patterns that the event matters to were stepped.
+    pub(super) fn put_logs_back(&mut self) {
+        if let Some((table, _)) = self.logs.of.take() {
+            for LogAtHand { cell, log, .. } in self.logs.logs.get_mut().drain(..) {
+                self.keys[table].cell(cell).log = Some(log);
+            }
+        }
+    }
+
+    /// Whether the event can begin a run of the pattern as far as its windows decide.
+    pub(super) fn windows_let_begin(&mut self, all: &Compiled, pattern: u32, slot: Option<SlotId>, event: &SharedEvent) -> bool {
+        let compiled = &all.patterns[pattern as usize];
+        let Some(asked) = &compiled.asks_windows_first else { return true };
+        self.take_logs(compiled, slot);
+        let windows = WindowsAtHand { all, windows: &compiled.windows, logs: &self.logs, as_of: AsOf::Event(event.time) };
+        let moment = Moment { windows: &windows, ..Moment::plain(&self.faults) };
+        asked.holds(&Scope { fields: Some(event.fields()), chosen: &NothingChosen, moment })
+    }
+
+    /// Whether what is due at that place is a log.
+    pub(super) fn is_log(&self, table: usize, place: Place, all: &Compiled) -> bool {
+        if let Place::Cell(id) = place { all.log(self.keys[table].cell_at(id).pattern).is_some() } else { false }
+    }
+}
