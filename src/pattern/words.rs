@@ -2,11 +2,12 @@
 //!
 //! One line for each fact, its heading in front. It says what the language reference says, applied to this pattern; a newcomer should need nothing else.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::event::{Schema, TimeSpan};
 use crate::pattern::{
-    Absence, Body, ConditionId, Connective, ContinuityInside, Element, EmitValue, OnTimeout, Part, Pattern, Quantifier, Sequence, Skip, StepId,
+    Absence, Body, ConditionId, Connective, ContinuityInside, Element, EmitValue, OnTimeout, Part, Pattern, Quantifier, Sequence, Skip, StepId, WindowSpan,
 };
 
 /// How the partial matches of a key may grow.
@@ -199,9 +200,19 @@ impl Writer<'_> {
         let most = self.pattern.runs_max.map_or_else(|| "as many as `limits.runs_per_key_max` allows".to_owned(), |most| most.to_string());
         let text = format!("for each key {held}, {long}; {most} at most, then the oldest are dropped and counted");
         self.line("Holds", &text);
+        // By stream: the longest; a session has no end.
+        let mut kept: BTreeMap<&str, Option<TimeSpan>> = BTreeMap::new();
         for window in &self.pattern.windows {
-            let stream = &self.schema.stream(window.events.stream).name;
-            self.line("", &format!("for each key the recent events of {stream} that its windows count"));
+            let long = match window.span {
+                WindowSpan::Sliding(span) | WindowSpan::Tumbling(span) => Some(span),
+                WindowSpan::Session(_) => None,
+            };
+            let longest = kept.entry(&self.schema.stream(window.events.stream).name).or_insert(long);
+            *longest = longest.zip(long).map(|(longest, long)| longest.max(long));
+        }
+        for (stream, longest) in kept {
+            let long = longest.map_or_else(|| "as long as the session lasts".to_owned(), |longest| format!("for {longest}"));
+            self.line("", &format!("for each key the events of {stream} that its windows count, {long}; once for all patterns that count the same"));
         }
     }
 
