@@ -6,6 +6,7 @@
 //! | `memory` | bytes of a live key, and of a partial match |
 //! | `stages` | decoding, conditions, looking up keys, steps, deadlines |
 //! | `load` | windows from short to long, events out of order, a hot key |
+//! | `windows` | conditions that ask for windows, of few events and many, of one rule and many |
 //! | `state` | commit, checkpoint, restore |
 //! | `pauses` | the longest piece of work |
 
@@ -15,6 +16,7 @@ mod pauses;
 mod rig;
 mod stages;
 mod state;
+mod windows;
 
 use super::Plan;
 use super::table::Table;
@@ -24,6 +26,7 @@ pub const SECTION: &str = "ladders";
 pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     stages::measure(plan, table);
     load::measure(plan, table);
+    windows::measure(plan, table);
     state::measure(plan, table);
     pauses::measure(plan, table);
 }
