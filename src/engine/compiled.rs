@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::automaton::shared::Workspace;
 use crate::automaton::{Automaton, Class, Evaluation, Limits, PlainStart, Stepping, Watch};
 use crate::engine::family::Family;
-use crate::engine::index::{Candidate, Indexes, StreamIndex, Waiting, number};
+use crate::engine::index::{AskedOfWindow, Candidate, Indexes, StreamIndex, Waiting, number};
 use crate::engine::logs::{Log, ViewOf, WindowsSince, first_log};
 use crate::engine::matched::Delivery;
 use crate::event::{Key, SharedEvent, Value};
@@ -52,8 +52,8 @@ pub(super) struct CompiledPattern {
     pub delivery: Delivery,
     /// By window: where it is answered.
     pub windows: Box<[ViewOf]>,
-    /// What must hold of windows, and can be asked twice, so that an event begins a run.
-    pub asks_windows_first: Option<Expression>,
+    /// What must hold of windows so that an event begins a run, as far as asking it costs little and calculates nothing: so it may be asked before anything else.
+    pub asks_windows_first: Box<[AskedOfWindow]>,
     /// Patterns of the same streams and keys have one table of keys together, but for those of which something comes out when time runs out: they have another. Their keys have to be there
     /// before events are stepped after a restart, and the others' need not.
     pub table: usize,
@@ -138,7 +138,7 @@ impl Compiled {
             let keyed_by = (keyed_by(pattern), automaton.runs_end_silently());
             CompiledPattern {
                 evaluation: Evaluation::of(&automaton),
-                asks_windows_first: asks_windows_first(&automaton),
+                asks_windows_first: automaton.asked_first().into_iter().flat_map(Expression::conjuncts).filter_map(AskedOfWindow::by).collect(),
                 automaton,
                 delivery: Delivery::new(pattern, &program.schema),
                 windows: Box::default(),
@@ -253,7 +253,7 @@ impl CompiledPattern {
             table: number(self.table),
             is_family: self.family.is_some(),
             acts: self.automaton.beginning(),
-            asks_windows_first: self.asks_windows_first.is_some(),
+            asks_windows_first: !self.asks_windows_first.is_empty(),
             start: self.automaton.plain_start(),
         }
     }
@@ -262,18 +262,6 @@ impl CompiledPattern {
     pub(super) fn stepping<'a>(&'a self, limits: &'a Limits, workspace: &'a mut Workspace, watch: Option<&'a dyn Watch>) -> Stepping<'a> {
         Stepping { automaton: &self.automaton, evaluation: &self.evaluation, limits, workspace, watch }
     }
-}
-
-/// Of the conjuncts that the first event is asked beside its class, those that compare windows with constants: to ask them costs little and calculates nothing, so that it may be done before
-/// anything else.
-fn asks_windows_first(automaton: &Automaton) -> Option<Expression> {
-    let asks_windows = |conjunct: &&Expression| {
-        let mut is_plain = true;
-        conjunct.visit(&mut |part| is_plain &= matches!(part, Expression::Compare { .. } | Expression::Window(_) | Expression::Constant(_)));
-        is_plain
-    };
-    let asked: Vec<Expression> = automaton.asked_first()?.conjuncts().into_iter().filter(asks_windows).cloned().collect();
-    (!asked.is_empty()).then_some(Expression::And(asked))
 }
 
 /// Equal for patterns whose events have the same keys.

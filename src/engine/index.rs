@@ -39,6 +39,7 @@ use crate::event::{Event, Value};
 pub(super) use filed::{Indexes, StreamIndex, number};
 pub(super) use thresholds::AskedFor;
 pub(super) use waiting::Waiting;
+pub(super) use windows::AskedOfWindow;
 
 use filed::{Posting, Postings};
 

@@ -175,8 +175,8 @@ impl WindowLog {
             if let Some(state) = &mut self.state {
                 state.leave(gone, &self.values);
             }
-            self.times.drain(..gone);
-            self.values.drain(..gone.min(self.values.len()));
+            pop_front(&mut self.times, gone);
+            pop_front(&mut self.values, gone);
         }
     }
 
@@ -249,7 +249,10 @@ impl WindowLog {
             return end..end;
         }
         if !matches!(span, WindowSpan::Session(_)) {
-            return self.times.partition_point(|time| *time < span.first(at)).min(end)..end;
+            // Mostly all that is there is in: what is out of the longest view has left.
+            let first = span.first(at);
+            let begin = if self.times[0] >= first { 0 } else { self.times.partition_point(|time| *time < first) };
+            return begin.min(end)..end;
         }
         let last_chain = self.chain(span, view);
         if last_chain < end { last_chain..end } else { chain_before(&self.times, end, span)..end }
@@ -357,6 +360,16 @@ impl State {
 impl<'a> Entries<'a> {
     fn value(self, number: u64) -> &'a Value {
         &self.values[(number - self.front) as usize]
+    }
+}
+
+/// So many leave, of a queue that may have none.
+fn pop_front<T>(queue: &mut VecDeque<T>, gone: usize) {
+    // One for each that comes, mostly: `drain` takes a hundred instructions.
+    if gone == 1 {
+        queue.pop_front();
+    } else {
+        queue.drain(..gone.min(queue.len()));
     }
 }
 

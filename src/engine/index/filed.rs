@@ -258,7 +258,7 @@ struct Bit<'a> {
     filters: &'a [Vec<&'a Expression>],
     /// It does nothing where nothing of the pattern waits and this, if there is such, does not hold of the key's windows; and the pattern's keys are fields.
     awaits: bool,
-    window: Option<(ViewOf, AskedOfWindow<'a>)>,
+    window: Option<(ViewOf, &'a AskedOfWindow)>,
 }
 
 impl Bit<'_> {
@@ -378,8 +378,7 @@ fn for_each_bit(pattern: u32, compiled: &CompiledPattern, mut each: impl FnMut(&
     streams.sort_unstable();
     streams.dedup();
     let automaton = &compiled.automaton;
-    let of_first = AskedOfWindow::among(compiled.asks_windows_first.iter().flat_map(Expression::conjuncts));
-    let of_first = of_first.map(|asked| (compiled.windows[usize::from(asked.window.0)], asked));
+    let of_first = compiled.asks_windows_first.iter().find(|asked| asked.may_be_filed()).map(|asked| (compiled.windows[usize::from(asked.window.0)], asked));
     for stream in streams {
         let sources = || compiled.pattern.sources.iter().filter(|source| source.stream == stream);
         let filters = filters(&compiled.pattern.sources, stream);

@@ -84,7 +84,7 @@ impl Waiting {
     }
 
     /// Of a bit that may begin a run of the pattern: what must hold of a view of a log.
-    pub(super) fn ask_window(&mut self, view: ViewOf, asked: AskedOfWindow<'_>, pattern: u32) {
+    pub(super) fn ask_window(&mut self, view: ViewOf, asked: &AskedOfWindow, pattern: u32) {
         find_or_make(&mut self.windows, |known| known.view == view, || AskedOfView::of(view)).add(asked, pattern);
     }
 

@@ -1,16 +1,18 @@
 //! Which patterns' first events the windows of a key allow: by what they compare a window with, in the order of that, so that of a thousand patterns that ask for a count to be exceeded those are
 //! found for which it is.
 
+use std::cell::Cell;
+
 use crate::engine::logs::ViewOf;
 use crate::event::Value;
-use crate::pattern::{Comparison, Expression, WindowId, order};
+use crate::pattern::{Comparison, Expression, WindowId, Windows, order};
 
-/// A comparison of a window with a number.
-#[derive(Clone, Copy)]
-pub(in crate::engine) struct AskedOfWindow<'a> {
+/// A comparison of a window with a constant.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct AskedOfWindow {
     pub window: WindowId,
     comparison: Comparison,
-    value: &'a Value,
+    value: Value,
 }
 
 /// What patterns ask of one view of a log.
@@ -28,20 +30,25 @@ struct Asked {
     numbers: Vec<(Value, u32)>,
 }
 
-impl<'a> AskedOfWindow<'a> {
-    /// The first of these conjuncts that is one.
-    pub(in crate::engine) fn among(conjuncts: impl IntoIterator<Item = &'a Expression>) -> Option<Self> {
-        conjuncts.into_iter().find_map(|conjunct| {
-            let Expression::Compare { comparison, left, right } = conjunct else { return None };
-            let (window, comparison, value) = match (&**left, &**right) {
-                (Expression::Window(window), Expression::Constant(value)) => (*window, *comparison, value),
-                (Expression::Constant(value), Expression::Window(window)) => (*window, comparison.turned(), value),
-                _ => return None,
-            };
-            // The order of floats, rounded, is not that of other numbers.
-            let is_number = matches!(value, Value::Int(_) | Value::Decimal(_));
-            (is_number && comparison != Comparison::NotEqual).then_some(Self { window, comparison, value })
-        })
+impl AskedOfWindow {
+    /// `None`: the conjunct is something else.
+    pub(in crate::engine) fn by(conjunct: &Expression) -> Option<Self> {
+        let Expression::Compare { comparison, left, right } = conjunct else { return None };
+        let (window, comparison, value) = match (&**left, &**right) {
+            (Expression::Window(window), Expression::Constant(value)) => (window, *comparison, value),
+            (Expression::Constant(value), Expression::Window(window)) => (window, comparison.turned(), value),
+            _ => return None,
+        };
+        Some(Self { window: *window, comparison, value: value.clone() })
+    }
+
+    pub(in crate::engine) fn holds(&self, windows: &impl Windows, faults: &Cell<u64>) -> bool {
+        self.comparison.holds(&windows.value(self.window, faults), &self.value)
+    }
+
+    /// Whether those for which it holds can be found by a number. (The order of floats, rounded, is not that of other numbers.)
+    pub(super) fn may_be_filed(&self) -> bool {
+        matches!(self.value, Value::Int(_) | Value::Decimal(_)) && self.comparison != Comparison::NotEqual
     }
 }
 
@@ -50,8 +57,9 @@ impl AskedOfView {
         Self { view, asked: Vec::new() }
     }
 
-    /// The pattern asks that.
-    pub(super) fn add(&mut self, AskedOfWindow { comparison, value, .. }: AskedOfWindow<'_>, pattern: u32) {
+    /// The pattern asks that, which [may be filed](AskedOfWindow::may_be_filed).
+    pub(super) fn add(&mut self, AskedOfWindow { comparison, value, .. }: &AskedOfWindow, pattern: u32) {
+        let comparison = *comparison;
         let place = self.asked.iter().position(|known| known.comparison == comparison).unwrap_or_else(|| {
             self.asked.push(Asked { comparison, numbers: Vec::new() });
             self.asked.len() - 1
@@ -95,14 +103,14 @@ mod tests {
         let decimal = |digits: i64| Value::Decimal(Decimal::new(digits, 1));
         let numbers = [Value::Int(3), decimal(30), Value::Int(-1), decimal(25), Value::Int(i64::MAX), Value::Int(i64::MAX - 1), Value::Int(3), decimal(-10)];
         let comparisons = [Comparison::Greater, Comparison::GreaterOrEqual, Comparison::Equal, Comparison::LessOrEqual, Comparison::Less];
-        let asked = || numbers.iter().flat_map(|value| comparisons.map(|comparison| AskedOfWindow { window: WindowId(0), comparison, value }));
+        let asked = || numbers.iter().flat_map(|value| comparisons.map(|comparison| AskedOfWindow { window: WindowId(0), comparison, value: value.clone() }));
         let mut view = AskedOfView::of(ViewOf { log: 0, view: 0 });
-        (0..).zip(asked()).for_each(|(pattern, asked)| view.add(asked, pattern));
+        (0..).zip(asked()).for_each(|(pattern, asked)| view.add(&asked, pattern));
         let answers = [2.5, 3.0, -1.0, 9.3e18].map(Value::Float);
         for answer in answers.iter().chain(&numbers).chain(&[Value::Int(4), Value::Null]) {
             let mut found: Vec<u32> = view.found(answer).collect();
             found.sort_unstable();
-            let hold = (0..).zip(asked()).filter(|(_, asked)| asked.comparison.holds(answer, asked.value));
+            let hold = (0..).zip(asked()).filter(|(_, asked)| asked.comparison.holds(answer, &asked.value));
             assert_eq!(found, hold.map(|(pattern, _)| pattern).collect::<Vec<u32>>(), "{answer:?}");
         }
     }

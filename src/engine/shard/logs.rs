@@ -14,12 +14,12 @@ use crate::engine::keys::{Address, Place};
 use crate::engine::logs::{Log, ViewOf};
 use crate::engine::matched::Match;
 use crate::engine::reorder::Wanted;
-use crate::engine::shard::hand::Hand;
+use crate::engine::shard::hand::{Hand, Whose};
 use crate::engine::shard::lines::Lines;
 use crate::engine::slot::{CellId, SlotId};
 use crate::engine::window_log::{AsOf, WindowLog};
 use crate::event::{EventTime, SharedEvent, Value};
-use crate::pattern::{Moment, NothingChosen, Scope, WindowId, Windows};
+use crate::pattern::{WindowId, Windows};
 
 /// Logs of the key at hand, out of their cells as long as patterns are stepped there.
 #[derive(Debug, Default)]
@@ -60,12 +60,22 @@ impl Lines {
     /// Takes the event into the logs that keep it. Returns as [`Lines::step_candidate`] does.
     #[inline(never)]
     pub(super) fn take_into_logs(&mut self, all: &Compiled, hand: &mut Hand, wanted: &Wanted, matches: &mut Vec<Match>) -> bool {
+        let event = &wanted.event;
+        let stream = &all.streams[usize::from(event.stream.0)];
         let mut has_null = false;
         for candidate in wanted.interest.candidates() {
             let Some(log) = all.log(candidate.pattern) else { continue };
-            has_null |= self.stand(candidate, all, hand, &wanted.event);
+            if let Some((keying, _)) = stream.only_line(candidate.pattern) {
+                let whose = hand.find(keying, &stream.keyings, event, self);
+                if whose == Whose::Ours {
+                    self.take_into_log((candidate.pattern, log), all, hand, keying, event, matches);
+                }
+                has_null |= whose == Whose::Nobody;
+                continue;
+            }
+            has_null |= self.stand(candidate, all, hand, event);
             for place in 0..hand.stands.len() {
-                self.take_into_log((candidate.pattern, log), all, hand, hand.stands[place].0, &wanted.event, matches);
+                self.take_into_log((candidate.pattern, log), all, hand, hand.stands[place].0, event, matches);
             }
         }
         has_null
@@ -134,8 +144,9 @@ impl Lines {
     /// All patterns that the event matters to were stepped.
     pub(super) fn put_logs_back(&mut self) {
         if let Some((table, _)) = self.logs.of.take() {
-            for LogAtHand { cell, log, .. } in self.logs.logs.get_mut().drain(..) {
-                self.keys[table].cell(cell).log = Some(log);
+            let (keys, logs) = (&mut self.keys[table], self.logs.logs.get_mut());
+            while let Some(LogAtHand { cell, log, .. }) = logs.pop() {
+                keys.cell(cell).log = Some(log);
             }
         }
     }
@@ -143,11 +154,9 @@ impl Lines {
     /// Whether the event can begin a run of the pattern as far as its windows decide.
     pub(super) fn windows_let_begin(&mut self, all: &Compiled, pattern: u32, slot: Option<SlotId>, event: &SharedEvent) -> bool {
         let compiled = &all.patterns[pattern as usize];
-        let Some(asked) = &compiled.asks_windows_first else { return true };
         self.take_logs(compiled, slot);
         let windows = WindowsAtHand { all, windows: &compiled.windows, logs: &self.logs, as_of: AsOf::Event(event.time) };
-        let moment = Moment { windows: &windows, ..Moment::plain(&self.faults) };
-        asked.holds(&Scope { fields: Some(event.fields()), chosen: &NothingChosen, moment })
+        compiled.asks_windows_first.iter().all(|asked| asked.holds(&windows, &self.faults))
     }
 
     /// Whether what is due at that place is a log.
