@@ -438,10 +438,16 @@ impl Keys {
                     if !std::mem::take(&mut self.cell(id).stored.is_changed) {
                         continue;
                     }
+                    let mut log = self.cell(id).log.take();
                     let cell = self.cells.at(id.0);
-                    let is_empty = cell.is_empty();
-                    let held = if is_empty { Held::Nothing } else { Held::Cell(cell) };
+                    let is_empty = log.as_ref().map_or_else(|| cell.is_empty(), |log| log.is_empty());
+                    let held = match &mut log {
+                        Some(log) => Held::Log(log),
+                        None if is_empty => Held::Nothing,
+                        None => Held::Cell(cell),
+                    };
                     let is_told = tell((cell.pattern, 0), self.key_of(Place::of(place)), held);
+                    self.cell(id).log = log;
                     self.cell(id).stored.is_there = is_told && !is_empty;
                     if is_empty {
                         self.remove_cell(id, counters);

@@ -30,7 +30,7 @@ use crate::engine::matched::{Match, put_in_order};
 use crate::engine::reorder::Wanted;
 use crate::engine::shard::hand::{FoundSlot, Hand, KeyAtHand};
 use crate::engine::shard::lines::{Lines, Part, lie_in_slots};
-use crate::engine::shard::logs::LogsAtHand;
+use crate::engine::shard::logs::{LogsAtHand, tell_log, without_segment};
 use crate::engine::shard::packing::Packing;
 use crate::engine::shard::spilling::Spilling;
 use crate::engine::shard::state::encode_state;
@@ -170,12 +170,12 @@ impl Shard {
         let before = out.len();
         for keys in &mut self.lines.keys {
             keys.take_changed(&mut self.lines.counters, |(first, of), key, held| {
-                let pattern = || {
-                    let pattern = self.compiled.kept_under(first, of).expect("a run is of patterns that there are");
-                    &self.compiled.patterns[pattern as usize]
-                };
-                let version = self.compiled.log(first).map_or_else(|| pattern().pattern.version, |log| log.version);
-                out.push(Change { key: entry_key(version, key), value: encode_state(pattern, held) });
+                if let Some(log) = self.compiled.log(first) {
+                    return tell_log(log.version, key, held, out);
+                }
+                let pattern = self.compiled.kept_under(first, of).expect("a run is of patterns that there are");
+                let compiled = &self.compiled.patterns[pattern as usize];
+                out.push(Change { key: entry_key(compiled.pattern.version, key), value: encode_state(compiled, held) });
             });
         }
         out[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -215,11 +215,13 @@ impl Shard {
         }
         let (version, key) = split_entry_key(key)?;
         let Some(number) = self.compiled.find(version) else { return Ok(Restored::UnknownPattern(version)) };
+        let damaged = |reason| DamagedState { pattern: self.compiled.name(number).to_owned(), reason };
+        let is_of_log = self.compiled.log(number).is_some();
+        let key = if is_of_log { without_segment(key, value).map_err(damaged)? } else { key };
         let hash = key_hash(key);
         if !self.lines.part.owns(hash) {
             return Ok(Restored::OtherShard);
         }
-        let damaged = |reason| DamagedState { pattern: self.compiled.name(number).to_owned(), reason };
         self.lines.restore(number, (hash, key), value, &self.compiled).map_err(damaged)?;
         Ok(Restored::Taken)
     }

@@ -100,6 +100,8 @@ pub(super) enum Held<'a> {
     /// Those of that one of the patterns that are kept together.
     Runs(&'a [Run], usize),
     Cell(&'a Cell),
+    /// To be [told](WindowLog::tell), also where it is empty.
+    Log(&'a mut WindowLog),
 }
 
 /// What a pattern has in a slot.
@@ -584,7 +586,9 @@ impl Cell {
     /// Holds nothing any more, and remembers nothing: what the limit dropped is forgotten with it.
     pub(super) fn clear(&mut self) {
         self.pending.clear();
-        self.log = None;
+        if self.log.as_mut().is_some_and(|log| !log.forget()) {
+            self.log = None;
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `running` | what runs along with a view, and the walk where nothing does |
 //! | `sum` | sums that equal those of a walk to the digit |
 //! | `occurrences` | which entries have equal values |
+//! | `segments` | how a log lies in a store |
 //!
 //! Invariants: an answer is what [`crate::pattern::Measure::of`] gives for the entries that are in. What is kept, and its bytes, depend on the plan and on the events taken, and on nothing
 //! that was asked. All else ([`State`]) is made anew from the entries where it is missing, and is not stored.
@@ -18,10 +19,11 @@
 //! Cost: an event and an answer take amortised constant time, beside the search for where a view begins. These walk all of the view: `collect`; sums and averages of floats, which are
 //! defined by the order of adding; sums whose digits may not all be kept on the way; deadlines before what a view has come to. See [`sum`] for what becomes of decimals of both signs.
 //!
-//! Memory: a log takes 80 bytes, and of one event 8 more, or 32 where a value is kept. A few entries of a view are looked at one by one, so most keys never have a state.
+//! Memory: a log takes 88 bytes, and of one event 8 more, or 32 where a value is kept. A few entries of a view are looked at one by one, so most keys never have a state.
 
 mod occurrences;
 mod running;
+mod segments;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -32,9 +34,11 @@ use std::ops::Range;
 
 use crate::engine::window_log::occurrences::Occurrences;
 use crate::engine::window_log::running::{Running, walk};
-use crate::event::binary::{Malformed, Reader, write_signed, write_unsigned, write_value};
+use crate::engine::window_log::segments::Segments;
 use crate::event::{EventTime, SharedEvent, Value};
 use crate::pattern::{Aggregate, FieldPath, WindowSpan, at_path};
+
+pub(super) use segments::LogPart;
 
 /// So many entries are looked at one by one: that costs less than to run along. (In unit tests fewer, so that most views run.)
 const FEW: usize = if cfg!(test) { 8 } else { 32 };
@@ -78,6 +82,8 @@ pub(super) struct WindowLog {
     end: EventTime,
     /// Only where there were more than a few entries, or where there is something to remember.
     state: Option<Box<State>>,
+    /// Only where the store has parts of it apart.
+    segments: Option<Box<Segments>>,
 }
 
 /// What follows from the entries, and is kept so as not to be found out again. Entries have numbers here, which go on as entries leave.
@@ -116,7 +122,7 @@ impl WindowLog {
     }
 
     fn empty() -> Self {
-        Self { times: VecDeque::new(), values: VecDeque::new(), end: EventTime::END, state: None }
+        Self { times: VecDeque::new(), values: VecDeque::new(), end: EventTime::END, state: None, segments: None }
     }
 
     /// Takes an event that counts; they come in the order of the line (times never go back). What no view will count any more leaves.
@@ -175,6 +181,9 @@ impl WindowLog {
             if let Some(state) = &mut self.state {
                 state.leave(gone, &self.values);
             }
+            if let Some(segments) = &mut self.segments {
+                segments.leave(gone);
+            }
             pop_front(&mut self.times, gone);
             pop_front(&mut self.values, gone);
         }
@@ -183,6 +192,9 @@ impl WindowLog {
     /// Memory for a few stays, for the event that comes.
     fn clear(&mut self) {
         self.state = None;
+        if let Some(segments) = &mut self.segments {
+            segments.leave(self.times.len());
+        }
         if self.times.capacity() > FEW {
             (self.times, self.values) = (VecDeque::new(), VecDeque::new());
         } else {
@@ -194,12 +206,19 @@ impl WindowLog {
     /// Lets go of everything once the last event is out of all views at the instant. Not of one event before another: how often this is asked depends on batches, which must not show in the bytes.
     pub(super) fn expire(&mut self, instant: EventTime) {
         if self.end <= instant {
-            *self = Self::empty();
+            self.clear();
+            *self = Self { segments: self.segments.take(), ..Self::empty() };
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.times.is_empty()
+    }
+
+    /// Lets go of everything. False if nothing has to be [told](WindowLog::tell) of what was there.
+    pub(super) fn forget(&mut self) -> bool {
+        self.clear();
+        self.segments.is_some()
     }
 
     /// When the last event is out of all views; the end of time if there is none.
@@ -264,43 +283,6 @@ impl WindowLog {
             Some(state) => (state.chains[view] - state.front) as usize,
             None => chain_before(&self.times, self.times.len(), span),
         }
-    }
-
-    /// How many, then of each the time (the first whole, then differences) and the value, where values are kept.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        write_unsigned(self.times.len() as u64, out);
-        let (mut before, mut values) = (0, self.values.iter());
-        for time in &self.times {
-            write_signed(time.micros().wrapping_sub(before), out);
-            before = time.micros();
-            if let Some(value) = values.next() {
-                write_value(value, out);
-            }
-        }
-    }
-
-    pub(super) fn decode(plan: &LogPlan, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let count = reader.count("events of a log")?;
-        let mut log = Self::new(plan);
-        // What is not there is found out before much memory is taken for it.
-        log.times.reserve_exact(count.min(64));
-        log.values.reserve_exact(if plan.path.is_some() { count.min(64) } else { 0 });
-        let mut before = 0_i64;
-        for _ in 0..count {
-            before = before.wrapping_add(reader.signed("time")?);
-            let time = EventTime::from_micros(before);
-            if log.times.back().is_some_and(|last| time < *last) {
-                return Err(reader.malformed("time at or after the one before"));
-            }
-            log.times.push_back(time);
-            if plan.path.is_some() {
-                log.values.push_back(reader.value()?);
-            }
-        }
-        if let Some(last) = log.times.back() {
-            log.end = last_end(plan, *last);
-        }
-        Ok(log)
     }
 }
 

@@ -16,8 +16,10 @@ use crate::engine::matched::Match;
 use crate::engine::reorder::Wanted;
 use crate::engine::shard::hand::{Hand, Whose};
 use crate::engine::shard::lines::Lines;
-use crate::engine::slot::{CellId, SlotId};
-use crate::engine::window_log::{AsOf, WindowLog};
+use crate::engine::slot::{CellId, Held, SlotId};
+use crate::engine::snapshot::{Change, SEGMENT_BYTES, entry_key, segment_key};
+use crate::engine::window_log::{AsOf, LogPart, WindowLog};
+use crate::event::binary::Malformed;
 use crate::event::{EventTime, SharedEvent, Value};
 use crate::pattern::{WindowId, Windows};
 
@@ -54,6 +56,24 @@ impl Windows for WindowsAtHand<'_> {
             None => WindowLog::new(plan).answer(plan, view, self.as_of, faults),
         }
     }
+}
+
+/// Adds what a store does not have of the log of a key.
+pub(super) fn tell_log(version: u128, key: &[u8], held: Held<'_>, out: &mut Vec<Change>) {
+    match held {
+        Held::Log(log) => log.tell(|segment, value| {
+            let key = segment.map_or_else(|| entry_key(version, key), |segment| segment_key(version, key, segment));
+            out.push(Change { key, value });
+        }),
+        Held::Nothing | Held::Runs(..) | Held::Cell(_) => out.push(Change { key: entry_key(version, key), value: None }),
+    }
+}
+
+/// The key of what a store has of a log.
+pub(super) fn without_segment<'a>(rest: &'a [u8], value: &[u8]) -> Result<&'a [u8], Malformed> {
+    let LogPart::Segment(number) = LogPart::of(value)? else { return Ok(rest) };
+    let (key, segment) = rest.split_last_chunk::<SEGMENT_BYTES>().ok_or(Malformed { what: "number of a segment", left: rest.len() })?;
+    if u32::from_be_bytes(*segment) == number { Ok(key) } else { Err(Malformed { what: "number of a segment", left: rest.len() }) }
 }
 
 impl Lines {

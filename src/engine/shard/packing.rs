@@ -15,13 +15,18 @@
 //! first: so a task goes on before all of it has been taken up. Until keys of a second pattern come, nobody asks whether a key is there, since the store has each once. To pack a key and make
 //! it ready again is what a restart does with it, and shows as little. Where very many are packed, some [leave memory](super::spilling).
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::automaton::Outline;
+use crate::engine::cold::ColdKeysError;
 use crate::engine::compiled::Compiled;
 use crate::engine::family::Members;
 use crate::engine::keys::{Found, PackedId, begin_packed};
 use crate::engine::shard::lines::Lines;
-use crate::engine::shard::state::{decode_log, decode_state, encode_state, outline_log, outline_state};
-use crate::engine::slot::{Families, Held, SlotId};
+use crate::engine::shard::state::{decode_state, outline_log, outline_state};
+use crate::engine::slot::{Families, SlotId};
+use crate::engine::snapshot::DamagedState;
+use crate::engine::window_log::{LogPart, WindowLog};
 use crate::event::EventTime;
 use crate::event::binary::{Malformed, Reader, write_bytes, write_unsigned};
 
@@ -97,11 +102,15 @@ impl Lines {
         let mut reader = Reader::new(bytes);
         let families = Families::of_byte(reader.byte("families").expect(WHOLE));
         reader.bytes("key").expect(WHOLE);
+        // Of each its number, whether the store has it, and all that is packed of it.
+        let mut logs: SmallVec<[(u32, bool, SmallVec<[&[u8]; 1]>); 2]> = SmallVec::new();
         while !reader.is_at_end() {
             let Entry { pattern, there, value, patterns } = Entry::read(&mut reader).expect(WHOLE);
-            if let Some(log) = all.log(pattern) {
-                let events = decode_log(log, value).expect(WHOLE);
-                self.keys[table].take_up_log(slot, (pattern, there != 0), Box::new(events));
+            if all.log(pattern).is_some() {
+                match logs.iter_mut().find(|(number, ..)| *number == pattern) {
+                    Some((.., parts)) => parts.push(value),
+                    None => logs.push((pattern, there != 0, smallvec![value])),
+                }
                 continue;
             }
             let compiled = &all.patterns[pattern as usize];
@@ -113,6 +122,14 @@ impl Lines {
             }
             let runs_max = self.room_for(pattern, Some(slot).filter(|_| compiled.family.is_none()), table);
             self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, runs_max), &mut held);
+        }
+        for (number, is_there, parts) in logs {
+            let log = all.log(number).expect("it was found before");
+            match WindowLog::decode(&log.plan, parts) {
+                Ok(events) => self.keys[table].take_up_log(slot, (number, is_there), Box::new(events)),
+                // Each part is what was written; that all were there nobody knew until now.
+                Err(reason) => self.spilling.fail(ColdKeysError(DamagedState { pattern: all.name(number).to_owned(), reason }.to_string())),
+            }
         }
         self.keys[table].set_families(slot, families);
     }
@@ -148,8 +165,12 @@ impl Lines {
         }
         for (pattern, cell) in slot.cells() {
             let cell = keys.cell_at(cell);
-            let value = encode_state(|| &all.patterns[pattern as usize], Held::Cell(cell)).expect("a cell has a value");
-            Entry { pattern, there: cell.stored.is_there.into(), value: &value, patterns: &[] }.write(bytes);
+            value.clear();
+            match &cell.log {
+                Some(log) => log.encode(value),
+                None => cell.pending.encode(&all.patterns[pattern as usize].automaton, value),
+            }
+            Entry { pattern, there: cell.stored.is_there.into(), value, patterns: &[] }.write(bytes);
         }
         keys.pack(id, bytes);
     }
@@ -157,7 +178,15 @@ impl Lines {
     /// Takes up what a store has of a key.
     pub(super) fn restore(&mut self, pattern: u32, (hash, key): (u64, &[u8]), value: &[u8], all: &Compiled) -> Result<(), Malformed> {
         let (table, outline, is_of_family) = match all.log(pattern) {
-            Some(log) => (log.table, outline_log(log, value)?, false),
+            Some(log) => {
+                self.keys[log.table].enter_noted();
+                let outline = outline_log(log, value)?;
+                if let LogPart::Segment(segment) = LogPart::of(value)? {
+                    self.restore_segment(log.table, (pattern, segment), (hash, key), value);
+                    return Ok(());
+                }
+                (log.table, outline, false)
+            }
             None => {
                 let compiled = &all.patterns[pattern as usize];
                 let stepping = compiled.stepping(&self.limits, &mut self.workspaces[pattern as usize], None);
@@ -168,12 +197,7 @@ impl Lines {
         self.counters.key_made();
         self.counters.live_runs += runs as u64;
         let notes = self.keys[table].notes(pattern);
-        if !self.spilling.is_empty(table)
-            && self.keys[table].find(hash, key).is_none()
-            && let Some(cold) = self.take_cold(table, key)
-        {
-            self.keys[table].add_packed(hash, &cold.bytes, cold.timer);
-        }
+        self.bring_back(table, (hash, key));
         let keys = &mut self.keys[table];
         let families = if is_of_family { Families::AsStored } else { Families::Together };
         let entry = Entry { pattern, there: 1, value, patterns: &[] };
@@ -196,6 +220,50 @@ impl Lines {
         }
         self.spill(table);
         Ok(())
+    }
+
+    /// Where the log was taken up before, and lacks the segment: else events have come to the key meanwhile, and it had all that there was, or has made the segment itself.
+    fn restore_segment(&mut self, table: usize, (number, segment): (u32, u32), (hash, key): (u64, &[u8]), value: &[u8]) {
+        self.bring_back(table, (hash, key));
+        if !self.segments_left(table, number, (hash, key)).contains(&segment) {
+            return;
+        }
+        let Some(Found::Packed(id)) = self.keys[table].find(hash, key) else { unreachable!("segments are left of a packed key") };
+        let bytes = &mut self.packing.key;
+        bytes.clear();
+        Entry { pattern: number, there: 1, value, patterns: &[] }.write(bytes);
+        let families = self.keys[table].packed(id)[0];
+        self.keys[table].add_to_packed(id, families, bytes, EventTime::END);
+        self.spill(table);
+    }
+
+    /// A key that is elsewhere is packed here from now on.
+    pub(super) fn bring_back(&mut self, table: usize, (hash, key): (u64, &[u8])) {
+        if !self.spilling.is_empty(table)
+            && self.keys[table].find(hash, key).is_none()
+            && let Some(cold) = self.take_cold(table, key)
+        {
+            self.keys[table].add_packed(hash, &cold.bytes, cold.timer);
+        }
+    }
+
+    /// The segments of a log that a packed key does not have yet.
+    pub(super) fn segments_left(&self, table: usize, number: u32, (hash, key): (u64, &[u8])) -> Vec<u32> {
+        let Some(Found::Packed(id)) = self.keys[table].find(hash, key) else { return Vec::new() };
+        let mut reader = Reader::new(self.keys[table].packed(id));
+        reader.byte("families").expect(WHOLE);
+        reader.bytes("key").expect(WHOLE);
+        let (mut all, mut known) = (0..0, 0);
+        while !reader.is_at_end() {
+            let entry = Entry::read(&mut reader).expect(WHOLE);
+            if entry.pattern == number {
+                match LogPart::of(entry.value).expect(WHOLE) {
+                    LogPart::Log(segments) => all = segments,
+                    LogPart::Segment(_) => known += 1,
+                }
+            }
+        }
+        all.skip(known).collect()
     }
 }
 

@@ -5,16 +5,16 @@ use crate::engine::compiled::CompiledPattern;
 use crate::engine::logs::Log;
 use crate::engine::slot::{Cell, Held};
 use crate::engine::window_log::WindowLog;
-use crate::event::binary::{Malformed, Reader};
+use crate::event::binary::Malformed;
 
-/// The partial matches of a key, or the events of a log. `None` where there is nothing. (The pattern is asked for only where it is one.)
-pub(super) fn encode_state<'a>(compiled: impl FnOnce() -> &'a CompiledPattern, held: Held<'_>) -> Option<Vec<u8>> {
+/// The partial matches of a key. `None` where there is nothing.
+pub(super) fn encode_state(compiled: &CompiledPattern, held: Held<'_>) -> Option<Vec<u8>> {
     let mut value = Vec::new();
     match held {
         Held::Nothing => return None,
-        Held::Runs(runs, of) => compiled().automaton.encode_runs(runs.iter().filter(|run| run.is_of(of)), &mut value),
-        Held::Cell(Cell { log: Some(log), .. }) => log.encode(&mut value),
-        Held::Cell(cell) => cell.pending.encode(&compiled().automaton, &mut value),
+        Held::Runs(runs, of) => compiled.automaton.encode_runs(runs.iter().filter(|run| run.is_of(of)), &mut value),
+        Held::Cell(cell) => cell.pending.encode(&compiled.automaton, &mut value),
+        Held::Log(_) => unreachable!("a log is no pattern's"),
     }
     Some(value)
 }
@@ -29,14 +29,8 @@ pub(super) fn outline_state(mut stepping: Stepping<'_>, value: &[u8]) -> Result<
     Ok(Some(Pending::outline(&mut stepping, value)?).filter(|outline| outline.runs > 0))
 }
 
-pub(super) fn decode_log(log: &Log, value: &[u8]) -> Result<WindowLog, Malformed> {
-    let mut reader = Reader::new(value);
-    let events = WindowLog::decode(&log.plan, &mut reader)?;
-    if reader.is_at_end() { Ok(events) } else { Err(reader.malformed("end")) }
-}
-
-/// The same of a log as [`outline_state`] tells of runs.
+/// The same of an entry of a log as [`outline_state`] tells of runs.
 pub(super) fn outline_log(log: &Log, value: &[u8]) -> Result<Option<Outline>, Malformed> {
-    let events = decode_log(log, value)?;
-    Ok((!events.is_empty()).then(|| Outline { runs: 0, next: events.end() }))
+    let end = WindowLog::end_of_part(&log.plan, value)?;
+    Ok(end.map(|next| Outline { runs: 0, next }))
 }

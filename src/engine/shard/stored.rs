@@ -7,7 +7,7 @@
 use crate::engine::cold::{ColdKeysError, StoredKeys};
 use crate::engine::compiled::{Compiled, Table};
 use crate::engine::shard::lines::Lines;
-use crate::engine::snapshot::{DamagedState, entry_key};
+use crate::engine::snapshot::{DamagedState, entry_key, segment_key};
 use crate::event::Lookup;
 
 /// For each event that comes to a new key, the store is asked so often at most: that takes less than a tenth of a millisecond.
@@ -66,16 +66,23 @@ impl Lines {
     pub(super) fn restore_key(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) {
         let Some(mut rest) = self.not_restored.take() else { return };
         let Table { patterns, logs, .. } = &all.tables[table];
-        for &number in patterns.iter().chain(logs) {
-            let taken = rest.ask(entry_key(all.version(number), key)).and_then(|value| match value {
-                Some(value) => self
+        let mut ask = |lines: &mut Self, number: u32, entry: Vec<u8>| {
+            let taken = rest.ask(entry).and_then(|value| match value {
+                Some(value) => lines
                     .restore(number, (hash, key), &value, all)
                     .map_err(|reason| ColdKeysError(DamagedState { pattern: all.name(number).to_owned(), reason }.to_string())),
                 None => Ok(()),
             });
             if let Err(error) = taken {
-                self.spilling.fail(error);
+                lines.spilling.fail(error);
             }
+        };
+        patterns.iter().chain(logs).for_each(|&number| ask(self, number, entry_key(all.version(number), key)));
+        for &number in logs {
+            // Also of a log that has come in the order of the store, and its segments have not.
+            self.bring_back(table, (hash, key));
+            let segments = self.segments_left(table, number, (hash, key));
+            segments.into_iter().for_each(|segment| ask(self, number, segment_key(all.version(number), key, segment)));
         }
         self.not_restored = Some(rest);
     }

@@ -1,11 +1,11 @@
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rust_decimal::Decimal;
 
-use crate::engine::window_log::{AsOf, LogPlan, View, WindowLog};
+use crate::engine::window_log::{AsOf, LogPart, LogPlan, View, WindowLog};
 use crate::event::binary::{Reader, write_value};
 use crate::event::{EventTime, Place, SharedEvent, StreamId, TimeSpan, Value};
 use crate::pattern::{Aggregate, Measure, WindowSpan};
@@ -179,11 +179,7 @@ fn bytes_of(log: &WindowLog) -> Vec<u8> {
 }
 
 fn restored(plan: &LogPlan, log: &WindowLog) -> WindowLog {
-    let bytes = bytes_of(log);
-    let mut reader = Reader::new(&bytes);
-    let restored = WindowLog::decode(plan, &mut reader).expect("what was just written");
-    assert!(reader.is_at_end());
-    restored
+    WindowLog::decode(plan, [&bytes_of(log)[..]]).expect("what was just written")
 }
 
 /// To the sign of zero and the places of a decimal.
@@ -250,7 +246,7 @@ fn answers_are_those_of_a_list_whatever_was_asked_and_restored_before() {
         log.expire(EventTime::from_micros(list.end(&plan).micros() - 1));
         assert_eq!(bytes_of(&log), bytes_of(&unasked), "{context}");
         log.expire(list.end(&plan));
-        assert_eq!((log.is_empty(), log.end(), bytes_of(&log)), (true, EventTime::END, vec![0]), "{context}");
+        assert_eq!((log.is_empty(), log.end(), bytes_of(&log)), (true, EventTime::END, vec![0, 0]), "{context}");
     }
 }
 
@@ -336,7 +332,7 @@ fn a_log_of_one_event_is_small_and_has_no_state() {
     let mut log = WindowLog::new(&plan);
     log.take(&plan, &event(EventTime::from_micros(0), Value::Int(1)));
     assert_eq!(log.answer(&plan, 0, AsOf::Event(EventTime::from_micros(0)), &Cell::new(0)), Value::Int(1));
-    assert_eq!((size_of::<WindowLog>(), log.times.capacity(), log.values.capacity(), log.state.is_none()), (80, 1, 1, true));
+    assert_eq!((size_of::<WindowLog>(), log.times.capacity(), log.values.capacity(), log.state.is_none()), (88, 1, 1, true));
     let log = restored(&plan, &log);
     assert_eq!((log.times.capacity(), log.values.capacity()), (1, 1));
 }
@@ -353,12 +349,12 @@ fn bytes_cut_short_or_changed_are_refused_or_read_but_never_panic() {
         }
         let bytes = bytes_of(&log);
         for length in 0..bytes.len() {
-            assert!(WindowLog::decode(&plan, &mut Reader::new(&bytes[..length])).is_err(), "{length} bytes");
+            assert!(WindowLog::decode(&plan, [&bytes[..length]]).is_err(), "{length} bytes");
         }
         for place in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[place] ^= 1 << rng.random_range(0..8);
-            let Ok(mut log) = WindowLog::decode(&plan, &mut Reader::new(&changed)) else { continue };
+            let Ok(mut log) = WindowLog::decode(&plan, [&changed[..]]) else { continue };
             let last = log.times.back().copied().unwrap_or(EventTime::BEGINNING);
             for later in [last, last.plus(TimeSpan::from_micros(3))] {
                 for view in 0..plan.views.len() {
@@ -370,7 +366,92 @@ fn bytes_cut_short_or_changed_are_refused_or_read_but_never_panic() {
         }
     }
     let plan = LogPlan { path: None, views: vec![View { span: WindowSpan::Sliding(TimeSpan::from_secs(1)), aggregate: None }] };
-    for (bytes, is_read) in [(&[2, 2, 0][..], true), (&[2, 2, 1], false), (&[0xff; 5], false)] {
-        assert_eq!(WindowLog::decode(&plan, &mut Reader::new(bytes)).is_ok(), is_read, "{bytes:?}");
+    for (bytes, is_read) in [(&[0, 2, 2, 0][..], true), (&[0, 2, 2, 1], false), (&[0xff; 5], false), (&[0, 0xff, 0xff, 0xff, 0xff], false), (&[], false)] {
+        assert_eq!(WindowLog::decode(&plan, [bytes]).is_ok(), is_read, "{bytes:?}");
     }
+}
+
+/// What a store has of a log, by segment.
+type Stored = BTreeMap<Option<u32>, Vec<u8>>;
+
+/// Returns what was told.
+fn tell(log: &mut WindowLog, stored: &mut Stored) -> Vec<(Option<u32>, Option<Vec<u8>>)> {
+    let mut told = Vec::new();
+    log.tell(|segment, value| told.push((segment, value)));
+    for (segment, value) in &told {
+        match value {
+            Some(value) => stored.insert(*segment, value.clone()),
+            None => stored.remove(segment),
+        };
+    }
+    told
+}
+
+/// What is told is bounded, the same after restarts, and all that there is.
+#[test]
+fn a_store_has_all_of_a_log_and_is_told_little_of_it() {
+    let mut most_segments = 0;
+    for seed in 0..400 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let kind = KINDS[seed as usize % KINDS.len()];
+        let plan = plan(&mut rng, kind);
+        let (mut log, mut whole) = (WindowLog::new(&plan), WindowLog::new(&plan));
+        let (mut stored, mut stored_of_whole) = (Stored::new(), Stored::new());
+        let mut now = 0;
+        for _ in 0..150 {
+            for _ in 0..rng.random_range(0..12) {
+                now += if rng.random_bool(0.01) { 100 } else { rng.random_range(0..3) };
+                let event = event(EventTime::from_micros(now), kind.value(&mut rng));
+                log.take(&plan, &event);
+                whole.take(&plan, &event);
+            }
+            if rng.random_bool(0.05) {
+                now += 100;
+                log.expire(EventTime::from_micros(now));
+                whole.expire(EventTime::from_micros(now));
+            }
+            let told = tell(&mut log, &mut stored);
+            assert_eq!(told, tell(&mut whole, &mut stored_of_whole), "seed {seed}");
+            let entries = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, |value| part(&plan, value).times.len());
+            assert!(told.iter().all(|(_, value)| entries(value) < 8), "seed {seed}");
+            most_segments = most_segments.max(stored.len());
+            if !log.is_empty() {
+                let restored = WindowLog::decode(&plan, stored.values().map(Vec::as_slice)).expect("all that was told");
+                assert_eq!((restored.times.clone(), restored.end, bytes_of(&restored)), (whole.times.clone(), whole.end, bytes_of(&whole)), "seed {seed}");
+                let head = &stored[&None];
+                assert_eq!(WindowLog::end_of_part(&plan, head), Ok(Some(whole.end)));
+                let Ok(LogPart::Log(segments)) = LogPart::of(head) else { panic!("a log") };
+                assert!(segments.map(Some).eq(stored.keys().copied().filter(Option::is_some)), "seed {seed}");
+                if rng.random_bool(0.3) {
+                    log = if rng.random() { restored } else { self::restored(&plan, &log) };
+                }
+            }
+        }
+        log.expire(EventTime::END);
+        tell(&mut log, &mut stored);
+        assert!(stored.is_empty() && log.segments.is_none(), "seed {seed}: {stored:?}");
+    }
+    assert!(most_segments > 10, "{most_segments} segments");
+}
+
+/// The entries that are written there.
+fn part(plan: &LogPlan, bytes: &[u8]) -> WindowLog {
+    let mut reader = Reader::new(bytes);
+    match LogPart::of(bytes).expect("a part") {
+        LogPart::Segment(_) => {
+            reader.byte("tag").expect("a tag");
+            reader.unsigned("number").expect("a number");
+        }
+        LogPart::Log(segments) => {
+            reader.byte("tag").expect("a tag");
+            if !segments.is_empty() {
+                for what in ["first", "count", "gone"] {
+                    reader.unsigned(what).expect("a number");
+                }
+            }
+        }
+    }
+    let mut log = WindowLog::new(plan);
+    log.read_entries(plan, &mut reader).expect("entries");
+    log
 }

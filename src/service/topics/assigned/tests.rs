@@ -109,17 +109,19 @@ pattern p10 { from sent by account match a: sent where v == 1 and n >= 10 then b
 pattern p20 { from sent by account match a: sent where v == 1 and n >= 20 then b: sent where v == 2 within 30s }
 pattern q { from sent by account match a: sent where v == 1 then b+: sent where v == 4 then c: sent where v == 3 within 60s }
 pattern busy { from sent by account match a: sent where count(sent over 40s) >= 3 }
+pattern rich { from sent by account match a: sent where sum(sent.n over session 40s) > 100 and v == 3 }
 pattern told { from sent by account match a: sent where v == 2 then b: sent where v == 2 within 30s suppress 15s by account }
 pattern quiet { from sent by n match a: sent where v == 3 then not b: sent where v == 4 for 25s }
 pattern silence { from sent by account match a: sent where v == 6 then not b: sent where v == 1 for 25s }
 pattern all { from sent match a: sent where v == 5 then b: sent where v == 6 within 10s }
 ";
 
-/// The events of some hundred accounts, whose state is several kilobytes; time jumps now and then.
+/// The events of some hundred accounts, whose state is several kilobytes, and of a few that have so many that what windows count of them lies in segments; time jumps now and then.
 fn events(random: &mut StdRng, second: &mut u64) -> Vec<(u64, u64, u64)> {
     let mut event = |random: &mut StdRng| {
         *second += u64::from(random.random_ratio(1, 4)) + if random.random_ratio(1, 400) { 70 } else { 0 };
-        (random.random_range(0..300), [1, 1, 1, 2, 3, 4, 5, 6][random.random_range(0..8)], *second)
+        let accounts = if random.random_ratio(1, 4) { 5 } else { 300 };
+        (random.random_range(0..accounts), [1, 1, 1, 2, 3, 4, 5, 6][random.random_range(0..8)], *second)
     };
     (0..random.random_range(1..40)).map(|_| event(random)).collect()
 }
@@ -143,7 +145,7 @@ fn compare_with_one_that_is_never_restarted(seed: u64) {
     let random = &mut StdRng::seed_from_u64(seed);
     let (kept, restarted_store) = (store(), store());
     let (mut whole, mut restarted) = (task_of(SILENT, &kept), task_of(SILENT, &restarted_store));
-    let (mut sent, mut second, mut matches, mut epochs_meanwhile, mut digests) = (Vec::new(), 0, 0, 0, 0);
+    let (mut sent, mut second, mut matches, mut epochs_meanwhile, mut digests, mut segments) = (Vec::new(), 0, 0, 0, 0, 0);
     for epoch in 1..=600 {
         let new = events(random, &mut second);
         let records = batch(sent.len() as u64, new.iter().copied());
@@ -173,12 +175,20 @@ fn compare_with_one_that_is_never_restarted(seed: u64) {
             let differing: Vec<_> =
                 found.iter().filter(|entry| !expected.contains(entry)).chain(expected.iter().filter(|entry| !found.contains(entry))).collect();
             assert!(differing.is_empty(), "seed {seed}, epoch {epoch}, at {second} s: {differing:?}");
+            // A version, a key of one number, and the number of a segment.
+            segments += found.iter().filter(|(key, _)| whole.meta.logs.iter().any(|log| is_segment(log, key, &found))).count();
         }
     }
     assert!(
-        matches > 500 && epochs_meanwhile > 20 && digests > 5,
-        "seed {seed}: {matches} matches, {epochs_meanwhile} epochs before all was there, {digests} digests"
+        matches > 500 && epochs_meanwhile > 20 && digests > 5 && segments > 100,
+        "seed {seed}: {matches} matches, {epochs_meanwhile} epochs before all was there, {digests} digests, {segments} segments"
     );
+}
+
+/// Whether the entry lies behind the one of a log of which it is a part.
+fn is_segment(log: &str, key: &[u8], all: &[(Vec<u8>, Vec<u8>)]) -> bool {
+    let version = u128::from_str_radix(log, 16).expect("in hex").to_be_bytes();
+    key[1..].starts_with(&version) && all.iter().any(|(of, _)| of.len() + 4 == key.len() && key.starts_with(of))
 }
 
 /// Whether it is met by an event or in its turn: nothing comes out any more, and it is said what cannot be read.
