@@ -224,7 +224,8 @@ impl Compiled {
     }
 
     pub(super) fn family_of(&self, pattern: u32) -> Option<&Family> {
-        let first = self.patterns[pattern as usize].first?;
+        // A log has none.
+        let first = self.patterns.get(pattern as usize)?.first?;
         self.patterns[first as usize].family.as_ref()
     }
 

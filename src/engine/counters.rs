@@ -21,11 +21,12 @@ pub struct Counters {
     pub suppressed: u64,
     /// Partial matches that a key's limit dropped.
     pub runs_dropped: u64,
-    /// Calculations without a result: overflow, division by zero, a place out of range.
+    /// Calculations without a result: overflow, division by zero, a place out of range. One of a window counts once for each instant as of which it is asked for, as long as its key stays ready;
+    /// it may be asked before conditions that would have made that needless.
     pub faults: u64,
-    /// Times that a key of a pattern got state.
+    /// Times that a key of a pattern got state, or of a log of events that windows count.
     pub keys_made: u64,
-    /// Keys with state now, counted once for each pattern.
+    /// Keys with state now, counted once for each pattern and each log.
     pub live_keys: u64,
     /// Partial matches alive now.
     pub live_runs: u64,

@@ -330,7 +330,7 @@ impl Keys {
             counters.key_made();
             self.add_cell(id, Cell { pattern: number, ..Cell::default() })
         });
-        self.cell(cell).log.get_or_insert_with(|| Box::new(WindowLog::new(&log.plan))).take(&log.plan, event);
+        self.cell(cell).log.get_or_insert_with(|| Box::new(WindowLog::new())).take(&log.plan, event);
         self.note_change(Place::Cell(cell));
         self.arm_cell(cell);
         id

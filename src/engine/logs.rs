@@ -41,6 +41,11 @@ pub(super) struct ViewOf {
 }
 
 impl Log {
+    /// Whether it keeps an event of its stream with these fields, which stands in its line.
+    pub(super) fn keeps(&self, fields: &[Value], faults: &Cell<u64>) -> bool {
+        self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope::of_event(fields, faults)))
+    }
+
     /// All that these patterns need, and for each pattern where its windows are answered.
     pub(super) fn of_all(patterns: &mut [CompiledPattern], schema: &Schema, since: &WindowsSince) -> Vec<Self> {
         let (mut logs, mut places): (Vec<Self>, BTreeMap<u128, usize>) = (Vec::new(), BTreeMap::new());
@@ -77,13 +82,6 @@ impl Log {
             compiled.windows = views.collect();
         }
         logs
-    }
-}
-
-impl Log {
-    /// Whether it keeps an event of its stream with these fields, which stands in its line.
-    pub(super) fn keeps(&self, fields: &[Value], faults: &Cell<u64>) -> bool {
-        self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope::of_event(fields, faults)))
     }
 }
 

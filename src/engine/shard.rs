@@ -164,7 +164,7 @@ impl Shard {
         self.lines.watch = Some(watch);
     }
 
-    /// Adds what changed since the last call, one entry for each key of a pattern, in order of the entries' keys. A key that came and went
+    /// Adds what changed since the last call, an entry for each key of a pattern and, of logs, for what is new of them, in order of the entries' keys. A key that came and went
     /// since then tells nothing.
     pub fn take_changes(&mut self, out: &mut Vec<Change>) {
         let before = out.len();

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | pattern version (16 bytes, the highest first), the bytes of the key | the runs, as [`crate::automaton::Runs::encode`] writes them |
 //! | version of a log, the bytes of the key | the events of the key that windows count, as `window_log` writes them |
-//! | version of a log, the bytes of the key, number of a segment (4 bytes, the highest first) | some of the oldest of them, where they are many |
+//! | version of a log, the bytes of the key, number of a segment (8 bytes, the highest first) | some of the oldest of them, where they are many |
 //! | pattern version, 255, the bytes of `suppress … by` | until when, and how many were suppressed: see `suppression` |
 
 use crate::event::binary::Malformed;
@@ -46,9 +46,9 @@ pub(super) fn entry_key(version: u128, key: &[u8]) -> Vec<u8> {
 }
 
 /// As many bytes behind the key tell a segment of its log.
-pub(super) const SEGMENT_BYTES: usize = 4;
+pub(super) const SEGMENT_BYTES: usize = 8;
 
-pub(super) fn segment_key(version: u128, key: &[u8], segment: u32) -> Vec<u8> {
+pub(super) fn segment_key(version: u128, key: &[u8], segment: u64) -> Vec<u8> {
     [&version.to_be_bytes(), key, &segment.to_be_bytes()[..]].concat()
 }
 

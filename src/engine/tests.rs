@@ -319,7 +319,10 @@ fn patterns_that_share_what_their_windows_count_are_as_each_is_alone() {
         };
         format!("pattern p{number:03} {{ from {from}  {body} }}\n")
     };
-    let each: Vec<String> = (0..210).map(pattern).collect();
+    // Beside a family, which has no windows.
+    let member =
+        |v: usize| format!("pattern f{v} {{ from sent by from_account  match a: sent where v >= {v} then b: sent where v > a.v within 20s skip none }}\n");
+    let each: Vec<String> = (0..210).map(pattern).chain((3..7).map(member)).collect();
     let together = program(&(big.to_owned() + &each.concat()));
     let compiled = Compiled::new(&together);
     let views: usize = compiled.logs.iter().map(|log| log.plan.views.len()).sum();

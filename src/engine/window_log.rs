@@ -117,11 +117,8 @@ impl View {
 }
 
 impl WindowLog {
-    pub(super) fn new(_: &LogPlan) -> Self {
-        Self::empty()
-    }
-
-    fn empty() -> Self {
+    /// Without events.
+    pub(super) fn new() -> Self {
         Self { times: VecDeque::new(), values: VecDeque::new(), end: EventTime::END, state: None, segments: None }
     }
 
@@ -191,7 +188,7 @@ impl WindowLog {
 
     /// Memory for a few stays, for the event that comes.
     fn clear(&mut self) {
-        self.state = None;
+        (self.state, self.end) = (None, EventTime::END);
         if let Some(segments) = &mut self.segments {
             segments.leave(self.times.len());
         }
@@ -207,7 +204,7 @@ impl WindowLog {
     pub(super) fn expire(&mut self, instant: EventTime) {
         if self.end <= instant {
             self.clear();
-            *self = Self { segments: self.segments.take(), ..Self::empty() };
+            *self = Self { segments: self.segments.take(), ..Self::new() };
         }
     }
 
@@ -246,7 +243,12 @@ impl WindowLog {
             state.answer(aggregate, (view, as_of), range, &self.values, &found)
         };
         if found.get() > 0 {
-            self.state_made(plan).faulted.insert((view, as_of));
+            let faulted = &mut self.state_made(plan).faulted;
+            if let AsOf::Event(_) = as_of {
+                // These never go back.
+                faulted.retain(|(of, at)| *of != view || matches!(at, AsOf::Deadline(_)));
+            }
+            faulted.insert((view, as_of));
             faults.set(faults.get() + found.get());
         }
         value

@@ -53,7 +53,7 @@ impl Windows for WindowsAtHand<'_> {
         let mut logs = self.logs.logs.borrow_mut();
         match logs.iter_mut().find(|known| known.number == number) {
             Some(known) => known.log.answer(plan, view, self.as_of, faults),
-            None => WindowLog::new(plan).answer(plan, view, self.as_of, faults),
+            None => WindowLog::new().answer(plan, view, self.as_of, faults),
         }
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn tell_log(version: u128, key: &[u8], held: Held<'_>, out: &mut Vec<
 pub(super) fn without_segment<'a>(rest: &'a [u8], value: &[u8]) -> Result<&'a [u8], Malformed> {
     let LogPart::Segment(number) = LogPart::of(value)? else { return Ok(rest) };
     let (key, segment) = rest.split_last_chunk::<SEGMENT_BYTES>().ok_or(Malformed { what: "number of a segment", left: rest.len() })?;
-    if u32::from_be_bytes(*segment) == number { Ok(key) } else { Err(Malformed { what: "number of a segment", left: rest.len() }) }
+    if u64::from_be_bytes(*segment) == number { Ok(key) } else { Err(Malformed { what: "number of a segment", left: rest.len() }) }
 }
 
 impl Lines {

@@ -15,6 +15,8 @@
 //! first: so a task goes on before all of it has been taken up. Until keys of a second pattern come, nobody asks whether a key is there, since the store has each once. To pack a key and make
 //! it ready again is what a restart does with it, and shows as little. Where very many are packed, some [leave memory](super::spilling).
 
+use std::ops::Range;
+
 use smallvec::{SmallVec, smallvec};
 
 use crate::automaton::Outline;
@@ -50,8 +52,9 @@ pub(super) struct Packing {
     patterns: Vec<u8>,
 }
 
-/// What a pattern, or a family that is together, has of a packed key.
+/// What a pattern, or a family that is together, has of a packed key; or a log, or a part of it.
 struct Entry<'a> {
+    /// Its number.
     pattern: u32,
     there: Members,
     value: &'a [u8],
@@ -182,7 +185,10 @@ impl Lines {
                 self.keys[log.table].enter_noted();
                 let outline = outline_log(log, value)?;
                 if let LogPart::Segment(segment) = LogPart::of(value)? {
-                    self.restore_segment(log.table, (pattern, segment), (hash, key), value);
+                    // Else events have come to the key meanwhile: it had all that there was, or has made the segment itself.
+                    if self.segments_left(log.table, pattern, (hash, key)).contains(&segment) {
+                        self.add_segments(log.table, pattern, (hash, key), [value]);
+                    }
                     return Ok(());
                 }
                 (log.table, outline, false)
@@ -222,23 +228,21 @@ impl Lines {
         Ok(())
     }
 
-    /// Where the log was taken up before, and lacks the segment: else events have come to the key meanwhile, and it had all that there was, or has made the segment itself.
-    fn restore_segment(&mut self, table: usize, (number, segment): (u32, u32), (hash, key): (u64, &[u8]), value: &[u8]) {
-        self.bring_back(table, (hash, key));
-        if !self.segments_left(table, number, (hash, key)).contains(&segment) {
-            return;
-        }
+    /// Of a packed key whose log lacks these, the next ones. (Together: to add them one by one would copy all of a long log for each.)
+    pub(super) fn add_segments<'a>(&mut self, table: usize, number: u32, (hash, key): (u64, &[u8]), values: impl IntoIterator<Item = &'a [u8]>) {
         let Some(Found::Packed(id)) = self.keys[table].find(hash, key) else { unreachable!("segments are left of a packed key") };
         let bytes = &mut self.packing.key;
         bytes.clear();
-        Entry { pattern: number, there: 1, value, patterns: &[] }.write(bytes);
+        for value in values {
+            Entry { pattern: number, there: 1, value, patterns: &[] }.write(bytes);
+        }
         let families = self.keys[table].packed(id)[0];
         self.keys[table].add_to_packed(id, families, bytes, EventTime::END);
         self.spill(table);
     }
 
     /// A key that is elsewhere is packed here from now on.
-    pub(super) fn bring_back(&mut self, table: usize, (hash, key): (u64, &[u8])) {
+    fn bring_back(&mut self, table: usize, (hash, key): (u64, &[u8])) {
         if !self.spilling.is_empty(table)
             && self.keys[table].find(hash, key).is_none()
             && let Some(cold) = self.take_cold(table, key)
@@ -248,8 +252,9 @@ impl Lines {
     }
 
     /// The segments of a log that a packed key does not have yet.
-    pub(super) fn segments_left(&self, table: usize, number: u32, (hash, key): (u64, &[u8])) -> Vec<u32> {
-        let Some(Found::Packed(id)) = self.keys[table].find(hash, key) else { return Vec::new() };
+    pub(super) fn segments_left(&mut self, table: usize, number: u32, (hash, key): (u64, &[u8])) -> Range<u64> {
+        self.bring_back(table, (hash, key));
+        let Some(Found::Packed(id)) = self.keys[table].find(hash, key) else { return 0..0 };
         let mut reader = Reader::new(self.keys[table].packed(id));
         reader.byte("families").expect(WHOLE);
         reader.bytes("key").expect(WHOLE);
@@ -263,7 +268,7 @@ impl Lines {
                 }
             }
         }
-        all.skip(known).collect()
+        all.start + known..all.end
     }
 }
 

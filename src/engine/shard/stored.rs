@@ -8,9 +8,11 @@ use crate::engine::cold::{ColdKeysError, StoredKeys};
 use crate::engine::compiled::{Compiled, Table};
 use crate::engine::shard::lines::Lines;
 use crate::engine::snapshot::{DamagedState, entry_key, segment_key};
+use crate::engine::window_log::LogPart;
 use crate::event::Lookup;
+use crate::event::binary::Malformed;
 
-/// For each event that comes to a new key, the store is asked so often at most: that takes less than a tenth of a millisecond.
+/// For each event that comes to a new key, the store is asked so often at most, but for the segments of long logs: that takes less than a tenth of a millisecond.
 const ASKED_MAX: usize = 32;
 
 /// What of the store was not taken up.
@@ -66,24 +68,38 @@ impl Lines {
     pub(super) fn restore_key(&mut self, table: usize, all: &Compiled, (hash, key): (u64, &[u8])) {
         let Some(mut rest) = self.not_restored.take() else { return };
         let Table { patterns, logs, .. } = &all.tables[table];
-        let mut ask = |lines: &mut Self, number: u32, entry: Vec<u8>| {
-            let taken = rest.ask(entry).and_then(|value| match value {
-                Some(value) => lines
-                    .restore(number, (hash, key), &value, all)
-                    .map_err(|reason| ColdKeysError(DamagedState { pattern: all.name(number).to_owned(), reason }.to_string())),
+        for &number in patterns.iter().chain(logs) {
+            let taken = rest.ask(entry_key(all.version(number), key)).and_then(|value| match value {
+                Some(value) => self.restore(number, (hash, key), &value, all).map_err(|reason| damaged(all, number, reason)),
                 None => Ok(()),
             });
             if let Err(error) = taken {
-                lines.spilling.fail(error);
+                self.spilling.fail(error);
             }
-        };
-        patterns.iter().chain(logs).for_each(|&number| ask(self, number, entry_key(all.version(number), key)));
+        }
         for &number in logs {
-            // Also of a log that has come in the order of the store, and its segments have not.
-            self.bring_back(table, (hash, key));
-            let segments = self.segments_left(table, number, (hash, key));
-            segments.into_iter().for_each(|segment| ask(self, number, segment_key(all.version(number), key, segment)));
+            if let Err(error) = self.restore_segments(&mut rest, table, all, number, (hash, key)) {
+                self.spilling.fail(error);
+            }
         }
         self.not_restored = Some(rest);
     }
+    /// What the log of a packed key lacks; also of one that has come in the order of the store, where its segments have not.
+    fn restore_segments(&mut self, rest: &mut NotRestored, table: usize, all: &Compiled, number: u32, key: (u64, &[u8])) -> Result<(), ColdKeysError> {
+        let mut values = Vec::new();
+        for segment in self.segments_left(table, number, key) {
+            // Who makes the key ready says that one is missing.
+            let Some(value) = rest.ask(segment_key(all.version(number), key.1, segment))? else { break };
+            LogPart::of(&value).map_err(|reason| damaged(all, number, reason))?;
+            values.push(value);
+        }
+        if !values.is_empty() {
+            self.add_segments(table, number, key, values.iter().map(Vec::as_slice));
+        }
+        Ok(())
+    }
+}
+
+fn damaged(all: &Compiled, number: u32, reason: Malformed) -> ColdKeysError {
+    ColdKeysError(DamagedState { pattern: all.name(number).to_owned(), reason }.to_string())
 }

@@ -7,8 +7,8 @@
 //! | 2 | the same | all of such a log |
 //! | 3 | number; entries | a segment |
 //!
-//! Entries are their number, then of each the time (the first whole, then differences) and the value, where values are kept. Segments are numbered from 0 as long as there are some. They are made
-//! when the store is told, of what is oldest, and never change; they are deleted once all their entries have left.
+//! Entries are their number, then of each the time (the first whole, then differences) and the value, where values are kept. Segments are numbered from 0 on, and from 0 again where there are none
+//! any more. They are made when the store is told, of what is oldest, and never change; they are deleted once all their entries have left.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::engine::window_log::{LogPlan, WindowLog, last_end};
 use crate::event::binary::{Malformed, Reader, write_signed, write_unsigned, write_value};
 use crate::event::{EventTime, Value};
 
-/// Entries of a segment. As many at least, and twice as many at most, are no segment's: so many are written again with each event. (In unit tests few.)
+/// Entries of a segment. When a long log is told, as many at least, and less than twice as many, are no segment's: so many are written again each time. (In unit tests few.)
 const SEGMENT_ENTRIES: usize = if cfg!(test) { 4 } else { 256 };
 
 const PLAIN: u8 = 0;
@@ -28,24 +28,26 @@ const SEGMENT: u8 = 3;
 /// The segments of a log, which are its oldest entries.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Segments {
-    first: u32,
-    count: u32,
+    first: u64,
+    count: u64,
     /// Entries of the first one that have left.
     gone: usize,
     /// Those that the store has.
-    told: Range<u32>,
+    told: Range<u64>,
+    /// Those that it has of before there were none.
+    ended: Range<u64>,
 }
 
 /// What a log's entry of a store is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::engine) enum LogPart {
     /// The log, but for these segments.
-    Log(Range<u32>),
-    Segment(u32),
+    Log(Range<u64>),
+    Segment(u64),
 }
 
 impl Segments {
-    fn live(&self) -> Range<u32> {
+    fn live(&self) -> Range<u64> {
         self.first..self.first + self.count
     }
 
@@ -56,10 +58,16 @@ impl Segments {
     /// So many entries of the log leave.
     pub(super) fn leave(&mut self, gone: usize) {
         self.gone += gone;
-        let ended = u32::try_from(self.gone / SEGMENT_ENTRIES).expect("memory has room for the entries").min(self.count);
-        self.first += ended;
-        self.count -= ended;
-        self.gone = if self.count > 0 { self.gone % SEGMENT_ENTRIES } else { 0 };
+        let over = (self.gone / SEGMENT_ENTRIES) as u64;
+        if over < self.count {
+            self.first += over;
+            self.count -= over;
+            self.gone %= SEGMENT_ENTRIES;
+        } else if self.count > 0 {
+            *self = Self { ended: self.told.clone(), ..Self::default() };
+        } else {
+            self.gone = 0;
+        }
     }
 }
 
@@ -79,41 +87,41 @@ impl Segments {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let (first, count) = (number(reader)?, number(reader)?);
         let gone = reader.unsigned("entries gone")?;
-        if count == 0 || first.checked_add(count).is_none() || gone >= SEGMENT_ENTRIES as u64 {
+        if count == 0 || count >= u64::from(u32::MAX) || first.checked_add(count).is_none() || gone >= SEGMENT_ENTRIES as u64 {
             return Err(reader.malformed("segments"));
         }
-        Ok(Self { first, count, gone: gone as usize, told: first..first + count })
+        Ok(Self { first, count, gone: gone as usize, told: first..first + count, ended: 0..0 })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        write_unsigned(self.first.into(), out);
-        write_unsigned(self.count.into(), out);
+        write_unsigned(self.first, out);
+        write_unsigned(self.count, out);
         write_unsigned(self.gone as u64, out);
     }
 }
 
-fn number(reader: &mut Reader<'_>) -> Result<u32, Malformed> {
-    u32::try_from(reader.unsigned("number of a segment")?).map_err(|_| reader.malformed("number of a segment"))
+fn number(reader: &mut Reader<'_>) -> Result<u64, Malformed> {
+    reader.unsigned("number of a segment")
 }
 
 impl WindowLog {
     /// Tells what a store does not have yet: the log itself, `None` where it is empty, and segments by their numbers, `None` where they are to be deleted. It has them from now on.
-    pub(in crate::engine) fn tell(&mut self, mut tell: impl FnMut(Option<u32>, Option<Vec<u8>>)) {
+    pub(in crate::engine) fn tell(&mut self, mut tell: impl FnMut(Option<u64>, Option<Vec<u8>>)) {
         self.make_segments();
         tell(None, (!self.is_empty()).then(|| self.head()));
         let Some(segments) = &self.segments else { return };
-        let (live, told, gone) = (segments.live(), segments.told.clone(), segments.gone);
-        told.clone().filter(|number| !live.contains(number)).for_each(|number| tell(Some(number), None));
+        let (live, told, ended, gone) = (segments.live(), segments.told.clone(), segments.ended.clone(), segments.gone);
+        ended.chain(told.clone()).filter(|number| !live.contains(number)).for_each(|number| tell(Some(number), None));
         for number in live.clone().filter(|number| !told.contains(number)) {
             let begin = (number - live.start) as usize * SEGMENT_ENTRIES;
             assert!(begin >= gone, "a segment is told when it is made");
             let mut bytes = vec![SEGMENT];
-            write_unsigned(number.into(), &mut bytes);
+            write_unsigned(number, &mut bytes);
             self.write_entries(begin - gone..begin - gone + SEGMENT_ENTRIES, &mut bytes);
             tell(Some(number), Some(bytes));
         }
         if let Some(segments) = &mut self.segments {
-            segments.told = live.clone();
+            (segments.told, segments.ended) = (live.clone(), 0..0);
         }
         if live.is_empty() {
             self.segments = None;
@@ -124,7 +132,7 @@ impl WindowLog {
         let others = self.times.len() - self.segments.as_ref().map_or(0, |segments| segments.entries());
         if others >= 2 * SEGMENT_ENTRIES {
             let segments = self.segments.get_or_insert_default();
-            segments.count += u32::try_from(others / SEGMENT_ENTRIES - 1).expect("memory has room for the entries");
+            segments.count += (others / SEGMENT_ENTRIES - 1) as u64;
         }
     }
 
@@ -175,7 +183,7 @@ impl WindowLog {
         let mut parts = parts.into_iter();
         let mut reader = Reader::new(parts.next().unwrap_or_default());
         let tag = reader.byte("tag of a log")?;
-        let mut log = Self::new(plan);
+        let mut log = Self::new();
         if tag == HEAD || tag == WHOLE {
             log.segments = Some(Box::new(Segments::read(&mut reader)?));
         } else if tag != PLAIN {
@@ -217,7 +225,7 @@ impl WindowLog {
             SEGMENT => drop(number(&mut reader)?),
             _ => return Err(reader.malformed("tag of a log")),
         }
-        let mut log = Self::new(plan);
+        let mut log = Self::new();
         log.read_entries(plan, &mut reader)?;
         Ok(log.times.back().filter(|_| tag != SEGMENT).map(|last| last_end(plan, *last)))
     }

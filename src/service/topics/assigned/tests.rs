@@ -105,8 +105,8 @@ const SEEDS: u64 = 4;
 const SILENT: &str = "
 stream sent { account: int v: int n: int at: timestamp time at }
 pattern p { from sent by account match a: sent where v == 1 then b: sent where v == 2 within 20s }
-pattern p10 { from sent by account match a: sent where v == 1 and n >= 10 then b: sent where v == 2 within 30s }
-pattern p20 { from sent by account match a: sent where v == 1 and n >= 20 then b: sent where v == 2 within 30s }
+pattern p10 { from sent by account match a: sent where v == 1 and n >= 10 then b: sent where v == 2 within 30s skip none }
+pattern p20 { from sent by account match a: sent where v == 1 and n >= 20 then b: sent where v == 2 within 30s skip none }
 pattern q { from sent by account match a: sent where v == 1 then b+: sent where v == 4 then c: sent where v == 3 within 60s }
 pattern busy { from sent by account match a: sent where count(sent over 40s) >= 3 }
 pattern rich { from sent by account match a: sent where sum(sent.n over session 40s) > 100 and v == 3 }
@@ -188,7 +188,7 @@ fn compare_with_one_that_is_never_restarted(seed: u64) {
 /// Whether the entry lies behind the one of a log of which it is a part.
 fn is_segment(log: &str, key: &[u8], all: &[(Vec<u8>, Vec<u8>)]) -> bool {
     let version = u128::from_str_radix(log, 16).expect("in hex").to_be_bytes();
-    key[1..].starts_with(&version) && all.iter().any(|(of, _)| of.len() + 4 == key.len() && key.starts_with(of))
+    key[1..].starts_with(&version) && all.iter().any(|(of, _)| of.len() + 8 == key.len() && key.starts_with(of))
 }
 
 /// Whether it is met by an event or in its turn: nothing comes out any more, and it is said what cannot be read.

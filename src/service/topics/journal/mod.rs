@@ -21,4 +21,4 @@ pub use record::{EpochRecord, InputRange, MalformedRecord, PatternSetId};
 
 /// Raised with every change of the engine after which the same input may give other bytes: matches, their ids, or stored state. A record of another version is not
 /// replayed.
-pub const DETERMINISM_VERSION: u32 = 6;
+pub const DETERMINISM_VERSION: u32 = 7;
