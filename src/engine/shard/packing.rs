@@ -52,6 +52,14 @@ pub(super) struct Packing {
     patterns: Vec<u8>,
 }
 
+/// What is packed of a log, which may be several entries.
+struct PackedLog<'a> {
+    number: u32,
+    /// The store has it.
+    is_there: bool,
+    parts: SmallVec<[&'a [u8]; 1]>,
+}
+
 /// What a pattern, or a family that is together, has of a packed key; or a log, or a part of it.
 struct Entry<'a> {
     /// Its number.
@@ -105,14 +113,13 @@ impl Lines {
         let mut reader = Reader::new(bytes);
         let families = Families::of_byte(reader.byte("families").expect(WHOLE));
         reader.bytes("key").expect(WHOLE);
-        // Of each its number, whether the store has it, and all that is packed of it.
-        let mut logs: SmallVec<[(u32, bool, SmallVec<[&[u8]; 1]>); 2]> = SmallVec::new();
+        let mut logs: SmallVec<[PackedLog<'_>; 2]> = SmallVec::new();
         while !reader.is_at_end() {
             let Entry { pattern, there, value, patterns } = Entry::read(&mut reader).expect(WHOLE);
             if all.log(pattern).is_some() {
-                match logs.iter_mut().find(|(number, ..)| *number == pattern) {
-                    Some((.., parts)) => parts.push(value),
-                    None => logs.push((pattern, there != 0, smallvec![value])),
+                match logs.iter_mut().find(|log| log.number == pattern) {
+                    Some(log) => log.parts.push(value),
+                    None => logs.push(PackedLog { number: pattern, is_there: there != 0, parts: smallvec![value] }),
                 }
                 continue;
             }
@@ -126,7 +133,7 @@ impl Lines {
             let runs_max = self.room_for(pattern, Some(slot).filter(|_| compiled.family.is_none()), table);
             self.keys[table].take_up(slot, (pattern, there), (&compiled.automaton, runs_max), &mut held);
         }
-        for (number, is_there, parts) in logs {
+        for PackedLog { number, is_there, parts } in logs {
             let log = all.log(number).expect("it was found before");
             match WindowLog::decode(&log.plan, parts) {
                 Ok(events) => self.keys[table].take_up_log(slot, (number, is_there), Box::new(events)),

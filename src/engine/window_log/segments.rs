@@ -221,8 +221,12 @@ impl WindowLog {
         let tag = reader.byte("tag of a log")?;
         match tag {
             PLAIN => {}
-            HEAD => drop(Segments::read(&mut reader)?),
-            SEGMENT => drop(number(&mut reader)?),
+            HEAD => {
+                Segments::read(&mut reader)?;
+            }
+            SEGMENT => {
+                number(&mut reader)?;
+            }
             _ => return Err(reader.malformed("tag of a log")),
         }
         let mut log = Self::new();
