@@ -168,6 +168,10 @@ fn begun(plan: &Plan, table: &mut Table<'_>) {
         };
         per_event_by_hand(plan, rules, rule, |rule, event| event.typ == rule, completes)
     });
+    by_rules(plan, table, [10, 100, 1_000], "that begin with what is calculated", |rules| {
+        let rule = |rule: u64| format!("match a: events where typ * 2 == {} then b: events where typ == {} within 10s", 2 * rule, second(rule.cast_signed()));
+        per_event_by_hand(plan, rules, rule, |rule, event| event.typ == rule, completes)
+    });
 }
 
 /// CPU nanoseconds per event of a thousand types, where `begins` tells whether an event begins a partial match of a rule, and `completes` whether another does what it has begun, within 10 s.

@@ -166,7 +166,7 @@ impl Compiled {
             }
         }
         logs.iter().for_each(|log| streams[usize::from(log.stream.0)].has_logs = true);
-        for (stream, index) in streams.iter_mut().zip(Indexes::of(program.schema.streams.len(), &patterns, &logs)) {
+        for (stream, index) in streams.iter_mut().zip(Indexes::of(&program.schema, &patterns, &logs)) {
             stream.index = index;
             stream.lines = vec![LinesOf::NotAtAll; first_log(patterns.len()) as usize + logs.len()];
             for (place, route) in (0..).zip(&stream.routes) {

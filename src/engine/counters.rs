@@ -21,7 +21,7 @@ pub struct Counters {
     pub suppressed: u64,
     /// Partial matches that a key's limit dropped.
     pub runs_dropped: u64,
-    /// Calculations without a result: overflow, division by zero, a place out of range. One of a window counts once for each instant as of which it is asked for, as long as its key stays ready;
+    /// Calculations without a result: overflow, division by zero, a place out of range. What conditions of many patterns compare counts once for all of them. One of a window counts once for each instant as of which it is asked for, as long as its key stays ready;
     /// it may be asked before conditions that would have made that needless.
     pub faults: u64,
     /// Times that a key of a pattern got state, or of a log of events that windows count.

@@ -14,6 +14,7 @@
 //! | `places` | what tells the events apart that set a bit |
 //! | `filed` | where all bits are filed, and what else is asked of what is found there |
 //! | `texts`, `thresholds`, `ranges` | what is filed under literals, under one bound, under two |
+//! | `terms` | what is calculated of an event for many conjuncts |
 //! | `atom` | one conjunct, as it is asked |
 //! | `waiting`, `windows` | bits that are asked for by what is held of a key; by what its windows are |
 
@@ -21,6 +22,7 @@ mod atom;
 mod filed;
 mod places;
 mod ranges;
+mod terms;
 mod texts;
 mod thresholds;
 mod waiting;
@@ -125,8 +127,9 @@ pub struct Judge {
     wants_all: bool,
     /// Into how many the keys are parted; 1: it is not asked to which of them an event belongs.
     parts: usize,
-    /// Memory that is used again.
+    /// Memory that is used again: a key, and the fields of an event with what is calculated of it.
     key: Vec<u8>,
+    extended: Vec<Value>,
 }
 
 /// What was found out about the event at hand.
@@ -165,7 +168,7 @@ impl Judge {
             remembered: vec![Remembered::default(); remembered as usize],
             faults: Cell::new(0),
         };
-        Self { compiled, hand, wants_all: false, parts, key: Vec::new() }
+        Self { compiled, hand, wants_all: false, parts, key: Vec::new(), extended: Vec::new() }
     }
 
     /// Cost: a look-up for each field that some condition compares with constants, a comparison for each condition that is asked for beside, and as many candidates as are found. (Inlined: 14
@@ -178,7 +181,7 @@ impl Judge {
         let index = &compiled.streams[usize::from(event.stream.0)].index;
         match index.at_most_one(event) {
             Some(None) if !*wants_all => {}
-            Some(Some(only)) if !*wants_all && *parts == 1 && index.waiting().is_none() => hand.take(only, index, event),
+            Some(Some(only)) if !*wants_all && *parts == 1 && index.waiting().is_none() => hand.take(only, index, &event.fields),
             Some(_) | None => self.gather(event),
         }
         &mut self.hand.found
@@ -187,25 +190,30 @@ impl Judge {
     /// Puts the candidates together wherever they are found.
     #[inline(never)]
     fn gather(&mut self, event: &Event) {
-        let Self { compiled, hand, wants_all, parts, key } = self;
+        let Self { compiled, hand, wants_all, parts, key, extended } = self;
         let stream = &compiled.streams[usize::from(event.stream.0)];
         if *wants_all {
             return hand.found.candidates.extend(stream.routes.iter().filter_map(|route| watched(route, compiled, event, &hand.faults)));
         }
         let index = &stream.index;
+        let mut fields = &event.fields[..];
+        if !index.terms.is_empty() {
+            terms::extend(&index.terms, fields, &hand.faults, extended);
+            fields = extended;
+        }
         let mut before: Option<&Postings> = None;
-        index.for_each_found(event, |postings| {
+        index.for_each_found(fields, |postings| {
             if let Some(before) = before.replace(postings) {
-                hand.merge(before, index, event);
+                hand.merge(before, index, fields);
             }
         });
         match before {
-            Some(only) if hand.found.is_empty() => hand.take(only, index, event),
-            Some(last) => hand.merge(last, index, event),
+            Some(only) if hand.found.is_empty() => hand.take(only, index, fields),
+            Some(last) => hand.merge(last, index, fields),
             None => {}
         }
         if let Some(waiting) = index.waiting() {
-            hand.find_who_waits(waiting, index, event);
+            hand.find_who_waits(waiting, index, fields);
         }
         if *parts > 1 {
             hand.found.parts = Parts::of(*parts, stream, &hand.found.candidates, event, key);
@@ -238,22 +246,22 @@ fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>
 impl Hand {
     /// Takes the candidates among postings, where nothing else is filed under what the event holds.
     #[inline(never)]
-    fn take(&mut self, postings: &Postings, index: &StreamIndex, event: &Event) {
+    fn take(&mut self, postings: &Postings, index: &StreamIndex, fields: &[Value]) {
         if let Some(certain) = postings.certain {
             return self.found.candidates.push(certain);
         }
-        let Some(asked) = &postings.asked else { return self.merge(postings, index, event) };
+        let Some(asked) = &postings.asked else { return self.merge(postings, index, fields) };
         let Self { remembered, found, faults, .. } = self;
-        found.candidates = SmallVec::from_slice(remembered[asked.number as usize].look(postings, asked.bits(index, event, faults)));
+        found.candidates = SmallVec::from_slice(remembered[asked.number as usize].look(postings, asked.bits(index, fields, faults)));
     }
 
     /// The same beside those of other postings.
-    fn merge(&mut self, postings: &Postings, index: &StreamIndex, event: &Event) {
+    fn merge(&mut self, postings: &Postings, index: &StreamIndex, fields: &[Value]) {
         let Some(asked) = &postings.asked else {
-            return postings.list.iter().for_each(|posting| self.try_posting(posting, index, event));
+            return postings.list.iter().for_each(|posting| self.try_posting(posting, index, fields));
         };
         let Self { remembered, found, faults, places, event_number, .. } = self;
-        for candidate in remembered[asked.number as usize].look(postings, asked.bits(index, event, faults)) {
+        for candidate in remembered[asked.number as usize].look(postings, asked.bits(index, fields, faults)) {
             let place = &mut places[candidate.pattern as usize];
             if place.0 == *event_number {
                 found.candidates[place.1].class = found.candidates[place.1].class.with(candidate.class);
@@ -266,9 +274,9 @@ impl Hand {
 
     /// Notes whether the event concerns someone who may wait.
     #[inline(never)]
-    fn find_who_waits(&mut self, waiting: &Waiting, index: &StreamIndex, event: &Event) {
+    fn find_who_waits(&mut self, waiting: &Waiting, index: &StreamIndex, fields: &[Value]) {
         let found = self.found.candidates.iter().position(|candidate| candidate.pattern == waiting.number);
-        let concerns = waiting.concerns_someone(found.is_some(), &event.fields, |atom| self.holds(atom, index, event));
+        let concerns = waiting.concerns_someone(found.is_some(), fields, |atom| self.holds(atom, index, fields));
         match found {
             Some(place) if !concerns => {
                 self.found.candidates.remove(place);
@@ -278,8 +286,8 @@ impl Hand {
         }
     }
 
-    fn try_posting(&mut self, posting: &Posting, index: &StreamIndex, event: &Event) {
-        if !posting.atoms.iter().all(|atom| self.holds(*atom, index, event)) {
+    fn try_posting(&mut self, posting: &Posting, index: &StreamIndex, fields: &[Value]) {
+        if !posting.atoms.iter().all(|atom| self.holds(*atom, index, fields)) {
             return;
         }
         let (number, place) = self.places[posting.pattern as usize];
@@ -289,7 +297,7 @@ impl Hand {
             }
             return;
         }
-        let sources = posting.sources(|atom| self.holds(atom, index, event));
+        let sources = posting.sources(|atom| self.holds(atom, index, fields));
         let fits = sources != FittingSources::NONE;
         self.places[posting.pattern as usize] = (self.event_number, if fits { self.found.candidates.len() } else { usize::MAX });
         if fits {
@@ -297,10 +305,10 @@ impl Hand {
         }
     }
 
-    fn holds(&mut self, atom: u32, index: &StreamIndex, event: &Event) -> bool {
+    fn holds(&mut self, atom: u32, index: &StreamIndex, fields: &[Value]) -> bool {
         let known = &mut self.atoms[atom as usize];
         if known.0 != self.event_number {
-            *known = (self.event_number, index.atoms[atom as usize].holds(&event.fields, &self.faults));
+            *known = (self.event_number, index.atoms[atom as usize].holds(fields, &self.faults));
         }
         known.1
     }

@@ -1,6 +1,6 @@
 //! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a literal that a text
 //! must have in it (see `texts`), or numbers that a field must be between (see `ranges`), or one that it must be more or less than (see `thresholds`); under one of these for each
-//! alternative, where there are several; what has none of them is tried on every event (see `places`). Of many patterns, bits that would be found together and only matter where something waits
+//! alternative, where there are several; what has none of them is tried on every event (see `places`). What many bits calculate of an event is a field in this (see `terms`). Of many patterns, bits that would be found together and only matter where something waits
 //! are asked for where something does (see `waiting`).
 //!
 //! A bit is filed together with what else must hold for it ([`Posting`]): the other conjuncts of its condition, and those of the filters of the pattern's sources. What follows from
@@ -17,13 +17,14 @@ use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::atom::Atom;
 use crate::engine::index::places::{Place, Telling, Under, left_to_ask, places, whole_number};
 use crate::engine::index::ranges::Ranges;
+use crate::engine::index::terms::Terms;
 use crate::engine::index::texts::Texts;
 use crate::engine::index::thresholds::{self, Thresholds};
 use crate::engine::index::waiting::{Crowds, Waiting};
 use crate::engine::index::windows::AskedOfWindow;
 use crate::engine::index::{Candidate, FittingSources};
 use crate::engine::logs::{Log, ViewOf, first_log};
-use crate::event::{Event, Lookup, StreamId, Value};
+use crate::event::{Event, Lookup, Schema, StreamId, Value};
 use crate::pattern::{Expression, FieldPath, Source, at_path};
 
 /// The bits of all patterns that events of one stream may set.
@@ -31,6 +32,8 @@ use crate::pattern::{Expression, FieldPath, Source, at_path};
 pub(in crate::engine) struct StreamIndex {
     /// Each distinct conjunct once, but for those that the bits are filed under.
     pub(super) atoms: Vec<Atom>,
+    /// What is calculated of each event: conjuncts are asked of its fields and, behind them, of these values.
+    pub(super) terms: Vec<Expression>,
     equalities: Vec<Equality>,
     texts: Vec<Texts>,
     thresholds: Vec<Thresholds>,
@@ -86,8 +89,8 @@ const POSTINGS_REMEMBERED_MAX: usize = 32;
 impl Asked {
     /// A bit for each of the atoms that holds.
     #[inline]
-    pub(super) fn bits(&self, index: &StreamIndex, event: &Event, faults: &Cell<u64>) -> u32 {
-        let holds = |atom: &u32| u32::from(index.atoms[*atom as usize].holds(&event.fields, faults));
+    pub(super) fn bits(&self, index: &StreamIndex, fields: &[Value], faults: &Cell<u64>) -> u32 {
+        let holds = |atom: &u32| u32::from(index.atoms[*atom as usize].holds(fields, faults));
         self.atoms.iter().rev().fold(0, |bits, atom| bits << 1 | holds(atom))
     }
 }
@@ -259,22 +262,41 @@ struct Bit<'a> {
     /// It does nothing where nothing of the pattern waits and this, if there is such, does not hold of the key's windows; and the pattern's keys are fields.
     awaits: bool,
     window: Option<(ViewOf, &'a AskedOfWindow)>,
+    /// Some of the conjuncts are asked of what is calculated.
+    asks_terms: bool,
 }
 
 impl Bit<'_> {
     /// Whether it is as [`Waiting::add`] asks for.
     fn may_wait(&self) -> bool {
         let stands_anyway = matches!(self.filters, [only] if only.is_empty());
-        self.awaits && stands_anyway && self.conjuncts.iter().all(|conjunct| Atom::of(conjunct).is_plain())
+        self.awaits && !self.asks_terms && stands_anyway && self.conjuncts.iter().all(|conjunct| Atom::of(conjunct).is_plain())
     }
 }
 
 impl Indexes {
-    pub(in crate::engine) fn of(streams: usize, patterns: &[CompiledPattern], logs: &[Log]) -> Vec<StreamIndex> {
-        let mut indexes = Self { streams: (0..streams).map(|_| StreamIndex::default()).collect(), atoms: BTreeMap::new() };
+    pub(in crate::engine) fn of(schema: &Schema, patterns: &[CompiledPattern], logs: &[Log]) -> Vec<StreamIndex> {
+        let mut indexes = Self { streams: schema.streams.iter().map(|_| StreamIndex::default()).collect(), atoms: BTreeMap::new() };
         // A family is found as its first member is.
         let found = || (0..).zip(patterns).filter(|(pattern, compiled)| compiled.first.is_none_or(|first| first == *pattern));
-        let for_each = |each: &mut dyn FnMut(&Bit<'_>)| found().for_each(|(pattern, compiled)| for_each_bit(pattern, compiled, &mut *each));
+        let for_each_written = |each: &mut dyn FnMut(&Bit<'_>)| found().for_each(|(pattern, compiled)| for_each_bit(pattern, compiled, &mut *each));
+        let mut terms = Terms::default();
+        for_each_written(&mut |bit| bit.conjuncts.iter().for_each(|conjunct| terms.count(bit.stream, conjunct)));
+        schema.ids().for_each(|stream| indexes.streams[usize::from(stream.0)].terms = terms.share(stream));
+        // By the place in memory of a conjunct that compares what is calculated once for all.
+        let mut of_values: BTreeMap<*const Expression, Expression> = BTreeMap::new();
+        for_each_written(&mut |bit| {
+            let fields = schema.stream(bit.stream).fields.len();
+            let of_value = |conjunct: &&Expression| Some((std::ptr::from_ref(*conjunct), terms.of_value(bit.stream, conjunct, fields)?));
+            of_values.extend(bit.conjuncts.iter().filter_map(of_value));
+        });
+        let for_each = |each: &mut dyn FnMut(&Bit<'_>)| {
+            for_each_written(&mut |bit| {
+                let asked = |conjunct: &&Expression| of_values.get(&std::ptr::from_ref(*conjunct));
+                let conjuncts = bit.conjuncts.iter().map(|conjunct| asked(conjunct).unwrap_or(conjunct)).collect();
+                each(&Bit { conjuncts, asks_terms: bit.conjuncts.iter().any(|conjunct| asked(conjunct).is_some()), ..*bit });
+            });
+        };
         let mut crowds = Crowds::default();
         for_each(&mut |bit| {
             if bit.may_wait() {
@@ -307,7 +329,16 @@ impl Indexes {
     fn file_log(&mut self, number: u32, log: &Log) {
         let filters = filters(&log.sources, log.stream);
         let conjuncts = log.expression.iter().flat_map(Expression::conjuncts).collect();
-        self.file(&Bit { pattern: number, stream: log.stream, class: Class::NOTHING, conjuncts, filters: &filters, awaits: false, window: None });
+        self.file(&Bit {
+            pattern: number,
+            stream: log.stream,
+            class: Class::NOTHING,
+            conjuncts,
+            filters: &filters,
+            awaits: false,
+            window: None,
+            asks_terms: false,
+        });
     }
 
     /// `number`: of no pattern; it stands for whoever waits.
@@ -388,7 +419,7 @@ fn for_each_bit(pattern: u32, compiled: &CompiledPattern, mut each: impl FnMut(&
             let begins = class.meets(automaton.beginning());
             let window = of_first.filter(|_| begins);
             let awaits = has_plain_keys && (!begins || window.is_some());
-            each(&Bit { pattern, stream, class, conjuncts, filters: &filters, awaits, window });
+            each(&Bit { pattern, stream, class, conjuncts, filters: &filters, awaits, window, asks_terms: false });
         };
         if automaton.wants_every_event() {
             // Every one that stands in its lines.
@@ -439,27 +470,27 @@ impl StreamIndex {
 
     /// Visits what is filed under the values that the event has. (In loops: a chain of iterators took 70 instructions more, for every event.)
     #[inline]
-    pub(super) fn for_each_found<'a>(&'a self, event: &Event, mut visit: impl FnMut(&'a Postings)) {
+    pub(super) fn for_each_found<'a>(&'a self, fields: &[Value], mut visit: impl FnMut(&'a Postings)) {
         for equality in &self.equalities {
-            if let Some(postings) = equality.find(at_path(&event.fields, &equality.path)) {
+            if let Some(postings) = equality.find(at_path(fields, &equality.path)) {
                 visit(postings);
             }
         }
         if !self.has_only_equalities {
-            self.for_each_other_found(event, visit);
+            self.for_each_other_found(fields, visit);
         }
     }
 
     /// But for those that are filed under equalities.
-    fn for_each_other_found<'a>(&'a self, event: &Event, mut visit: impl FnMut(&'a Postings)) {
+    fn for_each_other_found<'a>(&'a self, fields: &[Value], mut visit: impl FnMut(&'a Postings)) {
         for texts in &self.texts {
-            texts.found(at_path(&event.fields, &texts.path)).for_each(&mut visit);
+            texts.found(at_path(fields, &texts.path)).for_each(&mut visit);
         }
         for thresholds in &self.thresholds {
-            thresholds.found(at_path(&event.fields, &thresholds.path)).for_each(&mut visit);
+            thresholds.found(at_path(fields, &thresholds.path)).for_each(&mut visit);
         }
         for ranges in &self.ranges {
-            ranges.for_each_found(at_path(&event.fields, &ranges.path), &mut visit);
+            ranges.for_each_found(at_path(fields, &ranges.path), &mut visit);
         }
         if !self.others.is_empty() {
             visit(&self.others);
@@ -493,8 +524,9 @@ impl StreamIndex {
     }
 
     fn finish(&mut self, number: &mut u32) {
-        let Self { atoms, equalities, texts, thresholds, ranges, others, waiting, remembered, has_only_equalities } = self;
-        *has_only_equalities = texts.is_empty()
+        let Self { atoms, terms, equalities, texts, thresholds, ranges, others, waiting, remembered, has_only_equalities } = self;
+        *has_only_equalities = terms.is_empty()
+            && texts.is_empty()
             && thresholds.is_empty()
             && ranges.is_empty()
             && others.is_empty()

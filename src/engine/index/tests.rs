@@ -78,6 +78,31 @@ fn the_index_finds_as_much_where_many_wait() {
     assert!(concerns_who_waits > 500, "{concerns_who_waits} concern whoever waits");
 }
 
+/// What is calculated of an event once for all: with other conjuncts, of several types, in lists, where it may fail, and where filters ask for the same.
+#[test]
+fn the_index_finds_as_much_where_many_compare_what_is_calculated() {
+    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let asked = [
+        "n * 2 == {v}",
+        "lower(status) == \"{t}\" and n > 1",
+        "{v} > d * 2.0 and kind == \"x\"",
+        "10 / n >= {v} and 10 / n < 4",
+        "len(status) in [{v}, 5]",
+        "f + 1.0 > {v}.5 or n == {v}",
+        "coalesce(n, 2) != {v}",
+    ];
+    let pattern = |number: usize| {
+        let value = |of: &str| of.replace("{v}", &(number / 7 % 5).to_string()).replace("{t}", ["ok", "no", "admin"][number % 3]);
+        let (first, second) = (value(asked[number % 7]), value(asked[number / 7 % 7]));
+        let from = if number.is_multiple_of(9) { "ratio" } else { "a" };
+        format!("pattern p{number:03} {{ from {from} by k match x: {from} where {first} then y: {from} where {second} within 1m }}\n")
+    };
+    let text = streams + &(0..400).map(pattern).collect::<String>();
+    let (found_some, ..) = compare_with_asking(&text, 3_000);
+    let compiled = Compiled::new(&compile(&[Source { path: "it.motif".to_owned(), text }]).program);
+    assert!(found_some > 1_000 && compiled.streams[0].index.terms.len() > 5, "{found_some} of some interest, {:?}", compiled.streams[0].index.terms);
+}
+
 /// Where something of every pattern waits. How many events are of some interest, of none, and concern whoever waits.
 fn compare_with_asking(text: &str, events: u64) -> (u64, u64, u64) {
     let random = &mut ChaCha8Rng::seed_from_u64(7);
