@@ -281,7 +281,12 @@ impl Indexes {
         let found = || (0..).zip(patterns).filter(|(pattern, compiled)| compiled.first.is_none_or(|first| first == *pattern));
         let for_each_written = |each: &mut dyn FnMut(&Bit<'_>)| found().for_each(|(pattern, compiled)| for_each_bit(pattern, compiled, &mut *each));
         let mut terms = Terms::default();
-        for_each_written(&mut |bit| bit.conjuncts.iter().for_each(|conjunct| terms.count(bit.stream, conjunct)));
+        for_each_written(&mut |bit| {
+            // What is found by a value is asked of few events.
+            if places(&bit.conjuncts).0 > Telling::Value {
+                bit.conjuncts.iter().for_each(|conjunct| terms.count(bit.stream, conjunct));
+            }
+        });
         schema.ids().for_each(|stream| indexes.streams[usize::from(stream.0)].terms = terms.share(stream));
         // By the place in memory of a conjunct that compares what is calculated once for all.
         let mut of_values: BTreeMap<*const Expression, Expression> = BTreeMap::new();

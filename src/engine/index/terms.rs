@@ -26,7 +26,7 @@ struct Term {
 }
 
 impl Terms {
-    /// A bit of events of the stream has the conjunct.
+    /// A bit of events of the stream has the conjunct, and none that tells events apart by a value.
     pub(super) fn count(&mut self, stream: StreamId, conjunct: &Expression) {
         if let Some(term) = term_of(conjunct) {
             let new = || Term { expression: term.clone(), conjuncts: 0, place: None };

@@ -100,7 +100,7 @@ fn the_index_finds_as_much_where_many_compare_what_is_calculated() {
     let text = streams + &(0..400).map(pattern).collect::<String>();
     let (found_some, ..) = compare_with_asking(&text, 3_000);
     let compiled = Compiled::new(&compile(&[Source { path: "it.motif".to_owned(), text }]).program);
-    assert!(found_some > 1_000 && compiled.streams[0].index.terms.len() > 5, "{found_some} of some interest, {:?}", compiled.streams[0].index.terms);
+    assert!(found_some > 1_000 && compiled.streams[0].index.terms.len() > 4, "{found_some} of some interest, {:?}", compiled.streams[0].index.terms);
 }
 
 /// Where something of every pattern waits. How many events are of some interest, of none, and concern whoever waits.
