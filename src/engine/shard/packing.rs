@@ -20,14 +20,13 @@ use std::ops::Range;
 use smallvec::{SmallVec, smallvec};
 
 use crate::automaton::Outline;
-use crate::engine::cold::ColdKeysError;
 use crate::engine::compiled::Compiled;
 use crate::engine::family::Members;
 use crate::engine::keys::{Found, PackedId, begin_packed};
 use crate::engine::shard::lines::Lines;
 use crate::engine::shard::state::{decode_state, outline_log, outline_state};
+use crate::engine::shard::stored::damaged;
 use crate::engine::slot::{Families, SlotId};
-use crate::engine::snapshot::DamagedState;
 use crate::engine::window_log::{LogPart, WindowLog};
 use crate::event::EventTime;
 use crate::event::binary::{Malformed, Reader, write_bytes, write_unsigned};
@@ -138,7 +137,7 @@ impl Lines {
             match WindowLog::decode(&log.plan, parts) {
                 Ok(events) => self.keys[table].take_up_log(slot, (number, is_there), Box::new(events)),
                 // Each part is what was written; that all were there nobody knew until now.
-                Err(reason) => self.spilling.fail(ColdKeysError(DamagedState { pattern: all.name(number).to_owned(), reason }.to_string())),
+                Err(reason) => self.spilling.fail(damaged(all, number, reason)),
             }
         }
         self.keys[table].set_families(slot, families);

@@ -100,6 +100,7 @@ impl Lines {
     }
 }
 
-fn damaged(all: &Compiled, number: u32, reason: Malformed) -> ColdKeysError {
+/// What is stored of a pattern or log cannot be read.
+pub(super) fn damaged(all: &Compiled, number: u32, reason: Malformed) -> ColdKeysError {
     ColdKeysError(DamagedState { pattern: all.name(number).to_owned(), reason }.to_string())
 }
