@@ -24,6 +24,10 @@ pub(super) enum Aside {
     Timestamp(EventTime),
     /// Any other value.
     Value(Box<Value>),
+    /// To be found out once it is asked for.
+    Later,
+    /// Whatever is compared with it, the comparison may hold.
+    Anything,
     Own(Box<Own>),
 }
 
@@ -34,13 +38,14 @@ pub(super) struct Own {
     pub awaited: Class,
     pub compares: Option<ConditionId>,
     pub marks: Marks,
-    pub register: Value,
+    /// Not another of this kind.
+    pub register: Aside,
 }
 
 impl Own {
     /// Without marks and register so far.
     pub(super) fn of(ways: WaySet, awaited: Class, compares: Option<ConditionId>) -> Self {
-        Self { ways, awaited, compares, marks: Marks::default(), register: Value::Null }
+        Self { ways, awaited, compares, marks: Marks::default(), register: Aside::Nothing }
     }
 
     /// Nothing differs so far.
@@ -68,25 +73,21 @@ impl Aside {
         if let Self::Own(own) = self { Some(own) } else { None }
     }
 
-    /// Asks something of the register.
+    pub(super) fn register(&mut self) -> &mut Self {
+        if let Self::Own(own) = self { &mut own.register } else { self }
+    }
+
+    /// Asks something of the register, which has been found out.
     #[inline]
     pub(super) fn ask<T>(&self, of: impl FnOnce(&Value) -> T) -> T {
         match self {
-            Self::Nothing => of(&Value::Null),
+            Self::Nothing | Self::Later | Self::Anything => of(&Value::Null),
             Self::Int(number) => of(&Value::Int(*number)),
             Self::Float(number) => of(&Value::Float(*number)),
             Self::Decimal { mantissa, scale } => of(&Value::Decimal(Decimal::new(*mantissa, u32::from(*scale)))),
             Self::Timestamp(time) => of(&Value::Timestamp(*time)),
             Self::Value(value) => of(value),
-            Self::Own(own) => of(&own.register),
-        }
-    }
-
-    pub(super) fn into_register(self) -> Value {
-        match self {
-            Self::Value(value) => *value,
-            Self::Own(own) => own.register,
-            small => small.ask(Value::clone),
+            Self::Own(own) => own.register.ask(of),
         }
     }
 }
@@ -121,7 +122,6 @@ mod tests {
         for value in decimals.into_iter().chain(others) {
             let aside = Aside::of(value.clone());
             assert_eq!(format!("{:?}", aside.ask(Value::clone)), format!("{value:?}"));
-            assert_eq!(format!("{:?}", aside.into_register()), format!("{value:?}"));
         }
     }
 

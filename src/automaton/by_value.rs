@@ -185,9 +185,10 @@ impl ByValue {
             if *standing == 0 || !hand.class().meets(awaited) {
                 continue;
             }
-            let by_equality = automaton.node(node).register.map(|condition| automaton.fit(condition)).filter(|fit| fit.compares_equality());
-            let value = by_equality.map_or(Hashed::EqualToNothing, |fit| {
-                if hand.class().meets_only_in(awaited, fit.bit) { hand.ask_compared(fit, Hashed::of) } else { Hashed::Unknown }
+            let fit = automaton.node(node).register.map(|condition| automaton.fit(condition));
+            let by_equality = fit.and_then(|fit| Some((fit.bit, fit.compared().filter(|compared| compared.is_equality())?)));
+            let value = by_equality.map_or(Hashed::EqualToNothing, |(bit, compared)| {
+                if hand.class().meets_only_in(awaited, bit) { hand.ask_compared(compared, Hashed::of) } else { Hashed::Unknown }
             });
             let filed = |value| self.filed.get(&Filed { node, value }).map_or(&[][..], SmallVec::as_slice);
             self.concerned.extend(filed(None));

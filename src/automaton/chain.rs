@@ -1,8 +1,9 @@
 //! What a run has chosen: a list that shares its beginning with the runs it has in common.
 
-use std::sync::Arc;
+use triomphe::{Arc, ThinArc};
 
 use crate::automaton::Choice;
+use crate::automaton::tally::{Answer, TallyPlan};
 use crate::event::{EventTime, Place, SharedEvent, Value};
 use crate::pattern::{Chosen, StepId};
 
@@ -10,7 +11,8 @@ use crate::pattern::{Chosen, StepId};
 #[derive(Clone, Debug)]
 pub(super) enum Chain {
     First(StepId, SharedEvent),
-    More(Arc<Link>),
+    /// With what conditions ask of all that was chosen, as the pattern's plan has it.
+    More(ThinArc<Link, Answer>),
 }
 
 /// An event chosen after others.
@@ -27,17 +29,18 @@ pub(super) struct Link {
 }
 
 impl Chain {
-    /// With one more event at the end.
-    pub(super) fn and(&self, step: StepId, event: SharedEvent) -> Self {
-        let count = 1 + self.links().find(|link| link.step() == step).map_or(0, Self::count_of_step);
-        Self::More(Arc::new(Link { event, step, count, start: self.start_time(), before: Some(self.clone()) }))
+    /// With one more event at the end. Cost: a look at each event since the last one of the step, and what the plan asks.
+    pub(super) fn and(&self, step: StepId, event: SharedEvent, plan: &TallyPlan) -> Self {
+        let count = 1 + self.links_of(step).next().map_or(0, Self::count_of_step);
+        let link = Link { event: event.clone(), step, count, start: self.start_time(), before: Some(self.clone()) };
+        Self::More(ThinArc::from_header_and_iter(link, plan.answers(self, step, &event)))
     }
 
     /// The step of the last event chosen.
     pub(super) fn step(&self) -> StepId {
         match self {
             Self::First(step, _) => *step,
-            Self::More(link) => link.step,
+            Self::More(link) => link.header.header.step,
         }
     }
 
@@ -45,7 +48,7 @@ impl Chain {
     pub(super) fn event(&self) -> &SharedEvent {
         match self {
             Self::First(_, event) => event,
-            Self::More(link) => &link.event,
+            Self::More(link) => &link.header.header.event,
         }
     }
 
@@ -53,7 +56,7 @@ impl Chain {
     pub(super) fn before(&self) -> Option<&Self> {
         match self {
             Self::First(..) => None,
-            Self::More(link) => link.before.as_ref(),
+            Self::More(link) => link.header.header.before.as_ref(),
         }
     }
 
@@ -61,7 +64,7 @@ impl Chain {
     pub(super) fn identity(&self) -> (usize, StepId) {
         let address = match self {
             Self::First(_, event) => event.address(),
-            Self::More(link) => Arc::as_ptr(link).addr(),
+            Self::More(link) => link.ptr().addr(),
         };
         (address, self.step())
     }
@@ -80,7 +83,7 @@ impl Chain {
     pub(super) fn start_time(&self) -> EventTime {
         match self {
             Self::First(_, event) => event.time,
-            Self::More(link) => link.start,
+            Self::More(link) => link.header.header.start,
         }
     }
 
@@ -97,11 +100,24 @@ impl Chain {
         std::iter::successors(Some(self), |link| link.before())
     }
 
+    /// Those of the step, likewise.
+    pub(super) fn links_of(&self, step: StepId) -> impl Iterator<Item = &Self> {
+        self.links().filter(move |link| link.step() == step)
+    }
+
+    /// What conditions ask of all that was chosen, as the pattern's plan has it; none of a first event.
+    pub(super) fn answers(&self) -> &[Answer] {
+        match self {
+            Self::First(..) => &[],
+            Self::More(link) => &link.slice,
+        }
+    }
+
     /// How many events the step of the last one has.
     fn count_of_step(&self) -> u32 {
         match self {
             Self::First(..) => 1,
-            Self::More(link) => link.count,
+            Self::More(link) => link.header.header.count,
         }
     }
 }
@@ -110,27 +126,27 @@ impl Chain {
 impl Drop for Link {
     fn drop(&mut self) {
         let mut before = self.before.take();
-        while let Some(Chain::More(link)) = before {
-            before = Arc::into_inner(link).and_then(|mut link| link.before.take());
+        while let Some(Chain::More(mut link)) = before {
+            before = link.with_arc_mut(|link| Arc::get_mut(link)?.header_mut().before.take());
         }
     }
 }
 
 impl Chosen for Chain {
     fn nth(&self, step: StepId, place: usize) -> Option<&[Value]> {
-        self.links().find(|link| link.step() == step && link.count_of_step() as usize == place + 1).map(|link| link.event().fields())
+        self.links_of(step).find(|link| link.count_of_step() as usize == place + 1).map(|link| link.event().fields())
     }
 
     fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]> {
-        self.links().filter(|link| link.step() == step).nth(place).map(|link| link.event().fields())
+        self.links_of(step).nth(place).map(|link| link.event().fields())
     }
 
     fn count(&self, step: StepId) -> usize {
-        self.links().find(|link| link.step() == step).map_or(0, |link| link.count_of_step() as usize)
+        self.links_of(step).next().map_or(0, |link| link.count_of_step() as usize)
     }
 
     fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value])) {
-        let mut links: Vec<&Self> = self.links().filter(|link| link.step() == step).collect();
+        let mut links: Vec<&Self> = self.links_of(step).collect();
         while let Some(link) = links.pop() {
             visit(link.event().fields());
         }

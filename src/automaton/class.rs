@@ -11,11 +11,11 @@
 
 use std::cell::Cell;
 
-use crate::automaton::aside::Aside;
+use crate::automaton::compared::Compared;
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, How, Way};
+use crate::automaton::ways::{Automaton, How};
 use crate::event::{StreamId, Value};
-use crate::pattern::{Chosen, Comparison, Condition, ConditionId, Expression, Moment, NothingChosen, Pattern, Scope, at_path};
+use crate::pattern::{Condition, ConditionId, Expression, Pattern, Scope};
 
 /// Bits of conditions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,13 +71,6 @@ pub(super) struct Fit {
     is_all_compared: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Compared {
-    comparison: Comparison,
-    of_event: Expression,
-    of_chosen: Expression,
-}
-
 impl Fit {
     /// What remains to be asked where the bit is set.
     pub(super) fn asked(&self) -> Option<&Expression> {
@@ -94,10 +87,9 @@ impl Fit {
             return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()), compared: None, is_all_compared: false };
         }
         let (alone, rest) = condition.conjuncts();
-        let comparisons = || rest.iter().filter_map(|conjunct| conjunct.compares_with_chosen());
+        let comparisons = || rest.iter().filter_map(|conjunct| Compared::of(conjunct));
         // An equality lets fewest runs by.
-        let compared = comparisons().find(|(comparison, ..)| *comparison == Comparison::Equal).or_else(|| comparisons().next());
-        let compared = compared.map(|(comparison, of_event, of_chosen)| Compared { comparison, of_event: of_event.clone(), of_chosen: of_chosen.clone() });
+        let compared = comparisons().find(Compared::is_equality).or_else(|| comparisons().next());
         let alone = alone.into_iter().cloned().collect();
         let expression = match rest.as_slice() {
             [] => None,
@@ -105,8 +97,7 @@ impl Fit {
             several => Some(Expression::And(several.iter().map(|one| (*one).clone()).collect())),
         };
         let remains = expression.is_some() || condition.stands_as != 0;
-        let is_plain = |compared: &Compared| matches!((&compared.of_event, &compared.of_chosen), (Expression::Field(_), Expression::Chosen { .. }));
-        let is_all_compared = rest.len() == 1 && condition.stands_as == 0 && compared.as_ref().is_some_and(is_plain);
+        let is_all_compared = rest.len() == 1 && condition.stands_as == 0 && compared.as_ref().is_some_and(Compared::is_plain);
         Self { bit, stream, alone, rest: remains.then(|| Condition { expression, ..condition.clone() }), compared, is_all_compared }
     }
 }
@@ -130,16 +121,12 @@ impl Automaton {
         self.class_bits().filter(holds).fold(Class::NOTHING, |class, bit| class.with(bit.class))
     }
 
-    /// The condition whose comparison is worth a register of a run with these ways. In loops without end finding the value anew for each event would cost more than it saves.
+    /// The condition whose comparison a run with these ways has a register for.
     pub(super) fn register(&self, ways: &WaySet) -> Option<ConditionId> {
         let mut found = None;
-        let is_loop = |way: &Way| way.from.is_some_and(|from| way.to.is_some_and(|to| to <= from));
-        if self.ways.iter().any(is_loop) {
-            return None;
-        }
         ways.for_each(|way| {
             let condition = self.way(way).to.map(|node| self.node(node).condition);
-            found = found.or(condition.filter(|condition| self.fit(*condition).compares_with_chosen()));
+            found = found.or(condition.filter(|condition| self.fit(*condition).compared().is_some()));
         });
         found
     }
@@ -186,40 +173,13 @@ impl Fit {
         self.is_of_class() || self.is_all_compared && has_register
     }
 
-    pub(super) fn compares_with_chosen(&self) -> bool {
-        self.compared.is_some()
+    /// The comparison, among what remains to be asked, for which a run has a register.
+    pub(super) fn compared(&self) -> Option<&Compared> {
+        self.compared.as_ref()
     }
 
-    /// Whether what a run has its own side of is an equality.
+    /// Whether runs can be found by the value that they must be equal to.
     pub(super) fn compares_equality(&self) -> bool {
-        self.compared.as_ref().is_some_and(|compared| compared.comparison == Comparison::Equal)
-    }
-
-    /// Asks something of the event's side of the comparison.
-    pub(super) fn ask_event<T>(&self, scope: &Scope<'_>, of: impl FnOnce(&Value) -> T) -> T {
-        let compared = self.compared.as_ref().expect("a register belongs to a comparison");
-        match (&compared.of_event, scope.fields) {
-            (Expression::Field(path), Some(fields)) => of(at_path(fields, path)),
-            (of_event, _) => of(&of_event.reference(scope)),
-        }
-    }
-
-    /// The side of the comparison that is a run's own.
-    pub(super) fn register(&self, chosen: &dyn Chosen, moment: Moment<'_>) -> Value {
-        let compared = self.compared.as_ref().expect("a register belongs to a comparison");
-        compared.of_chosen.value(&Scope { fields: None, chosen, moment })
-    }
-
-    /// Whether the event can fit, as far as the comparison with the run's own side decides.
-    pub(super) fn compares(&self, register: &Aside, fields: &[Value], moment: Moment<'_>) -> bool {
-        let compared = self.compared.as_ref().expect("a register belongs to a comparison");
-        // Without putting values together, for each run that an event comes by: a third of the instructions.
-        if let (Aside::Int(register), Expression::Field(path)) = (register, &compared.of_event)
-            && let Value::Int(of_event) = at_path(fields, path.as_ref())
-        {
-            return compared.comparison.holds_of(*of_event, *register);
-        }
-        let scope = Scope { fields: Some(fields), chosen: &NothingChosen, moment };
-        register.ask(|register| self.ask_event(&scope, |of_event| compared.comparison.holds(of_event, register)))
+        self.compared().is_some_and(Compared::is_equality)
     }
 }

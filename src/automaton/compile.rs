@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::automaton::class::{Class, Fit};
 use crate::automaton::graph::{Graph, Point, START};
+use crate::automaton::tally::TallyPlan;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, PlainStart, Timing, Way, WayId};
 use crate::event::EventTime;
@@ -53,9 +54,11 @@ impl Automaton {
         streams.sort_unstable();
         streams.dedup();
         let fits = Fit::all(&pattern);
+        let tallies = TallyPlan::of(&pattern, &nodes, &ways);
         let mut automaton = Self {
             start,
             plain_start: None,
+            tallies,
             fits,
             beginning: Class::EMPTY,
             awaited_somewhere: Class::EMPTY,

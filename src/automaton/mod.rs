@@ -22,7 +22,9 @@
 //! | `graph`, `ways`, `compile` | the pattern unrolled; the automaton; from the one to the other |
 //! | `dump`, `diagram` | the automaton as text, and as a picture |
 //! | `class` | what is known of an event before any run is looked at |
+//! | `compared` | comparisons with what was chosen before, of which a run knows its own side |
 //! | `chain`, `way_set`, `aside`, `runs` | what a run has chosen; the ways it still has; what it has beside its place; all runs of a key |
+//! | `tally` | what conditions ask of repeated steps, made as their events are chosen |
 //! | `moves` | what an event does to a run |
 //! | `deadline` | what time does to it |
 //! | `skip` | which matches of an instant are delivered, in which order, and what they remove |
@@ -41,6 +43,7 @@ mod aside;
 mod by_value;
 mod chain;
 mod class;
+mod compared;
 mod compile;
 mod deadline;
 mod diagram;
@@ -52,6 +55,7 @@ mod runs;
 pub mod shared;
 mod skip;
 mod snapshot;
+mod tally;
 mod watch;
 mod way_set;
 mod ways;

@@ -2,7 +2,8 @@
 
 use crate::automaton::aside::Own;
 use crate::automaton::chain::Chain;
-use crate::automaton::class::{Class, Fit};
+use crate::automaton::class::Class;
+use crate::automaton::compared::Compared;
 use crate::automaton::push_made;
 use crate::automaton::runs::{Marks, Run};
 use crate::automaton::skip::Complete;
@@ -117,7 +118,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
         out.taken.clear();
         let mut ways = run.ways(self.automaton).clone();
-        let stand = Stand { chosen: &run.chain, last: Some(run.chain.event()), fresh: run.fresh };
+        let stand = Stand { chosen: &self.automaton.recall(&run.chain), last: Some(run.chain.event()), fresh: run.fresh };
         let mut accepted = false;
         let mut changed = ways.retain(|way| {
             let fate = self.meet(way, &stand);
@@ -162,21 +163,23 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     }
 
     /// Asks something of the event's side of the comparison that runs have their own side of.
-    pub(super) fn ask_compared<T>(&self, fit: &Fit, of: impl FnOnce(&Value) -> T) -> T {
-        fit.ask_event(&Scope { fields: Some(self.event.fields()), chosen: &NothingChosen, moment: self.moment }, of)
+    pub(super) fn ask_compared<T>(&self, compared: &Compared, of: impl FnOnce(&Value) -> T) -> T {
+        compared.ask_event(&Scope { fields: Some(self.event.fields()), chosen: &NothingChosen, moment: self.moment }, of)
     }
 
     /// Whether the event can change anything about the run.
     #[inline]
-    pub(super) fn concerns(&self, run: &Run) -> bool {
+    fn concerns(&self, run: &mut Run) -> bool {
         let awaited = run.awaited(self.automaton);
         self.class.meets(awaited) && self.compares(awaited, run)
     }
 
-    /// Whether it does as far as the comparison decides that the run keeps a register for, if the run awaits that class.
-    fn compares(&self, awaited: Class, run: &Run) -> bool {
+    /// Whether it does as far as the comparison decides that the run has a register for, if the run awaits that class.
+    fn compares(&self, awaited: Class, run: &mut Run) -> bool {
         let Some(fit) = run.compares(self.automaton).map(|condition| self.automaton.fit(condition)) else { return true };
-        !self.class.meets_only_in(awaited, fit.bit) || fit.compares(&run.aside, self.event.fields(), self.moment)
+        let Some(compared) = fit.compared().filter(|_| self.class.meets_only_in(awaited, fit.bit)) else { return true };
+        let Run { chain, aside, .. } = run;
+        compared.may_hold(aside.register(), &self.automaton.recall(chain), self.event.fields(), self.moment)
     }
 
     /// The event is passed over: what would enclose it against a `without` is over. True if some way went.
@@ -185,7 +188,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         let marks = run.marks();
         if marks.inside != 0 && !ways.is_empty() {
             for (bit, condition) in self.automaton.withouts() {
-                if marks.inside & bit != 0 && self.fits(Role::Without, condition, &run.chain) {
+                if marks.inside & bit != 0 && self.fits(Role::Without, condition, &self.automaton.recall(&run.chain)) {
                     shut |= bit;
                 }
             }
@@ -235,7 +238,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
         let chain = match taker.chain {
             None => Chain::First(step, self.event.clone()),
-            Some(chain) => chain.and(step, self.event.clone()),
+            Some(chain) => chain.and(step, self.event.clone(), &self.automaton.tallies),
         };
         if completes {
             complete.push(Complete::of(chain.clone()));

@@ -134,7 +134,7 @@ impl Run {
     fn own(&mut self, automaton: &Automaton) -> &mut Own {
         if self.aside.own().is_none() {
             let node = automaton.node(self.node);
-            let register = std::mem::replace(&mut self.aside, Aside::Nothing).into_register();
+            let register = std::mem::replace(&mut self.aside, Aside::Nothing);
             self.aside = Aside::Own(Box::new(Own { register, ..Own::of_node(node) }));
         }
         let Aside::Own(own) = &mut self.aside else { unreachable!("it has just been made") };
@@ -148,9 +148,10 @@ impl Automaton {
         let node = self.node(id);
         let (ways, compares) = own.as_ref().map_or((&node.after, node.register), |own| (&own.ways, own.compares));
         let deadline = self.deadline(ways, chain.start_time(), chain.event().time);
-        let register = compares.map_or(Value::Null, |condition| self.fit(condition).register(&chain, moment));
+        let register = compares.and_then(|condition| self.fit(condition).compared());
+        let register = register.map_or(Aside::Nothing, |compared| compared.first(&self.recall(&chain), moment));
         let aside = match own {
-            None => Aside::of(register),
+            None => register,
             Some(mut own) => {
                 own.register = register;
                 Aside::Own(own)
@@ -166,7 +167,8 @@ impl PlainStart {
     pub fn begin(self, automaton: &Automaton, event: &SharedEvent, moment: Moment<'_>) -> Run {
         let Self { node, step, register, lasts, fresh } = self;
         let chain = Chain::First(step, event.clone());
-        let aside = register.map_or(Aside::Nothing, |condition| Aside::of(automaton.fit(condition).register(&chain, moment)));
+        let compared = register.and_then(|condition| automaton.fit(condition).compared());
+        let aside = compared.map_or(Aside::Nothing, |compared| compared.first(&chain, moment));
         let deadline = lasts.map_or(EventTime::END, |lasts| event.time.plus(lasts));
         Run { chain, deadline, aside, node, fresh, matched: false, timed_out: false, patterns: 1 }
     }

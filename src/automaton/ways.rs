@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::automaton::chain::Chain;
 use crate::automaton::class::{Class, Fit};
+use crate::automaton::tally::{Recalled, TallyPlan};
 use crate::automaton::way_set::WaySet;
 use crate::event::{StreamId, TimeSpan};
 use crate::pattern::{ConditionId, Expression, Pattern, StepId};
@@ -116,6 +118,8 @@ pub struct Automaton {
     /// The ways from the start.
     pub(super) start: Range<WayId>,
     pub(super) plain_start: Option<PlainStart>,
+    /// What the chains of runs answer as they grow.
+    pub(super) tallies: TallyPlan,
     /// By condition.
     pub(super) fits: Vec<Fit>,
     /// The bits of the events that may begin a run.
@@ -215,6 +219,11 @@ impl Automaton {
     /// A run whose deadline has come is gone, and nothing comes out.
     pub fn runs_end_silently(&self) -> bool {
         self.timing.only_within && !self.timing.decides
+    }
+
+    /// What was chosen, as conditions ask for it.
+    pub(super) fn recall<'a>(&'a self, chain: &'a Chain) -> Recalled<'a> {
+        Recalled { chain, plan: &self.tallies }
     }
 
     pub(super) fn way(&self, id: WayId) -> &Way {

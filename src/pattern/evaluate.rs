@@ -20,6 +20,11 @@ pub trait Chosen {
     fn count(&self, step: StepId) -> usize;
     /// All of the step's events, in the order taken.
     fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value]));
+
+    /// What the aggregate over a field of them is, where that is known without a look at each.
+    fn made(&self, _: Aggregate, _: StepId, _: &FieldPath, _faults: &Cell<u64>) -> Option<Value> {
+        None
+    }
 }
 
 /// Where nothing has been chosen.
@@ -141,13 +146,12 @@ impl Expression {
         alone
     }
 
-    /// Of a comparison of something about the event alone with something about events chosen before, found in a constant number of looks: the comparison,
-    /// as seen from the event, and the two.
+    /// Of a comparison of something about the event alone with something about events chosen before, found without a look at each: the comparison, as seen from the event, and the two.
     pub fn compares_with_chosen(&self) -> Option<(Comparison, &Self, &Self)> {
         let Self::Compare { comparison, left, right } = self else { return None };
         match (left.asks_the_event_alone(), right.asks_the_event_alone()) {
-            (true, false) if right.asks_places_alone() => Some((*comparison, left, right)),
-            (false, true) if left.asks_places_alone() => Some((comparison.turned(), right, left)),
+            (true, false) if right.asks_the_chosen_alone() => Some((*comparison, left, right)),
+            (false, true) if left.asks_the_chosen_alone() => Some((comparison.turned(), right, left)),
             _ => None,
         }
     }
@@ -170,10 +174,10 @@ impl Expression {
         }
     }
 
-    /// Whether it is of events at certain places among those chosen, and of nothing else.
-    fn asks_places_alone(&self) -> bool {
+    /// Whether it is of events chosen before and of nothing else, and collects nothing of each.
+    pub fn asks_the_chosen_alone(&self) -> bool {
         let mut alone = true;
-        self.visit(&mut |part| alone &= !matches!(part, Self::Field(_) | Self::Count(_) | Self::Aggregate { .. } | Self::Window(_)));
+        self.visit(&mut |part| alone &= !matches!(part, Self::Field(_) | Self::Aggregate { aggregate: Aggregate::Collect, .. } | Self::Window(_)));
         alone
     }
 
@@ -250,7 +254,10 @@ impl Expression {
                 Cow::Borrowed(fields.map_or(NULL, |fields| at_path(fields, path)))
             }
             Self::Count(step) => Cow::Owned(Value::Int(scope.chosen.count(*step) as i64)),
-            Self::Aggregate { aggregate, step, path } => Cow::Owned(over_chosen(*aggregate, *step, path, scope)),
+            Self::Aggregate { aggregate, step, path } => {
+                let made = scope.chosen.made(*aggregate, *step, path, scope.moment.faults);
+                Cow::Owned(made.unwrap_or_else(|| over_chosen(*aggregate, *step, path, scope)))
+            }
             Self::Window(window) => Cow::Owned(scope.moment.windows.value(*window, scope.moment.faults)),
             Self::Arithmetic { operation, left, right } => {
                 Cow::Owned(numbers::calculate(*operation, &left.reference(scope), &right.reference(scope), scope.moment.faults))

@@ -186,7 +186,7 @@ impl Maker<'_> {
             parts.push(format!("t == \"{kind}\""));
         }
         let sign = *["<", "<=", ">", ">=", "!="].choose(self.random).expect("not empty");
-        let number = self.random.random_range(0..6);
+        let number: i64 = self.random.random_range(0..6);
         if self.maybe(0.3) {
             parts.push(format!("v {sign} {number}"));
         }
@@ -203,17 +203,29 @@ impl Maker<'_> {
                 _ => format!("distinct({of}.v over {span}{millis}ms) {sign} {}", number / 2),
             });
         }
-        if self.maybe(0.15) && !self.names.is_empty() {
+        if self.maybe(0.25) && !self.names.is_empty() {
             let name = self.names.choose(self.random).expect("not empty").clone();
-            parts.push(match self.random.random_range(0..5) {
-                0 => format!("v {sign} first({name}.v)"),
-                1 => format!("v {sign} {name}.v"),
-                2 => format!("v {sign} count({name})"),
-                3 => format!("sum({name}.v) {sign} {number} + v"),
-                _ => format!("not (v > max({name}.v))"),
-            });
+            parts.push(self.look_back(&name, sign, number));
         }
         Condition(parts)
+    }
+
+    fn look_back(&mut self, name: &str, sign: &str, number: i64) -> String {
+        match self.random.random_range(0..14) {
+            0 => format!("v {sign} first({name}.v)"),
+            1 | 2 => format!("v {sign} {name}.v"),
+            3 => format!("v {sign} count({name})"),
+            4 => format!("sum({name}.v) {sign} {number} + v"),
+            5 => format!("not (v > max({name}.v))"),
+            6 => format!("v * 2 {sign} avg({name}.v) + min({name}.v)"),
+            7 => format!("v - {name}.v {sign} {}", number - 3),
+            8 => format!("{number} - v + sum({name}.v) {sign} count({name})"),
+            9 => format!("ts - {name}.ts {sign} {}ms", number + 1),
+            10 => format!("-(ts - first({name}.ts)) {sign} {name}.ts - ts"),
+            11 => format!("v {sign} distinct({name}.v)"),
+            12 => format!("v {sign} {name}[{}].v", number - 3),
+            _ => format!("len(collect({name}.v)) {sign} v"),
+        }
     }
 
     fn without(&mut self) -> (Condition, Option<(String, String)>) {
