@@ -5,11 +5,11 @@ use rust_decimal::Decimal;
 use crate::automaton::class::Class;
 use crate::automaton::runs::Marks;
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::Node;
+use crate::automaton::ways::Stand;
 use crate::event::{EventTime, Value};
 use crate::pattern::ConditionId;
 
-/// The run's own side of the comparison that it waits for (its *register*, null where there is none), and what differs from the node.
+/// The run's own side of the comparison that it waits for (its *register*, null where there is none), and what differs from where it stands.
 ///
 /// What most comparisons are about takes 16 bytes, so that a run is smaller by half of a [`Value`].
 #[derive(Clone, Debug)]
@@ -49,8 +49,8 @@ impl Own {
     }
 
     /// Nothing differs so far.
-    pub(super) fn of_node(node: &Node) -> Self {
-        Self::of(node.after.clone(), node.awaited, node.register)
+    pub(super) fn of_stand(stand: &Stand) -> Self {
+        Self::of(stand.ways.clone(), stand.awaited, stand.register)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Many runs of one pattern and key, found by the value that they wait for.
 //!
-//! Where a step must equal something of an earlier one (`b.user == a.user`), an event concerns few of the runs that wait for it: those that hold its value. So they are filed by node
-//! and value, and an event costs a look at these, however many wait for others. What steps it is the same as for any run; only the finding differs.
+//! Where a step must equal something of an earlier one (`b.user == a.user`), an event concerns few of the runs that wait for it: those that hold its value. So they are filed by where they
+//! stand and by value, and an event costs a look at these, however many wait for others. What steps it is the same as for any run; only the finding differs.
 //!
 //! This is for patterns whose steps follow each other one by one and which end in silence ([`Automaton::chain_of_steps`]): a run has one successor then, which takes its place, and
 //! their order is that of their starts and of their deadlines. So time removes the first, and a limit as well.
@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::automaton::moves::{Hand, Passed};
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
 use crate::automaton::snapshot::encode;
-use crate::automaton::ways::{Automaton, NodeId};
+use crate::automaton::ways::{Automaton, StandId};
 use crate::event::{EventTime, Lookup, Value};
 
 /// See the [module](self).
@@ -32,7 +32,7 @@ pub struct ByValue {
     live: usize,
     /// Numbers of runs, ascending.
     filed: Lookup<Filed, SmallVec<[u64; 2]>>,
-    /// By node.
+    /// How many, by where they stand.
     standing: Vec<usize>,
     dropped: u64,
     /// The runs that the event at hand may concern: memory that is used again.
@@ -42,7 +42,7 @@ pub struct ByValue {
 /// Under what a run is filed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Filed {
-    node: NodeId,
+    stand: StandId,
     /// `None`: it waits for no certain value, or for one that cannot be filed.
     value: Option<u64>,
 }
@@ -77,13 +77,13 @@ impl Hashed {
 
 impl Filed {
     fn of(automaton: &Automaton, run: &Run) -> Self {
-        let by_equality = automaton.node(run.node).register.is_some_and(|condition| automaton.fit(condition).compares_equality());
+        let by_equality = automaton.stand(run.stand).register.is_some_and(|condition| automaton.fit(condition).compares_equality());
         let value = match by_equality.then(|| run.aside.ask(Hashed::of)) {
             Some(Hashed::At(hash)) => Some(hash),
             Some(Hashed::EqualToNothing) => Some(NULL),
             Some(Hashed::Unknown) | None => None,
         };
-        Self { node: run.node, value }
+        Self { stand: run.stand, value }
     }
 }
 
@@ -98,7 +98,7 @@ impl ByValue {
             first: 0,
             live: 0,
             filed: Lookup::default(),
-            standing: vec![0; automaton.nodes.len()],
+            standing: vec![0; automaton.stands.len()],
             dropped: runs.dropped,
             concerned: Vec::new(),
         };
@@ -180,24 +180,24 @@ impl ByValue {
 
     fn find_concerned(&mut self, automaton: &Automaton, hand: &Hand<'_, ()>) {
         self.concerned.clear();
-        for (node, standing) in (0..).map(NodeId).zip(&self.standing) {
-            let awaited = automaton.node(node).awaited;
+        for (stand, standing) in (0..).map(StandId).zip(&self.standing) {
+            let awaited = automaton.stand(stand).awaited;
             if *standing == 0 || !hand.class().meets(awaited) {
                 continue;
             }
-            let fit = automaton.node(node).register.map(|condition| automaton.fit(condition));
+            let fit = automaton.stand(stand).register.map(|condition| automaton.fit(condition));
             let by_equality = fit.and_then(|fit| Some((fit.bit, fit.compared().filter(|compared| compared.is_equality())?)));
             let value = by_equality.map_or(Hashed::EqualToNothing, |(bit, compared)| {
                 if hand.class().meets_only_in(awaited, bit) { hand.ask_compared(compared, Hashed::of) } else { Hashed::Unknown }
             });
-            let filed = |value| self.filed.get(&Filed { node, value }).map_or(&[][..], SmallVec::as_slice);
+            let filed = |value| self.filed.get(&Filed { stand, value }).map_or(&[][..], SmallVec::as_slice);
             self.concerned.extend(filed(None));
             match value {
                 Hashed::EqualToNothing => {}
                 Hashed::At(hash) => self.concerned.extend(filed(Some(hash))),
                 Hashed::Unknown => {
                     let all = (self.first..).zip(&self.runs).filter_map(|(number, run)| Some((number, run.as_ref()?)));
-                    let others = all.filter(|(_, run)| run.node == node && Filed::of(automaton, run).value.is_some());
+                    let others = all.filter(|(_, run)| run.stand == stand && Filed::of(automaton, run).value.is_some());
                     self.concerned.extend(others.map(|(number, _)| number));
                 }
             }
@@ -216,7 +216,7 @@ impl ByValue {
 
     fn file(&mut self, number: u64, filed: Filed) {
         self.live += 1;
-        self.standing[filed.node.0 as usize] += 1;
+        self.standing[filed.stand.0 as usize] += 1;
         match self.filed.get_mut(&filed) {
             Some(numbers) => {
                 let place = numbers.partition_point(|other| *other < number);
@@ -228,7 +228,7 @@ impl ByValue {
 
     fn unfile(&mut self, number: u64, filed: Filed) {
         self.live -= 1;
-        self.standing[filed.node.0 as usize] -= 1;
+        self.standing[filed.stand.0 as usize] -= 1;
         let numbers = self.filed.get_mut(&filed).expect("each run is filed");
         let place = numbers.binary_search(&number).expect("each run is filed once");
         numbers.remove(place);

@@ -11,12 +11,16 @@ use crate::automaton::class::{Class, Fit};
 use crate::automaton::graph::{Graph, Point, START};
 use crate::automaton::tally::TallyPlan;
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, PlainStart, Timing, Way, WayId};
+use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, PlainStart, Stand, Timing, Way, WayId};
 use crate::event::EventTime;
-use crate::pattern::{OnTimeout, Pattern, StepId, Without};
+use crate::pattern::{ConditionId, OnTimeout, Pattern, StepId, Without};
 
 /// As many `without`s as a pattern may have: a run keeps two bits for each.
 const WITHOUTS_MAX: usize = 64;
+
+/// Of so many ways of a node, it is known beforehand how a run stands that has any of them. (In most loops that go on while what was taken so far waits for the next step there are two. A run that
+/// stands elsewhere says so itself, in twice the memory.)
+const WAYS_TOLD_APART_MAX: usize = 3;
 
 impl Automaton {
     /// The checker has bounded the pattern: at most 1,024 nodes, and 64 `without`s.
@@ -36,12 +40,8 @@ impl Automaton {
             .zip(enclosing)
             .map(|((taking, range), enclosed_by)| {
                 let completes = ways[range.start as usize..range.end as usize].iter().any(|way| completes(way, &demands));
-                let mut after = WaySet::of_range(range.clone());
-                if completes {
-                    after.retain(|way| ways[way as usize].to.is_some());
-                }
                 let (step, condition, until) = (taking.step, taking.condition, taking.until);
-                Node { step, condition, until, ways: range, completes, after, enclosed_by, awaited: Class::NOTHING, register: None, followed_by: None }
+                Node { step, condition, until, ways: range, completes, enclosed_by, rests: 0..0 }
             })
             .collect();
         let timing = timing(&pattern, &ways, &demands);
@@ -70,28 +70,52 @@ impl Automaton {
             sees_every_event,
             asks_fresh,
             nodes,
+            stands: Vec::new(),
             ways,
             demands,
             pattern,
         };
-        for place in 0..automaton.nodes.len() {
-            automaton.nodes[place].awaited = automaton.awaited(&automaton.nodes[place].after);
-            automaton.nodes[place].register = automaton.register(&automaton.nodes[place].after);
-            automaton.nodes[place].followed_by = automaton.follows_plainly(&automaton.nodes[place]);
-        }
-        automaton.awaited_somewhere = automaton.nodes.iter().fold(Class::EMPTY, |all, node| all.with(node.awaited));
+        automaton.find_stands();
+        automaton.awaited_somewhere = automaton.stands.iter().fold(Class::EMPTY, |all, stand| all.with(stand.awaited));
         let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
         automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);
         automaton.plain_start = automaton.find_plain_start();
         automaton
     }
 
-    fn follows_plainly(&self, node: &Node) -> Option<NodeId> {
-        let way = self.way(node.after.first().filter(|_| node.after.len() == 1)?);
+    fn find_stands(&mut self) {
+        let mut rests = Vec::new();
+        for place in 0..self.nodes.len() {
+            let id = NodeId(u32::try_from(place).expect("at most 1,024 nodes"));
+            let node = &self.nodes[place];
+            let mut all = WaySet::of_range(node.ways.clone());
+            if node.completes {
+                all.retain(|way| self.way(way).to.is_some());
+            }
+            let first = self.nodes.len() + rests.len();
+            if all.len() <= WAYS_TOLD_APART_MAX {
+                let most = (1_u32 << all.len()) - 1;
+                rests.extend((1..most).map(|bits| self.stand_of(id, all.part(bits))));
+            }
+            let last = self.nodes.len() + rests.len();
+            let number = |place: usize| u32::try_from(place).expect("few for each node");
+            self.nodes[place].rests = number(first)..number(last);
+            self.stands.push(self.stand_of(id, all));
+        }
+        self.stands.append(&mut rests);
+    }
+
+    fn stand_of(&self, node: NodeId, ways: WaySet) -> Stand {
+        let register = self.register(&ways);
+        Stand { node, awaited: self.awaited(&ways), register, followed_by: self.follows_plainly(&ways, register), ways }
+    }
+
+    fn follows_plainly(&self, ways: &WaySet, register: Option<ConditionId>) -> Option<NodeId> {
+        let way = self.way(ways.first().filter(|_| ways.len() == 1)?);
         let (to, demand) = (way.to?, self.demand(way.demand));
         let next = self.node(to);
         let is_alone = demand.how == How::Then && demand.is_plain() && demand.no.is_empty() && next.until.is_none() && self.pattern.without.is_empty();
-        let register = node.register.filter(|of| *of == next.condition);
+        let register = register.filter(|of| *of == next.condition);
         (is_alone && self.fit(next.condition).is_known_by(register.is_some())).then_some(to)
     }
 
@@ -99,14 +123,14 @@ impl Automaton {
         let way = self.way(self.start.clone().next().filter(|_| self.start.len() == 1)?);
         let id = way.to.filter(|_| *self.demand(way.demand) == Demand::NOTHING)?;
         let node = self.node(id);
-        let is_plain = self.fit(node.condition).is_of_class() && node.until.is_none() && !node.completes && !node.after.is_empty();
+        let is_plain = self.fit(node.condition).is_of_class() && node.until.is_none() && !node.completes && !self.after(id).ways.is_empty();
         if !is_plain || self.opens[usize::from(node.step.0)] != 0 {
             return None;
         }
         let begun = EventTime::from_micros(0);
-        let deadline = self.deadline(&node.after, begun, begun);
+        let deadline = self.deadline(&self.after(id).ways, begun, begun);
         let lasts = (deadline < EventTime::END).then(|| deadline.since(begun));
-        Some(PlainStart { node: id, step: node.step, register: node.register, lasts, fresh: self.asks_fresh })
+        Some(PlainStart { node: id, step: node.step, register: self.after(id).register, lasts, fresh: self.asks_fresh })
     }
 }
 

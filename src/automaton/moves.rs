@@ -9,7 +9,7 @@ use crate::automaton::runs::{Marks, Run};
 use crate::automaton::skip::Complete;
 use crate::automaton::watch::{Role, Watch};
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, WayId};
+use crate::automaton::ways::{Automaton, Demand, How, Hunger, Node, NodeId, StandId, WayId};
 use crate::event::{EventTime, SharedEvent, Value};
 use crate::pattern::{Chosen, ConditionId, Moment, NothingChosen, Scope, StepId};
 
@@ -109,8 +109,8 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
 
     fn meet_run(&self, run: &mut Run, out: &mut Yield) -> Passed {
         if !self.watch.watches() {
-            let node = self.automaton.node(run.node);
-            if let Some(next) = node.followed_by.filter(|_| run.aside.own().is_none()) {
+            let stand = self.automaton.stand(run.stand);
+            if let Some(next) = stand.followed_by.filter(|_| run.aside.own().is_none()) {
                 let taker = Taker { chain: Some(&run.chain), marks: Marks::default(), patterns: run.patterns };
                 self.take_as(self.automaton.node(next).step, &[next], &taker, &mut out.born, &mut out.complete);
                 return Passed::Over;
@@ -226,10 +226,9 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
 
     fn take_as(&self, step: StepId, nodes: &[NodeId], taker: &Taker<'_>, born: &mut Vec<Run>, complete: &mut Vec<Complete>) {
         self.watch.took(step, taker.chain.map_or(&NothingChosen as &dyn Chosen, |chain| chain));
-        let first = self.automaton.node(nodes[0]);
         let own = (nodes.len() > 1).then(|| self.of_several(nodes));
         let completes = nodes.iter().any(|id| self.automaton.node(*id).completes);
-        let ways = own.as_ref().map_or(&first.after, |own| &own.ways);
+        let ways = own.as_ref().map_or(&self.automaton.after(nodes[0]).ways, |own| &own.ways);
         if ways.is_empty() {
             if completes {
                 push_made(complete, || Complete::with(taker.chain, step, self.event));
@@ -243,7 +242,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         if completes {
             complete.push(Complete::of(chain.clone()));
         }
-        let begun = self.automaton.run_at(nodes[0], chain, own, self.moment);
+        let begun = self.automaton.run_at(StandId(nodes[0].0), chain, own, self.moment);
         let mut run = Run { matched: completes, patterns: taker.patterns, ..begun };
         run.mark(self.automaton, Marks { inside: taker.marks.inside | self.automaton.opens[usize::from(step.0)], ..taker.marks });
         born.push(run);
@@ -252,13 +251,13 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     /// How a run stands whose last event several nodes took.
     #[cold]
     fn of_several(&self, nodes: &[NodeId]) -> Box<Own> {
-        let nodes = || nodes.iter().map(|id| self.automaton.node(*id));
-        let mut ways = WaySet::union(nodes().map(|node| &node.after));
-        if nodes().any(|node| node.completes) {
+        let stands = || nodes.iter().map(|id| self.automaton.after(*id));
+        let mut ways = WaySet::union(stands().map(|stand| &stand.ways));
+        if nodes.iter().any(|id| self.automaton.node(*id).completes) {
             ways.retain(|way| self.automaton.way(way).to.is_some());
         }
-        let awaited = nodes().fold(Class::EMPTY, |awaited, node| awaited.with(node.awaited));
-        let compares = nodes().next().and_then(|node| node.register);
+        let awaited = stands().fold(Class::EMPTY, |awaited, stand| awaited.with(stand.awaited));
+        let compares = stands().next().and_then(|stand| stand.register);
         Box::new(Own::of(ways, awaited, compares))
     }
 

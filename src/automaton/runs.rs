@@ -10,7 +10,7 @@ use crate::automaton::moves::{Hand, Passed, Yield};
 use crate::automaton::skip::{Floor, Instant, deliver};
 use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, NodeId, PlainStart};
+use crate::automaton::ways::{Automaton, PlainStart, StandId};
 use crate::automaton::{Decided, DecidedBy};
 use crate::event::{EventTime, Place, SharedEvent, Value};
 use crate::pattern::{ConditionId, Moment, Pattern};
@@ -37,15 +37,15 @@ impl Limits {
 /// Patterns that are kept together: some of them, a bit each.
 pub type Members = u16;
 
-/// One partial match. It stands where the node has put it that took its last event; only where it has come to differ from that does it say so itself.
+/// One partial match. It stands where the node has put it that took its last event, or there with some ways less; only where it has come to differ from that does it say so itself.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub(super) chain: Chain,
     /// The least deadline of its ways; the end of time if they have none.
     pub(super) deadline: EventTime,
-    /// Its own side of the comparison that it waits for ([`Run::compares`]), and what differs from `node`.
+    /// Its own side of the comparison that it waits for ([`Run::compares`]), and what differs from `stand`.
     pub(super) aside: Aside,
-    pub(super) node: NodeId,
+    pub(super) stand: StandId,
     /// No event of the key has come since the last one chosen. Noted only where the pattern asks for it.
     pub(super) fresh: bool,
     /// Came out as a match: never again, nor as a timeout.
@@ -95,7 +95,7 @@ impl Run {
     /// Whether both stand at the same place after the same events.
     pub fn chose_the_same(&self, other: &Self) -> bool {
         let places = |run: &Self| run.chain.chosen(0).into_iter().map(|(step, event)| (step, event.place())).collect::<Vec<_>>();
-        self.node == other.node && places(self) == places(other)
+        self.stand == other.stand && places(self) == places(other)
     }
 
     /// Whether the first field of its last event is null.
@@ -104,17 +104,17 @@ impl Run {
     }
 
     pub(super) fn ways<'a>(&'a self, automaton: &'a Automaton) -> &'a WaySet {
-        self.aside.own().map_or(&automaton.node(self.node).after, |own| &own.ways)
+        self.aside.own().map_or(&automaton.stand(self.stand).ways, |own| &own.ways)
     }
 
     /// An event whose class does not meet this changes nothing.
     pub(super) fn awaited(&self, automaton: &Automaton) -> Class {
-        self.aside.own().map_or_else(|| automaton.node(self.node).awaited, |own| own.awaited)
+        self.aside.own().map_or_else(|| automaton.stand(self.stand).awaited, |own| own.awaited)
     }
 
     /// The condition that it keeps a register for.
     pub(super) fn compares(&self, automaton: &Automaton) -> Option<ConditionId> {
-        self.aside.own().map_or_else(|| automaton.node(self.node).register, |own| own.compares)
+        self.aside.own().map_or_else(|| automaton.stand(self.stand).register, |own| own.compares)
     }
 
     pub(super) fn marks(&self) -> Marks {
@@ -127,15 +127,26 @@ impl Run {
         }
     }
 
+    /// It has only these of its ways from now on.
     pub(super) fn set_ways(&mut self, automaton: &Automaton, ways: WaySet) {
-        self.own(automaton).ways = ways;
+        let before = automaton.stand(self.stand);
+        match automaton.stand_with(before.node, &ways).filter(|_| self.aside.own().is_none()) {
+            None => self.own(automaton).ways = ways,
+            Some(stand) => {
+                let register = automaton.stand(stand).register;
+                if register != before.register {
+                    self.aside = register.map_or(Aside::Nothing, |_| Aside::Later);
+                }
+                self.stand = stand;
+            }
+        }
     }
 
     fn own(&mut self, automaton: &Automaton) -> &mut Own {
         if self.aside.own().is_none() {
-            let node = automaton.node(self.node);
+            let stand = automaton.stand(self.stand);
             let register = std::mem::replace(&mut self.aside, Aside::Nothing);
-            self.aside = Aside::Own(Box::new(Own { register, ..Own::of_node(node) }));
+            self.aside = Aside::Own(Box::new(Own { register, ..Own::of_stand(stand) }));
         }
         let Aside::Own(own) = &mut self.aside else { unreachable!("it has just been made") };
         own
@@ -143,10 +154,10 @@ impl Run {
 }
 
 impl Automaton {
-    /// As a run is when the node has taken the last event of what it has chosen. `own`: what differs from the node; marks are the caller's.
-    pub(super) fn run_at(&self, id: NodeId, chain: Chain, own: Option<Box<Own>>, moment: Moment<'_>) -> Run {
-        let node = self.node(id);
-        let (ways, compares) = own.as_ref().map_or((&node.after, node.register), |own| (&own.ways, own.compares));
+    /// As a run is that stands there. `own`: what differs from that; marks are the caller's.
+    pub(super) fn run_at(&self, id: StandId, chain: Chain, own: Option<Box<Own>>, moment: Moment<'_>) -> Run {
+        let stand = self.stand(id);
+        let (ways, compares) = own.as_ref().map_or((&stand.ways, stand.register), |own| (&own.ways, own.compares));
         let deadline = self.deadline(ways, chain.start_time(), chain.event().time);
         let register = compares.and_then(|condition| self.fit(condition).compared());
         let register = register.map_or(Aside::Nothing, |compared| compared.first(&self.recall(&chain), moment));
@@ -157,7 +168,7 @@ impl Automaton {
                 Aside::Own(own)
             }
         };
-        Run { chain, deadline, aside, node: id, fresh: self.asks_fresh, matched: false, timed_out: false, patterns: 1 }
+        Run { chain, deadline, aside, stand: id, fresh: self.asks_fresh, matched: false, timed_out: false, patterns: 1 }
     }
 }
 
@@ -170,7 +181,7 @@ impl PlainStart {
         let compared = register.and_then(|condition| automaton.fit(condition).compared());
         let aside = compared.map_or(Aside::Nothing, |compared| compared.first(&chain, moment));
         let deadline = lasts.map_or(EventTime::END, |lasts| event.time.plus(lasts));
-        Run { chain, deadline, aside, node, fresh, matched: false, timed_out: false, patterns: 1 }
+        Run { chain, deadline, aside, stand: StandId(node.0), fresh, matched: false, timed_out: false, patterns: 1 }
     }
 }
 

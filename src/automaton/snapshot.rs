@@ -26,7 +26,7 @@ use crate::automaton::chain::Chain;
 use crate::automaton::class::Class;
 use crate::automaton::runs::{Marks, Run, Runs};
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, WayId};
+use crate::automaton::ways::{Automaton, StandId, WayId};
 use crate::event::binary::{Malformed, Reader, write_event, write_unsigned};
 use crate::event::{EventTime, Lookup, SharedEvent, StreamId};
 use crate::pattern::{Moment, StepId};
@@ -271,13 +271,19 @@ fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> 
     let node = first.ok_or_else(|| reader.malformed("way on"))?;
     let chain = links[link].clone();
     let set = |flag| flags & flag != 0;
-    let own = (automaton.node(node).after != ways).then(|| {
+    let stand = automaton.stand_with(node, &ways);
+    let own = stand.is_none().then(|| {
         let (awaited, compares) = (automaton.awaited(&ways), automaton.register(&ways));
         Box::new(Own::of(ways, awaited, compares))
     });
     // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
     let faults = Cell::new(0);
-    let mut run = Run { fresh: set(FRESH), matched: set(MATCHED), timed_out: set(TIMED_OUT), ..automaton.run_at(node, chain, own, Moment::plain(&faults)) };
+    let mut run = Run {
+        fresh: set(FRESH),
+        matched: set(MATCHED),
+        timed_out: set(TIMED_OUT),
+        ..automaton.run_at(stand.unwrap_or(StandId(node.0)), chain, own, Moment::plain(&faults))
+    };
     run.mark(automaton, Marks { inside, broken });
     Ok(run)
 }

@@ -34,6 +34,17 @@ impl WaySet {
         }
     }
 
+    /// Of these ways those in whose place, in ascending order, a bit is set; they are 32 at most.
+    pub(super) fn part(&self, bits: u32) -> Self {
+        let mut place = 0;
+        let mut part = self.clone();
+        part.retain(|_| {
+            place += 1;
+            bits >> (place - 1) & 1 == 1
+        });
+        part
+    }
+
     pub(super) fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut all = SmallVec::new();
         for set in sets {

@@ -30,15 +30,28 @@ pub(super) struct Node {
     pub ways: Range<WayId>,
     /// Taking it completes a match there and then.
     pub completes: bool,
-    /// What a run has before it once this is taken; where it completes, no way to acceptance is left: nothing comes out twice.
-    pub after: WaySet,
     /// The `without`s, a bit each, whose span is certain to close here or later.
     pub enclosed_by: u64,
-    /// What a run that has just taken it waits for.
+    /// Where a run stands that has just taken it, but for some of the ways.
+    pub rests: Range<u32>,
+}
+
+/// Number of a [`Stand`]: those of nodes just taken have the numbers of the nodes, and others come behind them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct StandId(pub u32);
+
+/// Where a run stands: the ways that it has before it, and what follows from them.
+#[derive(Clone, Debug)]
+pub(super) struct Stand {
+    /// The node that the ways leave.
+    pub node: NodeId,
+    /// Where the node completes, none of them leads to acceptance: nothing comes out twice.
+    pub ways: WaySet,
+    /// What the run waits for.
     pub awaited: Class,
-    /// The condition, among those awaited then, for which a run keeps its own side of a comparison.
+    /// The condition, among those awaited, for which it has a register.
     pub register: Option<ConditionId>,
-    /// Where a run that has just taken it waits for one step and for nothing else, and by class and register alone it is known whether an event fits: the node of that step.
+    /// Where it waits for one step and for nothing else, and by class and register alone it is known whether an event fits: the node of that step.
     /// What concerns the run is taken there then, and nothing of the run stays behind.
     pub followed_by: Option<NodeId>,
 }
@@ -113,6 +126,7 @@ pub(super) struct Hunger {
 pub struct Automaton {
     pub(super) pattern: Arc<Pattern>,
     pub(super) nodes: Vec<Node>,
+    pub(super) stands: Vec<Stand>,
     pub(super) ways: Vec<Way>,
     pub(super) demands: Vec<Demand>,
     /// The ways from the start.
@@ -191,8 +205,9 @@ impl Automaton {
     pub fn chain_of_steps(&self) -> Option<ConditionId> {
         let first = self.plain_start?.node;
         let condition = self.node(first).condition;
-        let goes_on = |node: &Node| node.after.len() == usize::from(!node.completes) && node.until.is_none();
-        let is_chain = self.nodes.iter().all(goes_on) && self.ways.iter().all(|way| matches!(self.demand(way.demand).how, How::Begin | How::Then));
+        let goes_on = |(node, stand): (&Node, &Stand)| stand.ways.len() == usize::from(!node.completes) && node.until.is_none();
+        let is_chain =
+            self.nodes.iter().zip(&self.stands).all(goes_on) && self.ways.iter().all(|way| matches!(self.demand(way.demand).how, How::Begin | How::Then));
         let asks_again = |demand: &Demand| demand.no.iter().any(|none_of| none_of.condition == condition);
         let is_plain = |demand: &Demand| demand.is_plain() && !asks_again(demand);
         let is_first = |(place, node): (usize, &Node)| place == first.0 as usize || node.condition != condition;
@@ -203,7 +218,7 @@ impl Automaton {
     /// The condition of some step by whose equality with earlier ones runs can be found ([`super::by_value`]).
     pub(super) fn found_by(&self) -> Option<ConditionId> {
         self.chain_of_steps()?;
-        self.nodes.iter().filter_map(|node| node.register).find(|condition| self.fit(*condition).compares_equality())
+        self.stands.iter().filter_map(|stand| stand.register).find(|condition| self.fit(*condition).compares_equality())
     }
 
     /// The bits of the events that may do something to some run.
@@ -232,6 +247,21 @@ impl Automaton {
 
     pub(super) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
+    }
+
+    pub(super) fn stand(&self, id: StandId) -> &Stand {
+        &self.stands[id.0 as usize]
+    }
+
+    /// Where a run stands that has just taken the node.
+    pub(super) fn after(&self, node: NodeId) -> &Stand {
+        &self.stands[node.0 as usize]
+    }
+
+    /// Where a run stands with these of the ways that leave the node, if that is among what is known of it.
+    pub(super) fn stand_with(&self, node: NodeId, ways: &WaySet) -> Option<StandId> {
+        let rests = self.node(node).rests.clone().map(StandId);
+        std::iter::once(StandId(node.0)).chain(rests).find(|id| self.stand(*id).ways == *ways)
     }
 
     pub(super) fn demand(&self, id: DemandId) -> &Demand {

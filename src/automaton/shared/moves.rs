@@ -148,7 +148,7 @@ impl Rules<'_> {
             }
             let completes = nodes.iter().any(|id| node(id).completes);
             let mut ways: Vec<WayId> = Vec::new();
-            nodes.iter().for_each(|id| node(id).after.for_each(|way| ways.push(way)));
+            nodes.iter().for_each(|id| self.automaton.after(*id).ways.for_each(|way| ways.push(way)));
             ways.sort_unstable();
             ways.dedup();
             ways.retain(|way| !completes || self.automaton.way(*way).to.is_some());
