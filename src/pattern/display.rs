@@ -66,6 +66,13 @@ impl Expression {
             Self::Or(parts) => write_joined(" or ", parts, names, out),
             Self::Compare { comparison, left, right } => write_infix(left, comparison_sign(*comparison), right, names, out),
             Self::In { item, list } => write_infix(item, "in", list, names, out),
+            Self::Among { item, among } => {
+                out.push('(');
+                item.write(names, out);
+                out.push_str(" in ");
+                write_list(among.values(), out);
+                out.push(')');
+            }
             Self::IsNull(operand) => write_call("is null", [&**operand], names, out),
             Self::Arithmetic { operation, left, right } => write_infix(left, arithmetic_sign(*operation), right, names, out),
             Self::Negate(operand) => write_call("-", [&**operand], names, out),
@@ -143,16 +150,6 @@ fn write_path(mut fields: &[Field], path: &[u16], out: &mut String) {
 
 /// A literal; text in quotes with JSON's escapes.
 pub fn write_value(value: &Value, out: &mut String) {
-    let list = |values: &[Value], out: &mut String| {
-        out.push('[');
-        for (place, value) in values.iter().enumerate() {
-            if place > 0 {
-                out.push_str(", ");
-            }
-            write_value(value, out);
-        }
-        out.push(']');
-    };
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(value) => write!(out, "{value}").expect("text takes all"),
@@ -162,8 +159,19 @@ pub fn write_value(value: &Value, out: &mut String) {
         Value::Text(text) => write!(out, "{:?}", &**text).expect("text takes all"),
         Value::Timestamp(time) => write!(out, "{time}").expect("text takes all"),
         Value::Duration(span) => write!(out, "{span}").expect("text takes all"),
-        Value::List(values) | Value::Record(values) => list(values, out),
+        Value::List(values) | Value::Record(values) => write_list(values, out),
     }
+}
+
+fn write_list(values: &[Value], out: &mut String) {
+    out.push('[');
+    for (place, value) in values.iter().enumerate() {
+        if place > 0 {
+            out.push_str(", ");
+        }
+        write_value(value, out);
+    }
+    out.push(']');
 }
 
 fn write_infix(left: &Expression, sign: &str, right: &Expression, names: &Names<'_>, out: &mut String) {

@@ -116,6 +116,10 @@ impl Expression {
                 let (item, list) = (item.reference(scope), list.reference(scope));
                 matches!(&*list, Value::List(values) if values.iter().any(|value| numbers::equal(&item, value)))
             }
+            Self::Among { item, among } => match item.at_hand(scope) {
+                Some(item) => among.has(item),
+                None => among.has(&item.reference(scope)),
+            },
             Self::IsNull(operand) => match operand.at_hand(scope) {
                 Some(value) => value.is_null(),
                 None => operand.reference(scope).is_null(),
@@ -208,7 +212,8 @@ impl Expression {
                 item.visit(visit);
                 list.visit(visit);
             }
-            Self::Element { list: one, .. }
+            Self::Among { item: one, .. }
+            | Self::Element { list: one, .. }
             | Self::Part { record: one, .. }
             | Self::Matches { text: one, .. }
             | Self::InNetwork { address: one, .. }
@@ -290,6 +295,7 @@ impl Expression {
             | Self::Or(_)
             | Self::Compare { .. }
             | Self::In { .. }
+            | Self::Among { .. }
             | Self::IsNull(_)
             | Self::Matches { .. }
             | Self::InNetwork { .. } => Cow::Owned(Value::Bool(self.holds(scope))),

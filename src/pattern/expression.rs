@@ -1,11 +1,13 @@
 //! The typed expression tree. The checker has proven the types; see `evaluate` for what each node is worth.
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use regex::Regex;
 
 use crate::event::Value;
-use crate::pattern::{StepId, WindowId, numbers};
+use crate::pattern::{Among, StepId, WindowId, numbers};
 
 /// A field, and within records the fields below it: places, outermost first; never empty.
 pub type FieldPath = Box<[u16]>;
@@ -40,10 +42,15 @@ pub enum Expression {
         left: Box<Expression>,
         right: Box<Expression>,
     },
-    /// Is the first among the second, a list. Null is in no list.
+    /// Is the first among the second, a list that an event holds or that is calculated. Null is in no list.
     In {
         item: Box<Expression>,
         list: Box<Expression>,
+    },
+    /// The same of a list that is written out.
+    Among {
+        item: Box<Expression>,
+        among: Arc<Among>,
     },
     IsNull(Box<Expression>),
     Arithmetic {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `steps` | the shape: sequences, groups, loops, absences |
 //! | `expression` | the typed expression tree |
+//! | `among` | the values of a list that is written out |
 //! | `window` | what a condition asks of the key's recent events |
 //! | `evaluate`, `functions`, `numbers` | what an expression is worth, given an event and what was chosen |
 //! | `used` | which fields patterns look at |
@@ -15,6 +16,7 @@
 //! | `normal` | the pattern's normal form as text, whose hash is its version |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
+mod among;
 mod display;
 mod evaluate;
 mod expression;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 
 use crate::event::{Schema, StreamId, TimeSpan, Type, Value};
 
+pub use among::Among;
 pub use display::{Names, write_value};
 pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};

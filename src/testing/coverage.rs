@@ -209,7 +209,7 @@ pub(super) fn part_text(part: &Expression, names: &Names<'_>) -> String {
     let text = part.text(names);
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
     match part {
-        Expression::Compare { .. } | Expression::In { .. } => inner.unwrap_or(&text).to_owned(),
+        Expression::Compare { .. } | Expression::In { .. } | Expression::Among { .. } => inner.unwrap_or(&text).to_owned(),
         Expression::IsNull(operand) => format!("{} is null", operand.text(names)),
         _ => text,
     }

@@ -75,7 +75,7 @@ impl Atom {
                     is_plain &= match part {
                         Expression::Constant(_) | Expression::Field(_) | Expression::Not(_) | Expression::And(_) | Expression::Or(_) => true,
                         Expression::Compare { .. } | Expression::IsNull(_) => true,
-                        Expression::In { list, .. } => matches!(&**list, Expression::Constant(Value::List(values)) if values.len() <= FEW),
+                        Expression::Among { among, .. } => among.is_quick(),
                         _ => false,
                     };
                 });
@@ -84,6 +84,3 @@ impl Atom {
         }
     }
 }
-
-/// Being among so many constants is found out in little time.
-const FEW: usize = 8;

@@ -105,8 +105,8 @@ pub(super) fn whole_number(value: &Value) -> Option<i64> {
 /// The values of a field that a conjunct asks for.
 fn values_asked_for(conjunct: &Expression) -> Option<(&FieldPath, &[Value])> {
     let (path, values) = match conjunct {
-        Expression::In { item, list } => match (&**item, &**list) {
-            (Expression::Field(path), Expression::Constant(Value::List(values))) => (path, &**values),
+        Expression::Among { item, among } => match &**item {
+            Expression::Field(path) => (path, among.values()),
             _ => return None,
         },
         other => match other.compares_with_constant()? {

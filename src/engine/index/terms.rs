@@ -53,7 +53,7 @@ impl Terms {
         Some(match conjunct.clone() {
             Expression::Compare { comparison, right, .. } if is_constant(&right) => Expression::Compare { comparison, left: value, right },
             Expression::Compare { comparison, left, .. } => Expression::Compare { comparison, left, right: value },
-            Expression::In { list, .. } => Expression::In { item: value, list },
+            Expression::Among { among, .. } => Expression::Among { item: value, among },
             other => other,
         })
     }
@@ -71,7 +71,7 @@ fn term_of(conjunct: &Expression) -> Option<&Expression> {
     let term = match conjunct {
         Expression::Compare { left, right, .. } if is_constant(right) => left,
         Expression::Compare { left, right, .. } if is_constant(left) => right,
-        Expression::In { item, list } if is_constant(list) => item,
+        Expression::Among { item, .. } => item,
         _ => return None,
     };
     (!is_constant(term) && !matches!(**term, Expression::Field(_))).then_some(term)

@@ -1,13 +1,15 @@
 //! Comparisons, and what is in a list.
 
-use crate::event::Type;
+use std::sync::Arc;
+
+use crate::event::{Type, Value};
 use crate::language::ast::{Expression as Ast, ExpressionKind, Operator};
 use crate::language::check::expression::{Lowering, Typed, bare, settled};
 use crate::language::check::kinds::{Clash, Kind};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
-use crate::pattern::{Comparison, Expression};
+use crate::pattern::{Among, Comparison, Expression};
 
 pub(super) const FLOAT_OR_DECIMAL: &str = "turn one into the other: `decimal(…)` keeps digits, `float(…)` computes fast";
 
@@ -69,11 +71,11 @@ impl<'a> Lowering<'_, '_, 'a> {
             self.add(diagnostic);
         }
         let of_items = if let Kind::List(of_items) = &many.kind { (**of_items).clone() } else { Kind::Unknown };
-        let fitting_list = Kind::List(Box::new(one.kind.clone()));
-        let item_expression = Box::new(settled(one.expression, &one.kind, &of_items));
-        let list_expression = Box::new(settled(many.expression, &many.kind, &fitting_list));
-        let contained = Expression::In { item: item_expression, list: list_expression };
         let absent = one.nullable.then_some(item).or(many.nullable.then_some(list));
+        let contained = match self.among(&many, list, &one.kind) {
+            Ok(among) => Expression::Among { item: Box::new(settled(one.expression, &one.kind, &of_items)), among },
+            Err(list) => Expression::In { item: Box::new(settled(one.expression, &one.kind, &of_items)), list: Box::new(list) },
+        };
         if operator == Operator::In {
             return Typed { false_if_absent: absent, ..Typed::new(contained, Kind::BOOL, false, span) };
         }
@@ -81,6 +83,19 @@ impl<'a> Lowering<'_, '_, 'a> {
             self.doubt(absent, span);
         }
         Typed::new(Expression::Not(Box::new(contained)), Kind::BOOL, false, span)
+    }
+
+    /// The values of a list that is written out, as they are to be compared with `item`; else the list itself.
+    fn among(&self, list: &Typed<'a>, ast: &'a Ast, item: &Kind) -> Result<Arc<Among>, Expression> {
+        let make = || match settled(list.expression.clone(), &list.kind, &Kind::List(Box::new(item.clone()))) {
+            Expression::Constant(Value::List(values)) => Ok(Arc::new(Among::of(values))),
+            list => Err(list),
+        };
+        let named = if let ExpressionKind::Name(name) = &bare(ast).kind { self.scope.declarations.lists.get(name.as_str()) } else { None };
+        match named.filter(|named| named.is(&list.expression)) {
+            Some(named) => named.among(item, make),
+            None => make(),
+        }
     }
 }
 

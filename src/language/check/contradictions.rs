@@ -116,7 +116,7 @@ fn demands_of<'e>(part: &'e Expression, demands: &mut Vec<(String, Demand<'e>)>)
     let never_null: &[&Expression] = match bare {
         _ if negated => &[],
         Expression::Compare { left, right, .. } => &[left, right],
-        Expression::In { item, .. } => &[item],
+        Expression::In { item, .. } | Expression::Among { item, .. } => &[item],
         Expression::Matches { text: operand, .. } | Expression::InNetwork { address: operand, .. } => &[operand],
         _ => &[],
     };
@@ -133,10 +133,7 @@ fn with_constant(part: &Expression, negated: bool) -> Option<(&Expression, Deman
             (Expression::Constant(with), worth) => Some((worth, Demand::Compared { comparison: turned(*comparison), with, negated })),
             _ => None,
         },
-        Expression::In { item, list } => match &**list {
-            Expression::Constant(Value::List(values)) if values.len() <= VALUES_MAX => Some((item, Demand::Among { values, negated })),
-            _ => None,
-        },
+        Expression::Among { item, among } if among.values().len() <= VALUES_MAX => Some((item, Demand::Among { values: among.values(), negated })),
         Expression::IsNull(operand) => Some((operand, Demand::Null { negated })),
         _ => None,
     }

@@ -63,6 +63,7 @@ fn chosen_instead(expression: Expression, step: StepId) -> Expression {
         Expression::Compare { comparison, left, right } => Expression::Compare { comparison, left: one(left), right: one(right) },
         Expression::Arithmetic { operation, left, right } => Expression::Arithmetic { operation, left: one(left), right: one(right) },
         Expression::In { item, list } => Expression::In { item: one(item), list: one(list) },
+        Expression::Among { item, among } => Expression::Among { item: one(item), among },
         Expression::Element { list, place } => Expression::Element { list: one(list), place },
         Expression::Part { record, place } => Expression::Part { record: one(record), place },
         Expression::If { condition, then, otherwise } => Expression::If { condition: one(condition), then: one(then), otherwise: one(otherwise) },

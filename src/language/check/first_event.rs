@@ -21,6 +21,7 @@ fn truth(condition: &Expression, step: StepId) -> Option<bool> {
         Expression::IsNull(operand) if is_null(operand, step) => Some(true),
         Expression::Compare { left, right, .. } if is_null(left, step) || is_null(right, step) => Some(false),
         Expression::In { item, list } if is_null(item, step) || is_null(list, step) => Some(false),
+        Expression::Among { item, .. } if is_null(item, step) => Some(false),
         Expression::Matches { text: part, .. } | Expression::InNetwork { address: part, .. } if is_null(part, step) => Some(false),
         Expression::Call { function: Function::Contains | Function::StartsWith | Function::EndsWith, arguments }
             if arguments.iter().any(|argument| is_null(argument, step)) =>
