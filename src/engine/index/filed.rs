@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use crate::automaton::Class;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::atom::Atom;
-use crate::engine::index::places::{Place, Telling, Under, left_to_ask, places, whole_number};
+use crate::engine::index::places::{Conjunct, Place, Telling, Under, left_to_ask, places, whole_number};
 use crate::engine::index::ranges::Ranges;
 use crate::engine::index::terms::Terms;
 use crate::engine::index::texts::Texts;
@@ -322,9 +322,12 @@ impl Indexes {
         indexes.streams
     }
 
-    fn file(&mut self, bit: &Bit<'_>) {
+    fn file<'a>(&mut self, bit: &Bit<'a>) {
+        let conjuncts = |of: &[&'a Expression]| of.iter().map(|conjunct| Conjunct::of(conjunct)).collect::<Vec<_>>();
+        let filters: Vec<_> = bit.filters.iter().map(|filter| conjuncts(filter)).collect();
+        let conjuncts = conjuncts(&bit.conjuncts);
         for place in places(&bit.conjuncts).1 {
-            if let Some(posting) = self.posting(bit, &place) {
+            if let Some(posting) = self.posting(bit, &conjuncts, &filters, &place) {
                 self.streams[usize::from(bit.stream.0)].file(&place.under, posting);
             }
         }
@@ -348,7 +351,8 @@ impl Indexes {
 
     /// `number`: of no pattern; it stands for whoever waits.
     fn wait(&mut self, bit: &Bit<'_>, number: u32) {
-        let atoms = self.atoms(bit.stream, &bit.conjuncts);
+        let conjuncts: Vec<_> = bit.conjuncts.iter().map(|conjunct| Conjunct::of(conjunct)).collect();
+        let atoms = self.atoms(bit.stream, &conjuncts);
         let waiting = self.streams[usize::from(bit.stream.0)].waiting.get_or_insert_with(|| Box::new(Waiting::of(number)));
         waiting.add(bit.pattern, bit.class, &atoms);
         if let Some((view, asked)) = bit.window {
@@ -368,14 +372,14 @@ impl Indexes {
         }
     }
 
-    /// `None`: an event that is found there does not set the bit, or stands in no line.
-    fn posting(&mut self, bit: &Bit<'_>, place: &Place<'_>) -> Option<Posting> {
-        let atoms = self.atoms(bit.stream, &left_to_ask(&bit.conjuncts, place)?);
+    /// `conjuncts`, `filters`: those of the bit. `None`: an event that is found there does not set the bit, or stands in no line.
+    fn posting(&mut self, bit: &Bit<'_>, conjuncts: &[Conjunct<'_>], filters: &[Vec<Conjunct<'_>>], place: &Place<'_>) -> Option<Posting> {
+        let atoms = self.atoms(bit.stream, left_to_ask(conjuncts, place)?);
         let (mut sure, mut unsure) = (FittingSources::NONE, Vec::new());
-        for (number, filter) in bit.filters.iter().enumerate() {
+        for (number, filter) in filters.iter().enumerate() {
             let Some(left) = left_to_ask(filter, place) else { continue };
             // What the bit asks for holds where the sources are asked for.
-            let left: Box<[u32]> = self.atoms(bit.stream, &left).iter().filter(|atom| !atoms.contains(atom)).copied().collect();
+            let left: Box<[u32]> = self.atoms(bit.stream, left).iter().filter(|atom| !atoms.contains(atom)).copied().collect();
             if left.is_empty() {
                 sure = sure.with(FittingSources::of(number));
             } else {
@@ -388,7 +392,7 @@ impl Indexes {
     }
 
     /// Each once, in the order in which they are asked.
-    fn atoms(&mut self, stream: StreamId, conjuncts: &[&Expression]) -> Box<[u32]> {
+    fn atoms<'c, 'a: 'c>(&mut self, stream: StreamId, conjuncts: impl IntoIterator<Item = &'c Conjunct<'a>>) -> Box<[u32]> {
         let mut atoms = Vec::new();
         for conjunct in conjuncts {
             let atom = self.atom(stream, conjunct);
@@ -399,12 +403,17 @@ impl Indexes {
         atoms.into()
     }
 
-    fn atom(&mut self, stream: StreamId, conjunct: &Expression) -> u32 {
+    fn atom(&mut self, stream: StreamId, conjunct: &Conjunct<'_>) -> u32 {
+        if let Some(known) = conjunct.atom.get() {
+            return known;
+        }
         let index = &mut self.streams[usize::from(stream.0)];
-        *self.atoms.entry((stream, format!("{conjunct:?}"))).or_insert_with(|| {
-            index.atoms.push(Atom::of(conjunct));
+        let atom = *self.atoms.entry((stream, format!("{:?}", conjunct.expression))).or_insert_with(|| {
+            index.atoms.push(Atom::of(conjunct.expression));
             number(index.atoms.len() - 1)
-        })
+        });
+        conjunct.atom.set(Some(atom));
+        atom
     }
 }
 

@@ -1,11 +1,13 @@
 //! Where a bit is filed: what its condition asks for that tells events apart best.
 
+use std::cell::Cell;
+
 use rust_decimal::prelude::ToPrimitive;
 use smallvec::SmallVec;
 
 use crate::engine::index::{texts, thresholds};
 use crate::event::Value;
-use crate::pattern::{Comparison, Expression, FieldPath};
+use crate::pattern::{Among, Comparison, Expression, FieldPath, equal};
 
 /// Where a bit is filed, and what is thereby known of an event that is found there.
 pub(super) struct Place<'a> {
@@ -53,8 +55,9 @@ pub(super) fn places<'a>(conjuncts: &[&'a Expression]) -> (Telling, Vec<Place<'a
 /// The same of one conjunct; `None`: it tells nothing.
 fn places_of(conjunct: &Expression) -> Option<(Telling, Vec<Place<'_>>)> {
     let known = || SmallVec::from_slice(&[conjunct]);
-    if let Some((path, values)) = values_asked_for(conjunct) {
-        return Some((Telling::Value, values.iter().map(|value| Place { under: Under::Value(path, value), known: SmallVec::new() }).collect()));
+    if let Some(asked) = AskedFor::by(conjunct) {
+        let place = |value| Place { under: Under::Value(asked.path, value), known: SmallVec::new() };
+        return Some((Telling::Value, asked.values().iter().map(place).collect()));
     }
     if let Some(asked) = texts::AskedFor::by(conjunct) {
         let known = if asked.is_all { known() } else { SmallVec::new() };
@@ -71,18 +74,32 @@ fn places_of(conjunct: &Expression) -> Option<(Telling, Vec<Place<'_>>)> {
     Some((Telling::Threshold, vec![Place { under: Under::Threshold(asked), known: known() }]))
 }
 
+/// A conjunct of what is filed, with what has to be found out of it but once: its bit may be filed in a hundred thousand places, and it may ask for as many values.
+pub(super) struct Conjunct<'a> {
+    pub(super) expression: &'a Expression,
+    asked: Option<AskedFor<'a>>,
+    /// Its number among the atoms, once it was asked for.
+    pub(super) atom: Cell<Option<u32>>,
+}
+
+impl<'a> Conjunct<'a> {
+    pub(super) fn of(expression: &'a Expression) -> Self {
+        Self { expression, asked: AskedFor::by(expression), atom: Cell::new(None) }
+    }
+}
+
 /// Of the conjuncts, those that still have to be asked of an event that was found there; `None` if one of them does not hold then.
-pub(super) fn left_to_ask<'a>(conjuncts: &[&'a Expression], place: &Place<'_>) -> Option<Vec<&'a Expression>> {
+pub(super) fn left_to_ask<'c, 'a>(conjuncts: &'c [Conjunct<'a>], place: &Place<'_>) -> Option<Vec<&'c Conjunct<'a>>> {
     let mut left = Vec::new();
     for conjunct in conjuncts {
-        match (values_asked_for(conjunct), &place.under) {
-            (Some((path, values)), Under::Value(field, value)) if path == *field => {
-                if !values.iter().any(|asked| is_same(asked, value)) {
+        match (&conjunct.asked, &place.under) {
+            (Some(asked), Under::Value(field, value)) if asked.path == *field => {
+                if !asked.for_value(value) {
                     return None;
                 }
             }
-            _ if place.known.iter().any(|known| std::ptr::eq(*known, *conjunct)) => {}
-            _ => left.push(*conjunct),
+            _ if place.known.iter().any(|known| std::ptr::eq(*known, conjunct.expression)) => {}
+            _ => left.push(conjunct),
         }
     }
     Some(left)
@@ -102,26 +119,47 @@ pub(super) fn whole_number(value: &Value) -> Option<i64> {
     .filter(exact)
 }
 
-/// The values of a field that a conjunct asks for.
-fn values_asked_for(conjunct: &Expression) -> Option<(&FieldPath, &[Value])> {
-    let (path, values) = match conjunct {
-        Expression::Among { item, among } => match &**item {
-            Expression::Field(path) => (path, among.values()),
-            _ => return None,
-        },
-        other => match other.compares_with_constant()? {
-            (Comparison::Equal, path, value) => (path, std::slice::from_ref(value)),
-            _ => return None,
-        },
-    };
-    let can_be_filed = |value: &Value| matches!(value, Value::Text(_)) || whole_number(value).is_some();
-    values.iter().all(can_be_filed).then_some((path, values))
+/// What a conjunct asks a field to be: one of some values, all of which can be filed.
+struct AskedFor<'a> {
+    path: &'a FieldPath,
+    values: OneOf<'a>,
 }
 
-/// Whether values that can be filed are filed in the same place.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Text(one), Value::Text(other)) => one == other,
-        _ => whole_number(one).is_some_and(|number| whole_number(other) == Some(number)),
+enum OneOf<'a> {
+    One(&'a Value),
+    Several(&'a Among),
+}
+
+impl<'a> AskedFor<'a> {
+    /// `None`: the conjunct is something else. Cost: a look at each of the values.
+    fn by(conjunct: &'a Expression) -> Option<Self> {
+        let (path, values) = match conjunct {
+            Expression::Among { item, among } => match &**item {
+                Expression::Field(path) => (path, OneOf::Several(among)),
+                _ => return None,
+            },
+            other => match other.compares_with_constant()? {
+                (Comparison::Equal, path, value) => (path, OneOf::One(value)),
+                _ => return None,
+            },
+        };
+        let can_be_filed = |value: &Value| matches!(value, Value::Text(_)) || whole_number(value).is_some();
+        let asked = Self { path, values };
+        asked.values().iter().all(can_be_filed).then_some(asked)
+    }
+
+    fn values(&self) -> &'a [Value] {
+        match self.values {
+            OneOf::One(value) => std::slice::from_ref(value),
+            OneOf::Several(among) => among.values(),
+        }
+    }
+
+    /// Whether it is one of them, or filed in the same place. Of values that can be filed those are that are equal.
+    fn for_value(&self, value: &Value) -> bool {
+        match self.values {
+            OneOf::One(one) => equal(one, value),
+            OneOf::Several(among) => among.has(value),
+        }
     }
 }

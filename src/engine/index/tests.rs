@@ -103,6 +103,54 @@ fn the_index_finds_as_much_where_many_compare_what_is_calculated() {
     assert!(found_some > 1_000 && compiled.streams[0].index.terms.len() > 4, "{found_some} of some interest, {:?}", compiled.streams[0].index.terms);
 }
 
+/// Lists so long that what is in them is found by a hash: of all types, two on one field, of which some values, or none, are in both, in filters, turned round, as alternatives, of what is calculated,
+/// and with values under which nothing can be filed.
+#[test]
+fn the_index_finds_as_much_with_long_lists() {
+    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let lists = r#"
+list codes = ["x", "y", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"]
+list states = ["ok", "no", "admin", "s1", "s2", "s3", "s4", "s5", "s6", "s7", ""]
+list whole = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 5000]
+list odd = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, -5000, 9223372036854775807]
+list far = [100, 101, 102, 103, 104, 105, 106, 107, 108, 109]
+list parts = [0.1, 1, 1.5, 2.50, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 0.0000000000000000000000000004]
+define coded = a where kind in codes and n not in far
+define stated = coded where status in states or n in odd
+"#;
+    let asked = [
+        "n in whole",
+        "n not in odd",
+        "n in whole and n in odd",
+        "n in whole and n in far",
+        "n in whole and n not in odd and kind in codes",
+        "kind in codes and status in states",
+        "kind not in codes or d in parts",
+        "d in parts and d in whole",
+        "d in whole and d == 1",
+        "f in parts",
+        "f in whole and f not in parts",
+        "n in odd and n == 7",
+        "n in far or (status in states and kind == \"x\")",
+        "n is not null and not (n in whole or kind in codes)",
+        "n * 2 in whole",
+        "lower(status) in states and n > 1",
+        "d * 2.0 in parts",
+        "f in whole or f > 2",
+    ];
+    for patterns in [60, 400] {
+        let pattern = |number: usize| {
+            let (first, second) = (asked[number % asked.len()], asked[(number * 7 + number / asked.len()) % asked.len()]);
+            let from = ["a", "a", "coded", "stated"][number / 3 % 4];
+            format!("pattern p{number:03} {{ from {from} by k match x: {from} where {first} then y: {from} where {second} within 1m }}\n")
+        };
+        let text = format!("{streams}{lists}{}", (0..patterns).map(pattern).collect::<String>());
+        let (found_some, found_none, concerns_who_waits) = compare_with_asking(&text, 3_000);
+        assert!(found_some > 1_000 && found_none > 100, "{found_some} of some interest, {found_none} of none");
+        assert!((concerns_who_waits > 100) == (patterns == 400), "{concerns_who_waits} concern whoever waits");
+    }
+}
+
 /// Where something of every pattern waits. How many events are of some interest, of none, and concern whoever waits.
 fn compare_with_asking(text: &str, events: u64) -> (u64, u64, u64) {
     let random = &mut ChaCha8Rng::seed_from_u64(7);
