@@ -516,7 +516,7 @@ impl StreamIndex {
             Under::Value(path, value) => self.equality(path).file(value, posting),
             Under::Literals(asked) => asked.literals.iter().for_each(|literal| self.texts(asked.path).file(literal, posting.clone())),
             Under::Threshold(asked) => self.thresholds(*asked).file(*asked, posting),
-            Under::Range(low, high) => self.ranges(low.path).file(*low, *high, posting),
+            Under::Range(low, high) => self.ranges(*low).file(*low, *high, posting),
             Under::Nothing => self.others.file(posting),
         }
     }
@@ -533,8 +533,8 @@ impl StreamIndex {
         find_or_make(&mut self.thresholds, |thresholds| thresholds.are_for(asked), || Thresholds::of(asked))
     }
 
-    fn ranges(&mut self, path: &FieldPath) -> &mut Ranges {
-        find_or_make(&mut self.ranges, |ranges| ranges.path == *path, || Ranges::of(path))
+    fn ranges(&mut self, low: thresholds::AskedFor<'_>) -> &mut Ranges {
+        find_or_make(&mut self.ranges, |ranges| ranges.are_for(low), || Ranges::of(low))
     }
 
     fn finish(&mut self, number: &mut u32) {

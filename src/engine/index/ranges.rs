@@ -10,10 +10,12 @@ use crate::engine::index::thresholds::{AskedFor, Bound};
 use crate::event::Value;
 use crate::pattern::FieldPath;
 
-/// What is filed under the ranges of one field.
+/// What is filed under the ranges of one field, all of them between bounds of one sort.
 #[derive(Debug)]
 pub(super) struct Ranges {
     pub(super) path: FieldPath,
+    /// The bounds are floats; else numbers that a decimal holds.
+    are_floats: bool,
     /// By lower bound, those that ask least first; then by upper bound, likewise.
     ranges: Vec<Between>,
 }
@@ -28,11 +30,15 @@ struct Between {
 }
 
 impl Ranges {
-    pub(super) fn of(path: &FieldPath) -> Self {
-        Self { path: path.clone(), ranges: Vec::new() }
+    pub(super) fn of(low: AskedFor<'_>) -> Self {
+        Self { path: low.path.clone(), are_floats: low.is_float(), ranges: Vec::new() }
     }
 
-    /// Under exact bounds.
+    /// Whether ranges with that lower bound are filed here.
+    pub(super) fn are_for(&self, low: AskedFor<'_>) -> bool {
+        self.path == *low.path && self.are_floats == low.is_float()
+    }
+
     pub(super) fn file(&mut self, low: AskedFor<'_>, high: AskedFor<'_>, posting: Posting) {
         let (low, high) = (Bound::of(low), Bound::of(high));
         let place = self.ranges.binary_search_by(|known| known.low.cmp(&low).then_with(|| known.high.cmp(&high))).unwrap_or_else(|place| {
@@ -44,7 +50,7 @@ impl Ranges {
 
     /// Visits what is filed where the value is between the bounds. Cost: a few comparisons for each doubling of the ranges, and as many for each that is found.
     pub(super) fn for_each_found<'a>(&'a self, value: &Value, visit: &mut impl FnMut(&'a Postings)) {
-        if matches!(value, Value::Float(_)) {
+        if matches!(value, Value::Float(_)) != self.are_floats {
             // Rounded, numbers that differ by little may come to stand the other way round.
             let found = self.ranges.iter().filter(|range| range.low.holds(value) && range.high.holds(value));
             return found.for_each(|range| visit(&range.postings));

@@ -60,10 +60,10 @@ impl<'a> AskedFor<'a> {
         matches!(value, Value::Int(_) | Value::Decimal(_) | Value::Float(_)).then_some(Self { path, direction, comparison, value })
     }
 
-    /// Whether this is the lower and the other the upper bound of one field, and both are exact.
+    /// Whether this is the lower and the other the upper bound of one field, and both are floats or neither is: in each sort, bounds have an order that no rounding changes.
     pub(super) fn is_below(self, high: Self) -> bool {
         let bounds = self.direction == Direction::Above && high.direction == Direction::Below && self.path == high.path;
-        bounds && !self.is_float() && !high.is_float()
+        bounds && self.is_float() == high.is_float()
     }
 
     pub(in crate::engine) fn is_float(self) -> bool {
