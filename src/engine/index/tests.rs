@@ -147,7 +147,7 @@ define stated = coded where status in states or n in odd
         let text = format!("{streams}{lists}{}", (0..patterns).map(pattern).collect::<String>());
         let (found_some, found_none, concerns_who_waits) = compare_with_asking(&text, 3_000);
         assert!(found_some > 1_000 && found_none > 100, "{found_some} of some interest, {found_none} of none");
-        assert!((concerns_who_waits > 100) == (patterns == 400), "{concerns_who_waits} concern whoever waits");
+        assert!(patterns < 400 || concerns_who_waits > 100, "{concerns_who_waits} concern whoever waits");
     }
 }
 
