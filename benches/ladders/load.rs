@@ -32,6 +32,7 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     words(plan, table);
     awaited(plan, table);
     begun(plan, table);
+    listed(plan, table);
 }
 
 fn plain(number: u64) -> Fields {
@@ -150,6 +151,26 @@ fn awaited(plan: &Plan, table: &mut Table<'_>) {
         let rule = |rule: u64| format!("match a: events where typ == {rule} then b: events where amt > a.amt within 10s");
         per_event_by_hand(plan, rules, rule, |rule, event| event.typ == rule, |_, first, event| event.amt > first.amt)
     });
+    by_rules(plan, table, [10, 100, 1_000], "that await a difference to before", |rules| {
+        let rule = |rule: u64| format!("match a: events where typ == {rule} then b: events where amt - a.amt > 900 within 10s");
+        per_event_by_hand(plan, rules, rule, |rule, event| event.typ == rule, |_, first, event| event.amt - first.amt > 900)
+    });
+}
+
+/// A rule that asks for one of very many values, and then for none of them.
+fn listed(plan: &Plan, table: &mut Table<'_>) {
+    for values in [10, 1_000, 100_000] {
+        let name = format!("a rule with a list of {} values, CPU ns per event", counted(values));
+        if !plan.wants(SECTION, &name) {
+            continue;
+        }
+        let (begins, completes) = (|typ: i64| typ < 10, |typ: i64| typ >= 990);
+        let list: Vec<String> = (0..values.cast_signed()).map(|value| if value < 10 { value } else { 1_000 + value }.to_string()).collect();
+        let list = list.join(", ");
+        let rule = |_| format!("match a: events where typ in [{list}] then b: events where not (typ in [{list}] or typ < 990) within 10s");
+        let run = || per_event_by_hand(plan, 1, rule, |_, event| begins(event.typ), |_, _, event| completes(event.typ));
+        table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| run()))));
+    }
 }
 
 /// Rules that begin with what more than one equality tells.

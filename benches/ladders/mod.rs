@@ -7,9 +7,11 @@
 //! | `stages` | decoding, conditions, looking up keys, steps, deadlines |
 //! | `load` | windows from short to long, events out of order, a hot key |
 //! | `windows` | conditions that ask for windows, of few events and many, of one rule and many |
+//! | `back` | conditions that look back at all that a step has taken |
 //! | `state` | commit, checkpoint, restore |
 //! | `pauses` | the longest piece of work |
 
+mod back;
 mod load;
 pub mod memory;
 mod pauses;
@@ -27,6 +29,7 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     stages::measure(plan, table);
     load::measure(plan, table);
     windows::measure(plan, table);
+    back::measure(plan, table);
     state::measure(plan, table);
     pauses::measure(plan, table);
 }

@@ -31,7 +31,7 @@ pub(super) enum Aside {
     Own(Box<Own>),
 }
 
-/// What a run has for itself: several nodes took its last event, or some of its ways have gone since, or a `without` is open.
+/// What a run has for itself: several nodes took its last event, or some of many ways have gone since, or a `without` is open.
 #[derive(Clone, Debug)]
 pub(super) struct Own {
     pub ways: WaySet,
@@ -81,7 +81,8 @@ impl Aside {
     #[inline]
     pub(super) fn ask<T>(&self, of: impl FnOnce(&Value) -> T) -> T {
         match self {
-            Self::Nothing | Self::Later | Self::Anything => of(&Value::Null),
+            Self::Nothing => of(&Value::Null),
+            Self::Later | Self::Anything => unreachable!("a register is asked once it has been found out, and says something"),
             Self::Int(number) => of(&Value::Int(*number)),
             Self::Float(number) => of(&Value::Float(*number)),
             Self::Decimal { mantissa, scale } => of(&Value::Decimal(Decimal::new(*mantissa, u32::from(*scale)))),

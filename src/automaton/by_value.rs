@@ -1,14 +1,18 @@
 //! Many runs of one pattern and key, found by the value that they wait for.
 //!
-//! Where a step must equal something of an earlier one (`b.user == a.user`), an event concerns few of the runs that wait for it: those that hold its value. So they are filed by where they
-//! stand and by value, and an event costs a look at these, however many wait for others. What steps it is the same as for any run; only the finding differs.
+//! Where a step must equal something of an earlier one (`b.user == a.user`), or be more or less than it (`b.amount > 10 * a.amount`), an event concerns few of the runs that wait for it. Those that
+//! hold its value are filed by where they stand and by value, and an event costs a look at these, however many wait for others. All others lie in *stretches* of neighbours, and of each it is known
+//! what its runs ask for at least: where an event has less, it costs one look at the stretch ([`Bounds`]). What steps a run is the same as for any; only the finding differs.
 //!
 //! This is for patterns whose steps follow each other one by one and which end in silence ([`Automaton::chain_of_steps`]): a run has one successor then, which takes its place, and
 //! their order is that of their starts and of their deadlines. So time removes the first, and a limit as well.
 //!
-//! Invariants: a run is filed once, under what [`Filed::of`] says of it; the first place holds a run, if there is any; the bytes are those of [`Runs`] with the same runs.
+//! Invariants: a run is filed once, under what [`Filed::of`] says of it, or noted in the bounds of where it stands; the first place holds a run, if there is any; the bytes are those of [`Runs`] with
+//! the same runs.
 //!
-//! The idea is that of a symmetric hash join (A. Wilschut, P. Apers, 1991), one side of which is a partial match.
+//! The idea is that of a symmetric hash join (A. Wilschut, P. Apers, 1991), one side of which is a partial match; that of the stretches is the zone map of column stores (G. Moerkotte, VLDB 1998).
+
+mod bounds;
 
 use std::collections::VecDeque;
 
@@ -16,6 +20,8 @@ use rust_decimal::prelude::ToPrimitive;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::automaton::by_value::bounds::Bounds;
+use crate::automaton::class::Fit;
 use crate::automaton::moves::{Hand, Passed};
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
 use crate::automaton::snapshot::encode;
@@ -30,8 +36,10 @@ pub struct ByValue {
     /// The number of the first of them.
     first: u64,
     live: usize,
-    /// Numbers of runs, ascending.
+    /// Numbers of runs that wait for something to be equal, ascending.
     filed: Lookup<Filed, SmallVec<[u64; 2]>>,
+    /// Of the others, by where they stand.
+    bounds: Vec<Bounds>,
     /// How many, by where they stand.
     standing: Vec<usize>,
     dropped: u64,
@@ -43,7 +51,7 @@ pub struct ByValue {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Filed {
     stand: StandId,
-    /// `None`: it waits for no certain value, or for one that cannot be filed.
+    /// `None`: it waits for a value that cannot be filed.
     value: Option<u64>,
 }
 
@@ -76,19 +84,21 @@ impl Hashed {
 }
 
 impl Filed {
-    fn of(automaton: &Automaton, run: &Run) -> Self {
-        let by_equality = automaton.stand(run.stand).register.is_some_and(|condition| automaton.fit(condition).compares_equality());
-        let value = match by_equality.then(|| run.aside.ask(Hashed::of)) {
-            Some(Hashed::At(hash)) => Some(hash),
-            Some(Hashed::EqualToNothing) => Some(NULL),
-            Some(Hashed::Unknown) | None => None,
+    /// `None`: it does not wait for something to be equal.
+    fn of(automaton: &Automaton, run: &Run) -> Option<Self> {
+        let condition = automaton.stand(run.stand).register?;
+        automaton.fit(condition).compared().filter(|compared| compared.is_equality())?;
+        let value = match run.aside.ask(Hashed::of) {
+            Hashed::At(hash) => Some(hash),
+            Hashed::EqualToNothing => Some(NULL),
+            Hashed::Unknown => None,
         };
-        Self { stand: run.stand, value }
+        Some(Self { stand: run.stand, value })
     }
 }
 
 impl ByValue {
-    /// The runs of a pattern with an equality to be found by. `None` where they do not stand in the order of their deadlines.
+    /// The runs of a pattern with a value to be found by. `None` where they do not stand in the order of their deadlines.
     pub fn of_runs(runs: &Runs, automaton: &Automaton) -> Option<Self> {
         if !runs.alive.is_sorted_by_key(|run| run.deadline) {
             return None;
@@ -98,6 +108,7 @@ impl ByValue {
             first: 0,
             live: 0,
             filed: Lookup::default(),
+            bounds: vec![Bounds::default(); automaton.stands.len()],
             standing: vec![0; automaton.stands.len()],
             dropped: runs.dropped,
             concerned: Vec::new(),
@@ -117,7 +128,7 @@ impl ByValue {
         for number in &concerned {
             let place = self.place(*number);
             let run = self.runs[place].as_mut().expect("what is filed is there");
-            let before = Filed::of(automaton, run);
+            let before = (run.stand, Filed::of(automaton, run));
             let born_before = out.born.len();
             if hand.come_by(run, out) == Passed::On {
                 continue;
@@ -125,7 +136,7 @@ impl ByValue {
             let successor = (out.born.len() > born_before).then(|| out.born.swap_remove(born_before));
             self.unfile(*number, before);
             if let Some(run) = &successor {
-                self.file(*number, Filed::of(automaton, run));
+                self.file(automaton, *number, run);
             }
             self.runs[place] = successor;
         }
@@ -179,26 +190,29 @@ impl ByValue {
     }
 
     fn find_concerned(&mut self, automaton: &Automaton, hand: &Hand<'_, ()>) {
-        self.concerned.clear();
-        for (stand, standing) in (0..).map(StandId).zip(&self.standing) {
+        let Self { runs, first, filed, bounds, standing, concerned, .. } = self;
+        concerned.clear();
+        for (stand, bounds) in (0..).map(StandId).zip(bounds) {
             let awaited = automaton.stand(stand).awaited;
-            if *standing == 0 || !hand.class().meets(awaited) {
+            if standing[stand.0 as usize] == 0 || !hand.class().meets(awaited) {
                 continue;
             }
             let fit = automaton.stand(stand).register.map(|condition| automaton.fit(condition));
-            let by_equality = fit.and_then(|fit| Some((fit.bit, fit.compared().filter(|compared| compared.is_equality())?)));
-            let value = by_equality.map_or(Hashed::EqualToNothing, |(bit, compared)| {
-                if hand.class().meets_only_in(awaited, bit) { hand.ask_compared(compared, Hashed::of) } else { Hashed::Unknown }
-            });
-            let filed = |value| self.filed.get(&Filed { stand, value }).map_or(&[][..], SmallVec::as_slice);
-            self.concerned.extend(filed(None));
-            match value {
+            let decides = fit.is_some_and(|fit| hand.class().meets_only_in(awaited, fit.bit));
+            let compared = fit.and_then(Fit::compared);
+            let Some(equality) = compared.filter(|compared| compared.is_equality()) else {
+                bounds.find(hand, (compared, decides), (runs, *first), stand, concerned);
+                continue;
+            };
+            let filed = |value| filed.get(&Filed { stand, value }).map_or(&[][..], SmallVec::as_slice);
+            concerned.extend(filed(None));
+            match if decides { hand.ask_compared(equality, Hashed::of) } else { Hashed::Unknown } {
                 Hashed::EqualToNothing => {}
-                Hashed::At(hash) => self.concerned.extend(filed(Some(hash))),
+                Hashed::At(hash) => concerned.extend(filed(Some(hash))),
                 Hashed::Unknown => {
-                    let all = (self.first..).zip(&self.runs).filter_map(|(number, run)| Some((number, run.as_ref()?)));
-                    let others = all.filter(|(_, run)| run.stand == stand && Filed::of(automaton, run).value.is_some());
-                    self.concerned.extend(others.map(|(number, _)| number));
+                    let all = (*first..).zip(runs.iter()).filter_map(|(number, run)| Some((number, run.as_ref()?)));
+                    let others = all.filter(|(_, run)| run.stand == stand && Filed::of(automaton, run).is_some_and(|filed| filed.value.is_some()));
+                    concerned.extend(others.map(|(number, _)| number));
                 }
             }
         }
@@ -210,13 +224,18 @@ impl ByValue {
 
     fn push(&mut self, automaton: &Automaton, run: Run) {
         assert!(self.runs.back().and_then(Option::as_ref).is_none_or(|last| last.deadline <= run.deadline), "runs that begin later run out of time later");
-        self.file(self.first + self.runs.len() as u64, Filed::of(automaton, &run));
+        self.file(automaton, self.first + self.runs.len() as u64, &run);
         self.runs.push_back(Some(run));
     }
 
-    fn file(&mut self, number: u64, filed: Filed) {
+    fn file(&mut self, automaton: &Automaton, number: u64, run: &Run) {
         self.live += 1;
-        self.standing[filed.stand.0 as usize] += 1;
+        let stand = run.stand.0 as usize;
+        self.standing[stand] += 1;
+        let Some(filed) = Filed::of(automaton, run) else {
+            let compared = automaton.stand(run.stand).register.and_then(|condition| automaton.fit(condition).compared());
+            return self.bounds[stand].note(number, compared, &run.aside);
+        };
         match self.filed.get_mut(&filed) {
             Some(numbers) => {
                 let place = numbers.partition_point(|other| *other < number);
@@ -226,9 +245,10 @@ impl ByValue {
         }
     }
 
-    fn unfile(&mut self, number: u64, filed: Filed) {
+    fn unfile(&mut self, number: u64, (stand, filed): (StandId, Option<Filed>)) {
         self.live -= 1;
-        self.standing[filed.stand.0 as usize] -= 1;
+        self.standing[stand.0 as usize] -= 1;
+        let Some(filed) = filed else { return };
         let numbers = self.filed.get_mut(&filed).expect("each run is filed");
         let place = numbers.binary_search(&number).expect("each run is filed once");
         numbers.remove(place);
@@ -240,7 +260,7 @@ impl ByValue {
     /// What is at that place, if it is a run.
     fn remove(&mut self, automaton: &Automaton, place: usize) {
         if let Some(run) = self.runs[place].take() {
-            self.unfile(self.first + place as u64, Filed::of(automaton, &run));
+            self.unfile(self.first + place as u64, (run.stand, Filed::of(automaton, &run)));
         }
     }
 
@@ -258,6 +278,7 @@ impl ByValue {
             self.runs.pop_front();
             self.first += 1;
         }
+        self.bounds.iter_mut().for_each(|bounds| bounds.trim(self.first));
     }
 
     /// What is gone takes no more memory than what is there, and a little.
@@ -265,6 +286,7 @@ impl ByValue {
         if self.runs.len() > 64 + 2 * self.live {
             let runs = std::mem::take(&mut self.runs);
             self.filed = Lookup::default();
+            self.bounds.fill(Bounds::default());
             self.standing.fill(0);
             (self.first, self.live) = (0, 0);
             runs.into_iter().flatten().for_each(|run| self.push(automaton, run));

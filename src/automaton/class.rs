@@ -87,9 +87,7 @@ impl Fit {
             return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()), compared: None, is_all_compared: false };
         }
         let (alone, rest) = condition.conjuncts();
-        let comparisons = || rest.iter().filter_map(|conjunct| Compared::of(conjunct));
-        // An equality lets fewest runs by.
-        let compared = comparisons().find(Compared::is_equality).or_else(|| comparisons().next());
+        let compared = rest.iter().filter_map(|conjunct| Compared::of(conjunct)).min_by_key(Compared::rank);
         let alone = alone.into_iter().cloned().collect();
         let expression = match rest.as_slice() {
             [] => None,
@@ -176,10 +174,5 @@ impl Fit {
     /// The comparison, among what remains to be asked, for which a run has a register.
     pub(super) fn compared(&self) -> Option<&Compared> {
         self.compared.as_ref()
-    }
-
-    /// Whether runs can be found by the value that they must be equal to.
-    pub(super) fn compares_equality(&self) -> bool {
-        self.compared().is_some_and(Compared::is_equality)
     }
 }

@@ -67,7 +67,7 @@ use crate::pattern::StepId;
 
 pub use class::{Class, ClassBit};
 pub use diagram::DiagramFormat;
-pub use pending::{Evaluation, Pending, Stepping};
+pub use pending::{Evaluation, FoundBy, Pending, Stepping};
 pub use runs::{Arrival, Limits, Members, Run, RunList, Runs, Stepped};
 pub use snapshot::Outline;
 pub use watch::{Deadline, Role, Watch};

@@ -1,6 +1,6 @@
 //! What one event does to one run: which of its ways it takes, which it passes over, which it ends.
 
-use crate::automaton::aside::Own;
+use crate::automaton::aside::{Aside, Own};
 use crate::automaton::chain::Chain;
 use crate::automaton::class::Class;
 use crate::automaton::compared::Compared;
@@ -40,8 +40,8 @@ pub(super) enum Passed {
     Over,
 }
 
-/// Where a run stands when the event meets its ways.
-struct Stand<'a> {
+/// What the ways of a run look back at when the event meets them.
+struct Past<'a> {
     chosen: &'a dyn Chosen,
     /// `None`: at the start.
     last: Option<&'a SharedEvent>,
@@ -76,7 +76,7 @@ impl Fate {
     const GONE: Self = Self { stays: false, outcome: Outcome::Nothing };
 }
 
-const AT_START: Stand<'static> = Stand { chosen: &NothingChosen, last: None, fresh: true };
+const NO_PAST: Past<'static> = Past { chosen: &NothingChosen, last: None, fresh: true };
 
 impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     pub(super) fn new(automaton: &'a Automaton, event: &'a SharedEvent, class: Class, moment: Moment<'a>, watch: &'a W) -> Self {
@@ -90,7 +90,7 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
         out.taken.clear();
         for way in self.automaton.start.clone() {
-            if let Outcome::Taken(node) = self.meet(way, &AT_START).outcome {
+            if let Outcome::Taken(node) = self.meet(way, &NO_PAST).outcome {
                 out.taken.push(node);
             }
         }
@@ -118,10 +118,10 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         }
         out.taken.clear();
         let mut ways = run.ways(self.automaton).clone();
-        let stand = Stand { chosen: &self.automaton.recall(&run.chain), last: Some(run.chain.event()), fresh: run.fresh };
+        let past = Past { chosen: &self.automaton.recall(&run.chain), last: Some(run.chain.event()), fresh: run.fresh };
         let mut accepted = false;
         let mut changed = ways.retain(|way| {
-            let fate = self.meet(way, &stand);
+            let fate = self.meet(way, &past);
             match fate.outcome {
                 Outcome::Nothing => {}
                 Outcome::Taken(node) => out.taken.push(node),
@@ -170,14 +170,24 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     /// Whether the event can change anything about the run.
     #[inline]
     fn concerns(&self, run: &mut Run) -> bool {
-        let awaited = run.awaited(self.automaton);
-        self.class.meets(awaited) && self.compares(awaited, run)
+        let (awaited, compares) = run.waits_for(self.automaton);
+        if !self.class.meets(awaited) {
+            return false;
+        }
+        // As far as the comparison decides that the run has a register for, if there is nothing else about the event that it awaits.
+        let Some(fit) = compares.map(|condition| self.automaton.fit(condition)).filter(|fit| self.class.meets_only_in(awaited, fit.bit)) else { return true };
+        let Some(compared) = fit.compared() else { return true };
+        compared.holds_of_numbers(run.aside.register(), self.event.fields()).unwrap_or_else(|| self.may_hold(compared, run))
     }
 
-    /// Whether it does as far as the comparison decides that the run has a register for, if the run awaits that class.
-    fn compares(&self, awaited: Class, run: &mut Run) -> bool {
-        let Some(fit) = run.compares(self.automaton).map(|condition| self.automaton.fit(condition)) else { return true };
-        let Some(compared) = fit.compared().filter(|_| self.class.meets_only_in(awaited, fit.bit)) else { return true };
+    /// Whether it fits as far as the comparison decides, for a register that has been found out.
+    pub(super) fn may_meet(&self, compared: &Compared, register: &mut Aside) -> bool {
+        let fields = self.event.fields();
+        compared.holds_of_numbers(register, fields).unwrap_or_else(|| compared.may_hold(register, &NothingChosen, fields, self.moment))
+    }
+
+    #[inline(never)]
+    fn may_hold(&self, compared: &Compared, run: &mut Run) -> bool {
         let Run { chain, aside, .. } = run;
         compared.may_hold(aside.register(), &self.automaton.recall(chain), self.event.fields(), self.moment)
     }
@@ -261,18 +271,18 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         Box::new(Own::of(ways, awaited, compares))
     }
 
-    fn meet(&self, way: WayId, stand: &Stand<'_>) -> Fate {
+    fn meet(&self, way: WayId, past: &Past<'_>) -> Fate {
         let way = self.automaton.way(way);
         let demand = self.automaton.demand(way.demand);
-        let comes = |condition: ConditionId| self.fits(Role::Absent, condition, stand.chosen);
-        if demand.greedy.iter().any(|hunger| self.still_takes(hunger, stand)) || (stand.fresh && demand.no_next.iter().any(|id| comes(*id))) {
+        let comes = |condition: ConditionId| self.fits(Role::Absent, condition, past.chosen);
+        if demand.greedy.iter().any(|hunger| self.still_takes(hunger, past)) || (past.fresh && demand.no_next.iter().any(|id| comes(*id))) {
             return Fate::GONE;
         }
-        let Some(node) = way.to else { return self.meet_at_acceptance(demand, stand) };
-        if demand.until.iter().any(|until| self.fits(Role::Until, *until, stand.chosen)) {
+        let Some(node) = way.to else { return self.meet_at_acceptance(demand, past) };
+        if demand.until.iter().any(|until| self.fits(Role::Until, *until, past.chosen)) {
             return Fate::GONE;
         }
-        let taken = self.takes(self.automaton.node(node), stand.chosen);
+        let taken = self.takes(self.automaton.node(node), past.chosen);
         let passes = match demand.how {
             How::Begin | How::Next => false,
             How::Then => !taken,
@@ -282,9 +292,9 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         Fate { stays, outcome: if taken { Outcome::Taken(node) } else { Outcome::Nothing } }
     }
 
-    fn meet_at_acceptance(&self, demand: &Demand, stand: &Stand<'_>) -> Fate {
-        let watched = |hold| stand.last.zip(hold).is_none_or(|(last, hold)| self.event.time < last.time.plus(hold));
-        if demand.no.iter().any(|none_of| watched(none_of.hold) && self.fits(Role::Absent, none_of.condition, stand.chosen)) {
+    fn meet_at_acceptance(&self, demand: &Demand, past: &Past<'_>) -> Fate {
+        let watched = |hold| past.last.zip(hold).is_none_or(|(last, hold)| self.event.time < last.time.plus(hold));
+        if demand.no.iter().any(|none_of| watched(none_of.hold) && self.fits(Role::Absent, none_of.condition, past.chosen)) {
             return Fate::GONE;
         }
         let decided = demand.no.is_empty();
@@ -296,12 +306,12 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     }
 
     /// A greedy loop that was left could take the event.
-    fn still_takes(&self, hunger: &Hunger, stand: &Stand<'_>) -> bool {
-        let soon_enough = stand.last.zip(hunger.gap).is_none_or(|(last, gap)| self.event.time < last.time.plus(gap));
-        (stand.fresh || !hunger.next_only)
+    fn still_takes(&self, hunger: &Hunger, past: &Past<'_>) -> bool {
+        let soon_enough = past.last.zip(hunger.gap).is_none_or(|(last, gap)| self.event.time < last.time.plus(gap));
+        (past.fresh || !hunger.next_only)
             && soon_enough
-            && self.fits(Role::Hunger, hunger.condition, stand.chosen)
-            && !hunger.unless.is_some_and(|unless| self.fits(Role::Hunger, unless, stand.chosen))
+            && self.fits(Role::Hunger, hunger.condition, past.chosen)
+            && !hunger.unless.is_some_and(|unless| self.fits(Role::Hunger, unless, past.chosen))
     }
 
     fn fits(&self, role: Role, id: ConditionId, chosen: &dyn Chosen) -> bool {

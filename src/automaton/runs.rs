@@ -109,12 +109,19 @@ impl Run {
 
     /// An event whose class does not meet this changes nothing.
     pub(super) fn awaited(&self, automaton: &Automaton) -> Class {
-        self.aside.own().map_or_else(|| automaton.stand(self.stand).awaited, |own| own.awaited)
+        self.waits_for(automaton).0
     }
 
-    /// The condition that it keeps a register for.
-    pub(super) fn compares(&self, automaton: &Automaton) -> Option<ConditionId> {
-        self.aside.own().map_or_else(|| automaton.stand(self.stand).register, |own| own.compares)
+    /// The same, and the condition that it has a register for.
+    #[inline]
+    pub(super) fn waits_for(&self, automaton: &Automaton) -> (Class, Option<ConditionId>) {
+        match self.aside.own() {
+            Some(own) => (own.awaited, own.compares),
+            None => {
+                let stand = automaton.stand(self.stand);
+                (stand.awaited, stand.register)
+            }
+        }
     }
 
     pub(super) fn marks(&self) -> Marks {
@@ -134,6 +141,7 @@ impl Run {
             None => self.own(automaton).ways = ways,
             Some(stand) => {
                 let register = automaton.stand(stand).register;
+                // Runs that are found by it lose no ways: it is not awaited anew there.
                 if register != before.register {
                     self.aside = register.map_or(Aside::Nothing, |_| Aside::Later);
                 }
@@ -154,13 +162,22 @@ impl Run {
 }
 
 impl Automaton {
+    /// Of a run that begins to wait for what fits the condition. Where steps are repeated, one that has to be calculated is so once it is asked for: most runs of a loop go on before they are.
+    #[inline]
+    fn first_register(&self, condition: Option<ConditionId>, chain: &Chain, moment: Moment<'_>) -> Aside {
+        match condition.and_then(|condition| self.fit(condition).compared()) {
+            None => Aside::Nothing,
+            Some(compared) if compared.calculates() && !self.tallies.is_empty() => Aside::Later,
+            Some(compared) => compared.register(&self.recall(chain), moment),
+        }
+    }
+
     /// As a run is that stands there. `own`: what differs from that; marks are the caller's.
     pub(super) fn run_at(&self, id: StandId, chain: Chain, own: Option<Box<Own>>, moment: Moment<'_>) -> Run {
         let stand = self.stand(id);
         let (ways, compares) = own.as_ref().map_or((&stand.ways, stand.register), |own| (&own.ways, own.compares));
         let deadline = self.deadline(ways, chain.start_time(), chain.event().time);
-        let register = compares.and_then(|condition| self.fit(condition).compared());
-        let register = register.map_or(Aside::Nothing, |compared| compared.first(&self.recall(&chain), moment));
+        let register = self.first_register(compares, &chain, moment);
         let aside = match own {
             None => register,
             Some(mut own) => {
@@ -178,8 +195,7 @@ impl PlainStart {
     pub fn begin(self, automaton: &Automaton, event: &SharedEvent, moment: Moment<'_>) -> Run {
         let Self { node, step, register, lasts, fresh } = self;
         let chain = Chain::First(step, event.clone());
-        let compared = register.and_then(|condition| automaton.fit(condition).compared());
-        let aside = compared.map_or(Aside::Nothing, |compared| compared.first(&chain, moment));
+        let aside = automaton.first_register(register, &chain, moment);
         let deadline = lasts.map_or(EventTime::END, |lasts| event.time.plus(lasts));
         Run { chain, deadline, aside, stand: StandId(node.0), fresh, matched: false, timed_out: false, patterns: 1 }
     }

@@ -276,7 +276,7 @@ fn read_run(automaton: &Automaton, links: &[Chain], reader: &mut Reader<'_>) -> 
         let (awaited, compares) = (automaton.awaited(&ways), automaton.register(&ways));
         Box::new(Own::of(ways, awaited, compares))
     });
-    // Nothing about events at hand or windows is asked here, and what cannot be calculated was counted at first.
+    // Nothing about events at hand or windows is asked here, and what cannot be calculated now was counted at first.
     let faults = Cell::new(0);
     let mut run = Run {
         fresh: set(FRESH),

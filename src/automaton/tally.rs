@@ -2,7 +2,7 @@
 //!
 //! A [`TallyPlan`] says what a pattern asks; each link of a chain has the *answers* as of that link, each made from the one before it and one event. A chain only ever grows at its end, and runs that
 //! have their beginning in common have its answers in common; so values are taken in the order in which a walk from the first event to the last would take them, and the answers are those of the walk,
-//! to the digit of a float and to the fault. `collect` has no answer that could be made so, and patterns whose steps come once need none.
+//! to the digit of a float and to the fault. For `distinct` and `collect` every value is looked at, and so they are walked, where they are asked for; patterns whose steps have one place each need no answers.
 //!
 //! Invariant: answers say nothing that the chain does not: none is stored, and whoever reads a chain from the store makes them anew.
 
@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use crate::automaton::chain::Chain;
 use crate::automaton::ways::{Node, Way};
 use crate::event::{SharedEvent, Value};
-use crate::pattern::{Aggregate, Arithmetic, Chosen, Expression, FieldPath, Occurrence, Pattern, StepId, at_path, calculate, equal, order};
+use crate::pattern::{Aggregate, Arithmetic, Chosen, Expression, FieldPath, Occurrence, Pattern, StepId, at_path, calculate, order};
 
 /// What is asked of the events of a pattern's steps, each once; as each link of a chain answers it.
 #[derive(Clone, Debug)]
@@ -32,7 +32,6 @@ enum What {
     Count,
     Sum(FieldPath),
     Extreme(Ordering, FieldPath),
-    Different(FieldPath),
 }
 
 /// As of one link.
@@ -50,7 +49,7 @@ pub(super) struct Recalled<'a> {
 }
 
 impl TallyPlan {
-    /// Empty where no step is repeated.
+    /// Empty where each step has one place.
     pub(super) fn of(pattern: &Pattern, nodes: &[Node], ways: &[Way]) -> Self {
         let goes_back = |way: &Way| way.from.is_some_and(|from| way.to.is_some_and(|to| to <= from));
         let comes_again = |(place, node): (usize, &Node)| nodes[..place].iter().any(|before| before.step == node.step);
@@ -64,6 +63,10 @@ impl TallyPlan {
             }
         }
         Self(all.into())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Once the step has taken the event after the chain.
@@ -91,7 +94,7 @@ impl Asked {
     fn nothing(&self) -> Answer {
         match self.what {
             What::Event(_) | What::Last => Answer::Event(None),
-            What::Count | What::Sum(_) | What::Extreme(..) | What::Different(_) => Answer::Made(0, Value::Null),
+            What::Count | What::Sum(_) | What::Extreme(..) => Answer::Made(0, Value::Null),
         }
     }
 }
@@ -103,8 +106,7 @@ impl What {
             Aggregate::Sum | Aggregate::Average => Self::Sum(path.clone()),
             Aggregate::Least => Self::Extreme(Ordering::Less, path.clone()),
             Aggregate::Most => Self::Extreme(Ordering::Greater, path.clone()),
-            Aggregate::Distinct => Self::Different(path.clone()),
-            Aggregate::Collect => return None,
+            Aggregate::Distinct | Aggregate::Collect => return None,
         })
     }
 }
@@ -133,11 +135,6 @@ impl Answer {
                 Some(next) if values == 0 || order(next, &made) == Some(*wanted) => Self::Made(values + 1, next.clone()),
                 _ => Self::Made(values, made),
             },
-            (Self::Made(values, made), What::Different(path)) => {
-                let is_known = |value: &Value| chosen.is_some_and(|chain| chain.links_of(step).any(|link| equal(at_path(link.event().fields(), path), value)));
-                let is_new = value(path).is_some_and(|value| !is_known(value));
-                Self::Made(values + u32::from(is_new), made)
-            }
             (known, _) => known,
         }
     }
@@ -146,13 +143,12 @@ impl Answer {
         let Self::Made(values, made) = self else { unreachable!("an aggregate is made") };
         match aggregate {
             Aggregate::Sum if *values == 0 => Value::Int(0),
-            Aggregate::Distinct => Value::Int(i64::from(*values)),
             Aggregate::Sum | Aggregate::Average => {
                 // Adding up has failed once, whichever value it failed at.
                 faults.set(faults.get() + u64::from(made.is_null() && *values > 0));
                 if aggregate == Aggregate::Sum { made.clone() } else { calculate(Arithmetic::Divide, made, &Value::Int(i64::from(*values)), faults) }
             }
-            Aggregate::Least | Aggregate::Most | Aggregate::Collect => made.clone(),
+            Aggregate::Least | Aggregate::Most | Aggregate::Distinct | Aggregate::Collect => made.clone(),
         }
     }
 }

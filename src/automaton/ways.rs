@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::automaton::chain::Chain;
 use crate::automaton::class::{Class, Fit};
+use crate::automaton::pending::FoundBy;
 use crate::automaton::tally::{Recalled, TallyPlan};
 use crate::automaton::way_set::WaySet;
 use crate::event::{StreamId, TimeSpan};
@@ -215,10 +216,12 @@ impl Automaton {
         (is_chain && is_alone && self.runs_end_silently()).then_some(condition)
     }
 
-    /// The condition of some step by whose equality with earlier ones runs can be found ([`super::by_value`]).
-    pub(super) fn found_by(&self) -> Option<ConditionId> {
+    /// The condition of some step by whose comparison with earlier ones runs can be found ([`super::by_value`]): an equality, if there is one.
+    pub(super) fn found_by(&self) -> Option<FoundBy> {
         self.chain_of_steps()?;
-        self.stands.iter().filter_map(|stand| stand.register).find(|condition| self.fit(*condition).compares_equality())
+        let compared = || self.stands.iter().filter_map(|stand| Some((stand.register?, self.fit(stand.register?).compared()?)));
+        let found = compared().find(|(_, compared)| compared.is_equality()).or_else(|| compared().find(|(_, compared)| compared.has_order()));
+        found.map(|(condition, compared)| FoundBy { condition, is_equality: compared.is_equality() })
     }
 
     /// The bits of the events that may do something to some run.

@@ -22,7 +22,7 @@ pub struct Counters {
     /// Partial matches that a key's limit dropped.
     pub runs_dropped: u64,
     /// Calculations without a result: overflow, division by zero, a place out of range. What conditions of many patterns compare counts once for all of them. One of a window counts once for each instant as of which it is asked for, as long as its key stays ready;
-    /// it may be asked before conditions that would have made that needless.
+    /// it may be asked before conditions that would have made that needless. What a partial match compares events with counts once, and once more after its key was packed.
     pub faults: u64,
     /// Times that a key of a pattern got state, or of a log of events that windows count.
     pub keys_made: u64,

@@ -21,8 +21,8 @@ pub trait Chosen {
     /// All of the step's events, in the order taken.
     fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value]));
 
-    /// What the aggregate over a field of them is, where that is known without a look at each.
-    fn made(&self, _: Aggregate, _: StepId, _: &FieldPath, _faults: &Cell<u64>) -> Option<Value> {
+    /// What the aggregate over a field of them is, where that is known without a look at each. Counts what could not be calculated.
+    fn made(&self, _: Aggregate, _: StepId, _: &FieldPath, _: &Cell<u64>) -> Option<Value> {
         None
     }
 }

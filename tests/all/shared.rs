@@ -49,11 +49,11 @@ fn choices_kept_together_decide_what_runs_decide() {
     assert!(same > count / 4 && decisions as u64 > count / 2, "something happens");
 }
 
-/// Steps that must equal something of earlier ones, of whatever type; or be more, or more than one thing.
+/// Steps that must equal something of earlier ones, of whatever type; or be more or less, or by so much, or more than one thing.
 #[test]
 fn runs_found_by_value_decide_what_runs_decide() {
     const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  d: decimal\n  f: float\n  s: string\n  b: bool\n  ts: timestamp\n  time ts\n}\n";
-    const ASKED: [&str; 14] = [
+    const ASKED: [&str; 24] = [
         "v == a.v",
         "a.v == v",
         "d == a.v",
@@ -67,6 +67,16 @@ fn runs_found_by_value_decide_what_runs_decide() {
         "d > a.d and s == a.s",
         "s != a.s",
         "v > a.v",
+        "v >= a.v",
+        "d < a.d",
+        "a.f >= f",
+        "v > a.d + 0.5",
+        "s <= a.s",
+        "v - a.v > 1",
+        "1.5 - d <= -a.d",
+        "f - a.f >= float(1)",
+        "ts - a.ts >= 3ms",
+        "v - a.v != 0",
         "id > 2",
     ];
     let cases = RandomCases::asked_for(CASES);
@@ -107,7 +117,8 @@ fn runs_found_by_value_decide_what_runs_decide() {
 
 fn valued_events(random: &mut ChaCha8Rng) -> Vec<Event> {
     let mut millis = 0;
-    (0..random.random_range(1..=80))
+    let events_max = if random.random_bool(0.1) { 400 } else { 80 };
+    (0..random.random_range(1..=events_max))
         .map(|offset: u64| {
             millis += *[0, 0, 1, 1, 2, 3].choose(random).expect("not empty");
             let time = EventTime::from_millis(millis).expect("small");

@@ -4,7 +4,7 @@ use std::cell;
 use std::sync::Arc;
 
 use crate::automaton::shared::Workspace;
-use crate::automaton::{Automaton, Class, Evaluation, Limits, PlainStart, Stepped, Watch};
+use crate::automaton::{Automaton, Class, Limits, PlainStart, Stepped, Watch};
 use crate::engine::compiled::{Compiled, CompiledPattern};
 use crate::engine::counters::Counters;
 use crate::engine::family::Family;
@@ -400,11 +400,8 @@ impl Lines {
 /// So many runs of the pattern may lie in the slot of a key.
 pub(super) fn lie_in_slots(compiled: &CompiledPattern, limits: &Limits) -> u8 {
     let most = limits.runs_of(&compiled.pattern);
-    let alone = match compiled.evaluation {
-        Evaluation::Together(_) | Evaluation::ByValue(_) => limits.runs_alone_max,
-        Evaluation::RunByRun(_) => RUNS_MAX,
-    };
-    u8::try_from(most.min(alone)).unwrap_or(u8::MAX)
+    let alone = compiled.evaluation.runs_alone_max(limits).min(RUNS_MAX);
+    u8::try_from(most.min(alone)).expect("few lie in a slot")
 }
 
 impl Part {

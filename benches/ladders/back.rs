@@ -1,0 +1,79 @@
+//! Conditions that look back at all that a step has taken: with very many events taken, and with very many partial matches that have taken some.
+
+use std::collections::BTreeMap;
+
+use motif::engine::EngineOptions;
+
+use super::super::Plan;
+use super::super::measure::{Spread, counted};
+use super::super::table::{Row, Table};
+use super::super::workloads::typed::{FIRST_MS, Fields, fields};
+use super::rig::{Rig, patterns};
+use super::{SECTION, sized};
+
+const EVENTS: u64 = 500_000;
+const KEYS: u64 = 100;
+const WITHIN_MS: i64 = 1_000;
+const MORE: i64 = 990;
+
+pub fn measure(plan: &Plan, table: &mut Table<'_>) {
+    for taken in [1_000, 100_000] {
+        let name = format!("an event compared with the average of up to {} that a step has taken, CPU ns per event", counted(taken));
+        if plan.wants(SECTION, &name) {
+            table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| one_loop(taken)))));
+        }
+    }
+    let name = "an event compared with the sum of each loop that may have ended (59 on its key), CPU ns per event";
+    if plan.wants(SECTION, name) {
+        table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| many_loops(sized(plan, EVENTS))))));
+    }
+}
+
+/// One partial match takes every other event; the ones between are compared with all that it has taken, and the last of them is more.
+fn one_loop(taken: u64) -> f64 {
+    let steps = "match s: events where typ == 0 then a+ greedy: events where typ == 1 then b: events where typ == 2 and amt > 2 * avg(a.amt)";
+    let events = 2 * taken + 1;
+    let event = |number: u64| {
+        let typ = if number == 0 { 0 } else { 2 - (number % 2).cast_signed() };
+        Fields { k: 0, typ, amt: if number + 1 == events { 1_000 } else { 1 }, at_ms: FIRST_MS + (number / 10).cast_signed() }
+    };
+    let mut rig = Rig::of(steps);
+    let ns = rig.feed_timed(events, event);
+    assert_eq!(rig.end(), 1, "the last completes it");
+    ns
+}
+
+/// Each start goes on with each event of its kind, and each end that its loop may have waits for more than what it has added up.
+fn many_loops(events: u64) -> f64 {
+    let steps = format!("match a+: events where typ == 1 then b: events where amt > sum(a.amt) + {MORE} within {WITHIN_MS}ms");
+    let event = |number: u64| fields(number, KEYS, 10);
+    let mut rig = Rig::new(&patterns([steps]), EngineOptions::default());
+    let ns = rig.feed_timed(events, event);
+    assert_eq!(rig.end(), by_hand((0..events).map(event)), "as by hand");
+    ns
+}
+
+fn by_hand(events: impl Iterator<Item = Fields>) -> u64 {
+    /// Of one key, each with the time of its start and the sum so far.
+    #[derive(Default)]
+    struct Open {
+        growing: Vec<(i64, i64)>,
+        waiting: Vec<(i64, i64)>,
+    }
+    let mut by_key: BTreeMap<i64, Open> = BTreeMap::new();
+    let mut found = 0;
+    for event in events {
+        let Open { growing, waiting } = by_key.entry(event.k).or_default();
+        growing.retain(|(start, _)| event.at_ms < start + WITHIN_MS);
+        waiting.retain(|(start, _)| event.at_ms < start + WITHIN_MS);
+        let before = waiting.len();
+        waiting.retain(|(_, sum)| event.amt <= sum + MORE);
+        found += (before - waiting.len()) as u64;
+        if event.typ == 1 {
+            growing.push((event.at_ms, 0));
+            growing.iter_mut().for_each(|(_, sum)| *sum += event.amt);
+            waiting.extend_from_slice(growing);
+        }
+    }
+    found
+}
