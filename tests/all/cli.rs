@@ -368,8 +368,8 @@ fn explain_tells_which_patterns_are_evaluated_at_once() {
     );
     let out = work.run("explain rules.motif").out();
     let evaluated: Vec<&str> = out.lines().filter(|line| line.starts_with("  Evaluated")).collect();
-    let first = "  Evaluated  each partial match by itself: [payments where (amount > big.amount)] looks at what was chosen before; at once with 4 other patterns \
-                 (`over_200`, `over_300`, `over_400`, …): they differ only in how much is asked of the first event";
+    let first = "  Evaluated  each partial match by itself; where a key has many, those that an event concerns are found by how much \
+                 [payments where (amount > big.amount)] asks for; at once with 4 other patterns (`over_200`, `over_300`, `over_400`, …): they differ only in how much is asked of the first event";
     assert_eq!((evaluated.len(), evaluated[0]), (5, first), "{out}");
 }
 
@@ -378,11 +378,14 @@ fn explain_says_by_which_value_partial_matches_are_found() {
     let work = Workplace::new();
     let stream = "stream logins { user: string  country: string  at: timestamp  time at }\n";
     let elsewhere = "pattern elsewhere { from logins  match a: logins then b: logins where country != a.country and user == a.user within 1h skip none }\n";
-    work.write("logins.motif", format!("{stream}{elsewhere}"));
+    let behind = "pattern behind { from logins by user  match a: logins then b: logins where country > a.country within 1h skip none }\n";
+    work.write("logins.motif", format!("{stream}{elsewhere}{behind}"));
     let out = work.run("explain logins.motif").out();
-    let expected = "  Evaluated  each partial match by itself; where a key has many, those that an event concerns are found by the value that \
-                    [logins where ((country != a.country) and (user == a.user))] asks for";
-    assert!(out.lines().any(|line| line == expected), "{out}");
+    for found_by in ["the value that [logins where ((country != a.country) and (user == a.user))]", "how much [logins where (country > a.country)]"] {
+        let expected =
+            format!("  Evaluated  each partial match by itself; where a key has many, those that an event concerns are found by {found_by} asks for");
+        assert!(out.lines().any(|line| line == expected), "{out}");
+    }
 }
 
 #[test]

@@ -89,8 +89,8 @@ fn judge(sketch: &Sketch, events: &[Event]) -> Verdict {
     if matches!(pattern.on_timeout, OnTimeout::Silent) {
         expected.retain(|decision| decision.kind == DecidedKind::Match);
     }
-    for runs_alone_max in [0, 3, usize::MAX] {
-        let got = decide(&program, events, runs_alone_max);
+    for (runs_alone_max, is_cut) in [0, 3, usize::MAX].into_iter().flat_map(|most| [(most, true), (most, false)]) {
+        let got = decide(&program, events, runs_alone_max, is_cut);
         if got != expected {
             return Verdict::Differs { expected, got };
         }
@@ -105,14 +105,18 @@ fn program_of(sketch: &Sketch) -> Option<Program> {
     (!refused).then_some(compiled.program)
 }
 
-/// What the engine decides on a line of events; its state is written and read again by a new engine after every event.
-fn decide(program: &Program, line: &[Event], runs_alone_max: usize) -> Vec<Decision> {
+/// What the engine decides on a line of events; if it `is_cut`, its state is written and read again by a new engine after every event.
+fn decide(program: &Program, line: &[Event], runs_alone_max: usize, is_cut: bool) -> Vec<Decision> {
     let places: BTreeMap<u64, usize> = line.iter().enumerate().map(|(place, event)| (event.offset, place)).collect();
     let (mut store, mut positions, mut effects) = (BTreeMap::new(), Positions::default(), Vec::new());
+    let made = |store: &_, positions: &_| engine(program, runs_alone_max, store, positions);
+    let mut engine = made(&store, &positions);
     for (place, event) in line.iter().enumerate() {
-        let mut engine = engine(program, runs_alone_max, &store, &positions);
+        if is_cut {
+            engine = made(&store, &positions);
+        }
         // What is held at the watermark, of equal time, is read again.
-        let rewind = positions.partitions.iter().find_map(|position| position.rewind.map(|rewind| rewind.offset));
+        let rewind = positions.partitions.iter().find_map(|position| position.rewind.map(|rewind| rewind.offset)).filter(|_| is_cut);
         for before in line[..place].iter().filter(|before| rewind.is_some_and(|rewind| rewind <= before.offset)) {
             engine.apply(arrive(before), &mut effects);
         }
