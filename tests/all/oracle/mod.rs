@@ -18,7 +18,7 @@ use motif::language::{Severity, Source, compile};
 use motif::pattern::{OnTimeout, Program};
 
 use brute::Decision;
-use sketch::{SCHEMA, Sketch, smaller};
+use sketch::{Body, Condition, Element, Item, Loop, SCHEMA, Sketch, smaller};
 
 use crate::random_cases::RandomCases;
 
@@ -43,6 +43,21 @@ fn the_engine_decides_what_the_brute_force_reading_decides() {
     println!("{tally:?}");
     assert!(tally.refused * 10 <= count, "most random patterns are ones that the checker takes: {tally:?}");
     assert!(tally.matches > count / 4 && tally.timeouts > count / 20, "something happens: {tally:?}");
+}
+
+/// The loop may go on where `b` has been taken: what is compared then is not what `b` was compared with.
+#[test]
+fn a_run_that_has_lost_a_way_compares_with_what_it_still_waits_for() {
+    let step = |name: &str, times: &str, conditions: [&str; 2]| {
+        let body = Body::Step(name.to_owned(), Condition(conditions.map(str::to_owned).into()));
+        Item::Element(Element { how: "", within_ms: None, body, loops: Loop { times: times.to_owned(), ..Loop::default() } })
+    };
+    let items = vec![step("s", "", ["t == \"C\"", "v > 0"]), step("a", "+", ["t == \"A\"", "v > s.v"]), step("b", "", ["t == \"B\"", "v > a.v"])];
+    let sketch = Sketch { items, withouts: Vec::new(), within_ms: Some(20), skip: "none".to_owned(), on_timeout: false };
+    let line = [("C", 2), ("A", 4), ("B", 5), ("A", 3), ("B", 4)];
+    let events: Vec<Event> = (0..).zip(line).map(|(place, (kind, v))| random::event(place, place.cast_signed(), kind, v)).collect();
+    let Verdict::Same(decisions) = judge(&sketch, &events) else { panic!("{}", report(&sketch, &events)) };
+    assert_eq!(decisions.len(), 2, "{decisions:?}");
 }
 
 #[derive(Debug, Default)]
