@@ -375,7 +375,7 @@ mod tests {
             let chain = Chain::First(StepId(0), shared([one.clone(), other.clone()]));
             let faults = Cell::new(0);
             let mut register = compared.register(&chain, Moment::plain(&faults));
-            assert_eq!(compared.may_hold(&mut register, &chain, &[event.clone()], Moment::plain(&faults)), holds, "90 - 50 > {micros}");
+            assert_eq!(compared.may_hold(&mut register, &chain, std::slice::from_ref(&event), Moment::plain(&faults)), holds, "90 - 50 > {micros}");
             assert!(matches!(register, Aside::Timestamp(at) if at.micros() == 50 + micros), "{register:?}");
         }
     }

@@ -43,7 +43,7 @@ pub struct Run {
     pub(super) chain: Chain,
     /// The least deadline of its ways; the end of time if they have none.
     pub(super) deadline: EventTime,
-    /// Its own side of the comparison that it waits for ([`Run::compares`]), and what differs from `stand`.
+    /// Its own side of the comparison that it waits for ([`Run::waits_for`]), and what differs from `stand`.
     pub(super) aside: Aside,
     pub(super) stand: StandId,
     /// No event of the key has come since the last one chosen. Noted only where the pattern asks for it.
