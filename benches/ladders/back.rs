@@ -1,4 +1,4 @@
-//! Conditions that look back at all that a step has taken: with very many events taken, and with very many partial matches that have taken some.
+//! Conditions that look back: with very many partial matches of one key that wait for more than they have, with very many events that a step has taken, and both.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,12 @@ const WITHIN_MS: i64 = 1_000;
 const MORE: i64 = 990;
 
 pub fn measure(plan: &Plan, table: &mut Table<'_>) {
+    for within_s in [1, 10, 100] {
+        let name = format!("an event compared with each of some {} that wait for more on one key, CPU ns per event", counted(within_s * 1_000));
+        if plan.wants(SECTION, &name) {
+            table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| one_key(within_s, sized(plan, EVENTS))))));
+        }
+    }
     for taken in [1_000, 100_000] {
         let name = format!("an event compared with the average of up to {} that a step has taken, CPU ns per event", counted(taken));
         if plan.wants(SECTION, &name) {
@@ -27,6 +33,30 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     if plan.wants(SECTION, name) {
         table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| many_loops(sized(plan, EVENTS))))));
     }
+}
+
+/// A tenth of the events begin partial matches, and another tenth is compared with all of them.
+fn one_key(within_s: u64, events: u64) -> f64 {
+    let steps = format!("match a: events where typ == 0 then b: events where typ == 1 and amt > a.amt + {MORE} within {within_s}s");
+    let options = EngineOptions { runs_per_key_max: u64::MAX, ..EngineOptions::default() };
+    let mut rig = Rig::new(&patterns([steps]), options);
+    let ns = rig.feed_timed(events, |number| fields(number, 1, 10));
+    // By amount, since few are far enough below another to be looked at.
+    let mut waiting: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    let mut found = 0;
+    for Fields { typ, amt, at_ms, .. } in (0..events).map(|number| fields(number, 1, 10)) {
+        match typ {
+            0 => waiting.entry(amt).or_default().push(at_ms),
+            1 => {
+                let less: Vec<i64> = waiting.range(..amt - MORE).map(|(amt, _)| *amt).collect();
+                let starts = less.iter().filter_map(|amt| waiting.remove(amt)).flatten();
+                found += starts.filter(|start| at_ms < start + 1_000 * within_s.cast_signed()).count() as u64;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(rig.end(), found, "as by hand");
+    ns
 }
 
 /// One partial match takes every other event; the ones between are compared with all that it has taken, and the last of them is more.

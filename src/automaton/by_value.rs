@@ -10,7 +10,8 @@
 //! Invariants: a run is filed once, under what [`Filed::of`] says of it, or noted in the bounds of where it stands; the first place holds a run, if there is any; the bytes are those of [`Runs`] with
 //! the same runs.
 //!
-//! The idea is that of a symmetric hash join (A. Wilschut, P. Apers, 1991), one side of which is a partial match; that of the stretches is the zone map of column stores (G. Moerkotte, VLDB 1998).
+//! The idea is that of a symmetric hash join (A. Wilschut, P. Apers, 1991), one side of which is a partial match; that of the stretches is
+//! that of small materialized aggregates (G. Moerkotte, VLDB 1998), the zone maps of column stores.
 
 mod bounds;
 
@@ -274,11 +275,14 @@ impl ByValue {
 
     /// The first place is that of a run.
     fn trim(&mut self) {
+        let before = self.first;
         while self.runs.front().is_some_and(Option::is_none) {
             self.runs.pop_front();
             self.first += 1;
         }
-        self.bounds.iter_mut().for_each(|bounds| bounds.trim(self.first));
+        if self.first > before {
+            self.bounds.iter_mut().for_each(|bounds| bounds.trim(self.first));
+        }
     }
 
     /// What is gone takes no more memory than what is there, and a little.

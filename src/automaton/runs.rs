@@ -141,7 +141,7 @@ impl Run {
             None => self.own(automaton).ways = ways,
             Some(stand) => {
                 let register = automaton.stand(stand).register;
-                // Runs that are found by it lose no ways: it is not awaited anew there.
+                // (Those that are found by their registers never come here: they have one way, and lose it last.)
                 if register != before.register {
                     self.aside = register.map_or(Aside::Nothing, |_| Aside::Later);
                 }
