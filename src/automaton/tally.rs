@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use crate::automaton::chain::Chain;
 use crate::automaton::ways::{Node, Way};
 use crate::event::{SharedEvent, Value};
-use crate::pattern::{Aggregate, Arithmetic, Chosen, Expression, FieldPath, Occurrence, Pattern, StepId, at_path, calculate, order};
+use crate::pattern::{Aggregate, Arithmetic, Chosen, Expression, FieldPath, Occurrence, Pattern, StepId, at_path, average, calculate, order};
 
 /// What is asked of the events of a pattern's steps, each once; as each link of a chain answers it.
 #[derive(Clone, Debug)]
@@ -146,7 +146,7 @@ impl Answer {
             Aggregate::Sum | Aggregate::Average => {
                 // Adding up has failed once, whichever value it failed at.
                 faults.set(faults.get() + u64::from(made.is_null() && *values > 0));
-                if aggregate == Aggregate::Sum { made.clone() } else { calculate(Arithmetic::Divide, made, &Value::Int(i64::from(*values)), faults) }
+                if aggregate == Aggregate::Sum { made.clone() } else { average(made, *values as usize, faults) }
             }
             Aggregate::Least | Aggregate::Most | Aggregate::Distinct | Aggregate::Collect => made.clone(),
         }

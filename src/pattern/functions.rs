@@ -82,8 +82,7 @@ pub(super) fn in_network(text: &str, network: &IpNet) -> bool {
 pub(super) fn aggregate(aggregate: Aggregate, values: Vec<Value>, faults: &Cell<u64>) -> Value {
     match aggregate {
         Aggregate::Sum => sum(&values, faults),
-        Aggregate::Average if values.is_empty() => Value::Null,
-        Aggregate::Average => numbers::calculate(Arithmetic::Divide, &sum(&values, faults), &Value::Int(values.len() as i64), faults),
+        Aggregate::Average => average(&sum(&values, faults), values.len(), faults),
         Aggregate::Least => extreme(values, Ordering::Less),
         Aggregate::Most => extreme(values, Ordering::Greater),
         Aggregate::Distinct => {
@@ -97,6 +96,11 @@ pub(super) fn aggregate(aggregate: Aggregate, values: Vec<Value>, faults: &Cell<
         }
         Aggregate::Collect => Value::List(values.into()),
     }
+}
+
+/// Of so many values with that sum; of nothing it is null.
+pub fn average(sum: &Value, values: usize, faults: &Cell<u64>) -> Value {
+    if values == 0 { Value::Null } else { numbers::calculate(Arithmetic::Divide, sum, &Value::Int(values as i64), faults) }
 }
 
 /// Begins with the first value, since durations add up as well. Of nothing it is 0.

@@ -9,7 +9,7 @@ use crate::engine::window_log::Entries;
 use crate::engine::window_log::occurrences::Occurrences;
 use crate::engine::window_log::sum::Sum;
 use crate::event::Value;
-use crate::pattern::{Aggregate, Arithmetic, calculate, equal, order};
+use crate::pattern::{Aggregate, Arithmetic, average, calculate, equal, order};
 
 /// Of the entries from `begin` to before `end`, both of which only go forward.
 #[derive(Clone, Debug)]
@@ -142,10 +142,6 @@ pub(super) fn walk<'a>(aggregate: Aggregate, values: impl Iterator<Item = &'a Va
         }
         Aggregate::Collect => Value::List(values.cloned().collect()),
     }
-}
-
-fn average(total: &Value, values: usize, faults: &Cell<u64>) -> Value {
-    if values == 0 { Value::Null } else { calculate(Arithmetic::Divide, total, &Value::Int(values as i64), faults) }
 }
 
 /// From the first on; of nothing it is 0.
