@@ -87,8 +87,7 @@ impl Hashed {
 impl Filed {
     /// `None`: it does not wait for something to be equal.
     fn of(automaton: &Automaton, run: &Run) -> Option<Self> {
-        let condition = automaton.stand(run.stand).register?;
-        automaton.fit(condition).compared().filter(|compared| compared.is_equality())?;
+        automaton.compared_at(run.stand).filter(|compared| compared.is_equality())?;
         let value = match run.aside.ask(Hashed::of) {
             Hashed::At(hash) => Some(hash),
             Hashed::EqualToNothing => Some(NULL),
@@ -234,8 +233,7 @@ impl ByValue {
         let stand = run.stand.0 as usize;
         self.standing[stand] += 1;
         let Some(filed) = Filed::of(automaton, run) else {
-            let compared = automaton.stand(run.stand).register.and_then(|condition| automaton.fit(condition).compared());
-            return self.bounds[stand].note(number, compared, &run.aside);
+            return self.bounds[stand].note(number, automaton.compared_at(run.stand), &run.aside);
         };
         match self.filed.get_mut(&filed) {
             Some(numbers) => {

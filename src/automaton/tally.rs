@@ -109,6 +109,16 @@ impl What {
             Aggregate::Distinct | Aggregate::Collect => return None,
         })
     }
+
+    /// Whether the aggregate is made from it.
+    fn makes(&self, aggregate: Aggregate, path: &FieldPath) -> bool {
+        match (self, aggregate) {
+            (Self::Sum(of), Aggregate::Sum | Aggregate::Average)
+            | (Self::Extreme(Ordering::Less, of), Aggregate::Least)
+            | (Self::Extreme(Ordering::Greater, of), Aggregate::Most) => of == path,
+            _ => false,
+        }
+    }
 }
 
 impl Answer {
@@ -154,14 +164,15 @@ impl Answer {
 }
 
 impl Recalled<'_> {
-    fn answer(&self, step: StepId, what: &What) -> Option<&Answer> {
-        let number = self.plan.0.iter().position(|asked| asked.step == step && asked.what == *what)?;
+    /// What is asked is told by a question to the plan, since to put it together would copy its path.
+    fn answer(&self, step: StepId, is_asked: impl Fn(&What) -> bool) -> Option<&Answer> {
+        let number = self.plan.0.iter().position(|asked| asked.step == step && is_asked(&asked.what))?;
         self.chain.answers().get(number)
     }
 
     /// Within: none so far. `None`: it has to be looked for.
     fn event(&self, step: StepId, what: &What) -> Option<Option<&[Value]>> {
-        match self.answer(step, what)? {
+        match self.answer(step, |asked| asked == what)? {
             Answer::Event(event) => Some(event.as_ref().map(SharedEvent::fields)),
             Answer::Made(..) => None,
         }
@@ -181,7 +192,7 @@ impl Chosen for Recalled<'_> {
     }
 
     fn count(&self, step: StepId) -> usize {
-        match self.answer(step, &What::Count) {
+        match self.answer(step, |asked| *asked == What::Count) {
             Some(Answer::Made(events, _)) => *events as usize,
             Some(Answer::Event(_)) | None => self.chain.count(step),
         }
@@ -192,7 +203,7 @@ impl Chosen for Recalled<'_> {
     }
 
     fn made(&self, aggregate: Aggregate, step: StepId, path: &FieldPath, faults: &Cell<u64>) -> Option<Value> {
-        Some(self.answer(step, &What::of(aggregate, path)?)?.aggregate(aggregate, faults))
+        Some(self.answer(step, |asked| asked.makes(aggregate, path))?.aggregate(aggregate, faults))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::automaton::chain::Chain;
 use crate::automaton::class::{Class, Fit};
+use crate::automaton::compared::Compared;
 use crate::automaton::pending::FoundBy;
 use crate::automaton::tally::{Recalled, TallyPlan};
 use crate::automaton::way_set::WaySet;
@@ -254,6 +255,11 @@ impl Automaton {
 
     pub(super) fn stand(&self, id: StandId) -> &Stand {
         &self.stands[id.0 as usize]
+    }
+
+    /// What a run that stands there has its register for.
+    pub(super) fn compared_at(&self, id: StandId) -> Option<&Compared> {
+        self.stand(id).register.and_then(|condition| self.fit(condition).compared())
     }
 
     /// Where a run stands that has just taken the node.

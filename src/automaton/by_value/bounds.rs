@@ -76,9 +76,9 @@ impl Bounds {
 
 /// What fits that register is let by as well.
 fn widen(bound: &mut Aside, compared: Option<&Compared>, register: &Aside) {
-    match compared.map_or(Some(Ordering::Greater), |compared| compared.lets_by(register, bound)) {
+    match compared.and_then(|compared| compared.lets_by(register, bound)) {
+        None => *bound = Aside::Anything,
+        Some(Ordering::Greater) => *bound = register.clone(),
         Some(Ordering::Less | Ordering::Equal) => {}
-        Some(Ordering::Greater) if compared.is_some() => *bound = register.clone(),
-        Some(Ordering::Greater) | None => *bound = Aside::Anything,
     }
 }
