@@ -1,13 +1,15 @@
 //! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a literal that a text
-//! must have in it (see `texts`), or numbers that a field must be between (see `ranges`), or one that it must be more or less than (see `thresholds`); under one of these for each
-//! alternative, where there are several; what has none of them is tried on every event (see `places`). What many bits calculate of an event is a field in this (see `terms`). Of many patterns, bits that would be found together and only matter where something waits
-//! are asked for where something does (see `waiting`).
+//! must have in it (see `texts`), numbers that a field must be between (see `ranges`), or one that it must be more or
+//! less than (see `thresholds`); under one of these for each alternative, where there are several; what has none of them is tried on every event (see `places`). What many bits
+//! calculate of an event is a field in this (see `terms`). Of many patterns, bits that would be found together and only matter where something waits are asked for where something
+//! does (see `waiting`).
 //!
 //! A bit is filed together with what else must hold for it ([`Posting`]): the other conjuncts of its condition, and those of the filters of the pattern's sources. What follows from
 //! being found under the value is not asked again. Equal numbers are found whatever their types (`1`, `1.0`, `1.00`); null is equal to nothing.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use compact_str::CompactString;
 use smallvec::SmallVec;
@@ -258,7 +260,10 @@ struct Bit<'a> {
     class: Class,
     conjuncts: Vec<&'a Expression>,
     /// The conjuncts of the filters of the pattern's sources of the stream.
-    filters: &'a [Vec<&'a Expression>],
+    filters: Rc<[Vec<&'a Expression>]>,
+    /// Where it is filed best.
+    telling: Telling,
+    places: Vec<Place<'a>>,
     /// It does nothing where nothing of the pattern waits and this, if there is such, does not hold of the key's windows; and the pattern's keys are fields.
     awaits: bool,
     window: Option<(ViewOf, &'a AskedOfWindow)>,
@@ -266,68 +271,66 @@ struct Bit<'a> {
     asks_terms: bool,
 }
 
-impl Bit<'_> {
+impl<'a> Bit<'a> {
+    fn of(pattern: u32, stream: StreamId, class: Class, conjuncts: Vec<&'a Expression>, filters: Rc<[Vec<&'a Expression>]>) -> Self {
+        let (telling, places) = places(&conjuncts);
+        Self { pattern, stream, class, conjuncts, filters, telling, places, awaits: false, window: None, asks_terms: false }
+    }
+
+    /// Where its conjuncts are among those, by their places in memory, they are asked of what is calculated once for all.
+    fn asking(self, of_values: &'a BTreeMap<*const Expression, Expression>) -> Self {
+        let of_value = |conjunct: &'a Expression| of_values.get(&std::ptr::from_ref(conjunct));
+        if !self.conjuncts.iter().any(|conjunct| of_value(conjunct).is_some()) {
+            return self;
+        }
+        let conjuncts = self.conjuncts.iter().map(|conjunct| of_value(conjunct).unwrap_or(conjunct)).collect();
+        let Self { awaits, window, .. } = self;
+        Self { awaits, window, asks_terms: true, ..Self::of(self.pattern, self.stream, self.class, conjuncts, self.filters) }
+    }
+
     /// Whether it is as [`Waiting::add`] asks for.
     fn may_wait(&self) -> bool {
-        let stands_anyway = matches!(self.filters, [only] if only.is_empty());
+        let stands_anyway = matches!(&self.filters[..], [only] if only.is_empty());
         self.awaits && !self.asks_terms && stands_anyway && self.conjuncts.iter().all(|conjunct| Atom::of(conjunct).is_plain())
     }
 }
 
 impl Indexes {
     pub(in crate::engine) fn of(schema: &Schema, patterns: &[CompiledPattern], logs: &[Log]) -> Vec<StreamIndex> {
-        let mut indexes = Self { streams: schema.streams.iter().map(|_| StreamIndex::default()).collect(), atoms: BTreeMap::new() };
         // A family is found as its first member is.
-        let found = || (0..).zip(patterns).filter(|(pattern, compiled)| compiled.first.is_none_or(|first| first == *pattern));
-        let for_each_written = |each: &mut dyn FnMut(&Bit<'_>)| found().for_each(|(pattern, compiled)| for_each_bit(pattern, compiled, &mut *each));
+        let found = (0..).zip(patterns).filter(|(pattern, compiled)| compiled.first.is_none_or(|first| first == *pattern));
+        let written: Vec<Bit<'_>> = found.flat_map(|(pattern, compiled)| bits_of(pattern, compiled)).collect();
         let mut terms = Terms::default();
-        for_each_written(&mut |bit| {
-            // What is found by a value is asked of few events.
-            if places(&bit.conjuncts).0 > Telling::Value {
-                bit.conjuncts.iter().for_each(|conjunct| terms.count(bit.stream, conjunct));
-            }
-        });
-        schema.ids().for_each(|stream| indexes.streams[usize::from(stream.0)].terms = terms.share(stream));
-        // By the place in memory of a conjunct that compares what is calculated once for all.
-        let mut of_values: BTreeMap<*const Expression, Expression> = BTreeMap::new();
-        for_each_written(&mut |bit| {
-            let fields = schema.stream(bit.stream).fields.len();
-            let of_value = |conjunct: &&Expression| Some((std::ptr::from_ref(*conjunct), terms.of_value(bit.stream, conjunct, fields)?));
-            of_values.extend(bit.conjuncts.iter().filter_map(of_value));
-        });
-        let for_each = |each: &mut dyn FnMut(&Bit<'_>)| {
-            for_each_written(&mut |bit| {
-                let asked = |conjunct: &&Expression| of_values.get(&std::ptr::from_ref(*conjunct));
-                let conjuncts = bit.conjuncts.iter().map(|conjunct| asked(conjunct).unwrap_or(conjunct)).collect();
-                each(&Bit { conjuncts, asks_terms: bit.conjuncts.iter().any(|conjunct| asked(conjunct).is_some()), ..*bit });
-            });
-        };
+        // What is found by a value is asked of few events.
+        for bit in written.iter().filter(|bit| bit.telling > Telling::Value) {
+            bit.conjuncts.iter().for_each(|conjunct| terms.count(bit.stream, conjunct));
+        }
+        let with_terms = |stream| StreamIndex { terms: terms.share(stream), ..StreamIndex::default() };
+        let mut indexes = Self { streams: schema.ids().map(with_terms).collect(), atoms: BTreeMap::new() };
+        let in_values = |bit: &Bit<'_>, conjunct| terms.of_value(bit.stream, conjunct, schema.stream(bit.stream).fields.len());
+        let mut of_values = BTreeMap::new();
+        for bit in &written {
+            of_values.extend(bit.conjuncts.iter().filter_map(|conjunct| Some((std::ptr::from_ref(*conjunct), in_values(bit, conjunct)?))));
+        }
+        let bits: Vec<Bit<'_>> = written.into_iter().map(|bit| bit.asking(&of_values)).collect();
         let mut crowds = Crowds::default();
-        for_each(&mut |bit| {
-            if bit.may_wait() {
-                crowds.count(bit.stream, &places(&bit.conjuncts).1);
-            }
-        });
-        let waits = |bit: &Bit<'_>| bit.may_wait() && crowds.has(bit.stream, &places(&bit.conjuncts).1);
-        for_each(&mut |bit| if waits(bit) { indexes.wait(bit, number(patterns.len())) } else { indexes.file(bit) });
+        bits.iter().filter(|bit| bit.may_wait()).for_each(|bit| crowds.count(bit.stream, &bit.places));
+        let (waiting, others): (Vec<_>, Vec<_>) = bits.iter().partition(|bit| bit.may_wait() && crowds.has(bit.stream, &bit.places));
+        others.into_iter().for_each(|bit| indexes.file(bit));
+        waiting.iter().for_each(|bit| indexes.wait(bit, number(patterns.len())));
         (first_log(patterns.len())..).zip(logs).for_each(|(number, log)| indexes.file_log(number, log));
         // Behind all others, so that there is one for each place.
-        for_each(&mut |bit| {
-            if waits(bit) {
-                indexes.file_whoever_waits(bit, number(patterns.len()));
-            }
-        });
+        waiting.iter().for_each(|bit| indexes.file_whoever_waits(bit, number(patterns.len())));
         let mut remembered = 0;
         indexes.streams.iter_mut().for_each(|stream| stream.finish(&mut remembered));
         indexes.streams
     }
 
-    fn file<'a>(&mut self, bit: &Bit<'a>) {
-        let conjuncts = |of: &[&'a Expression]| of.iter().map(|conjunct| Conjunct::of(conjunct)).collect::<Vec<_>>();
-        let filters: Vec<_> = bit.filters.iter().map(|filter| conjuncts(filter)).collect();
-        let conjuncts = conjuncts(&bit.conjuncts);
-        for place in places(&bit.conjuncts).1 {
-            if let Some(posting) = self.posting(bit, &conjuncts, &filters, &place) {
+    fn file(&mut self, bit: &Bit<'_>) {
+        let filters: Vec<_> = bit.filters.iter().map(|filter| Conjunct::of_each(filter)).collect();
+        let conjuncts = Conjunct::of_each(&bit.conjuncts);
+        for place in &bit.places {
+            if let Some(posting) = self.posting(bit, &conjuncts, &filters, place) {
                 self.streams[usize::from(bit.stream.0)].file(&place.under, posting);
             }
         }
@@ -335,38 +338,26 @@ impl Indexes {
 
     /// What a log keeps is one bit.
     fn file_log(&mut self, number: u32, log: &Log) {
-        let filters = filters(&log.sources, log.stream);
         let conjuncts = log.expression.iter().flat_map(Expression::conjuncts).collect();
-        self.file(&Bit {
-            pattern: number,
-            stream: log.stream,
-            class: Class::NOTHING,
-            conjuncts,
-            filters: &filters,
-            awaits: false,
-            window: None,
-            asks_terms: false,
-        });
+        self.file(&Bit::of(number, log.stream, Class::NOTHING, conjuncts, filters(&log.sources, log.stream)));
     }
 
     /// `number`: of no pattern; it stands for whoever waits.
     fn wait(&mut self, bit: &Bit<'_>, number: u32) {
-        let conjuncts: Vec<_> = bit.conjuncts.iter().map(|conjunct| Conjunct::of(conjunct)).collect();
-        let atoms = self.atoms(bit.stream, &conjuncts);
+        let atoms = self.atoms(bit.stream, &Conjunct::of_each(&bit.conjuncts));
         let waiting = self.streams[usize::from(bit.stream.0)].waiting.get_or_insert_with(|| Box::new(Waiting::of(number)));
         waiting.add(bit.pattern, bit.class, &atoms);
         if let Some((view, asked)) = bit.window {
             waiting.ask_window(view, asked, bit.pattern);
         }
-        if places(&bit.conjuncts).0 > Telling::Alternatives {
+        if bit.telling > Telling::Alternatives {
             waiting.ask_always(bit.conjuncts.iter().find_map(|conjunct| thresholds::AskedFor::by(conjunct)));
         }
     }
 
     /// Where the bit would be filed, if that tells events apart.
     fn file_whoever_waits(&mut self, bit: &Bit<'_>, number: u32) {
-        let (telling, places) = places(&bit.conjuncts);
-        for place in places.iter().filter(|_| telling <= Telling::Alternatives) {
+        for place in bit.places.iter().filter(|_| bit.telling <= Telling::Alternatives) {
             let posting = Posting { pattern: number, class: Class::NOTHING, atoms: Box::default(), sure: FittingSources::of(0), unsure: None };
             self.streams[usize::from(bit.stream.0)].file(&place.under, posting);
         }
@@ -418,33 +409,34 @@ impl Indexes {
 }
 
 /// Those of the pattern, stream by stream.
-fn for_each_bit(pattern: u32, compiled: &CompiledPattern, mut each: impl FnMut(&Bit<'_>)) {
+fn bits_of(pattern: u32, compiled: &CompiledPattern) -> Vec<Bit<'_>> {
     let mut streams: Vec<StreamId> = compiled.pattern.sources.iter().map(|source| source.stream).collect();
     streams.sort_unstable();
     streams.dedup();
     let automaton = &compiled.automaton;
     let of_first = compiled.asks_windows_first.iter().find(|asked| asked.may_be_filed()).map(|asked| (compiled.windows[usize::from(asked.window.0)], asked));
+    let mut bits = Vec::new();
     for stream in streams {
         let sources = || compiled.pattern.sources.iter().filter(|source| source.stream == stream);
         let filters = filters(&compiled.pattern.sources, stream);
         // What is calculated for a key is counted where it fails: it is not for who only might wait there.
         let has_plain_keys = sources().all(|source| source.key.iter().all(|part| part.whole_field().is_some()));
-        let mut bit = |class: Class, conjuncts| {
+        let bit = |class: Class, conjuncts| {
             let begins = class.meets(automaton.beginning());
             let window = of_first.filter(|_| begins);
-            let awaits = has_plain_keys && (!begins || window.is_some());
-            each(&Bit { pattern, stream, class, conjuncts, filters: &filters, awaits, window, asks_terms: false });
+            Bit { awaits: has_plain_keys && (!begins || window.is_some()), window, ..Bit::of(pattern, stream, class, conjuncts, filters.clone()) }
         };
         if automaton.wants_every_event() {
             // Every one that stands in its lines.
-            filters.iter().cloned().for_each(|conjuncts| bit(Class::NOTHING, conjuncts));
+            bits.extend(filters.iter().map(|conjuncts| bit(Class::NOTHING, conjuncts.clone())));
         }
-        automaton.class_bits().filter(|known| known.stream == stream).for_each(|known| bit(known.class, known.conjuncts.iter().collect()));
+        bits.extend(automaton.class_bits().filter(|known| known.stream == stream).map(|known| bit(known.class, known.conjuncts.iter().collect())));
     }
+    bits
 }
 
 /// The conjuncts of the filter of each of the sources of the stream.
-fn filters(sources: &[Source], stream: StreamId) -> Vec<Vec<&Expression>> {
+fn filters(sources: &[Source], stream: StreamId) -> Rc<[Vec<&Expression>]> {
     let of_stream = sources.iter().filter(|source| source.stream == stream);
     of_stream.map(|source| source.filter.iter().flat_map(Expression::conjuncts).collect()).collect()
 }

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 
 use rust_decimal::prelude::ToPrimitive;
-use smallvec::SmallVec;
 
 use crate::engine::index::{texts, thresholds};
 use crate::event::Value;
@@ -13,7 +12,7 @@ use crate::pattern::{Among, Comparison, Expression, FieldPath, equal};
 pub(super) struct Place<'a> {
     pub(super) under: Under<'a>,
     /// These of the conjuncts hold.
-    pub(super) known: SmallVec<[&'a Expression; 2]>,
+    pub(super) known: Vec<&'a Expression>,
 }
 
 pub(super) enum Under<'a> {
@@ -46,28 +45,28 @@ pub(super) fn places<'a>(conjuncts: &[&'a Expression]) -> (Telling, Vec<Place<'a
     let bounds = || conjuncts.iter().filter_map(|conjunct| Some((*conjunct, thresholds::AskedFor::by(conjunct)?)));
     let ranges = bounds().filter_map(|(of_low, low)| {
         let (of_high, high) = bounds().find(|(_, high)| low.is_below(*high))?;
-        Some((Telling::Range, vec![Place { under: Under::Range(low, high), known: SmallVec::from_slice(&[of_low, of_high]) }]))
+        Some((Telling::Range, vec![Place { under: Under::Range(low, high), known: vec![of_low, of_high] }]))
     });
     let best = each.chain(ranges).min_by_key(|(telling, _)| *telling);
-    best.unwrap_or_else(|| (Telling::Nothing, vec![Place { under: Under::Nothing, known: SmallVec::new() }]))
+    best.unwrap_or_else(|| (Telling::Nothing, vec![Place { under: Under::Nothing, known: Vec::new() }]))
 }
 
 /// The same of one conjunct; `None`: it tells nothing.
 fn places_of(conjunct: &Expression) -> Option<(Telling, Vec<Place<'_>>)> {
-    let known = || SmallVec::from_slice(&[conjunct]);
+    let known = || vec![conjunct];
     if let Some(asked) = AskedFor::by(conjunct) {
-        let place = |value| Place { under: Under::Value(asked.path, value), known: SmallVec::new() };
+        let place = |value| Place { under: Under::Value(asked.path, value), known: Vec::new() };
         return Some((Telling::Value, asked.values().iter().map(place).collect()));
     }
     if let Some(asked) = texts::AskedFor::by(conjunct) {
-        let known = if asked.is_all { known() } else { SmallVec::new() };
+        let known = if asked.is_all { known() } else { Vec::new() };
         return Some((Telling::Literals, vec![Place { under: Under::Literals(asked), known }]));
     }
     if let Expression::Or(alternatives) = conjunct {
         let each: Vec<_> = alternatives.iter().map(|alternative| places(&alternative.conjuncts())).collect();
         let worst = each.iter().map(|(telling, _)| *telling).max()?;
         let telling = if worst <= Telling::Alternatives { Telling::Alternatives } else { Telling::Thresholds };
-        let under = each.into_iter().flat_map(|(_, places)| places).map(|place| Place { known: SmallVec::new(), ..place });
+        let under = each.into_iter().flat_map(|(_, places)| places).map(|place| Place { known: Vec::new(), ..place });
         return (worst != Telling::Nothing).then(|| (telling, under.collect()));
     }
     let asked = thresholds::AskedFor::by(conjunct)?;
@@ -83,8 +82,8 @@ pub(super) struct Conjunct<'a> {
 }
 
 impl<'a> Conjunct<'a> {
-    pub(super) fn of(expression: &'a Expression) -> Self {
-        Self { expression, asked: AskedFor::by(expression), atom: Cell::new(None) }
+    pub(super) fn of_each(expressions: &[&'a Expression]) -> Vec<Self> {
+        expressions.iter().map(|expression| Self { expression, asked: AskedFor::by(expression), atom: Cell::new(None) }).collect()
     }
 }
 
