@@ -13,13 +13,14 @@
 //! |---|---|
 //! | `places` | what tells the events apart that set a bit |
 //! | `filed` | where all bits are filed, and what else is asked of what is found there |
-//! | `texts`, `thresholds`, `ranges` | what is filed under literals, under one bound, under two |
+//! | `texts`, `networks`, `thresholds`, `ranges` | what is filed under literals, under networks of addresses, under one bound, under two |
 //! | `terms` | what is calculated of an event for many conjuncts |
 //! | `atom` | one conjunct, as it is asked |
 //! | `waiting`, `windows` | bits that are asked for by what is held of a key; by what its windows are |
 
 mod atom;
 mod filed;
+mod networks;
 mod places;
 mod ranges;
 mod terms;

@@ -83,6 +83,7 @@ pub enum Expression {
         text: Box<Expression>,
         regex: Regex,
     },
+    /// No bit of the network is set behind its prefix.
     InNetwork {
         address: Box<Expression>,
         network: IpNet,

@@ -1,5 +1,5 @@
 //! Where the bits of all patterns are filed: under an equality of a field with a constant (or a list of them), by a hash of the field's value; else under a literal that a text
-//! must have in it (see `texts`), numbers that a field must be between (see `ranges`), or one that it must be more or
+//! must have in it (see `texts`), a network that an address must be in (see `networks`), numbers that a field must be between (see `ranges`), or one that it must be more or
 //! less than (see `thresholds`); under one of these for each alternative, where there are several; what has none of them is tried on every event (see `places`). What many bits
 //! calculate of an event is a field in this (see `terms`). Of many patterns, bits that would be found together and only matter where something waits are asked for where something
 //! does (see `waiting`).
@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use crate::automaton::Class;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::atom::Atom;
+use crate::engine::index::networks::{self, Networks};
 use crate::engine::index::places::{Conjunct, Place, Telling, Under, left_to_ask, places, whole_number};
 use crate::engine::index::ranges::Ranges;
 use crate::engine::index::terms::Terms;
@@ -40,6 +41,7 @@ pub(in crate::engine) struct StreamIndex {
     texts: Vec<Texts>,
     thresholds: Vec<Thresholds>,
     ranges: Vec<Ranges>,
+    networks: Vec<Networks>,
     /// Filed under nothing.
     others: Postings,
     waiting: Option<Box<Waiting>>,
@@ -231,7 +233,8 @@ impl Equality {
     }
 }
 
-fn place_of<K: Clone + Eq + std::hash::Hash>(known: &mut Lookup<K, usize>, key: &K, postings: &mut Vec<Postings>) -> usize {
+/// The place among the postings of what is filed under the key, which is there from now on.
+pub(super) fn place_of<K: Clone + Eq + std::hash::Hash>(known: &mut Lookup<K, usize>, key: &K, postings: &mut Vec<Postings>) -> usize {
     if let Some(place) = known.get(key) {
         return *place;
     }
@@ -307,7 +310,7 @@ impl Indexes {
         }
         let with_terms = |stream| StreamIndex { terms: terms.share(stream), ..StreamIndex::default() };
         let mut indexes = Self { streams: schema.ids().map(with_terms).collect(), atoms: BTreeMap::new() };
-        let in_values = |bit: &Bit<'_>, conjunct| terms.of_value(bit.stream, conjunct, schema.stream(bit.stream).fields.len());
+        let in_values = |bit: &Bit<'_>, conjunct| terms.of_values(bit.stream, conjunct, schema.stream(bit.stream).fields.len());
         let mut of_values = BTreeMap::new();
         for bit in &written {
             of_values.extend(bit.conjuncts.iter().filter_map(|conjunct| Some((std::ptr::from_ref(*conjunct), in_values(bit, conjunct)?))));
@@ -498,6 +501,9 @@ impl StreamIndex {
         for ranges in &self.ranges {
             ranges.for_each_found(at_path(fields, &ranges.path), &mut visit);
         }
+        for networks in &self.networks {
+            networks.found(at_path(fields, &networks.path)).for_each(&mut visit);
+        }
         if !self.others.is_empty() {
             visit(&self.others);
         }
@@ -509,6 +515,7 @@ impl StreamIndex {
             Under::Literals(asked) => asked.literals.iter().for_each(|literal| self.texts(asked.path).file(literal, posting.clone())),
             Under::Threshold(asked) => self.thresholds(*asked).file(*asked, posting),
             Under::Range(low, high) => self.ranges(*low).file(*low, *high, posting),
+            Under::Network(asked) => self.networks(*asked).file(*asked, posting),
             Under::Nothing => self.others.file(posting),
         }
     }
@@ -529,12 +536,17 @@ impl StreamIndex {
         find_or_make(&mut self.ranges, |ranges| ranges.are_for(low), || Ranges::of(low))
     }
 
+    fn networks(&mut self, asked: networks::AskedFor<'_>) -> &mut Networks {
+        find_or_make(&mut self.networks, |networks| networks.path == *asked.path, || Networks::of(asked.path))
+    }
+
     fn finish(&mut self, number: &mut u32) {
-        let Self { atoms, terms, equalities, texts, thresholds, ranges, others, waiting, remembered, has_only_equalities } = self;
+        let Self { atoms, terms, equalities, texts, thresholds, ranges, networks, others, waiting, remembered, has_only_equalities } = self;
         *has_only_equalities = terms.is_empty()
             && texts.is_empty()
             && thresholds.is_empty()
             && ranges.is_empty()
+            && networks.is_empty()
             && others.is_empty()
             && waiting.as_ref().is_none_or(|waiting| waiting.is_only_found());
         for equality in equalities {
@@ -543,6 +555,7 @@ impl StreamIndex {
         texts.iter_mut().flat_map(Texts::finish).for_each(|postings| postings.finish(atoms, number));
         thresholds.iter_mut().flat_map(Thresholds::postings).for_each(|postings| postings.finish(atoms, number));
         ranges.iter_mut().flat_map(Ranges::finish).for_each(|postings| postings.finish(atoms, number));
+        networks.iter_mut().flat_map(Networks::postings).for_each(|postings| postings.finish(atoms, number));
         others.finish(atoms, number);
         *remembered = *number;
     }

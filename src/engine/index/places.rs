@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::engine::index::{texts, thresholds};
+use crate::engine::index::{networks, texts, thresholds};
 use crate::event::Value;
 use crate::pattern::{Among, Comparison, Expression, FieldPath, equal};
 
@@ -19,6 +19,7 @@ pub(super) enum Under<'a> {
     /// The field is this.
     Value(&'a FieldPath, &'a Value),
     Literals(texts::AskedFor<'a>),
+    Network(networks::AskedFor<'a>),
     Threshold(thresholds::AskedFor<'a>),
     /// The field is more than the one, and less than the other.
     Range(thresholds::AskedFor<'a>, thresholds::AskedFor<'a>),
@@ -30,6 +31,7 @@ pub(super) enum Under<'a> {
 pub(super) enum Telling {
     Value,
     Literals,
+    Network,
     /// Several of these.
     Alternatives,
     Range,
@@ -61,6 +63,9 @@ fn places_of(conjunct: &Expression) -> Option<(Telling, Vec<Place<'_>>)> {
     if let Some(asked) = texts::AskedFor::by(conjunct) {
         let known = if asked.is_all { known() } else { Vec::new() };
         return Some((Telling::Literals, vec![Place { under: Under::Literals(asked), known }]));
+    }
+    if let Some(asked) = networks::AskedFor::by(conjunct) {
+        return Some((Telling::Network, vec![Place { under: Under::Network(asked), known: known() }]));
     }
     if let Expression::Or(alternatives) = conjunct {
         let each: Vec<_> = alternatives.iter().map(|alternative| places(&alternative.conjuncts())).collect();

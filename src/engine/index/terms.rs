@@ -1,13 +1,13 @@
-//! Calculations that many conjuncts compare with constants, as in `lower(country) == "de"` or `amount * rate > 1000` of hundreds of rules: each is made once for an event, and its value stands behind the
-//! event's fields as if it were one more. So the conjuncts are filed like those of fields.
+//! Calculations that many conditions compare with constants, as in `lower(country) == "de"`, `contains(lower(message), "timeout")` or `amount * rate > 1000` of hundreds of rules: each is made once
+//! for an event, and its value stands behind the event's fields as if it were one more. So the conditions are filed like those of fields.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::event::{StreamId, Value};
-use crate::pattern::{Expression, Scope};
+use crate::pattern::{Expression, Function, Scope};
 
-/// Where fewer compare the same, they are tried one by one: what is asked before may make that needless.
+/// Where fewer conditions compare the same, they are tried one by one: what is asked before may make that needless.
 const SHARED_MIN: usize = 32;
 
 /// Those of the streams.
@@ -20,7 +20,7 @@ pub(super) struct Terms {
 #[derive(Debug)]
 struct Term {
     expression: Expression,
-    conjuncts: usize,
+    conditions: usize,
     /// Among those of the stream that are shared.
     place: Option<usize>,
 }
@@ -28,15 +28,16 @@ struct Term {
 impl Terms {
     /// A bit of events of the stream has the conjunct, and none that tells events apart by a value.
     pub(super) fn count(&mut self, stream: StreamId, conjunct: &Expression) {
-        if let Some(term) = term_of(conjunct) {
-            let new = || Term { expression: term.clone(), conjuncts: 0, place: None };
-            self.known.entry((stream, format!("{term:?}"))).or_insert_with(new).conjuncts += 1;
-        }
+        with_terms(conjunct, &mut |term| {
+            let new = || Term { expression: term.clone(), conditions: 0, place: None };
+            self.known.entry((stream, format!("{term:?}"))).or_insert_with(new).conditions += 1;
+            None
+        });
     }
 
     /// All were counted. Returns those of the stream that are shared, in order of their places.
     pub(super) fn share(&mut self, stream: StreamId) -> Vec<Expression> {
-        let of_stream = self.known.iter_mut().filter(|((of, _), term)| *of == stream && term.conjuncts >= SHARED_MIN);
+        let of_stream = self.known.iter_mut().filter(|((of, _), term)| *of == stream && term.conditions >= SHARED_MIN);
         of_stream
             .enumerate()
             .map(|(place, (_, term))| {
@@ -46,15 +47,11 @@ impl Terms {
             .collect()
     }
 
-    /// The conjunct with the value behind so many fields in place of what is calculated; `None`: it compares nothing that is shared.
-    pub(super) fn of_value(&self, stream: StreamId, conjunct: &Expression, fields: usize) -> Option<Expression> {
-        let place = self.known.get(&(stream, format!("{:?}", term_of(conjunct)?)))?.place?;
-        let value = Box::new(Expression::Field([u16::try_from(fields + place).ok()?].into()));
-        Some(match conjunct.clone() {
-            Expression::Compare { comparison, right, .. } if is_constant(&right) => Expression::Compare { comparison, left: value, right },
-            Expression::Compare { comparison, left, .. } => Expression::Compare { comparison, left, right: value },
-            Expression::Among { among, .. } => Expression::Among { item: value, among },
-            other => other,
+    /// The conjunct with values behind so many fields in place of what is calculated; `None`: it compares nothing that is shared.
+    pub(super) fn of_values(&self, stream: StreamId, conjunct: &Expression, fields: usize) -> Option<Expression> {
+        with_terms(conjunct, &mut |term| {
+            let place = self.known.get(&(stream, format!("{term:?}")))?.place?;
+            Some(Expression::Field([u16::try_from(fields + place).ok()?].into()))
         })
     }
 }
@@ -66,17 +63,34 @@ pub(super) fn extend(terms: &[Expression], fields: &[Value], faults: &Cell<u64>,
     out.extend(terms.iter().map(|term| term.value(&Scope::of_event(fields, faults))));
 }
 
-/// What the conjunct compares with a constant, if it is more than a field.
-fn term_of(conjunct: &Expression) -> Option<&Expression> {
-    let term = match conjunct {
-        Expression::Compare { left, right, .. } if is_constant(right) => left,
-        Expression::Compare { left, right, .. } if is_constant(left) => right,
-        Expression::Among { item, .. } => item,
+/// The condition with what `value` gives in place of whatever is calculated in it and compared with constants; `None`: it gives nothing.
+fn with_terms(condition: &Expression, value: &mut dyn FnMut(&Expression) -> Option<Expression>) -> Option<Expression> {
+    let is_constant = |expression: &Expression| matches!(expression, Expression::Constant(_));
+    let mut of_term = |term: &Expression| if is_constant(term) || matches!(term, Expression::Field(_)) { None } else { value(term).map(Box::new) };
+    Some(match condition {
+        Expression::Not(operand) => Expression::Not(Box::new(with_terms(operand, value)?)),
+        Expression::And(parts) => Expression::And(each_with_terms(parts, value)?),
+        Expression::Or(parts) => Expression::Or(each_with_terms(parts, value)?),
+        Expression::Compare { comparison, left, right } if is_constant(right) => {
+            Expression::Compare { comparison: *comparison, left: of_term(left)?, right: right.clone() }
+        }
+        Expression::Compare { comparison, left, right } if is_constant(left) => {
+            Expression::Compare { comparison: *comparison, left: left.clone(), right: of_term(right)? }
+        }
+        Expression::Among { item, among } => Expression::Among { item: of_term(item)?, among: among.clone() },
+        Expression::Matches { text, regex } => Expression::Matches { text: of_term(text)?, regex: regex.clone() },
+        Expression::InNetwork { address, network } => Expression::InNetwork { address: of_term(address)?, network: *network },
+        Expression::Call { function: function @ (Function::Contains | Function::StartsWith | Function::EndsWith), arguments } => match &arguments[..] {
+            [text, part] if is_constant(part) => Expression::Call { function: *function, arguments: vec![*of_term(text)?, part.clone()] },
+            _ => return None,
+        },
         _ => return None,
-    };
-    (!is_constant(term) && !matches!(**term, Expression::Field(_))).then_some(term)
+    })
 }
 
-fn is_constant(expression: &Expression) -> bool {
-    matches!(expression, Expression::Constant(_))
+/// The same of several; `None`: in none of them.
+fn each_with_terms(parts: &[Expression], value: &mut dyn FnMut(&Expression) -> Option<Expression>) -> Option<Vec<Expression>> {
+    let new: Vec<_> = parts.iter().map(|part| with_terms(part, value)).collect();
+    let any = new.iter().any(Option::is_some);
+    any.then(|| new.into_iter().zip(parts).map(|(new, part)| new.unwrap_or_else(|| part.clone())).collect())
 }

@@ -78,7 +78,8 @@ fn the_index_finds_as_much_where_many_wait() {
     assert!(concerns_who_waits > 500, "{concerns_who_waits} concern whoever waits");
 }
 
-/// What is calculated of an event once for all: with other conjuncts, of several types, in lists, where it may fail, and where filters ask for the same.
+/// What is calculated of an event once for all: with other conjuncts, among alternatives and denied, of several types, in lists, in parts of texts and networks, where it may fail, and where filters ask for
+/// the same.
 #[test]
 fn the_index_finds_as_much_where_many_compare_what_is_calculated() {
     let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
@@ -90,17 +91,22 @@ fn the_index_finds_as_much_where_many_compare_what_is_calculated() {
         "len(status) in [{v}, 5]",
         "f + 1.0 > {v}.5 or n == {v}",
         "coalesce(n, 2) != {v}",
+        "lower(status) == \"{t}\" or n * 2 == {v}",
+        "n == 7 or (len(status) > {v} and not (lower(status) == \"{t}\" or kind == \"x\"))",
+        "contains(lower(status), \"{t}\") and not (10 / n < {v})",
+        "starts_with(upper(status), \"A\") or matches(lower(status), \"{t}$\")",
+        "in_network(coalesce(status, kind), \"10.{v}.0.0/16\") or in_network(lower(status), \"fd0{v}::/16\")",
     ];
     let pattern = |number: usize| {
         let value = |of: &str| of.replace("{v}", &(number / 7 % 5).to_string()).replace("{t}", ["ok", "no", "admin"][number % 3]);
-        let (first, second) = (value(asked[number % 7]), value(asked[number / 7 % 7]));
+        let (first, second) = (value(asked[number % asked.len()]), value(asked[number / 7 % asked.len()]));
         let from = if number.is_multiple_of(9) { "ratio" } else { "a" };
         format!("pattern p{number:03} {{ from {from} by k match x: {from} where {first} then y: {from} where {second} within 1m }}\n")
     };
-    let text = streams + &(0..400).map(pattern).collect::<String>();
+    let text = streams + &(0..600).map(pattern).collect::<String>();
     let (found_some, ..) = compare_with_asking(&text, 3_000);
     let compiled = Compiled::new(&compile(&[Source { path: "it.motif".to_owned(), text }]).program);
-    assert!(found_some > 1_000 && compiled.streams[0].index.terms.len() > 4, "{found_some} of some interest, {:?}", compiled.streams[0].index.terms);
+    assert!(found_some > 1_000 && compiled.streams[0].index.terms.len() > 6, "{found_some} of some interest, {:?}", compiled.streams[0].index.terms);
 }
 
 /// Lists so long that what is in them is found by a hash: of all types, two on one field, of which some values, or none, are in both, in filters, turned round, as alternatives, of what is calculated,
@@ -148,6 +154,43 @@ define stated = coded where status in states or n in odd
         let (found_some, found_none, concerns_who_waits) = compare_with_asking(&text, 3_000);
         assert!(found_some > 1_000 && found_none > 100, "{found_some} of some interest, {found_none} of none");
         assert!(patterns < 400 || concerns_who_waits > 100, "{concerns_who_waits} concern whoever waits");
+    }
+}
+
+/// Of both sorts of addresses, one within the other, with bits behind their prefixes, of one address and of all of them; with other conjuncts, as alternatives, and denied.
+#[test]
+fn the_index_finds_as_much_with_many_networks() {
+    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let networks = [
+        "10.0.0.0/8",
+        "10.1.0.0/16",
+        "10.1.2.9/24",
+        "10.1.2.3/32",
+        "10.1.128.0/17",
+        "0.0.0.0/0",
+        "192.168.0.0/16",
+        "fd00::/8",
+        "fd00::1:0/112",
+        "::/0",
+        "::ffff:0.0.0.0/96",
+    ];
+    let pattern = |number: usize| {
+        let network = |place: usize| format!("in_network(status, \"{}\")", networks[place % networks.len()]);
+        let (one, other) = (network(number), network(number / 3 + 1));
+        let asked = [
+            one.clone(),
+            format!("{one} and {other}"),
+            format!("{one} or {other}"),
+            format!("{one} or kind == \"x\""),
+            format!("n > 1 and not {one}"),
+            format!("{one} and n > 2"),
+        ];
+        let (first, second) = (&asked[number % 6], &asked[number / 5 % 6]);
+        format!("pattern p{number:03} {{ from a by k match x: a where {first} then y: a where {second} within 1m }}\n")
+    };
+    for patterns in [7, 300] {
+        let (found_some, ..) = compare_with_asking(&(streams.clone() + &(0..patterns).map(pattern).collect::<String>()), 3_000);
+        assert!(found_some > 1_000, "{found_some} of some interest");
     }
 }
 
@@ -240,7 +283,24 @@ fn event(number: u64, random: &mut ChaCha8Rng) -> Event {
         vec![
             key,
             kind,
-            pick(random, &text(&["ok", "ok", "no", "/admin/login", "admin", "x/admin/admin", "/logout", "1/log", ""])),
+            pick(
+                random,
+                &text(&[
+                    "ok",
+                    "ok",
+                    "no",
+                    "/admin/login",
+                    "admin",
+                    "x/admin/admin",
+                    "/logout",
+                    "1/log",
+                    "",
+                    "10.1.2.3",
+                    "10.1.200.9",
+                    "fd00::1:2",
+                    "::ffff:10.1.2.3",
+                ]),
+            ),
             pick(random, &or_null(numbers)),
             pick(random, &decimals),
             pick(random, &floats),

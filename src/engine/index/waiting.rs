@@ -45,6 +45,7 @@ fn names(places: &[Place<'_>]) -> impl Iterator<Item = String> {
     places.iter().map(|place| match &place.under {
         Under::Value(path, value) => format!("{path:?} {value:?}"),
         Under::Literals(asked) => format!("{:?} {:?}", asked.path, asked.literals),
+        Under::Network(asked) => format!("{:?} {}", asked.path, asked.network),
         Under::Threshold(_) | Under::Range(..) | Under::Nothing => String::new(),
     })
 }
