@@ -40,6 +40,7 @@ pattern p20 { from a by k match x: a where contains(status, "min") then y: a whe
 pattern p21 { from a by k match x: a where ends_with(status, "admin") then y: a where matches(status, "log(in|out)") and n > 1 within 1m }
 pattern p22 { from a by k match x: a where matches(status, "(?i)ADM.*LO") then y: a where matches(kind, "^[xy]$") then z: a where contains(status, "o") within 1m }
 pattern p23 { from a by k match x: a where matches(status, "[0-9]*/log") then y: a where starts_with(status, "admin") then z: a where ends_with(status, "ok") and kind == "x" within 1m }
+pattern p28 { from a by k match x: a where matches(status, "[a-z0-9]+/adm(in)?/[a-z]+") then y: a where matches(status, "^./.*(?i:MIN).*i") then z: a where matches(status, "\\B(dm|og)(i|o)[nu]") within 1m }
 pattern p24 { from a by k match x: a where kind == "x" or n == 2 then y: a where (status == "ok" and n > 1) or contains(status, "admin") or kind in ["y", "w"] then z: a where kind == "x" or kind == "y" within 1m }
 pattern p25 { from a by k match x: a where n > 1 and n <= 7 then y: a where d < 2.5 and d >= 1 then z: a where n > 0 and n < 5 then w: a where n >= 2 and n <= 2 then v: a where n > 2 and 3 >= n and d > 0 within 1m }
 pattern p26 { from a by k match x: a where kind == "x" or n < 3 then y: a where (d > 1 and d < 1.5) or n == 7 then z: a where f > 0.1 and f < 2 within 1m }

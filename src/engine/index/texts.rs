@@ -1,13 +1,15 @@
 //! Bits that ask a text field to contain, begin or end with something, or to match a regular expression: all their literals are looked for together.
 //!
-//! A regular expression is filed under what each of its matches must begin or end with, if that is one of a few literals, and is asked where one of them is found. So the ten thousandth
+//! A regular expression is filed under what each of its matches must have in it, if that is one of a few literals, and is asked where one of them is found. So the ten thousandth
 //! pattern that looks for a word costs an event nothing but that word's part in the automaton (A. Aho, M. Corasick, CACM 18(6), 1975; the `aho-corasick` crate).
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use aho_corasick::AhoCorasick;
 use regex::Regex;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Hir, HirKind};
 use smallvec::SmallVec;
 
 use crate::engine::index::filed::{Posting, Postings};
@@ -52,6 +54,9 @@ pub(super) struct AskedFor<'a> {
 const LITERALS_MAX: usize = 64;
 const BYTES_MIN: usize = 2;
 
+/// So many parts of an expression are tried: each costs a look at all behind it.
+const PARTS_MAX: usize = 64;
+
 impl<'a> AskedFor<'a> {
     /// `None`: the conjunct is something else.
     pub(super) fn by(conjunct: &'a Expression) -> Option<Self> {
@@ -76,16 +81,23 @@ impl<'a> AskedFor<'a> {
     }
 }
 
-/// One of these is in every text that matches.
+/// One of these is in every text that matches: what the rest of a match must begin with from one of the parts of the expression on, or the whole must end with. The longest are found least often.
 fn literals_of(regex: &Regex) -> Option<Vec<Literal>> {
     let hir = regex_syntax::parse(regex.as_str()).ok()?;
-    let of_kind = |kind: ExtractKind| {
-        let found = Extractor::new().kind(kind).limit_total(LITERALS_MAX).extract(&hir);
+    let of_kind = |kind: ExtractKind, hir: &Hir| {
+        let found = Extractor::new().kind(kind).limit_total(LITERALS_MAX).extract(hir);
         let literals = found.literals()?.iter().map(|literal| Literal { bytes: literal.as_bytes().to_vec(), stands: Stands::Anywhere });
         let literals: Vec<Literal> = literals.collect();
-        (!literals.is_empty() && literals.iter().all(|literal| literal.bytes.len() >= BYTES_MIN)).then_some(literals)
+        (shortest(&literals) >= BYTES_MIN).then_some(literals)
     };
-    of_kind(ExtractKind::Prefix).or_else(|| of_kind(ExtractKind::Suffix))
+    let parts = if let HirKind::Concat(parts) = hir.kind() { &parts[..] } else { std::slice::from_ref(&hir) };
+    let from_each = (0..parts.len().min(PARTS_MAX)).filter_map(|place| of_kind(ExtractKind::Prefix, &Hir::concat(parts[place..].to_vec())));
+    from_each.chain(of_kind(ExtractKind::Suffix, &hir)).min_by_key(|literals| (Reverse(shortest(literals)), literals.len()))
+}
+
+/// The length of the shortest; 0 where there are none.
+fn shortest(literals: &[Literal]) -> usize {
+    literals.iter().map(|literal| literal.bytes.len()).min().unwrap_or(0)
 }
 
 impl Texts {
