@@ -59,6 +59,7 @@ impl Automaton {
             start,
             plain_start: None,
             tallies,
+            asks_registers_late: false,
             fits,
             beginning: Class::EMPTY,
             awaited_somewhere: Class::EMPTY,
@@ -80,6 +81,7 @@ impl Automaton {
         let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
         automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);
         automaton.plain_start = automaton.find_plain_start();
+        automaton.asks_registers_late = !automaton.tallies.is_empty() && automaton.found_by().is_none();
         automaton
     }
 

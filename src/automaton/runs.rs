@@ -162,12 +162,12 @@ impl Run {
 }
 
 impl Automaton {
-    /// Of a run that begins to wait for what fits the condition. Where steps are repeated, one that has to be calculated is so once it is asked for: most runs of a loop go on before they are.
+    /// Of a run that begins to wait for what fits the condition.
     #[inline]
     fn first_register(&self, condition: Option<ConditionId>, chain: &Chain, moment: Moment<'_>) -> Aside {
         match condition.and_then(|condition| self.fit(condition).compared()) {
             None => Aside::Nothing,
-            Some(compared) if compared.calculates() && !self.tallies.is_empty() => Aside::Later,
+            Some(compared) if compared.calculates() && self.asks_registers_late => Aside::Later,
             Some(compared) => compared.register(&self.recall(chain), moment),
         }
     }

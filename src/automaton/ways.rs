@@ -136,6 +136,8 @@ pub struct Automaton {
     pub(super) plain_start: Option<PlainStart>,
     /// What the chains of runs answer as they grow.
     pub(super) tallies: TallyPlan,
+    /// Steps are repeated, and registers that have to be calculated are so once they are asked for: most runs of a loop go on before they are. Not where runs are found by them.
+    pub(super) asks_registers_late: bool,
     /// By condition.
     pub(super) fits: Vec<Fit>,
     /// The bits of the events that may begin a run.

@@ -53,7 +53,7 @@ fn choices_kept_together_decide_what_runs_decide() {
 #[test]
 fn runs_found_by_value_decide_what_runs_decide() {
     const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  d: decimal\n  f: float\n  s: string\n  b: bool\n  ts: timestamp\n  time ts\n}\n";
-    const ASKED: [&str; 24] = [
+    const ASKED: [&str; 29] = [
         "v == a.v",
         "a.v == v",
         "d == a.v",
@@ -77,6 +77,11 @@ fn runs_found_by_value_decide_what_runs_decide() {
         "f - a.f >= float(1)",
         "ts - a.ts >= 3ms",
         "v - a.v != 0",
+        "v == 2 * a.v",
+        "v == sum(a.v)",
+        "d == avg(a.d)",
+        "d >= sum(a.d) - 1",
+        "v < 2 * a.v - 1",
         "id > 2",
     ];
     let cases = RandomCases::asked_for(CASES);
@@ -84,13 +89,15 @@ fn runs_found_by_value_decide_what_runs_decide() {
     for case in 0..cases.count {
         let mut random = cases.random_of(case);
         let mut steps = vec!["a: ev where t == \"A\"".to_owned()];
-        for name in ["b", "c", "e"].iter().take(random.random_range(1..=3)) {
-            let mut asked = || *ASKED.choose(&mut random).expect("not empty");
+        let names = ["a", "b", "c", "e"];
+        for (before, name) in (1..).zip(&names[1..=random.random_range(1..=3)]) {
+            let mut asked = || ASKED.choose(&mut random).expect("not empty").replace("a.", &format!("{}.", names[random.random_range(0..before)]));
             let (guard, step) = (asked(), asked());
             if random.random_bool(0.25) {
                 steps.push(format!("not n{name}: ev where t == \"N\" and {guard}"));
             }
-            steps.push(format!("{name}: ev where t == \"{}\" and {step}", if random.random_bool(0.6) { "B" } else { "C" }));
+            let times = ["", "", "", "{2}", "{3}"].choose(&mut random).expect("not empty");
+            steps.push(format!("{name}{times}: ev where t == \"{}\" and {step}", if random.random_bool(0.6) { "B" } else { "C" }));
         }
         let skip = *["none", "none", "to next", "past last"].choose(&mut random).expect("not empty");
         let within = if random.random_bool(0.8) { format!("  within {}ms\n", random.random_range(2..120)) } else { String::new() };
