@@ -180,8 +180,10 @@ impl Intake {
     /// What may be held, late or read again. (Apart, so that what [passes](Intake::passes) keeps no registers for it.)
     #[inline(never)]
     fn take(&mut self, at: RecordPlace, event: &mut Event, interest: &mut Interest, place: usize) -> Arrival {
-        if self.partitions[place].begin(at.offset) == Reading::Again {
-            return self.arrive_again(at, event, interest, place);
+        match self.partitions[place].begin(at.offset) {
+            Reading::First => {}
+            Reading::FirstSince => self.end_rereading(),
+            Reading::Again => return self.arrive_again(at, event, interest, place),
         }
         let arrival = self.judge::<false>(event, interest, place, at);
         let counters = &mut self.counters;
@@ -223,8 +225,8 @@ impl Intake {
     pub fn skip(&mut self, stream: StreamId, partition: u32, offset: u64, next_position: u64) {
         let place = self.place_of(stream, partition);
         let partition = &mut self.partitions[place];
-        partition.begin(offset);
         let was_rereading = partition.is_rereading();
+        partition.begin(offset);
         partition.end(offset, next_position);
         if was_rereading && !partition.is_rereading() { self.end_rereading() } else { self.advance() }
     }
@@ -356,12 +358,12 @@ impl Intake {
         let clock = &mut self.clocks[usize::from(at.stream.0)];
         let partition = &mut self.partitions[place];
         // What was decided when it came first stays so, whatever the limits are by now.
-        let refused = if AGAIN { partition.was_refused(offset) } else { None };
+        let refused = if AGAIN { partition.was_refused(offset, event.time) } else { None };
         let is_ahead = if AGAIN { refused == Some(RefusedBy::AheadMax) } else { event.time > self.latest };
         if is_ahead {
             partition.end(offset, next_position);
             if !AGAIN {
-                partition.refuse(offset, RefusedBy::AheadMax);
+                partition.refuse(offset, RefusedBy::AheadMax, self.latest);
             }
             return Arrival::TooFarAhead;
         }
@@ -401,7 +403,7 @@ impl Intake {
         }
         if !AGAIN && self.is_full_for(place, offset) {
             let partition = &mut self.partitions[place];
-            partition.refuse(offset, RefusedBy::HeldMax);
+            partition.refuse(offset, RefusedBy::HeldMax, EventTime::BEGINNING);
             partition.notes.iter_mut().for_each(|notes| notes.held_full(offset));
             return Arrival::HeldFull;
         }

@@ -59,6 +59,8 @@ struct Rereading {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reading {
     First,
+    /// And the last of those that were to be read again is gone from the source: with this one that is over.
+    FirstSince,
     Again,
 }
 
@@ -93,6 +95,7 @@ impl Partition {
         }
         if self.is_rereading() {
             self.finish_rereading();
+            return Reading::FirstSince;
         }
         Reading::First
     }
@@ -149,22 +152,25 @@ impl Partition {
         self.forget_refused();
     }
 
-    /// Notes a record that was kept out.
-    pub(super) fn refuse(&mut self, offset: u64, by: RefusedBy) {
-        // What came since and was not held takes no part either way, so that the ranges are no more than the held records.
+    /// Notes a record that was kept out; `beyond`: whatever is later was, too, and nothing that is not.
+    pub(super) fn refuse(&mut self, offset: u64, by: RefusedBy, beyond: EventTime) {
+        let new = RefusedRange { first_offset: offset, last_offset: offset, by, beyond_us: beyond.micros() };
+        // What came since and was not held takes no part either way, but for its time, which tells it apart: so the ranges are no more than the held records.
         let last_held = self.waiting.back().map_or(0, |waiting| waiting.at.offset);
-        match self.refused.back_mut() {
-            Some(range) if range.by == by && range.last_offset >= last_held => range.last_offset = offset,
-            _ => self.refused.push_back(RefusedRange { first_offset: offset, last_offset: offset, by }),
+        let goes_on = |range: &RefusedRange| (range.by, range.beyond_us) == (new.by, new.beyond_us) && range.last_offset >= last_held;
+        match self.refused.back_mut().filter(|range| goes_on(range)) {
+            Some(range) => range.last_offset = offset,
+            None => self.refused.push_back(new),
         }
         self.forget_refused();
     }
 
-    /// What kept the record out when it came first.
-    pub(super) fn was_refused(&self, offset: u64) -> Option<RefusedBy> {
+    /// What kept a record with that time out when it came first.
+    pub(super) fn was_refused(&self, offset: u64, time: EventTime) -> Option<RefusedBy> {
         let after = self.refused.partition_point(|range| range.first_offset <= offset);
         let range = self.refused.get(after.checked_sub(1)?)?;
-        (range.last_offset >= offset).then_some(range.by)
+        let is_beyond = range.beyond_us == RefusedRange::BEYOND_ANY_US || time.micros() > range.beyond_us;
+        (range.last_offset >= offset && is_beyond).then_some(range.by)
     }
 
     /// It has shown an event.

@@ -77,6 +77,23 @@ pub struct RefusedRange {
     pub last_offset: u64,
     #[serde(default)]
     pub by: RefusedBy,
+    /// Only those with a later time were, in microseconds: one that came between them took part.
+    #[serde(default = "of_any_time", skip_serializing_if = "is_of_any_time")]
+    pub beyond_us: i64,
+}
+
+impl RefusedRange {
+    /// Those that were kept out, whatever their times.
+    pub const BEYOND_ANY_US: i64 = i64::MIN;
+}
+
+fn of_any_time() -> i64 {
+    RefusedRange::BEYOND_ANY_US
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_of_any_time(beyond_us: &i64) -> bool {
+    *beyond_us == RefusedRange::BEYOND_ANY_US
 }
 
 /// The bound that has kept a record out.

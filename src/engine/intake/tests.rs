@@ -4,6 +4,10 @@ use crate::engine::position::{RefusedBy, RefusedRange};
 use crate::engine::{Arrival, Intake, IntakeLimits, Interest, PartitionPosition, Rewind, StreamTiming};
 use crate::event::{Event, EventTime, ProcessingTime, Schema, Stream, StreamId, TimeSpan};
 
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 const A: StreamId = StreamId(0);
 const B: StreamId = StreamId(1);
 const SECOND_US: i64 = 1_000_000;
@@ -292,6 +296,33 @@ fn where_all_are_idle_once_all_is_read_again_time_is_where_they_are() {
     assert_eq!((before.watermark(), released(&mut before)), (after.watermark(), vec![30]), "it is repeated as it was");
 }
 
+/// The source has no longer what a partition held, and goes on with an event that does not move its time, or with a record that holds none.
+#[test]
+fn where_what_was_held_is_gone_time_goes_on_with_what_comes_after_it() {
+    let opened = || {
+        let mut intake = intake(late_after(5), 9);
+        intake.open(A, 0);
+        intake.open(B, 0);
+        intake
+    };
+    let mut before = opened();
+    arrive(&mut before, B, 0, seconds(40));
+    arrive(&mut before, A, 0, seconds(30));
+    released(&mut before);
+    for holds_event in [true, false] {
+        let mut after = opened();
+        after.restore(&before.positions());
+        arrive(&mut after, A, 0, seconds(30));
+        arrive(&mut after, A, 1, seconds(60));
+        if holds_event {
+            assert_eq!(arrive(&mut after, B, 1, seconds(36)), Arrival::Held);
+        } else {
+            after.skip(B, 0, 1, 20);
+        }
+        assert_eq!((after.watermark(), released(&mut after)), (seconds(35).minus(TimeSpan::TICK), vec![30]), "{holds_event}");
+    }
+}
+
 /// However long that takes.
 #[test]
 fn what_was_held_is_waited_for_when_it_is_read_again() {
@@ -392,7 +423,10 @@ fn a_full_buffer_keeps_events_out_but_lets_time_go_on() {
     assert!(full(arrive(&mut intake, A, 3, seconds(14))));
     assert!(!full(arrive(&mut intake, A, 4, seconds(16))), "the event at 10 s has made room");
     assert_eq!(released(&mut intake), [10]);
-    assert_eq!(intake.positions().partitions[0].refused, [RefusedRange { first_offset: 2, last_offset: 3, by: RefusedBy::HeldMax }]);
+    assert_eq!(
+        intake.positions().partitions[0].refused,
+        [RefusedRange { first_offset: 2, last_offset: 3, by: RefusedBy::HeldMax, beyond_us: RefusedRange::BEYOND_ANY_US }]
+    );
     assert_eq!((intake.counters().held_full, intake.counters().held_events), (2, 2));
 }
 
@@ -407,7 +441,8 @@ fn what_was_kept_out_or_taken_stays_so_when_it_is_read_again_under_other_limits(
     released(&mut before);
     assert_eq!((before.counters().too_far_ahead, before.counters().late, before.counters().held_events), (2, 1, 2));
     let positions = before.positions();
-    assert_eq!(positions.partitions[0].refused, [RefusedRange { first_offset: 1, last_offset: 3, by: RefusedBy::AheadMax }]);
+    let beyond_us = 1_100 * SECOND_US;
+    assert_eq!(positions.partitions[0].refused, [RefusedRange { first_offset: 1, last_offset: 3, by: RefusedBy::AheadMax, beyond_us }]);
     for (reference_s, held_events_max) in [(0, 9), (5_000, 9), (5_000, 1)] {
         let mut after = intake(late_after(5), held_events_max);
         after.latest = seconds(reference_s).plus(TimeSpan::from_secs(100));
@@ -417,5 +452,67 @@ fn what_was_kept_out_or_taken_stays_so_when_it_is_read_again_under_other_limits(
         assert_eq!(again, [Arrival::Held, Arrival::Passed, Arrival::Passed, Arrival::Passed, Arrival::Held]);
         assert_eq!(after.positions(), positions);
         assert_eq!(after.newest(A, 0), seconds(1_095));
+    }
+}
+
+/// A record of partition 0 of a stream: whether it matters to anyone, and its time.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    stream: StreamId,
+    offset: u64,
+    matters: bool,
+    time_s: i64,
+}
+
+fn read(intake: &mut Intake, Record { stream, offset, matters, time_s }: Record) -> Arrival {
+    let mut event = Event { stream, partition: 0, offset, time: seconds(time_s), fields: Box::new([]) };
+    let mut interest = if matters { Interest::some() } else { Interest::default() };
+    intake.arrive(&mut event, &mut interest, offset * 10, offset * 10 + 10)
+}
+
+/// Late ones, some too far ahead, of interest and of none, while another partition may hold time back.
+#[test]
+fn after_a_restart_the_same_becomes_of_each_record() {
+    for seed in 0..3_000 {
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let mut next = [0, 0];
+        let share_of_b = *[0.0, 0.05, 0.5].choose(random).expect("some");
+        let records: Vec<Record> = (0..random.random_range(2..30))
+            .map(|_| {
+                let stream = if random.random_bool(share_of_b) { B } else { A };
+                next[usize::from(stream.0)] += 1;
+                let time_s = if random.random_bool(0.3) { 2_000 } else { 1_000 + random.random_range(0..90) };
+                Record { stream, offset: next[usize::from(stream.0)] - 1, matters: random.random_bool(0.6), time_s }
+            })
+            .collect();
+        let held_events_max = *[2, 100].choose(random).expect("some");
+        let opened = || {
+            let mut intake = intake(late_after(10), held_events_max);
+            intake.open(A, 0);
+            intake.open(B, 0);
+            intake
+        };
+        let cut = random.random_range(1..records.len());
+        let mut uncut = opened();
+        records[..cut].iter().for_each(|record| {
+            read(&mut uncut, *record);
+        });
+        released(&mut uncut);
+        let positions = uncut.positions();
+        let mut again = opened();
+        again.restore(&positions);
+        for (position, stream) in positions.partitions.iter().zip([A, B]) {
+            let from = position.rewind.map_or(position.next_offset, |rewind| rewind.offset);
+            let to_read = records[..cut].iter().filter(|record| record.stream == stream && record.offset >= from);
+            to_read.for_each(|record| {
+                read(&mut again, *record);
+            });
+        }
+        assert_eq!(again.positions(), positions, "seed {seed}, cut at {cut}: {records:?}");
+        for record in &records[cut..] {
+            assert_eq!(read(&mut uncut, *record), read(&mut again, *record), "seed {seed}, cut at {cut}, {record:?} of {records:?}");
+            assert_eq!(released(&mut uncut), released(&mut again), "seed {seed}, cut at {cut}, {record:?} of {records:?}");
+        }
+        assert_eq!(again.positions(), uncut.positions(), "seed {seed}, cut at {cut}: {records:?}");
     }
 }
