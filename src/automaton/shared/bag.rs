@@ -78,6 +78,14 @@ impl Bag {
         }
     }
 
+    /// Takes the choices of groups of the same form: the fewer are put among the more, as where one has begun and thousands are passed over.
+    fn add_all(&mut self, mut groups: VecDeque<Group>, sets: &mut Sets, cut: Cut) {
+        if groups.len() > self.groups.len() {
+            std::mem::swap(&mut groups, &mut self.groups);
+        }
+        groups.into_iter().for_each(|group| self.add(group, sets, cut));
+    }
+
     /// All choices as one set, of those that start at or after the cut; `None`: there are none.
     pub(super) fn merged(&self, sets: &mut Sets, cut: Nth) -> Option<SetId> {
         let mut alive = self.groups.iter().filter(|group| group.list.latest(sets) >= cut).map(|group| &group.list).collect::<Vec<_>>().into_iter();
@@ -128,12 +136,13 @@ impl Bags for Vec<Bag> {
 
     fn put_all(&mut self, situation: &Arc<Situation>, from: Bag, sets: &mut Sets, cut: Cut, plan: &Plan) {
         let keeps_form = situation.by_last == from.situation.by_last && situation.outlives == from.situation.outlives;
-        if keeps_form && self.iter().all(|bag| bag.situation.number != situation.number) {
-            // Passed over, and alone there: nothing is made or looked at.
-            return self.push(Bag { situation: situation.clone(), groups: from.groups });
+        if !keeps_form {
+            return from.groups.into_iter().for_each(|group| self.put(situation, group, sets, cut, plan));
         }
-        for group in from.groups {
-            self.put(situation, group, sets, cut, plan);
+        match self.iter_mut().find(|bag| bag.situation.number == situation.number) {
+            Some(bag) => bag.add_all(from.groups, sets, cut),
+            // Passed over, and alone there: nothing is made or looked at.
+            None => self.push(Bag { situation: situation.clone(), groups: from.groups }),
         }
     }
 }
