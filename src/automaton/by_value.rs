@@ -161,9 +161,6 @@ impl ByValue {
             self.remove(automaton, 0);
             self.trim();
         }
-        if instant == EventTime::END {
-            self.dropped = 0;
-        }
     }
 
     /// When time next removes something; `None` if only events can.

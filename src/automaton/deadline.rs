@@ -72,9 +72,6 @@ impl Runs {
             stepped.expire(automaton, limits, instant, &mut self.alive, &mut self.dropped, watch);
             self.look_over(automaton);
         }
-        if instant == EventTime::END {
-            self.dropped = 0;
-        }
     }
 }
 

@@ -193,7 +193,7 @@ fn describe(summary: &Summary) -> String {
         (counters.timeouts, "timed out"),
         (counters.suppressed, "suppressed"),
         (counters.null_keys, "without a key"),
-        (counters.runs_dropped, "partial matches dropped by the limit"),
+        (counters.runs_dropped, "partial matches dropped, or instants of too many matches passed over, for a limit"),
         (counters.keys_spilled, "times a key was laid on the disk"),
         (counters.faults, "calculations without a result"),
     ] {

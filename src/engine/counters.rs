@@ -19,7 +19,7 @@ pub struct Counters {
     pub timeouts: u64,
     /// Matches that `suppress` kept back; not among `matches`.
     pub suppressed: u64,
-    /// Partial matches that a key's limit dropped.
+    /// Partial matches that a key's limit dropped, and instants at which more matches of a pattern and key came out than may be handed out, so that none was.
     pub runs_dropped: u64,
     /// Calculations without a result: overflow, division by zero, a place out of range. What conditions of many patterns compare counts once for all of them. One of a window counts once for each instant as of which it is asked for, as long as its key stays ready;
     /// it may be asked before conditions that would have made that needless. What a partial match compares events with counts once, and once more after its key was packed.

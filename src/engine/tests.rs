@@ -116,6 +116,26 @@ fn what_a_limit_on_matches_has_lost_is_said_of_the_matches_after_it() {
     }
 }
 
+/// However partial matches are kept, and also where nothing comes after it.
+#[test]
+fn what_a_limit_on_matches_has_lost_is_counted_at_the_end_of_time_too() {
+    let absence = "match a: sent where v == 1 then not b: sent where v == 2 for 1h skip none";
+    let looking_back = "match a: sent where v == 1 then not b: sent where v == 2 and to_account == a.to_account for 1h skip none";
+    let timeouts = "match a: sent where v == 1 then b: sent where v == 2 within 1h skip none on timeout emit a.v";
+    for steps in [absence, looking_back, timeouts] {
+        for (runs_alone_max, sent) in [(0, 3), (16, 3), (2, 3), (2, 40)] {
+            let program = program(&format!("pattern p {{ from sent by from_account  {steps} }}"));
+            let mut engine = Engine::new(&program, EngineOptions { matches_per_event_max: 2, runs_alone_max, ..EngineOptions::default() });
+            let mut effects = Vec::new();
+            for offset in 0..sent {
+                engine.apply(Input::Arrive { event: event(&program, offset, ("x", "a", 1, 0)), position: offset, next_position: offset + 1 }, &mut effects);
+            }
+            engine.apply(Input::End, &mut effects);
+            assert_eq!((effects.len(), engine.counters().runs_dropped), (0, 1), "{steps}, {sent} with {runs_alone_max} one by one");
+        }
+    }
+}
+
 /// The first of two runs of p is over, so that p waits longer than before: what then begins of q still runs out of time before it.
 #[test]
 fn what_waits_longer_than_before_stands_behind_what_begins_then() {

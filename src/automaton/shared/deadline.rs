@@ -20,7 +20,7 @@ impl Choices {
             self.expire_at(self.next, rules, workspace, limits, decided);
         }
         if instant == EventTime::END {
-            self.clear();
+            self.forget();
         }
     }
 
