@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::bounds::Bounds;
 use crate::engine::counters::Counters;
 use crate::engine::decided::{Decided, Notes};
 use crate::engine::index::Interest;
@@ -65,6 +66,8 @@ pub struct Intake {
     by_stream: Vec<Vec<(u32, usize)>>,
     /// Where the partition of the last record is.
     last_place: usize,
+    /// Of the partitions; `None`: several may have changed.
+    bounds: Option<Bounds>,
     watermark: EventTime,
     /// The watermark as of the last release.
     released: EventTime,
@@ -90,6 +93,7 @@ impl Intake {
             latest: limits.reference.plus(limits.ahead_max),
             partitions: Vec::new(),
             last_place: 0,
+            bounds: None,
             watermark: EventTime::BEGINNING,
             released: EventTime::BEGINNING,
             now: None,
@@ -119,7 +123,7 @@ impl Intake {
 
     /// Repeats an epoch of which this was noted: until [`Intake::settle`] the clock decides nothing.
     pub fn follow(&mut self, decisions: Vec<(StreamId, u32, Decided)>) {
-        self.follows = true;
+        (self.follows, self.bounds) = (true, None);
         for (stream, partition, decided) in decisions {
             let place = self.place_of(stream, partition);
             self.partitions[place].told = Some(decided);
@@ -128,7 +132,7 @@ impl Intake {
 
     /// The end of a repeated epoch: the watermark and the machine's time that it had.
     pub fn settle(&mut self, watermark: EventTime, now: ProcessingTime) {
-        self.follows = false;
+        (self.follows, self.bounds) = (false, None);
         self.now = Some(now);
         for partition in &mut self.partitions {
             if let Some(told) = partition.told.take() {
@@ -148,6 +152,7 @@ impl Intake {
     pub fn open(&mut self, stream: StreamId, partition: u32) {
         let place = self.place_of(stream, partition);
         self.partitions[place].live = true;
+        self.bounds = None;
     }
 
     /// A partition holds nothing back any more.
@@ -228,7 +233,9 @@ impl Intake {
         let was_rereading = partition.is_rereading();
         partition.begin(offset);
         partition.end(offset, next_position);
-        if was_rereading && !partition.is_rereading() { self.end_rereading() } else { self.advance() }
+        if was_rereading && !partition.is_rereading() {
+            self.end_rereading();
+        }
     }
 
     /// Says how far the partition is. From the first such word on, only what is said counts for its stream. What was said is not among the positions.
@@ -350,6 +357,7 @@ impl Intake {
                 self.partitions[place].restore(position);
             }
         }
+        self.bounds = None;
     }
 
     /// `AGAIN`: what is decided was decided before, when the record came first.
@@ -375,15 +383,19 @@ impl Intake {
         partition.newest = newest.max(event.time);
         let mut moves = partition.newest > newest;
         if !AGAIN {
-            moves |= partition.idle || clock.quiet.is_some();
+            moves |= partition.idle;
             partition.sign(self.now);
-            clock.quiet = None;
+            if clock.quiet.take().is_some() {
+                moves = true;
+                // That was so for all partitions of the stream.
+                self.bounds = None;
+            }
         }
         // The last record that is read again may leave the partition idle, as it was: that lets time go on only once the record's event is held again.
         let ends_rereading = partition.end(offset, next_position);
         // What a closed partition shows is no sign of how far time is; and others may have been opened since time went on last, which must not get ahead of this event.
         if moves && partition.live && !ends_rereading {
-            self.advance();
+            self.advance_by(place);
         }
         let partition = &mut self.partitions[place];
         let mut notes = partition.notes.as_mut().filter(|_| !AGAIN);
@@ -415,17 +427,37 @@ impl Intake {
         Arrival::Held
     }
 
+    /// Any partition may have changed.
     fn advance(&mut self) {
-        // Where idleness is told, it shows in the watermark that is told.
-        let bound = |partition: &Partition| {
-            let clock = &self.clocks[usize::from(partition.stream.0)];
-            if self.follows { partition.live.then(|| clock.own(partition)) } else { clock.bound(partition) }
+        self.bounds = None;
+        self.advance_by(0);
+    }
+
+    /// Time goes as far as the partitions let it, of which that one has changed, and the others as far as [is known](Intake::bounds).
+    fn advance_by(&mut self, place: usize) {
+        let bounds = match self.bounds.take() {
+            Some(mut bounds) => {
+                bounds.set(place, self.bound_of(&self.partitions[place]));
+                bounds
+            }
+            None => self.all_bounds(),
         };
-        let bounds = self.partitions.iter().filter_map(bound);
         // Where nothing holds it back, nothing says how far it is either.
-        if let Some(least) = bounds.min() {
+        if let Some(least) = bounds.least() {
             self.let_out(least);
         }
+        self.bounds = Some(bounds);
+    }
+
+    fn all_bounds(&self) -> Bounds {
+        Bounds::of(self.partitions.iter().map(|partition| self.bound_of(partition)))
+    }
+
+    /// How far the partition holds time back; `None`: not at all.
+    fn bound_of(&self, partition: &Partition) -> Option<EventTime> {
+        let clock = &self.clocks[usize::from(partition.stream.0)];
+        // Where idleness is told, it shows in the watermark that is told.
+        if self.follows { partition.live.then(|| clock.own(partition)) } else { clock.bound(partition) }
     }
 
     /// A partition is where it was. Time is at least where all of them are by themselves, also where each is idle by now: a run without a restart has come there when their
@@ -492,6 +524,7 @@ impl Intake {
         partition.last_sign = self.now;
         partition.notes = self.notes_decisions.then(Notes::default);
         self.partitions.push(partition);
+        self.bounds = None;
         let of_stream = &mut self.by_stream[usize::from(stream.0)];
         let after = of_stream.partition_point(|(other, _)| *other < number);
         of_stream.insert(after, (number, place));

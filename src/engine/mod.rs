@@ -34,6 +34,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 mod blocks;
+mod bounds;
 mod cold;
 mod compiled;
 mod counters;

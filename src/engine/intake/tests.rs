@@ -1,5 +1,6 @@
 //! Lateness, idleness and positions, said as what must come of each arrival.
 
+use crate::engine::decided::Decided;
 use crate::engine::position::{RefusedBy, RefusedRange};
 use crate::engine::{Arrival, Intake, IntakeLimits, Interest, PartitionPosition, Rewind, StreamTiming};
 use crate::event::{Event, EventTime, ProcessingTime, Schema, Stream, StreamId, TimeSpan};
@@ -515,4 +516,54 @@ fn after_a_restart_the_same_becomes_of_each_record() {
         }
         assert_eq!(again.positions(), uncut.positions(), "seed {seed}, cut at {cut}: {records:?}");
     }
+}
+
+/// Whatever was done to them.
+#[test]
+fn what_is_known_of_the_bounds_of_partitions_is_so() {
+    let known = |intake: &Intake| intake.bounds.as_ref().map(|bounds| bounds.least());
+    let mut said = 0;
+    for seed in 0..2_000 {
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let after = |random: &mut ChaCha8Rng| random.random_bool(0.4).then(|| TimeSpan::from_secs(random.random_range(1..20)));
+        let timing = StreamTiming { idle_timeout: after(random), idle_after: after(random), ..late_after(5) };
+        let mut intake = intake(timing, 100);
+        let mut now_s = 0;
+        let mut next = [[0; 3]; 2];
+        let mut done = Vec::new();
+        for _ in 0..40 {
+            let (stream, partition) = (random.random_range(0..2_u16), random.random_range(0..3_u32));
+            let (id, offset) = (StreamId(stream), &mut next[usize::from(stream)][partition as usize]);
+            let what = random.random_range(0..12);
+            done.push((what, stream, partition));
+            match what {
+                0 => intake.open(id, partition),
+                1 => intake.close(id, partition),
+                2 => {
+                    intake.skip(id, partition, *offset, *offset * 10 + 10);
+                    *offset += 1;
+                }
+                3 if seed % 4 == 0 => intake.say_watermark(id, partition, seconds(random.random_range(0..90))),
+                4 | 5 => {
+                    now_s += random.random_range(0..15);
+                    tick(&mut intake, now_s);
+                }
+                6 => drop(released(&mut intake)),
+                7 if seed % 5 == 0 => intake.follow([(id, partition, Decided::default())].into()),
+                8 if seed % 5 == 0 => intake.settle(intake.watermark(), ProcessingTime::from_micros(now_s * SECOND_US)),
+                9 if seed % 3 == 0 => intake.await_more(id, partition),
+                _ => {
+                    let time = seconds(random.random_range(0..90));
+                    let mut event = Event { stream: id, partition, offset: *offset, time, fields: Box::new([]) };
+                    intake.arrive(&mut event, &mut Interest::some(), *offset * 10, *offset * 10 + 10);
+                    *offset += 1;
+                }
+            }
+            if let Some(known) = known(&intake) {
+                said += 1;
+                assert_eq!(known, intake.all_bounds().least(), "seed {seed}: {done:?}");
+            }
+        }
+    }
+    assert!(said > 20_000, "{said} times");
 }
