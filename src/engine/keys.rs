@@ -135,6 +135,16 @@ impl Keys {
         self.cells.at(id.0)
     }
 
+    /// Visits the logs that are in cells of the key, in order of their numbers, of which `first` is the least.
+    pub(super) fn for_each_log(&mut self, id: SlotId, first: u32, mut visit: impl FnMut(u32, &mut WindowLog)) {
+        let Self { slots, cells, .. } = self;
+        for (number, cell) in slots.at(id.0).cells().skip_while(|(number, _)| *number < first) {
+            if let Some(log) = &mut cells.at_mut(cell.0).log {
+                visit(number, log);
+            }
+        }
+    }
+
     pub(super) fn set_families(&mut self, id: SlotId, families: Families) {
         if families != Families::Together {
             self.slots.at_mut(id.0).many().families = families;

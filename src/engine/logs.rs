@@ -33,7 +33,7 @@ pub(super) struct Log {
 }
 
 /// Where a window of a pattern is answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct ViewOf {
     /// The number of the log.
     pub log: u32,

@@ -68,7 +68,7 @@ impl Shard {
                 lie_in_slots: compiled.patterns.iter().map(|compiled| lie_in_slots(compiled, &limits)).collect(),
                 lifted: Cell::default(),
                 workspaces: compiled.patterns.iter().map(|_| Workspace::default()).collect(),
-                logs: LogsAtHand::default(),
+                logs: LogsAtHand::of(compiled.numbers()),
                 due_logs: Vec::new(),
                 waiting: Vec::new(),
                 key: Vec::new(),
@@ -82,7 +82,12 @@ impl Shard {
                 faults: cell::Cell::new(0),
                 faults_elsewhere: cell::Cell::new(0),
             },
-            hand: Hand { keys: vec![KeyAtHand::default(); keyings], slots: vec![FoundSlot::default(); compiled.tables.len()], ..Hand::default() },
+            hand: Hand {
+                keys: vec![KeyAtHand::default(); keyings],
+                slots: vec![FoundSlot::default(); compiled.tables.len()],
+                candidates: vec![0; compiled.patterns.len()],
+                ..Hand::default()
+            },
             compiled,
             watermark: EventTime::BEGINNING,
         }

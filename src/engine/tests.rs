@@ -346,7 +346,7 @@ fn patterns_that_share_what_their_windows_count_are_as_each_is_alone() {
     let together = program(&(big.to_owned() + &each.concat()));
     let compiled = Compiled::new(&together);
     let views: usize = compiled.logs.iter().map(|log| log.plan.views.len()).sum();
-    let asked = compiled.streams[0].index.waiting().map_or(0, |waiting| waiting.windows.len());
+    let asked: usize = compiled.streams[0].index.waiting().map_or(0, |waiting| (0..compiled.tables.len()).map(|table| waiting.windows_of(table).len()).sum());
     assert!(compiled.logs.len() < 30 && views > 30 && asked > 5, "{} logs, {views} views, {asked} asked", compiled.logs.len());
     let alone: Vec<Program> = each.iter().map(|pattern| program(&(big.to_owned() + pattern))).collect();
     let few_ready = EngineOptions { ready_keys_max: 1, ..EngineOptions::default() };
@@ -355,6 +355,51 @@ fn patterns_that_share_what_their_windows_count_are_as_each_is_alone() {
     let few_in_slots = EngineOptions { runs_alone_max: 0, ..EngineOptions::default() };
     let shards = EngineOptions { shards: 3, ..EngineOptions::default() };
     for (seed, options) in (1..).zip([EngineOptions::default(), few_ready, few_in_slots.clone(), few_in_slots, shards, few_runs.clone(), few_runs]) {
+        let matches = compare_with_alone(&together, &alone, seed, &options);
+        assert!(matches > 2_000, "{matches} matches");
+    }
+}
+
+/// The same of so many logs that a key has many of them and lacks many: that are asked whether a first event begins anything, also where they have nothing; that many patterns have at hand one after
+/// the other; that are of two tables; whose events are told by what many calculate; and of patterns that wait for events that begin something of them too.
+#[test]
+fn patterns_with_very_many_logs_are_as_each_is_alone() {
+    let firsts = [
+        "a: sent where count(d{n} over {s}s) > {m}",
+        "a: sent where count(d{n} over {s}s) < {m} and v == 4",
+        "a: sent where count(d{n} over {s}s) != 0 and v > 6",
+        "a: d{n} where sum(d{n}.v over {s}s) > 5",
+        "a: sent where sum(e{n}.v over tumbling {s}s) == {m} and v > 1",
+        "a: sent where v == {v}",
+        "a: sent where max(d{n}.v over {s}s) >= count(e{n} over {s}s) + 4",
+    ];
+    let seconds = [
+        "then b: sent where v > 3 within 20s skip none",
+        "then not b: sent where v == 8 for 9s",
+        "within 5s",
+        "then b: sent where v > 2 and count(d{n} over 6s) > 1 within 15s",
+        "then b: sent where v > a.v within 11s on timeout emit",
+    ];
+    let pattern = |number: usize| {
+        let (first, second) = (firsts[number % firsts.len()], seconds[number / 3 % seconds.len()]);
+        let defines = "define d{n} = sent where v % 7 == {r} and v != 1{n}\ndefine e{n} = sent where (v + 1) % 5 == {q} and v != 1{n}\n";
+        let text = format!("{defines}pattern p{{n}} {{ from sent by from_account  match {first} {second} }}\n");
+        let (r, q) = (number % 7, number % 6);
+        let values = [("{n}", format!("{number:03}")), ("{s}", (4 + number % 5 * 4).to_string()), ("{m}", (number % 3).to_string())];
+        let more = [("{r}", r.to_string()), ("{q}", q.to_string()), ("{v}", (3 + number % 4).to_string())];
+        values.into_iter().chain(more).fold(text, |text, (name, value)| text.replace(name, &value))
+    };
+    let each: Vec<String> = (0..180).map(pattern).collect();
+    let together = program(&each.concat());
+    let compiled = Compiled::new(&together);
+    let index = &compiled.streams[0].index;
+    let asked: Vec<usize> =
+        index.waiting().map(|waiting| (0..compiled.tables.len()).map(|table| waiting.windows_of(table).len()).collect()).unwrap_or_default();
+    assert!(compiled.logs.len() > 100 && asked.len() == 2 && asked.iter().all(|asked| *asked > 20), "{} logs, {asked:?} asked", compiled.logs.len());
+    let alone: Vec<Program> = each.iter().map(|pattern| program(pattern)).collect();
+    let few_ready = EngineOptions { ready_keys_max: 1, ..EngineOptions::default() };
+    let shards = EngineOptions { shards: 3, ..EngineOptions::default() };
+    for (seed, options) in (1..).zip([EngineOptions::default(), few_ready, shards]) {
         let matches = compare_with_alone(&together, &alone, seed, &options);
         assert!(matches > 2_000, "{matches} matches");
     }

@@ -116,6 +116,13 @@ impl View {
     }
 }
 
+impl LogPlan {
+    /// What a view is of a log without events, at any time.
+    pub(super) fn of_nothing(&self, view: usize) -> Value {
+        WindowLog::new().answer(self, view, AsOf::Event(EventTime::BEGINNING), &Cell::new(0))
+    }
+}
+
 impl WindowLog {
     /// Without events.
     pub(super) fn new() -> Self {

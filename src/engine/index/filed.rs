@@ -302,7 +302,9 @@ impl Indexes {
     pub(in crate::engine) fn of(schema: &Schema, patterns: &[CompiledPattern], logs: &[Log]) -> Vec<StreamIndex> {
         // A family is found as its first member is.
         let found = (0..).zip(patterns).filter(|(pattern, compiled)| compiled.first.is_none_or(|first| first == *pattern));
-        let written: Vec<Bit<'_>> = found.flat_map(|(pattern, compiled)| bits_of(pattern, compiled)).collect();
+        let of_patterns = found.flat_map(|(pattern, compiled)| bits_of(pattern, compiled));
+        let of_logs = (first_log(patterns.len())..).zip(logs).map(|(number, log)| bit_of_log(number, log));
+        let written: Vec<Bit<'_>> = of_patterns.chain(of_logs).collect();
         let mut terms = Terms::default();
         // What is found by a value is asked of few events.
         for bit in written.iter().filter(|bit| bit.telling > Telling::Value) {
@@ -320,8 +322,7 @@ impl Indexes {
         bits.iter().filter(|bit| bit.may_wait()).for_each(|bit| crowds.count(bit.stream, &bit.places));
         let (waiting, others): (Vec<_>, Vec<_>) = bits.iter().partition(|bit| bit.may_wait() && crowds.has(bit.stream, &bit.places));
         others.into_iter().for_each(|bit| indexes.file(bit));
-        waiting.iter().for_each(|bit| indexes.wait(bit, number(patterns.len())));
-        (first_log(patterns.len())..).zip(logs).for_each(|(number, log)| indexes.file_log(number, log));
+        waiting.iter().for_each(|bit| indexes.wait(bit, number(patterns.len()), logs));
         // Behind all others, so that there is one for each place.
         waiting.iter().for_each(|bit| indexes.file_whoever_waits(bit, number(patterns.len())));
         let mut remembered = 0;
@@ -339,19 +340,14 @@ impl Indexes {
         }
     }
 
-    /// What a log keeps is one bit.
-    fn file_log(&mut self, number: u32, log: &Log) {
-        let conjuncts = log.expression.iter().flat_map(Expression::conjuncts).collect();
-        self.file(&Bit::of(number, log.stream, Class::NOTHING, conjuncts, filters(&log.sources, log.stream)));
-    }
-
-    /// `number`: of no pattern; it stands for whoever waits.
-    fn wait(&mut self, bit: &Bit<'_>, number: u32) {
+    /// `number`: of no pattern; it stands for whoever waits. The logs are numbered behind it.
+    fn wait(&mut self, bit: &Bit<'_>, number: u32, logs: &[Log]) {
         let atoms = self.atoms(bit.stream, &Conjunct::of_each(&bit.conjuncts));
         let waiting = self.streams[usize::from(bit.stream.0)].waiting.get_or_insert_with(|| Box::new(Waiting::of(number)));
         waiting.add(bit.pattern, bit.class, &atoms);
         if let Some((view, asked)) = bit.window {
-            waiting.ask_window(view, asked, bit.pattern);
+            let log = &logs[(view.log - number - 1) as usize];
+            waiting.ask_window((view, log), asked, bit.pattern);
         }
         if bit.telling > Telling::Alternatives {
             waiting.ask_always(bit.conjuncts.iter().find_map(|conjunct| thresholds::AskedFor::by(conjunct)));
@@ -436,6 +432,12 @@ fn bits_of(pattern: u32, compiled: &CompiledPattern) -> Vec<Bit<'_>> {
         bits.extend(automaton.class_bits().filter(|known| known.stream == stream).map(|known| bit(known.class, known.conjuncts.iter().collect())));
     }
     bits
+}
+
+/// What a log keeps is one: so it is filed, and what is calculated for it shared, as with those of patterns.
+fn bit_of_log(number: u32, log: &Log) -> Bit<'_> {
+    let conjuncts = log.expression.iter().flat_map(Expression::conjuncts).collect();
+    Bit::of(number, log.stream, Class::NOTHING, conjuncts, filters(&log.sources, log.stream))
 }
 
 /// The conjuncts of the filter of each of the sources of the stream.

@@ -110,6 +110,37 @@ fn the_index_finds_as_much_where_many_compare_what_is_calculated() {
     assert!(found_some > 1_000 && compiled.streams[0].index.terms.len() > 6, "{found_some} of some interest, {:?}", compiled.streams[0].index.terms);
 }
 
+/// The same of what logs keep: what is calculated for these alone, and for few of them where patterns ask for it as well; where the log's sources have filters.
+#[test]
+fn the_index_finds_as_much_where_many_logs_keep_what_is_calculated() {
+    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let asked = [
+        "n * 2 == {v}",
+        "lower(status) == \"{t}\" and n > 1",
+        "{v} > d * 2.0",
+        "10 / n >= {v} and 10 / n < 4",
+        "n == 7 or (len(status) > {v} and not kind == \"x\")",
+        "contains(upper(status), \"A\") or kind == \"{v}\"",
+    ];
+    let pattern = |number: usize| {
+        let kept = asked[number % asked.len()].replace("{v}", &(number / 7 % 5).to_string()).replace("{t}", ["ok", "no", "admin"][number % 3]);
+        let from = if number.is_multiple_of(5) { "ratio" } else { "a" };
+        // Each keeps what no other does. Of some the pattern asks for the same.
+        let first = if number.is_multiple_of(2) { format!("l{number}") } else { from.to_owned() };
+        let from = if number.is_multiple_of(2) { "a" } else { from };
+        format!(
+            "define l{number} = {from} where ({kept}) and n != {}\npattern p{number:03} {{ from {from} by k match x: {first} where count(l{number} over 9s) > 3 then y: {from} where kind == \"x\" within 1m }}\n",
+            1_000 + number
+        )
+    };
+    let text = streams + &(0..400).map(pattern).collect::<String>();
+    let compiled = Compiled::new(&compile(&[Source { path: "it.motif".to_owned(), text: text.clone() }]).program);
+    let (terms, logs) = (&compiled.streams[0].index.terms, compiled.logs.len());
+    assert!(terms.len() > 4 && logs == 400, "{logs} logs, {terms:?}");
+    let (found_some, ..) = compare_with_asking(&text, 2_000);
+    assert!(found_some > 1_000, "{found_some} of some interest");
+}
+
 /// Lists so long that what is in them is found by a hash: of all types, two on one field, of which some values, or none, are in both, in filters, turned round, as alternatives, of what is calculated,
 /// and with values under which nothing can be filed.
 #[test]
@@ -259,7 +290,8 @@ fn asked(compiled: &Compiled, event: &Event) -> Vec<Candidate> {
     let faults = Cell::new(0);
     let routes = compiled.streams[usize::from(event.stream.0)].routes.iter();
     let all = routes.filter_map(|route| watched(route, compiled, event, &faults));
-    all.filter(|candidate| candidate.class != Class::NOTHING || compiled.patterns[candidate.pattern as usize].automaton.wants_every_event()).collect()
+    let is_found_by_nothing = |pattern: u32| compiled.log(pattern).is_some() || compiled.patterns[pattern as usize].automaton.wants_every_event();
+    all.filter(|candidate| candidate.class != Class::NOTHING || is_found_by_nothing(candidate.pattern)).collect()
 }
 
 fn event(number: u64, random: &mut ChaCha8Rng) -> Event {

@@ -15,7 +15,7 @@ use crate::engine::index::filed::find_or_make;
 use crate::engine::index::places::{Place, Under};
 use crate::engine::index::thresholds::{AskedFor, Thresholds};
 use crate::engine::index::windows::{AskedOfView, AskedOfWindow};
-use crate::engine::logs::ViewOf;
+use crate::engine::logs::{Log, ViewOf};
 use crate::event::{StreamId, Value};
 use crate::pattern::at_path;
 
@@ -65,8 +65,8 @@ pub(in crate::engine) struct Waiting {
     /// For some bits nothing is filed: an event sets none of those for which none of these thresholds holds; and of some that is not known.
     thresholds: Vec<Thresholds>,
     is_asked_always: bool,
-    /// By view of a log: the patterns that ask first events for it.
-    pub windows: Vec<AskedOfView>,
+    /// The patterns that ask first events for views of logs, by table and view.
+    windows: Vec<AskedOfView>,
     /// Of the patterns: the place of a keying of the stream, and of a table of keys. Each once.
     pub lines: Vec<(usize, usize)>,
 }
@@ -84,9 +84,19 @@ impl Waiting {
         self.different.insert(atoms.into());
     }
 
-    /// Of a bit that may begin a run of the pattern: what must hold of a view of a log.
-    pub(super) fn ask_window(&mut self, view: ViewOf, asked: &AskedOfWindow, pattern: u32) {
-        find_or_make(&mut self.windows, |known| known.view == view, || AskedOfView::of(view)).add(asked, pattern);
+    /// Of a bit that may begin a run of the pattern: what must hold of a view of that log.
+    pub(super) fn ask_window(&mut self, (view, log): (ViewOf, &Log), asked: &AskedOfWindow, pattern: u32) {
+        let place = self.windows.binary_search_by_key(&(log.table, view), |known| (known.table, known.view)).unwrap_or_else(|place| {
+            self.windows.insert(place, AskedOfView::of(view, log.table, log.plan.of_nothing(view.view)));
+            place
+        });
+        self.windows[place].add(asked, pattern);
+    }
+
+    /// What patterns ask first events for of the logs of the table, by view.
+    pub(in crate::engine) fn windows_of(&self, table: usize) -> &[AskedOfView] {
+        let before = |table: usize| self.windows.partition_point(|known| known.table < table);
+        &self.windows[before(table)..before(table + 1)]
     }
 
     /// Of a bit for which nothing is filed: if there is one, a threshold that is asked as one of its atoms.

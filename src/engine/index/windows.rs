@@ -19,7 +19,12 @@ pub(in crate::engine) struct AskedOfWindow {
 #[derive(Debug)]
 pub(in crate::engine) struct AskedOfView {
     pub view: ViewOf,
+    /// That of the log.
+    pub table: usize,
     asked: Vec<Asked>,
+    /// What the view is where the log has nothing, and the patterns for which what they ask holds then: a key has few of many logs.
+    nothing: Value,
+    found_of_nothing: Vec<u32>,
 }
 
 /// All that ask by the same comparison, the numbers ascending.
@@ -53,8 +58,9 @@ impl AskedOfWindow {
 }
 
 impl AskedOfView {
-    pub(super) fn of(view: ViewOf) -> Self {
-        Self { view, asked: Vec::new() }
+    /// `nothing`: what the view is where the log has nothing.
+    pub(super) fn of(view: ViewOf, table: usize, nothing: Value) -> Self {
+        Self { view, table, asked: Vec::new(), nothing, found_of_nothing: Vec::new() }
     }
 
     /// The pattern asks that, which [may be filed](AskedOfWindow::may_be_filed).
@@ -67,11 +73,19 @@ impl AskedOfView {
         let numbers = &mut self.asked[place].numbers;
         let at = numbers.partition_point(|(known, _)| order(known, value).is_some_and(std::cmp::Ordering::is_le));
         numbers.insert(at, (value.clone(), pattern));
+        if comparison.holds(&self.nothing, value) {
+            self.found_of_nothing.push(pattern);
+        }
     }
 
     /// The patterns for which it holds, where the view's answer is this. Cost: that of those that are found, beside a search by halves.
     pub(in crate::engine) fn found(&self, answer: &Value) -> impl Iterator<Item = u32> {
         self.asked.iter().flat_map(|asked| asked.found(answer)).map(|(_, pattern)| *pattern)
+    }
+
+    /// The same where the log has nothing, without a search.
+    pub(in crate::engine) fn found_of_nothing(&self) -> &[u32] {
+        &self.found_of_nothing
     }
 }
 
@@ -104,14 +118,19 @@ mod tests {
         let numbers = [Value::Int(3), decimal(30), Value::Int(-1), decimal(25), Value::Int(i64::MAX), Value::Int(i64::MAX - 1), Value::Int(3), decimal(-10)];
         let comparisons = [Comparison::Greater, Comparison::GreaterOrEqual, Comparison::Equal, Comparison::LessOrEqual, Comparison::Less];
         let asked = || numbers.iter().flat_map(|value| comparisons.map(|comparison| AskedOfWindow { window: WindowId(0), comparison, value: value.clone() }));
-        let mut view = AskedOfView::of(ViewOf { log: 0, view: 0 });
-        (0..).zip(asked()).for_each(|(pattern, asked)| view.add(&asked, pattern));
+        let view_of = |nothing: &Value| {
+            let mut view = AskedOfView::of(ViewOf { log: 0, view: 0 }, 0, nothing.clone());
+            (0..).zip(asked()).for_each(|(pattern, asked)| view.add(&asked, pattern));
+            view
+        };
+        let view = view_of(&Value::Null);
         let answers = [2.5, 3.0, -1.0, 9.3e18].map(Value::Float);
         for answer in answers.iter().chain(&numbers).chain(&[Value::Int(4), Value::Null]) {
             let mut found: Vec<u32> = view.found(answer).collect();
             found.sort_unstable();
             let hold = (0..).zip(asked()).filter(|(_, asked)| asked.comparison.holds(answer, &asked.value));
             assert_eq!(found, hold.map(|(pattern, _)| pattern).collect::<Vec<u32>>(), "{answer:?}");
+            assert_eq!(view_of(answer).found_of_nothing(), found, "{answer:?}, of nothing");
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Hand {
     pub event_number: u64,
     /// The lines of the pattern at hand in which the event stands: a keying, and as which sources.
     pub stands: SmallVec<[(usize, u64); 2]>,
+    /// By pattern: the event of which it was a candidate last, among events of streams for which [somebody may wait](crate::engine::index::Waiting).
+    pub candidates: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -10,6 +10,7 @@ use std::cell::{self, RefCell};
 use smallvec::SmallVec;
 
 use crate::engine::compiled::{Compiled, CompiledPattern};
+use crate::engine::index::{Waiting, number};
 use crate::engine::keys::{Address, Place};
 use crate::engine::logs::{Log, ViewOf};
 use crate::engine::matched::Match;
@@ -29,6 +30,8 @@ pub(super) struct LogsAtHand {
     /// The table, and the slot of the key.
     of: Option<(usize, SlotId)>,
     logs: RefCell<SmallVec<[LogAtHand; 2]>>,
+    /// By number of a pattern or log: where the log is among them, if it is. Of others it means nothing, so that nothing is to be cleared.
+    places: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -36,6 +39,25 @@ struct LogAtHand {
     number: u32,
     cell: CellId,
     log: Box<WindowLog>,
+}
+
+impl LogsAtHand {
+    /// None so far, of so many numbers of patterns and logs.
+    pub(super) fn of(numbers: usize) -> Self {
+        Self { places: vec![0; numbers], ..Self::default() }
+    }
+
+    /// Where the log with this number is among them.
+    fn place(&self, number: u32) -> Option<usize> {
+        let place = self.places[number as usize] as usize;
+        self.logs.borrow().get(place).is_some_and(|known| known.number == number).then_some(place)
+    }
+
+    fn add(&mut self, log: LogAtHand) {
+        let logs = self.logs.get_mut();
+        self.places[log.number as usize] = number(logs.len());
+        logs.push(log);
+    }
 }
 
 /// The windows of a pattern, as of an instant.
@@ -50,10 +72,9 @@ impl Windows for WindowsAtHand<'_> {
     fn value(&self, id: WindowId, faults: &cell::Cell<u64>) -> Value {
         let ViewOf { log: number, view } = self.windows[usize::from(id.0)];
         let plan = &self.all.log(number).expect("a window is answered by a log").plan;
-        let mut logs = self.logs.logs.borrow_mut();
-        match logs.iter_mut().find(|known| known.number == number) {
-            Some(known) => known.log.answer(plan, view, self.as_of, faults),
-            None => WindowLog::new().answer(plan, view, self.as_of, faults),
+        match self.logs.place(number) {
+            Some(place) => self.logs.logs.borrow_mut()[place].log.answer(plan, view, self.as_of, faults),
+            None => plan.of_nothing(view),
         }
     }
 }
@@ -130,35 +151,46 @@ impl Lines {
 
     /// The pattern is about to be stepped at the key. Until they are [put back](Lines::put_logs_back) its logs stay at hand, for other patterns.
     pub(super) fn take_logs(&mut self, compiled: &CompiledPattern, slot: Option<SlotId>) {
-        if !compiled.windows.is_empty() {
-            self.take_logs_of((compiled.table, slot), compiled.windows.iter().copied());
+        if compiled.windows.is_empty() {
+            return;
         }
-    }
-
-    fn take_logs_of(&mut self, (table, slot): (usize, Option<SlotId>), views: impl IntoIterator<Item = ViewOf>) {
-        let of = slot.map(|slot| (table, slot));
+        let of = slot.map(|slot| (compiled.table, slot));
         if self.logs.of != of {
             self.put_logs_back();
             self.logs.of = of;
         }
         let Some(slot) = slot else { return };
-        let (keys, logs) = (&mut self.keys[table], self.logs.logs.get_mut());
-        for ViewOf { log: number, .. } in views {
-            if logs.iter().all(|known| known.number != number)
+        let (keys, logs) = (&mut self.keys[compiled.table], &mut self.logs);
+        for &ViewOf { log: number, .. } in &compiled.windows {
+            if logs.place(number).is_none()
                 && let Some(cell) = keys.slot(slot).cell(number)
                 && let Some(log) = keys.cell(cell).log.take()
             {
-                logs.push(LogAtHand { number, cell, log });
+                logs.add(LogAtHand { number, cell, log });
             }
         }
     }
 
-    /// What a view is as of the event at hand, whose time that is; `None`: its log is of another table.
-    pub(super) fn answer(&mut self, all: &Compiled, at: (usize, Option<SlotId>), view: ViewOf, now: EventTime) -> Option<Value> {
-        all.log(view.log).filter(|log| log.table == at.0)?;
-        self.take_logs_of(at, [view]);
-        let windows = WindowsAtHand { all, windows: &[view], logs: &self.logs, as_of: AsOf::Event(now) };
-        Some(windows.value(WindowId(0), &self.faults))
+    /// Adds those who may wait for whom it holds what they ask of windows of the key for a first event, as of the event at hand, whose time that is. Cost: a step for each view that is asked for, an
+    /// answer for each whose log the key has, and a search by halves among what is asked of it.
+    pub(super) fn ask_windows(&mut self, waiting: &Waiting, all: &Compiled, (table, slot): (usize, Option<SlotId>), now: EventTime, out: &mut Vec<u32>) {
+        let mut views = waiting.windows_of(table).iter().peekable();
+        let Some(first) = views.peek().map(|asked| asked.view.log) else { return };
+        // Each is asked where it is: to have it at hand costs more.
+        self.put_logs_back();
+        if let Some(slot) = slot {
+            let faults = &self.faults;
+            self.keys[table].for_each_log(slot, first, |number, log| {
+                while let Some(asked) = views.next_if(|asked| asked.view.log < number) {
+                    out.extend(asked.found_of_nothing());
+                }
+                while let Some(asked) = views.next_if(|asked| asked.view.log == number) {
+                    let plan = &all.log(number).expect("a window is answered by a log").plan;
+                    out.extend(asked.found(&log.answer(plan, asked.view.view, AsOf::Event(now), faults)));
+                }
+            });
+        }
+        views.for_each(|asked| out.extend(asked.found_of_nothing()));
     }
 
     /// All patterns that the event matters to were stepped.

@@ -15,14 +15,14 @@ impl Lines {
         let event = &wanted.event;
         let stream = &all.streams[usize::from(event.stream.0)];
         let awaited = |pattern: u32| stream.index.awaited(waiting, pattern, event.fields());
-        let candidates = wanted.interest.candidates();
         let (mut has_null, mut asks_who_waits) = (false, false);
-        for candidate in candidates {
+        for candidate in wanted.interest.candidates() {
             if candidate.pattern >= waiting.number {
                 // Beyond it are logs.
                 asks_who_waits |= candidate.pattern == waiting.number;
                 continue;
             }
+            hand.candidates[candidate.pattern as usize] = hand.event_number;
             let class = awaited(candidate.pattern).map_or(candidate.class, |class| candidate.class.with(class));
             has_null |= self.step_candidate(&Candidate { class, ..*candidate }, all, hand, event, matches);
         }
@@ -43,14 +43,14 @@ impl Lines {
                 let held = slot.groups().map(|(pattern, ..)| pattern).chain(of_cells);
                 patterns.extend(held.map(|pattern| all.patterns[pattern as usize].first.unwrap_or(pattern)));
             }
-            for asked in &waiting.windows {
-                if let Some(answer) = self.answer(all, (table, found.slot), asked.view, event.time) {
-                    patterns.extend(asked.found(&answer));
-                }
-            }
+            self.ask_windows(waiting, all, (table, found.slot), event.time, &mut patterns);
             patterns.sort_unstable();
             patterns.dedup();
-            for pattern in patterns.drain(..).filter(|pattern| candidates.iter().all(|candidate| candidate.pattern != *pattern)) {
+            for pattern in patterns.drain(..) {
+                // What has been stepped already was stepped for these bits as well.
+                if hand.candidates[pattern as usize] == hand.event_number {
+                    continue;
+                }
                 if let (Some(stands_as), Some(class)) = (stream.waits_in(keying, pattern), awaited(pattern)) {
                     self.step(&Candidate::of_one_source(pattern, class), all, hand, keying, Standing { event, stands_as }, matches);
                 }

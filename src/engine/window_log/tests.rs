@@ -251,6 +251,24 @@ fn answers_are_those_of_a_list_whatever_was_asked_and_restored_before() {
 }
 
 #[test]
+fn a_view_of_nothing_is_the_same_at_any_time_and_no_fault() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(3);
+    for kind in KINDS {
+        for _ in 0..20 {
+            let (plan, faults) = (plan(rng, kind), Cell::new(0));
+            let at = EventTime::from_micros(rng.random_range(-1_000..1_000_000));
+            for (view, as_of) in (0..plan.views.len()).flat_map(|view| [(view, AsOf::Event(at)), (view, AsOf::Deadline(at))]) {
+                let expected = List::default().answer(&plan, view, as_of, &faults);
+                for answer in [plan.of_nothing(view), WindowLog::new().answer(&plan, view, as_of, &faults)] {
+                    assert!(same(&answer, &expected), "{answer:?}, expected {expected:?}: {:?} as of {as_of:?}", plan.views[view]);
+                }
+            }
+            assert_eq!(faults.get(), 0, "{plan:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_in_ends_where_windows_do() {
     let [sliding, tumbling, session] = [WindowSpan::Sliding, WindowSpan::Tumbling, WindowSpan::Session].map(|span| span(TimeSpan::from_micros(10)));
     let at = |micros| AsOf::Event(EventTime::from_micros(micros));
