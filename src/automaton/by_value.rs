@@ -17,6 +17,7 @@ mod bounds;
 
 use std::collections::VecDeque;
 
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
@@ -74,14 +75,20 @@ impl Hashed {
             Value::Null => Self::EqualToNothing,
             Value::Bool(is_so) => Self::At((*is_so).into()),
             Value::Int(number) => Self::At(number.cast_unsigned()),
-            // The whole part: the same for all that are equal. One that does not fit is equal to no whole number.
-            Value::Decimal(number) => Self::At(number.trunc().to_i64().map_or(0, i64::cast_unsigned)),
+            Value::Decimal(number) => Self::At(of_decimal(*number)),
             Value::Text(text) => Self::At(xxh3_64(text.as_bytes())),
             Value::Timestamp(time) => Self::At(time.micros().cast_unsigned()),
             Value::Duration(span) => Self::At(span.micros().cast_unsigned()),
             Value::Float(_) | Value::List(_) | Value::Record(_) => Self::Unknown,
         }
     }
+}
+
+/// Of a whole number as of any other of that value; of the rest, by their digits without zeros at the end.
+fn of_decimal(number: Decimal) -> u64 {
+    let number = number.normalize();
+    let whole = if number.scale() == 0 { number.to_i64() } else { None };
+    whole.map_or_else(|| xxh3_64(&number.serialize()), i64::cast_unsigned)
 }
 
 impl Filed {
@@ -290,5 +297,31 @@ impl ByValue {
             (self.first, self.live) = (0, 0);
             runs.into_iter().flatten().for_each(|run| self.push(automaton, run));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// And those that differ behind the point are mostly not: else all shares and rates below one would be looked at for each event.
+    #[test]
+    fn equal_numbers_are_filed_equally() {
+        let filed = |text: &str| match Hashed::of(&Value::Decimal(text.parse().expect("a number"))) {
+            Hashed::At(hash) => hash,
+            Hashed::EqualToNothing | Hashed::Unknown => panic!("a decimal has a hash"),
+        };
+        let alike = [
+            ["5", "5.0", "5.000"],
+            ["-0.5", "-0.50", "-00.5"],
+            ["0", "-0", "0.00"],
+            ["99999999999999999999", "99999999999999999999.0", "99999999999999999999.00"],
+        ];
+        for same in alike {
+            assert!(same.iter().all(|text| filed(text) == filed(same[0])), "{same:?}");
+        }
+        assert_eq!(filed("5.00"), 5);
+        let different: std::collections::BTreeSet<u64> = (0..1_000).map(|number| filed(&format!("0.{number:03}1"))).collect();
+        assert_eq!(different.len(), 1_000);
     }
 }
