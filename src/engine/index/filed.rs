@@ -169,20 +169,21 @@ impl Postings {
 #[derive(Debug)]
 struct Equality {
     path: FieldPath,
-    /// By whole number, those of a few bits.
-    small: Vec<Postings>,
+    /// Places in `postings`, by whole number, those of a few bits; [`NOWHERE`]: nothing is filed.
+    small: Vec<u32>,
     whole_numbers: Lookup<i64, usize>,
     texts: Lookup<CompactString, usize>,
-    /// Those of the two before.
-    others: Vec<Postings>,
+    postings: Vec<Postings>,
 }
+
+const NOWHERE: u32 = u32::MAX;
 
 /// Types and codes are mostly small: below it they need no hash.
 const SMALL_END: i64 = 1 << 12;
 
 impl Equality {
     fn of(path: &FieldPath) -> Self {
-        Self { path: path.clone(), small: Vec::new(), whole_numbers: Lookup::default(), texts: Lookup::default(), others: Vec::new() }
+        Self { path: path.clone(), small: Vec::new(), whole_numbers: Lookup::default(), texts: Lookup::default(), postings: Vec::new() }
     }
 
     #[inline]
@@ -190,7 +191,7 @@ impl Equality {
         match value {
             Value::Int(number) if (0..SMALL_END).contains(number) => self.find_small(*number),
             Value::Null => None,
-            Value::Text(text) => self.texts.get(text).map(|place| &self.others[*place]),
+            Value::Text(text) => self.texts.get(text).map(|place| &self.postings[*place]),
             value => self.find_number(value),
         }
     }
@@ -207,29 +208,35 @@ impl Equality {
 
     #[inline]
     fn find_small(&self, number: i64) -> Option<&Postings> {
-        self.small.get(small(number)?).filter(|postings| !postings.is_empty())
+        self.postings.get(*self.small.get(small(number)?)? as usize)
     }
 
     fn find_number(&self, value: &Value) -> Option<&Postings> {
         let number = whole_number(value)?;
-        let elsewhere = || self.whole_numbers.get(&number).map(|place| &self.others[*place]);
+        let elsewhere = || self.whole_numbers.get(&number).map(|place| &self.postings[*place]);
         self.find_small(number).or_else(elsewhere)
     }
 
     fn file(&mut self, value: &Value, posting: Posting) {
-        let Self { small: of_small, whole_numbers, texts, others, .. } = self;
+        let Self { small: of_small, whole_numbers, texts, postings, .. } = self;
         let place = match value {
-            Value::Text(text) => place_of(texts, text, others),
+            Value::Text(text) => place_of(texts, text, postings),
             value => {
-                let number = whole_number(value).expect("only what can be filed is");
-                if let Some(place) = small(number) {
-                    of_small.resize_with(of_small.len().max(place + 1), Postings::default);
-                    return of_small[place].file(posting);
+                let whole = whole_number(value).expect("only what can be filed is");
+                match small(whole) {
+                    Some(place) => {
+                        of_small.resize(of_small.len().max(place + 1), NOWHERE);
+                        if of_small[place] == NOWHERE {
+                            of_small[place] = number(postings.len());
+                            postings.push(Postings::default());
+                        }
+                        of_small[place] as usize
+                    }
+                    None => place_of(whole_numbers, &whole, postings),
                 }
-                place_of(whole_numbers, &number, others)
             }
         };
-        others[place].file(posting);
+        postings[place].file(posting);
     }
 }
 
@@ -552,7 +559,7 @@ impl StreamIndex {
             && others.is_empty()
             && waiting.as_ref().is_none_or(|waiting| waiting.is_only_found());
         for equality in equalities {
-            equality.small.iter_mut().chain(&mut equality.others).for_each(|postings| postings.finish(atoms, number));
+            equality.postings.iter_mut().for_each(|postings| postings.finish(atoms, number));
         }
         texts.iter_mut().flat_map(Texts::finish).for_each(|postings| postings.finish(atoms, number));
         thresholds.iter_mut().flat_map(Thresholds::postings).for_each(|postings| postings.finish(atoms, number));
