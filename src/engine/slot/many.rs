@@ -140,10 +140,11 @@ impl Many {
         first + place.expect("a group stands where its deadline says")
     }
 
-    /// The same. Where it has nothing although it is marked, the marks are put right: what time removes leaves them as they were.
+    /// The same. Where it has nothing although it is marked, the marks are put right: what time removes leaves them as they were. (Where there are more than they can tell apart, that would be in vain.)
     pub(super) fn look(&mut self, pattern: u32) -> Kept {
         let kept = self.kept(pattern);
-        if kept == Kept::Nothing && self.deadlines().is_none() && self.patterns.may_have(pattern) {
+        let is_told = self.deadlines().is_none() && self.groups.len() + self.cells().len() <= MARKED_MAX;
+        if kept == Kept::Nothing && is_told && self.patterns.may_have(pattern) {
             self.mark_patterns();
         }
         kept
