@@ -418,14 +418,27 @@ fn records_read_as_serde_json_has_them() {
 /// So many fields that what is kept of each by a bit fills one word nearly, just, and by one more; then two; then many.
 const WIDTHS: [usize; 6] = [63, 64, 65, 128, 129, 1_000];
 
-/// A stream of so many fields, of all types. Every tenth must be there.
-fn wide(width: usize) -> Arc<Schema> {
-    let inner = |fields: usize| Type::Record((0..fields).map(|place| nullable(&format!("i{place}"), Type::Int)).collect());
-    let types = [Type::Int, Type::String, Type::Float, Type::Bool, Type::Decimal, Type::Timestamp, Type::Duration, inner(100), Type::List(Box::new(inner(9)))];
-    let types = types.into_iter().chain(std::iter::repeat_n(Type::String, 8)).cycle();
-    let fields = types.take(width).enumerate().map(|(place, r#type)| match place {
-        0 => field("at", Type::Timestamp),
-        _ => Field { name: format!("{}{place}", ["f", "a field of many bytes ", &"f".repeat(61)][place % 9 % 3]), r#type, nullable: place % 10 != 0 },
+/// Types that are read in one go, and those that are not.
+fn plain_types() -> Vec<Type> {
+    vec![Type::Int, Type::String, Type::Float, Type::Bool, Type::Decimal, Type::Timestamp, Type::String, Type::String]
+}
+
+fn other_types() -> Vec<Type> {
+    let record = |fields: usize| Type::Record((0..fields).map(|place| nullable(&format!("i{place}"), Type::Int)).collect());
+    vec![Type::Duration, record(100), Type::List(Box::new(record(9)))]
+}
+
+/// A stream of so many fields, of these types in turn. Every fifth must be there.
+fn wide(width: usize, types: &[Type]) -> Arc<Schema> {
+    let types = types.iter().cloned().cycle();
+    let fields = types.take(width).enumerate().map(|(place, r#type)| {
+        let name = match r#type {
+            // Longer than what is remembered.
+            Type::Duration => format!("{}{place}", "f".repeat(64)),
+            Type::Float => format!("f of many bytes {place}"),
+            _ => format!("f{place}"),
+        };
+        if place == 0 { field("at", Type::Timestamp) } else { Field { nullable: place % 5 != 0, ..field(&name, r#type) } }
     });
     Arc::new(Schema { streams: vec![Stream { name: "wide".to_owned(), fields: fields.collect(), time_field: Some(0), lateness: None }] })
 }
@@ -457,8 +470,8 @@ fn wide_record(fields: &[Field], random: &mut ChaCha8Rng) -> Vec<u8> {
     }
     for _ in 0..random.random_range(0..4) {
         let (Field { name, r#type, .. }, place) = (fields.choose(random).expect("some"), random.random_range(0..members.len()));
-        match random.random_range(0..8) {
-            0 => drop(members.remove(place)),
+        match random.random_range(0..9) {
+            0 | 8 => drop(members.remove(place)),
             1 => members.insert(place, members.choose(random).expect("some").clone()),
             2 => members.insert(place, format!("\"{name}\":null")),
             3 => members.push(format!("\"{name}\":{}", VALUES[random.random_range(0..53)])),
@@ -483,8 +496,8 @@ fn wide_record(fields: &[Field], random: &mut ChaCha8Rng) -> Vec<u8> {
 fn wide_records_read_as_serde_json_has_them() {
     let cases = RandomCases::asked_for(CASES);
     let random = &mut cases.random();
-    for width in WIDTHS {
-        let schema = wide(width);
+    for (width, types) in WIDTHS.iter().flat_map(|width| [(*width, plain_types()), (*width, [plain_types(), other_types()].concat())]) {
+        let schema = wide(width, &types);
         let fields = &schema.streams[0].fields;
         let looked_at: Vec<bool> = (0..width).map(|place| place % 3 == 0).collect();
         let decoder_of = |looked_at: &[bool]| Decoder::of_fields(&schema, StreamId(0), DecodeOptions::default(), looked_at);
@@ -493,6 +506,10 @@ fn wide_records_read_as_serde_json_has_them() {
         let (mut events, count) = (0, cases.count / width as u64);
         for _ in 0..count {
             let bytes = wide_record(fields, random);
+            if random.random_ratio(1, 20) {
+                // They have seen so much that nothing is as usual any more.
+                (whole, part) = (decoder_of(&vec![true; width]), decoder_of(&looked_at));
+            }
             let text = String::from_utf8_lossy(&bytes);
             let found = whole.decode_into(&record(&bytes), 3, &mut event);
             let values = found.clone().map(|()| event.fields.to_vec()).map_err(|rejection| rejection.code);
@@ -506,7 +523,24 @@ fn wide_records_read_as_serde_json_has_them() {
                 events += 1;
             }
         }
-        assert!(events > count / 4, "{events} of {count} records of {width} fields held an event");
+        assert!(events >= count / 4, "{events} of {count} records of {width} fields held an event");
+    }
+}
+
+#[test]
+fn of_a_wide_record_as_usual_the_field_that_is_missing_is_named() {
+    let random = &mut RandomCases::asked_for(1).random();
+    for width in WIDTHS {
+        let schema = wide(width, &plain_types());
+        let fields = &schema.streams[0].fields;
+        let members: Vec<String> = fields.iter().map(|field| format!("\"{}\":{}", field.name, fitting(&field.r#type, random))).collect();
+        let mut decoder = Decoder::new(&schema, StreamId(0), DecodeOptions::default());
+        decoder.decode(&record(format!("{{{}}}", members.join(",")).as_bytes()), 3).expect("nothing is missing");
+        for (place, field) in fields.iter().enumerate().filter(|(_, field)| !field.nullable) {
+            let others = [&members[..place], &members[place + 1..]].concat().join(",");
+            let rejection = decoder.decode(&record(format!("{{{others}}}").as_bytes()), 3).expect_err("it must be there");
+            assert_eq!((rejection.code, rejection.reason), (RejectionCode::MissingField, format!("field `{}` is missing", field.name)), "{width} fields");
+        }
     }
 }
 
