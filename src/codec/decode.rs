@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use crate::codec::json::{self, Members, NotJson};
 use crate::codec::known::{Known, Reached};
+use crate::codec::names::Names;
 use crate::codec::scalar::{self, TimeUnit, Unfit};
 use crate::codec::scan::{Scanner, Token};
 use crate::codec::shape::{FieldPlace, Shape};
@@ -34,8 +35,11 @@ pub struct Decoder {
     schema: Arc<Schema>,
     stream: StreamId,
     options: DecodeOptions,
+    names: Names,
     /// Of the records so far.
     shape: Shape,
+    /// Of the record at hand, the fields that were read: a bit each.
+    seen: Box<[u64]>,
     known: Known,
     /// The fields that are looked at; of the others no values are kept.
     kept: Box<[bool]>,
@@ -55,7 +59,9 @@ impl Decoder {
         // It tells the event's time.
         declared.time_field.into_iter().for_each(|place| kept[place] = true);
         let known = Known::new(&declared.fields, &kept, options.timestamp_unit);
-        Self { schema: schema.clone(), stream, options, shape: Shape::default(), known, kept }
+        let (names, shape) = (Names::of_fields(&declared.fields), Shape::new(declared.fields.len()));
+        let seen = vec![0; declared.fields.len().div_ceil(64)].into();
+        Self { schema: schema.clone(), stream, options, names, shape, seen, known, kept }
     }
 
     /// # Errors
@@ -95,18 +101,15 @@ impl Decoder {
             })?,
         };
         let text = if record.offset == 0 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
-        let declared = self.schema.stream(self.stream);
         if event.stream != self.stream {
             // What is not kept is null in what this decoder has filled, and may be anything elsewhere.
             (event.stream, event.fields) = (self.stream, Box::default());
         }
-        fit(&mut event.fields, declared.fields.len());
-        if let Reached::Member { at, seen } = self.known.read(text, &mut self.shape, &mut event.fields) {
-            let mut shape = std::mem::take(&mut self.shape);
-            let read = self.read_on(text, at, seen, &mut shape, &mut event.fields);
-            self.shape = shape;
-            read?;
+        fit(&mut event.fields, self.kept.len());
+        if let Reached::Member(at) = self.known.read(text, &mut self.shape, &mut self.seen, &mut event.fields) {
+            self.read_on(text, at, &mut event.fields)?;
         }
+        let declared = self.schema.stream(self.stream);
         let time = time(declared.time_field, &event.fields, record.timestamp).ok_or_else(|| {
             let reason = format!("the record has no timestamp of its own, and `{}` declares no field as its time", declared.name);
             Rejection { code: RejectionCode::BadTimestamp, reason }
@@ -115,29 +118,31 @@ impl Decoder {
         Ok(())
     }
 
-    /// The record from this byte on; a bit for each field that was read before it.
-    fn read_on(&self, text: &str, from: usize, seen: u64, shape: &mut Shape, values: &mut [Value]) -> Result<(), Rejection> {
+    /// The record from this byte on; what stands before it was read.
+    fn read_on(&mut self, text: &str, from: usize, values: &mut [Value]) -> Result<(), Rejection> {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(no_object(text));
         }
         let fields = &self.schema.stream(self.stream).fields;
-        let mut taken = Taken::new(self, fields, values);
-        taken.seen.iter_mut().take(1).for_each(|word| *word = seen);
-        let read = taken.read(text, from, Some(shape));
+        let taken = Taken { options: self.options, fields, names: &self.names, values, seen: &mut self.seen, faults: Vec::new() };
+        let read = taken.read(text, from, Some(&mut self.shape));
         values.iter_mut().zip(&self.kept).filter(|(_, is_kept)| !**is_kept).for_each(|(value, _)| *value = Value::Null);
         read.map_err(|fault| if fault.code == RejectionCode::NotJson { not_json(text) } else { fault.rejection() })
     }
+}
 
-    fn field(&self, token: Token<'_>, field: &Field) -> Result<Value, Fault> {
+impl DecodeOptions {
+    /// `names`: of the fields in its type.
+    fn field(self, token: Token<'_>, field: &Field, names: &Names) -> Result<Value, Fault> {
         match token.text {
             "null" if field.nullable => Ok(Value::Null),
             "null" => Err(Fault::new(RejectionCode::NullField, " is null, which its type does not allow")),
-            _ => self.value(token, &field.r#type),
+            _ => self.value(token, &field.r#type, names),
         }
     }
 
     /// A JSON value other than null.
-    fn value(&self, token: Token<'_>, r#type: &Type) -> Result<Value, Fault> {
+    fn value(self, token: Token<'_>, r#type: &Type, names: &Names) -> Result<Value, Fault> {
         let text = token.text;
         let unfit = |unfit: Unfit| Fault::of(unfit, text, r#type);
         match r#type {
@@ -159,7 +164,7 @@ impl Decoder {
             },
             Type::Timestamp => match content(token) {
                 Some(content) => scalar::time_of_text(&content),
-                None => scalar::time_of_number(text, self.options.timestamp_unit),
+                None => scalar::time_of_number(text, self.timestamp_unit),
             }
             .map(Value::Timestamp)
             .map_err(|unfit| self.bad_time(unfit, text)),
@@ -169,18 +174,19 @@ impl Decoder {
             }
             .map(Value::Duration)
             .map_err(unfit),
-            Type::List(element) if text.starts_with('[') => self.list(text, element),
+            Type::List(element) if text.starts_with('[') => self.list(text, element, names),
             Type::Record(fields) if text.starts_with('{') => {
                 let mut values = Box::default();
                 fit(&mut values, fields.len());
-                Taken::new(self, fields, &mut values).read(text, 0, None)?;
+                let mut seen: SmallVec<[u64; 1]> = SmallVec::from_elem(0, fields.len().div_ceil(64));
+                Taken { options: self, fields, names, values: &mut values, seen: &mut seen, faults: Vec::new() }.read(text, 0, None)?;
                 Ok(Value::Record(values.into()))
             }
             Type::List(_) | Type::Record(_) => Err(unfit(Unfit::Other)),
         }
     }
 
-    fn list(&self, text: &str, element: &Type) -> Result<Value, Fault> {
+    fn list(self, text: &str, element: &Type, names: &Names) -> Result<Value, Fault> {
         let mut values = Vec::new();
         let mut fault = None;
         let mut place = 0;
@@ -188,7 +194,7 @@ impl Decoder {
             if fault.is_none() {
                 let value = match token.text {
                     "null" => Err(Fault::new(RejectionCode::NullField, " is null, which its type does not allow")),
-                    _ => self.value(token, element),
+                    _ => self.value(token, element, names),
                 };
                 match value {
                     Ok(value) => values.push(value),
@@ -201,9 +207,9 @@ impl Decoder {
         fault.map_or_else(|| Ok(Value::List(values.into())), Err)
     }
 
-    fn bad_time(&self, unfit: Unfit, text: &str) -> Fault {
+    fn bad_time(self, unfit: Unfit, text: &str) -> Fault {
         let is_scalar = text.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit());
-        let unit = match self.options.timestamp_unit {
+        let unit = match self.timestamp_unit {
             TimeUnit::Seconds => "seconds",
             TimeUnit::Millis => "milliseconds",
             TimeUnit::Micros => "microseconds",
@@ -222,21 +228,18 @@ impl Decoder {
 
 /// The fields of an object, as far as they were read.
 struct Taken<'a> {
-    decoder: &'a Decoder,
+    options: DecodeOptions,
     fields: &'a [Field],
+    names: &'a Names,
     /// Those that were not seen are left from whatever was read before.
     values: &'a mut [Value],
     /// A bit for each field.
-    seen: SmallVec<[u64; 1]>,
+    seen: &'a mut [u64],
     /// By place.
     faults: Vec<(usize, Fault)>,
 }
 
-impl<'a> Taken<'a> {
-    fn new(decoder: &'a Decoder, fields: &'a [Field], values: &'a mut [Value]) -> Self {
-        Self { decoder, fields, values, seen: SmallVec::from_elem(0, fields.len().div_ceil(64)), faults: Vec::new() }
-    }
-
+impl Taken<'_> {
     /// The members of an object from this byte on, as declared.
     fn read(mut self, text: &str, from: usize, shape: Option<&mut Shape>) -> Result<(), Fault> {
         json::for_each_member(text, from, shape, &mut self).map_err(|NotJson| Fault::new(RejectionCode::NotJson, ""))?;
@@ -263,7 +266,7 @@ impl<'a> Taken<'a> {
 
 impl Members for Taken<'_> {
     fn find(&self, name: &str) -> FieldPlace {
-        self.fields.iter().position(|field| field.name == name)
+        self.names.find(self.fields, name)
     }
 
     #[inline]
@@ -273,10 +276,10 @@ impl Members for Taken<'_> {
         if !self.faults.is_empty() {
             self.faults.retain(|(of, _)| *of != place);
         }
-        if quick::read(scanner, &field.r#type, self.decoder.options.timestamp_unit, &mut self.values[place]) {
+        if quick::read(scanner, &field.r#type, self.options.timestamp_unit, &mut self.values[place]) {
             return Ok(());
         }
-        self.values[place] = self.decoder.field(scanner.value()?, field).unwrap_or_else(|fault| {
+        self.values[place] = self.options.field(scanner.value()?, field, self.names.inside(place)).unwrap_or_else(|fault| {
             self.faults.push((place, fault.within(&field.name)));
             Value::Null
         });

@@ -32,7 +32,7 @@ pub(super) fn for_each_member(text: &str, from: usize, mut shape: Option<&mut Sh
         loop {
             let place = match &mut shape {
                 Some(shape) => shape.pass_label(&mut scanner, |name| members.find(name)),
-                None => pass_label(&mut scanner, |name| members.find(name)),
+                None => pass_label(&mut scanner).and_then(|name| place_of(name, |name| members.find(name))),
             };
             match place? {
                 Some(place) => members.take(place, &mut scanner)?,
@@ -49,21 +49,24 @@ pub(super) fn for_each_member(text: &str, from: usize, mut shape: Option<&mut Sh
     if scanner.is_at_end() { Ok(()) } else { Err(NotJson) }
 }
 
-/// Passes over a member's name, the colon and the white space around them.
-pub(super) fn pass_label(scanner: &mut Scanner<'_>, find: impl Fn(&str) -> FieldPlace) -> Result<FieldPlace, NotJson> {
+/// Passes over a member's name, the colon and the white space around them; the name with its quotes.
+pub(super) fn pass_label<'a>(scanner: &mut Scanner<'a>) -> Result<Token<'a>, NotJson> {
     let name = scanner.string()?;
-    let place = if name.has_escapes {
-        // Half of a surrogate pair is no name.
-        let name: String = serde_json::from_str(name.text).map_err(|_| NotJson)?;
-        find(&name)
-    } else {
-        find(&name.text[1..name.text.len() - 1])
-    };
     if !scanner.take(b':') {
         return Err(NotJson);
     }
     scanner.pass_space();
-    Ok(place)
+    Ok(name)
+}
+
+/// What the name stands for, by what `find` says of it as it is meant.
+pub(super) fn place_of(name: Token<'_>, find: impl Fn(&str) -> FieldPlace) -> Result<FieldPlace, NotJson> {
+    if name.has_escapes {
+        // Half of a surrogate pair is no name.
+        let name: String = serde_json::from_str(name.text).map_err(|_| NotJson)?;
+        return Ok(find(&name));
+    }
+    Ok(find(&name.text[1..name.text.len() - 1]))
 }
 
 /// Calls `take` with each element of an array.

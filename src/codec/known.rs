@@ -11,20 +11,20 @@ use crate::codec::shape::Shape;
 use crate::codec::spelt::Spelt;
 use crate::event::{EventTime, Field, Type, Value};
 
-/// A bit for each field: with more of them records are read the long way.
-const FIELDS_MAX: usize = 64;
+/// So many fields remember their texts: each takes a few kB to do so.
+const SPELT_MAX: usize = 64;
 
 /// Reads the records of a stream, as far as they are as usual.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    /// By field; none where there are too many.
+    /// By field.
     fields: Box<[KnownField]>,
     unit: TimeUnit,
     minute: Minute,
     /// The fields that must be there, and those of which values are kept, a bit each.
-    required: u64,
-    kept: u64,
-    /// Where the values of the others go.
+    required: Box<[u64]>,
+    kept: Box<[u64]>,
+    /// Where the values of the fields that are not kept go.
     passed: Value,
     /// By field.
     spelt: Box<[Spelt]>,
@@ -34,6 +34,7 @@ pub(super) struct Known {
 struct KnownField {
     kind: Kind,
     is_nullable: bool,
+    is_kept: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,80 +55,86 @@ enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reached {
     End,
-    /// The next member begins at this byte; a bit for each field before it.
-    Member {
-        at: usize,
-        seen: u64,
-    },
-}
-
-impl Reached {
-    pub(super) const NOTHING: Self = Self::Member { at: 0, seen: 0 };
+    /// The next member begins at this byte; 0: nothing was read.
+    Member(usize),
 }
 
 impl Known {
     /// `kept`: by field, whether its value is asked for.
     pub(super) fn new(fields: &[Field], kept: &[bool], unit: TimeUnit) -> Self {
-        let bits = |is_set: &dyn Fn(usize) -> bool| (0..fields.len().min(FIELDS_MAX)).filter(|place| is_set(*place)).map(|place| 1 << place).sum();
-        let known = |(field, is_kept): (&Field, &bool)| KnownField { kind: Kind::of(&field.r#type, *is_kept), is_nullable: field.nullable };
+        let known = |(field, is_kept): (&Field, &bool)| KnownField { kind: Kind::of(&field.r#type, *is_kept), is_nullable: field.nullable, is_kept: *is_kept };
+        let known: Box<[KnownField]> = fields.iter().zip(kept).map(known).collect();
+        let mut remembering = 0;
+        let spelt = known.iter().map(|field| {
+            remembering += usize::from(field.kind == Kind::Text);
+            if remembering > SPELT_MAX { Spelt::given_up() } else { Spelt::default() }
+        });
         Self {
-            fields: if fields.len() > FIELDS_MAX { Box::default() } else { fields.iter().zip(kept).map(known).collect() },
+            spelt: spelt.collect(),
             unit,
             minute: Minute::default(),
-            required: bits(&|place| !fields[place].nullable),
-            kept: bits(&|place| kept[place]),
+            required: bits(&known, |field| !field.is_nullable),
+            kept: bits(&known, |field| field.is_kept),
             passed: Value::Null,
-            spelt: vec![Spelt::default(); fields.len()].into(),
+            fields: known,
         }
     }
 
-    /// `values`: one for each field; those that are not kept are let be. At the end of the record those of the fields that were not there are null.
-    pub(super) fn read(&mut self, text: &str, shape: &mut Shape, values: &mut [Value]) -> Reached {
+    /// `seen`: a bit for each field that was read. `values`: one for each field; those that are not kept are let be. At the end of the record those of the fields that were
+    /// not there are null.
+    pub(super) fn read(&mut self, text: &str, shape: &mut Shape, seen: &mut [u64], values: &mut [Value]) -> Reached {
         shape.rewind();
+        seen.fill(0);
         let bytes = text.as_bytes();
-        if self.fields.is_empty() || bytes.first() != Some(&b'{') {
-            return Reached::NOTHING;
+        if bytes.first() != Some(&b'{') {
+            return Reached::Member(0);
         }
-        let (mut at, mut seen) = (1, 0);
+        let mut at = 1;
         while let Some((label, begin)) = shape.next_known(bytes, at) {
             let end = match label {
                 Some(place) => {
-                    seen |= 1 << place;
+                    seen[place / 64] |= 1 << (place % 64);
                     self.field(place, text, begin, values)
                 }
                 None => pass_undeclared(text, begin),
             };
             match end.map(|end| (end, bytes.get(end))) {
                 Some((end, Some(b','))) => at = end + 1,
-                Some((end, Some(b'}'))) if end + 1 == bytes.len() && seen & self.required == self.required => {
+                Some((end, Some(b'}'))) if end + 1 == bytes.len() && self.has_required(seen) => {
                     self.clear(seen, values);
                     return Reached::End;
                 }
                 _ => {
-                    // The member at hand is read again.
+                    // The member at hand is read again, or is no JSON: either way it does no harm that it was marked.
                     shape.step_back();
                     break;
                 }
             }
         }
-        if at == 1 { Reached::NOTHING } else { Reached::Member { at, seen } }
+        Reached::Member(if at == 1 { 0 } else { at })
+    }
+
+    fn has_required(&self, seen: &[u64]) -> bool {
+        self.required.iter().zip(seen).all(|(required, seen)| required & !seen == 0)
     }
 
     /// Makes null what was not seen.
-    fn clear(&self, seen: u64, values: &mut [Value]) {
-        let mut cleared = self.kept & !seen;
-        while cleared != 0 {
-            values[cleared.trailing_zeros() as usize] = Value::Null;
-            cleared &= cleared - 1;
+    fn clear(&self, seen: &[u64], values: &mut [Value]) {
+        for (word, (kept, seen)) in self.kept.iter().zip(seen).enumerate() {
+            let mut cleared = kept & !seen;
+            while cleared != 0 {
+                values[word * 64 + cleared.trailing_zeros() as usize] = Value::Null;
+                cleared &= cleared - 1;
+            }
         }
     }
 
     /// Reads the value that begins at this byte; where it ends.
     #[inline]
     fn field(&mut self, place: usize, text: &str, at: usize, values: &mut [Value]) -> Option<usize> {
-        let KnownField { kind, is_nullable } = self.fields[place];
-        let Self { unit, minute, passed, kept, spelt, .. } = self;
-        let into = if *kept >> place & 1 == 1 { &mut values[place] } else { passed };
+        let KnownField { kind, is_nullable, is_kept } = self.fields[place];
+        let Self { unit, minute, passed, spelt, .. } = self;
+        let into = if is_kept { &mut values[place] } else { passed };
         let bytes = text.as_bytes();
         let end = match kind {
             Kind::Text => spelt[place].read(text, at, into),
@@ -161,6 +168,12 @@ impl Known {
         *into = Value::Null;
         Some(end)
     }
+}
+
+/// A bit for each field, and none for what is more than that.
+fn bits(fields: &[KnownField], is_set: impl Fn(&KnownField) -> bool) -> Box<[u64]> {
+    let word = |fields: &[KnownField]| fields.iter().rev().fold(0, |word, field| word << 1 | u64::from(is_set(field)));
+    fields.chunks(64).map(word).collect()
 }
 
 impl Kind {

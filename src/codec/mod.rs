@@ -8,6 +8,7 @@
 //! | `known` | records that look like those before, in one go; no values of fields that nobody looks at |
 //! | `json` | walking over objects and arrays without building a tree; what is wrong with what is not JSON |
 //! | `shape` | what stands before values, as it came before: mostly nothing has to be looked up |
+//! | `names` | the places of fields, by their names |
 //! | `spelt` | texts of a field that come again and again |
 //! | `scan` | what is JSON and what is not, value by value |
 //! | `quick` | values in their usual spellings, in one go |
@@ -20,6 +21,7 @@ mod decode;
 mod encode;
 mod json;
 mod known;
+mod names;
 mod quick;
 mod readable;
 mod scalar;

@@ -37,6 +37,11 @@ struct Remembered {
 }
 
 impl Spelt {
+    /// Remembers nothing.
+    pub(super) fn given_up() -> Self {
+        Self { is_given_up: true, ..Self::default() }
+    }
+
     /// Reads a text without escapes, if one comes at this byte; where it ends.
     #[inline]
     pub(super) fn read(&mut self, text: &str, at: usize, into: &mut Value) -> Option<usize> {

@@ -72,12 +72,6 @@ impl Schema {
     }
 }
 
-impl Stream {
-    pub fn field(&self, name: &str) -> Option<usize> {
-        self.fields.iter().position(|field| field.name == name)
-    }
-}
-
 /// As the language writes it.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,7 +17,7 @@ use motif::pattern::{
 };
 use motif::ports::Record;
 use rand::Rng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
@@ -413,6 +413,135 @@ fn records_read_as_serde_json_has_them() {
         assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{}", String::from_utf8_lossy(&bytes));
     }
     assert!(events > cases.count / 10, "{events} of {} records held an event", cases.count);
+}
+
+/// So many fields that what is kept of each by a bit fills one word nearly, just, and by one more; then two; then many.
+const WIDTHS: [usize; 6] = [63, 64, 65, 128, 129, 1_000];
+
+/// Types that are read in one go, and those that are not.
+fn plain_types() -> Vec<Type> {
+    vec![Type::Int, Type::String, Type::Float, Type::Bool, Type::Decimal, Type::Timestamp, Type::String, Type::String]
+}
+
+fn other_types() -> Vec<Type> {
+    let record = |fields: usize| Type::Record((0..fields).map(|place| nullable(&format!("i{place}"), Type::Int)).collect());
+    vec![Type::Duration, record(100), Type::List(Box::new(record(9)))]
+}
+
+/// A stream of so many fields, of these types in turn. Every fifth must be there.
+fn wide(width: usize, types: &[Type]) -> Arc<Schema> {
+    let types = types.iter().cloned().cycle();
+    let fields = types.take(width).enumerate().map(|(place, r#type)| {
+        let name = match r#type {
+            // Longer than what is remembered.
+            Type::Duration => format!("{}{place}", "f".repeat(64)),
+            Type::Float => format!("f of many bytes {place}"),
+            _ => format!("f{place}"),
+        };
+        if place == 0 { field("at", Type::Timestamp) } else { Field { nullable: place % 5 != 0, ..field(&name, r#type) } }
+    });
+    Arc::new(Schema { streams: vec![Stream { name: "wide".to_owned(), fields: fields.collect(), time_field: Some(0), lateness: None }] })
+}
+
+fn fitting(r#type: &Type, random: &mut ChaCha8Rng) -> String {
+    let number = random.random_range(0..1_000);
+    match r#type {
+        Type::Bool => (number % 2 == 0).to_string(),
+        Type::Int | Type::Timestamp => number.to_string(),
+        Type::Float | Type::Decimal => format!("{number}.25"),
+        Type::String => format!("\"text {number}\""),
+        Type::Duration => format!("\"{number}s\""),
+        Type::List(element) => format!("[{}]", fitting(element, random)),
+        Type::Record(fields) => {
+            let place = random.random_range(0..fields.len());
+            format!("{{\"other\":1,\"{}\":{number}}}", fields[place].name)
+        }
+    }
+}
+
+/// The fields in their order or in another, all or some of them, and a few members that are as they should not be.
+fn wide_record(fields: &[Field], random: &mut ChaCha8Rng) -> Vec<u8> {
+    let left_out = *[0.0, 0.0, 0.05, 0.5, 0.95].choose(random).expect("some");
+    let mut members: Vec<String> = Vec::new();
+    for field in fields {
+        if !field.nullable || !random.random_bool(left_out) {
+            members.push(format!("\"{}\":{}", field.name, fitting(&field.r#type, random)));
+        }
+    }
+    for _ in 0..random.random_range(0..4) {
+        let (Field { name, r#type, .. }, place) = (fields.choose(random).expect("some"), random.random_range(0..members.len()));
+        match random.random_range(0..9) {
+            0 | 8 => drop(members.remove(place)),
+            1 => members.insert(place, members.choose(random).expect("some").clone()),
+            2 => members.insert(place, format!("\"{name}\":null")),
+            3 => members.push(format!("\"{name}\":{}", VALUES[random.random_range(0..53)])),
+            4 => members.insert(place, format!("\"\\u0066{}\" : {}", &name[1..], fitting(r#type, random))),
+            5 => members.insert(place, format!("\"{name}, or not\":{}", VALUES[random.random_range(0..53)])),
+            6 => members[place].insert(0, ' '),
+            _ => members.swap(0, place),
+        }
+    }
+    if random.random_ratio(1, 10) {
+        members.shuffle(random);
+    }
+    let mut bytes = format!("{{{}}}", members.join(",")).into_bytes();
+    if random.random_ratio(1, 20) {
+        damage(&mut bytes, random);
+    }
+    bytes
+}
+
+/// Whatever came before them; and what is refused is so for the same reason as it is by a decoder that has seen nothing.
+#[test]
+fn wide_records_read_as_serde_json_has_them() {
+    let cases = RandomCases::asked_for(CASES);
+    let random = &mut cases.random();
+    for (width, types) in WIDTHS.iter().flat_map(|width| [(*width, plain_types()), (*width, [plain_types(), other_types()].concat())]) {
+        let schema = wide(width, &types);
+        let fields = &schema.streams[0].fields;
+        let looked_at: Vec<bool> = (0..width).map(|place| place % 3 == 0).collect();
+        let decoder_of = |looked_at: &[bool]| Decoder::of_fields(&schema, StreamId(0), DecodeOptions::default(), looked_at);
+        let (mut whole, mut part) = (decoder_of(&vec![true; width]), decoder_of(&looked_at));
+        let (mut event, mut event_of_part) = (Event::empty(), Event::empty());
+        let (mut events, count) = (0, cases.count / width as u64);
+        for _ in 0..count {
+            let bytes = wide_record(fields, random);
+            if random.random_ratio(1, 20) {
+                // They have seen so much that nothing is as usual any more.
+                (whole, part) = (decoder_of(&vec![true; width]), decoder_of(&looked_at));
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            let found = whole.decode_into(&record(&bytes), 3, &mut event);
+            let values = found.clone().map(|()| event.fields.to_vec()).map_err(|rejection| rejection.code);
+            assert_eq!(format!("{values:?}"), format!("{:?}", plain::decode(&bytes, fields)), "{width} fields: {text}");
+            let first = decoder_of(&vec![true; width]).decode(&record(&bytes), 3).map(drop);
+            assert_eq!(found, first, "{width} fields: {text}");
+            assert_eq!(part.decode_into(&record(&bytes), 3, &mut event_of_part), found, "{width} fields: {text}");
+            if found.is_ok() {
+                event.fields.iter_mut().zip(&looked_at).filter(|(_, is_looked_at)| !**is_looked_at).for_each(|(value, _)| *value = Value::Null);
+                assert_eq!(format!("{event_of_part:?}"), format!("{event:?}"), "{width} fields: {text}");
+                events += 1;
+            }
+        }
+        assert!(events >= count / 4, "{events} of {count} records of {width} fields held an event");
+    }
+}
+
+#[test]
+fn of_a_wide_record_as_usual_the_field_that_is_missing_is_named() {
+    let random = &mut RandomCases::asked_for(1).random();
+    for width in WIDTHS {
+        let schema = wide(width, &plain_types());
+        let fields = &schema.streams[0].fields;
+        let members: Vec<String> = fields.iter().map(|field| format!("\"{}\":{}", field.name, fitting(&field.r#type, random))).collect();
+        let mut decoder = Decoder::new(&schema, StreamId(0), DecodeOptions::default());
+        decoder.decode(&record(format!("{{{}}}", members.join(",")).as_bytes()), 3).expect("nothing is missing");
+        for (place, field) in fields.iter().enumerate().filter(|(_, field)| !field.nullable) {
+            let others = [&members[..place], &members[place + 1..]].concat().join(",");
+            let rejection = decoder.decode(&record(format!("{{{others}}}").as_bytes()), 3).expect_err("it must be there");
+            assert_eq!((rejection.code, rejection.reason), (RejectionCode::MissingField, format!("field `{}` is missing", field.name)), "{width} fields");
+        }
+    }
 }
 
 /// Records that are refused are refused alike, whoever looks at the field at fault; so what is set aside of them is the same.

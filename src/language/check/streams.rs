@@ -48,6 +48,8 @@ const FOREIGN_TYPES: [(&str, &str); 17] = [
 pub(super) struct Stream<'a> {
     pub name: &'a Name,
     pub fields: Vec<Field<'a>>,
+    /// Of the fields, by their names.
+    places: BTreeMap<&'a str, u16>,
     time_field: Option<usize>,
     lateness: Option<TimeSpan>,
 }
@@ -62,7 +64,8 @@ pub(super) struct Field<'a> {
 impl<'a> Stream<'a> {
     /// The place of a field; its number fits 16 bits.
     pub(super) fn field(&self, name: &str) -> Option<(u16, &Field<'a>)> {
-        (0..).zip(&self.fields).find(|(_, field)| field.name.node == name)
+        let place = *self.places.get(name)?;
+        Some((place, &self.fields[usize::from(place)]))
     }
 
     pub(super) fn time_field(&self) -> Option<usize> {
@@ -83,11 +86,12 @@ impl<'a> Stream<'a> {
 
 pub(super) fn declared<'a>(stream: &'a ast::Stream, findings: &mut Findings) -> Stream<'a> {
     let fields = different(&stream.fields, findings);
+    let places = fields.iter().map(|field| field.name.node.as_str()).zip(0..).collect();
     let fields = fields.into_iter().map(|field| {
         let kind = r#type(&field.r#type, findings).map_or(Kind::Unknown, |r#type| Kind::of(&r#type));
         Field { name: &field.name, kind, nullable: field.nullable }
     });
-    let mut declared = Stream { name: &stream.name, fields: fields.collect(), time_field: None, lateness: None };
+    let mut declared = Stream { name: &stream.name, fields: fields.collect(), places, time_field: None, lateness: None };
     if let Some(time) = stream.times.first() {
         declared.time_field = time_field(&declared, &time.field, findings);
         declared.lateness = time.late_after.map(|late_after| late_after.node);
