@@ -23,6 +23,12 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
             table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| one_key(within_s, sized(plan, EVENTS))))));
         }
     }
+    for within_s in [1, 10, 100] {
+        let name = format!("an absence that each of some {} waits for on one key, of which each event begins one, CPU ns per event", counted(within_s * 1_000));
+        if plan.wants(SECTION, &name) {
+            table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| one_absence(100 * within_s.cast_signed(), sized(plan, EVENTS / 5))))));
+        }
+    }
     for taken in [1_000, 100_000] {
         let name = format!("an event compared with the average of up to {} that a step has taken, CPU ns per event", counted(taken));
         if plan.wants(SECTION, &name) {
@@ -53,6 +59,24 @@ fn one_key(within_s: u64, events: u64) -> f64 {
                 found += starts.filter(|start| at_ms < start + 1_000 * within_s.cast_signed()).count() as u64;
             }
             _ => {}
+        }
+    }
+    assert_eq!(rig.end(), found, "as by hand");
+    ns
+}
+
+/// Ten events a millisecond, of which each begins a partial match that lasts so long; one in a million ends all that are open.
+fn one_absence(lasts_ms: i64, events: u64) -> f64 {
+    let ends = |event: Fields| event.typ == 2 && event.amt == 5;
+    let steps = format!("match a: events then not b: events where typ == 2 and amt == 5 for {lasts_ms}ms");
+    let mut rig = Rig::new(&patterns([steps]), EngineOptions { runs_per_key_max: u64::MAX, ..EngineOptions::default() });
+    let event = |number: u64| fields(number, 1, 1_000);
+    let ns = rig.feed_timed(events, event);
+    let (mut found, mut next_end_ms) = (0, i64::MAX);
+    for number in (0..events).rev() {
+        found += u64::from(event(number).at_ms + lasts_ms <= next_end_ms);
+        if ends(event(number)) {
+            next_end_ms = event(number).at_ms;
         }
     }
     assert_eq!(rig.end(), found, "as by hand");

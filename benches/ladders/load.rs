@@ -217,10 +217,25 @@ fn per_event_by_hand(plan: &Plan, text: &str, rules: u64, begins: impl Fn(i64, F
 
 /// Rules that look for words in a path that no path has.
 fn words(plan: &Plan, table: &mut Table<'_>) {
-    by_rules(plan, table, [10, 1_000, 10_000], "by words in a text that has none of them", |rules| {
+    let plain = |number: u64| {
+        if number.is_multiple_of(2) { format!("contains(path, \"word{number}x\")") } else { format!("matches(path, \"(get|put)_{number}/[0-9]+\")") }
+    };
+    let folded = |number: u64| {
+        if number.is_multiple_of(2) {
+            format!("contains(lower(path), \"word{number}x\") or starts_with(upper(path), \"WORD{number}\")")
+        } else {
+            format!("matches(path, \"(?i)[a-z]+_put{number}/[0-9]+\")")
+        }
+    };
+    by_words(plan, table, "by words in a text that has none of them", plain);
+    by_words(plan, table, "by words in a text that has none of them, in small letters or capitals", folded);
+}
+
+/// Every event has the same text, and none has a word that is asked for.
+fn by_words(plan: &Plan, table: &mut Table<'_>, what: &str, asked: impl Fn(u64) -> String) {
+    by_rules(plan, table, [10, 1_000, 10_000], what, |rules| {
         let rule = |number: u64| {
-            let asked =
-                if number.is_multiple_of(2) { format!("contains(path, \"word{number}x\")") } else { format!("matches(path, \"(get|put)_{number}/[0-9]+\")") };
+            let asked = asked(number);
             format!(
                 "pattern rule_{number} {{\n from requests by k\n match a: requests where {asked} then b: requests where {asked} within 10s\n skip none\n}}\n"
             )

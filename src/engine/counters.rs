@@ -13,7 +13,7 @@ pub struct Counters {
     pub too_far_ahead: u64,
     /// Events that the bound on held events kept out.
     pub held_full: u64,
-    /// Events that mattered to some pattern and stood in no line of it because their key holds a null.
+    /// Events that mattered to some pattern and do not stand in one of its lines because that key holds a null.
     pub null_keys: u64,
     pub matches: u64,
     pub timeouts: u64,
@@ -28,7 +28,7 @@ pub struct Counters {
     pub keys_made: u64,
     /// Keys with state now, counted once for each pattern and each log.
     pub live_keys: u64,
-    /// Partial matches alive now.
+    /// Partial matches alive now; where those of a key are kept together, only their groups are counted.
     pub live_runs: u64,
     /// Keys that are not in memory now, because more were packed than may be; counted once for all patterns with the same keys.
     pub cold_keys: u64,

@@ -122,7 +122,7 @@ pub enum Effect {
 pub struct EngineOptions {
     /// Parts of the key space, at least 1. What comes out does not depend on it.
     pub shards: usize,
-    /// Partial matches that a key of a pattern may hold, unless the pattern says so itself.
+    /// Partial matches that a key of a pattern may hold, unless the pattern says so itself; see [`Limits::runs_max`].
     pub runs_per_key_max: u64,
     /// Those that it may hold one by one; where there are more, and the pattern allows it, they are kept together. What comes out does not depend on it.
     pub runs_alone_max: usize,
