@@ -315,7 +315,7 @@ impl Indexes {
         let mut terms = Terms::default();
         // What is found by a value is asked of few events.
         for bit in written.iter().filter(|bit| bit.telling > Telling::Value) {
-            bit.conjuncts.iter().for_each(|conjunct| terms.count(bit.stream, conjunct));
+            bit.conjuncts.iter().for_each(|conjunct| terms.count(bit.stream, conjunct, bit.telling == Telling::Nothing));
         }
         let with_terms = |stream| StreamIndex { terms: terms.share(stream), ..StreamIndex::default() };
         let mut indexes = Self { streams: schema.ids().map(with_terms).collect(), atoms: BTreeMap::new() };

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use crate::event::{StreamId, Value};
 use crate::pattern::{Expression, Function, Scope};
 
-/// Where fewer conditions compare the same, they are tried one by one: what is asked before may make that needless.
+/// Where fewer conditions compare the same, they are tried one by one: what is asked before may make that needless. Not so with the letters and the length of a text, of which two that are tried on
+/// every event are enough.
 const SHARED_MIN: usize = 32;
 
 /// Those of the streams.
@@ -21,23 +22,27 @@ pub(super) struct Terms {
 struct Term {
     expression: Expression,
     conditions: usize,
+    /// Of these, those that are tried on every event.
+    always_tried: usize,
     /// Among those of the stream that are shared.
     place: Option<usize>,
 }
 
 impl Terms {
-    /// A bit of events of the stream has the conjunct, and none that tells events apart by a value.
-    pub(super) fn count(&mut self, stream: StreamId, conjunct: &Expression) {
+    /// A bit of events of the stream has the conjunct, and none that tells events apart by a value; `is_always_tried`: nor anything else that does.
+    pub(super) fn count(&mut self, stream: StreamId, conjunct: &Expression, is_always_tried: bool) {
         with_terms(conjunct, &mut |term| {
-            let new = || Term { expression: term.clone(), conditions: 0, place: None };
-            self.known.entry((stream, format!("{term:?}"))).or_insert_with(new).conditions += 1;
+            let new = || Term { expression: term.clone(), conditions: 0, always_tried: 0, place: None };
+            let known = self.known.entry((stream, format!("{term:?}"))).or_insert_with(new);
+            known.conditions += 1;
+            known.always_tried += usize::from(is_always_tried);
             None
         });
     }
 
     /// All were counted. Returns those of the stream that are shared, in order of their places.
     pub(super) fn share(&mut self, stream: StreamId) -> Vec<Expression> {
-        let of_stream = self.known.iter_mut().filter(|((of, _), term)| *of == stream && term.conditions >= SHARED_MIN);
+        let of_stream = self.known.iter_mut().filter(|((of, _), term)| *of == stream && term.is_shared());
         of_stream
             .enumerate()
             .map(|(place, (_, term))| {
@@ -54,6 +59,25 @@ impl Terms {
             Some(Expression::Field([u16::try_from(fields + place).ok()?].into()))
         })
     }
+}
+
+impl Term {
+    fn is_shared(&self) -> bool {
+        // What cannot fail may be made though something asked before has decided: no fault is counted for it.
+        self.conditions >= SHARED_MIN || self.always_tried > 1 && never_fails(&self.expression)
+    }
+}
+
+fn never_fails(term: &Expression) -> bool {
+    let mut never_fails = true;
+    term.visit(&mut |part| {
+        never_fails &= match part {
+            Expression::Constant(_) | Expression::Field(_) | Expression::Coalesce(_) => true,
+            Expression::Call { function, .. } => matches!(function, Function::Lower | Function::Upper | Function::Length),
+            _ => false,
+        };
+    });
+    never_fails
 }
 
 /// Puts what is calculated of an event behind its fields.

@@ -189,6 +189,23 @@ define stated = coded where status in states or n in odd
     }
 }
 
+/// Two are enough where nothing else tells their events apart, and nothing can fail.
+#[test]
+fn the_letters_of_a_text_are_made_once_also_for_few() {
+    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let terms_of = |asked: [&str; 2]| {
+        let pattern = |(number, asked)| format!("pattern p{number} {{ from a by k match x: a where {asked} then next y: a where n > 1 within 1m }}\n");
+        let text = streams.clone() + &asked.iter().enumerate().map(pattern).collect::<String>();
+        compare_with_asking(&text, 2_000);
+        Compiled::new(&compile(&[Source { path: "it.motif".to_owned(), text }]).program).streams[0].index.terms.len()
+    };
+    assert_eq!(terms_of(["contains(lower(status), \"adm\")", "lower(status) == \"ok\" or len(kind) > 1"]), 1);
+    assert_eq!(terms_of(["len(status) > 2 and starts_with(upper(status), \"A\")", "not (upper(status) == \"OK\" or len(status) == 2)"]), 2);
+    // What tells events apart is asked first.
+    assert_eq!(terms_of(["n > 2 and lower(status) == \"ok\"", "kind == \"x\" and lower(status) == \"no\""]), 0);
+    assert_eq!(terms_of(["10 / n > 2", "10 / n < 1"]), 0);
+}
+
 /// Of both sorts of addresses, one within the other, with bits behind their prefixes, of one address and of all of them; with other conjuncts, as alternatives, and denied.
 #[test]
 fn the_index_finds_as_much_with_many_networks() {
