@@ -204,6 +204,7 @@ fn the_letters_of_a_text_are_made_once_also_for_few() {
     // What tells events apart is asked first.
     assert_eq!(terms_of(["n > 2 and lower(status) == \"ok\"", "kind == \"x\" and lower(status) == \"no\""]), 0);
     assert_eq!(terms_of(["10 / n > 2", "10 / n < 1"]), 0);
+    assert_eq!(terms_of(["decimal(f) > 1.5", "decimal(f) < 9.5"]), 0);
 }
 
 /// Of both sorts of addresses, one within the other, with bits behind their prefixes, of one address and of all of them; with other conjuncts, as alternatives, and denied.
