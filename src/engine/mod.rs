@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `index` | which patterns an event can matter to |
 //! | `intake` | the serial front: lateness, watermark, what is held, positions |
-//! | `partition`, `watermark`, `reorder` | one partition; how time comes on; the events that wait |
+//! | `partition`, `watermark`, `bounds`, `reorder` | one partition; how time comes on; the least of what holds it back; the events that wait |
 //! | `position` | how far it was read, from where to read again |
 //! | `decided` | what clock and chance have decided, to be said again |
 //! | `family` | patterns that are stepped as one |
