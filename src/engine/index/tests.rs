@@ -49,6 +49,11 @@ define unkind = a where kind is null
 pattern p12 { from unkind, bought by k match x: unkind then next y: unkind where n < 3 within 1m }
 "#;
 
+/// What the program declares, without its patterns.
+fn streams() -> String {
+    PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect()
+}
+
 #[test]
 fn the_index_finds_what_asking_every_pattern_finds() {
     let (found_some, found_none, _) = compare_with_asking(PROGRAM, 20_000);
@@ -58,7 +63,7 @@ fn the_index_finds_what_asking_every_pattern_finds() {
 /// So many that those are asked for who wait: by bits of all kinds, by thresholds alone, by what is filed, and by what is asked of every event.
 #[test]
 fn the_index_finds_as_much_where_many_wait() {
-    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let streams = streams();
     let copies = |of: &str| (0..40).map(|copy| of.replace("pattern p", &format!("pattern p{copy:02}_"))).collect::<String>();
     let patterns: String = PROGRAM.lines().filter(|line| line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
     let (.., concerns_who_waits) = compare_with_asking(&(streams.clone() + &copies(&patterns)), 1_000);
@@ -83,7 +88,7 @@ fn the_index_finds_as_much_where_many_wait() {
 /// the same.
 #[test]
 fn the_index_finds_as_much_where_many_compare_what_is_calculated() {
-    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let streams = streams();
     let asked = [
         "n * 2 == {v}",
         "lower(status) == \"{t}\" and n > 1",
@@ -113,7 +118,7 @@ fn the_index_finds_as_much_where_many_compare_what_is_calculated() {
 /// The same of what logs keep: what is calculated for these alone, and for few of them where patterns ask for it as well; where the log's sources have filters.
 #[test]
 fn the_index_finds_as_much_where_many_logs_keep_what_is_calculated() {
-    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let streams = streams();
     let asked = [
         "n * 2 == {v}",
         "lower(status) == \"{t}\" and n > 1",
@@ -145,7 +150,7 @@ fn the_index_finds_as_much_where_many_logs_keep_what_is_calculated() {
 /// and with values under which nothing can be filed.
 #[test]
 fn the_index_finds_as_much_with_long_lists() {
-    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let streams = streams();
     let lists = r#"
 list codes = ["x", "y", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"]
 list states = ["ok", "no", "admin", "s1", "s2", "s3", "s4", "s5", "s6", "s7", ""]
@@ -192,7 +197,7 @@ define stated = coded where status in states or n in odd
 /// Two are enough where nothing else tells their events apart, and nothing can fail.
 #[test]
 fn the_letters_of_a_text_are_made_once_also_for_few() {
-    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let streams = streams();
     let terms_of = |asked: [&str; 2]| {
         let pattern = |(number, asked)| format!("pattern p{number} {{ from a by k match x: a where {asked} then next y: a where n > 1 within 1m }}\n");
         let text = streams.clone() + &asked.iter().enumerate().map(pattern).collect::<String>();
@@ -210,7 +215,7 @@ fn the_letters_of_a_text_are_made_once_also_for_few() {
 /// Of both sorts of addresses, one within the other, with bits behind their prefixes, of one address and of all of them; with other conjuncts, as alternatives, and denied.
 #[test]
 fn the_index_finds_as_much_with_many_networks() {
-    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let streams = streams();
     let networks = [
         "10.0.0.0/8",
         "10.1.0.0/16",
@@ -247,7 +252,7 @@ fn the_index_finds_as_much_with_many_networks() {
 /// Of floats and of exact numbers, which may meet in one field.
 #[test]
 fn the_index_finds_as_much_with_many_ranges() {
-    let streams: String = PROGRAM.lines().filter(|line| !line.starts_with("pattern")).map(|line| format!("{line}\n")).collect();
+    let streams = streams();
     let random = &mut ChaCha8Rng::seed_from_u64(5);
     let bounds = ["-5000", "-0.1", "-0.0", "0", "0.1", "0.1000000000000000001", "0.5", "1", "1.5", "2", "2.5", "2.50000000000000000001", "3", "7", "5000"];
     let mut range = |field: &str| {
