@@ -169,8 +169,7 @@ impl Partition {
     pub(super) fn was_refused(&self, offset: u64, time: EventTime) -> Option<RefusedBy> {
         let after = self.refused.partition_point(|range| range.first_offset <= offset);
         let range = self.refused.get(after.checked_sub(1)?)?;
-        let is_beyond = range.beyond_us == RefusedRange::BEYOND_ANY_US || time.micros() > range.beyond_us;
-        (range.last_offset >= offset && is_beyond).then_some(range.by)
+        (range.last_offset >= offset && time.micros() > range.beyond_us).then_some(range.by)
     }
 
     /// It has shown an event.

@@ -83,7 +83,7 @@ pub struct RefusedRange {
 }
 
 impl RefusedRange {
-    /// Those that were kept out, whatever their times.
+    /// Whatever their times: none that is kept out stands at the beginning of time.
     pub const BEYOND_ANY_US: i64 = i64::MIN;
 }
 

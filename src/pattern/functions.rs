@@ -73,9 +73,14 @@ fn distance(arguments: &[Cow<'_, Value>]) -> Option<Value> {
     metres.is_finite().then_some(Value::Float(metres))
 }
 
+/// The address that a text is; `None`: it is none.
+pub fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok()
+}
+
 /// False where the text is no address.
 pub(super) fn in_network(text: &str, network: &IpNet) -> bool {
-    text.parse::<IpAddr>().is_ok_and(|address| network.contains(&address))
+    address(text).is_some_and(|address| network.contains(&address))
 }
 
 /// Over values that are not null, in the order taken.

@@ -2,13 +2,11 @@
 //!
 //! So of ten thousand networks, as in a list of those that are not to be trusted, an event costs its address, read once, and a look-up for each length of prefix, of which there are few.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
 use crate::engine::index::filed::{Posting, Postings, place_of};
 use crate::event::{Lookup, Value};
-use crate::pattern::{Expression, FieldPath};
+use crate::pattern::{Expression, FieldPath, address};
 
 /// What is filed under networks of one field.
 #[derive(Debug)]
@@ -54,7 +52,7 @@ impl Networks {
 
     /// What is filed under the networks that the address is in.
     pub(super) fn found(&self, value: &Value) -> impl Iterator<Item = &Postings> {
-        let address = if let Value::Text(text) = value { text.parse::<IpAddr>().ok() } else { None };
+        let address = if let Value::Text(text) = value { address(text) } else { None };
         let lengths = address.map_or(&[][..], |address| &self.prefix_lengths[usize::from(address.is_ipv6())]);
         let networks = address.into_iter().flat_map(|address| lengths.iter().filter_map(move |length| IpNet::new(address, *length).ok()));
         networks.filter_map(|network| self.places.get(&network.trunc())).map(|place| &self.postings[*place])
