@@ -73,6 +73,11 @@ impl Aside {
         if let Self::Own(own) = self { Some(own) } else { None }
     }
 
+    /// The register, as far as it has been found out.
+    pub(super) fn known(&self) -> &Self {
+        self.own().map_or(self, |own| &own.register)
+    }
+
     pub(super) fn register(&mut self) -> &mut Self {
         if let Self::Own(own) = self { &mut own.register } else { self }
     }

@@ -4,16 +4,19 @@
 //! hold its value are filed by where they stand and by value, and an event costs a look at these, however many wait for others. All others lie in *stretches* of neighbours, and of each it is known
 //! what its runs ask for at least: where an event has less, it costs one look at the stretch ([`Bounds`]). What steps a run is the same as for any; only the finding differs.
 //!
-//! This is for patterns whose steps follow each other one by one and which end in silence ([`Automaton::chain_of_steps`]): a run has one successor then, which takes its place, and
-//! their order is that of their starts and of their deadlines. So time removes the first, and a limit as well.
+//! What must not come (`not paid where id == order.id for 10m`) is found by the same value; so is what closes the wait for a step where it asks for the same of the run.
 //!
-//! Invariants: a run is filed once, under what [`Filed::of`] says of it, or noted in the bounds of where it stands; the first place holds a run, if there is any; the bytes are those of [`Runs`] with
-//! the same runs.
+//! This is for patterns whose steps follow each other one by one: a run has one way then, and one successor, which takes its place; their order is that of their starts. So a limit, or a match that
+//! others may not overlap, removes the first. Time removes those whose [turn](deadlines) it is.
+//!
+//! Invariants: a run is filed once, under what [`Filed::of`] says of it, or noted in the bounds of where it stands; the first place holds a run, if there is any; the next deadline is one of a
+//! run; the bytes are those of [`Runs`] with the same runs.
 //!
 //! The idea is that of a symmetric hash join (A. Wilschut, P. Apers, 1991), one side of which is a partial match; that of the stretches is
 //! that of small materialized aggregates (G. Moerkotte, VLDB 1998), the zone maps of column stores.
 
 mod bounds;
+mod deadlines;
 
 use std::collections::VecDeque;
 
@@ -23,9 +26,12 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::by_value::bounds::Bounds;
-use crate::automaton::class::Fit;
+use crate::automaton::by_value::deadlines::Deadlines;
+use crate::automaton::class::{Class, Fit};
+use crate::automaton::deadline::expire_run;
 use crate::automaton::moves::{Hand, Passed};
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
+use crate::automaton::skip::Floor;
 use crate::automaton::snapshot::encode;
 use crate::automaton::ways::{Automaton, StandId};
 use crate::event::{EventTime, Lookup, Value};
@@ -44,8 +50,9 @@ pub struct ByValue {
     bounds: Vec<Bounds>,
     /// How many, by where they stand.
     standing: Vec<usize>,
+    deadlines: Deadlines,
     dropped: u64,
-    /// The runs that the event at hand may concern: memory that is used again.
+    /// The runs that the event or the instant at hand may concern: memory that is used again.
     concerned: Vec<u64>,
 }
 
@@ -105,9 +112,9 @@ impl Filed {
 }
 
 impl ByValue {
-    /// The runs of a pattern with a value to be found by. `None` where they do not stand in the order of their deadlines.
+    /// The runs of a pattern with a value to be found by. `None` where they do not stand in the order of their starts.
     pub fn of_runs(runs: &Runs, automaton: &Automaton) -> Option<Self> {
-        if !runs.alive.is_sorted_by_key(|run| run.deadline) {
+        if !runs.alive.is_sorted_by_key(|run| run.chain.start()) {
             return None;
         }
         let mut by_value = Self {
@@ -117,6 +124,7 @@ impl ByValue {
             filed: Lookup::default(),
             bounds: vec![Bounds::default(); automaton.stands.len()],
             standing: vec![0; automaton.stands.len()],
+            deadlines: Deadlines::default(),
             dropped: runs.dropped,
             concerned: Vec::new(),
         };
@@ -135,7 +143,7 @@ impl ByValue {
         for number in &concerned {
             let place = self.place(*number);
             let run = self.runs[place].as_mut().expect("what is filed is there");
-            let before = (run.stand, Filed::of(automaton, run));
+            let (before, deadline) = ((run.stand, Filed::of(automaton, run)), run.deadline);
             let born_before = out.born.len();
             if hand.come_by(run, out) == Passed::On {
                 continue;
@@ -144,6 +152,9 @@ impl ByValue {
             self.unfile(*number, before);
             if let Some(run) = &successor {
                 self.file(automaton, *number, run);
+                if run.deadline != deadline {
+                    self.deadlines.add(run.deadline, *number);
+                }
             }
             self.runs[place] = successor;
         }
@@ -151,28 +162,49 @@ impl ByValue {
         hand.begin(out);
         out.born.drain(..).for_each(|run| self.push(automaton, run));
         if let Some(floor) = stepped.deliver(automaton, limits, event.time, &mut self.dropped) {
-            self.remove_if(automaton, |run| !floor.spares_run(run));
+            self.remove_below(automaton, floor);
         }
         while self.live > limits.runs_of(&automaton.pattern) {
-            self.trim();
-            self.remove(automaton, 0);
+            self.remove_first(automaton);
             self.dropped += 1;
         }
         self.trim();
         self.make_dense(automaton);
     }
 
-    /// As [`Runs::expire`]: nothing comes out.
-    pub fn expire(&mut self, automaton: &Automaton, instant: EventTime) {
-        while self.next_deadline().is_some_and(|next| next <= instant) || (instant == EventTime::END && self.live > 0) {
-            self.remove(automaton, 0);
+    /// As [`Runs::expire`].
+    pub fn expire(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, stepped: &mut Stepped) {
+        while let Some(next) = self.next_deadline().filter(|next| *next <= instant) {
+            let at = if automaton.timing.decides { next } else { instant };
+            let mut due = std::mem::take(&mut self.concerned);
+            due.clear();
+            self.deadlines.take_until(at, &mut due);
+            for number in &due {
+                let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+                let Some((place, run)) = place.and_then(|place| Some((place, self.runs.get_mut(place)?.as_mut()?))) else { continue };
+                if run.deadline <= at {
+                    let goes_on = expire_run(automaton, run, at, &mut stepped.due, &());
+                    assert!(!goes_on, "a run that has one way is over when the time of that is up");
+                    self.remove(automaton, place);
+                }
+            }
+            self.concerned = due;
+            if let Some(floor) = stepped.deliver_due(automaton, limits, at, &mut self.dropped) {
+                self.remove_below(automaton, floor);
+            }
+            self.trim();
+        }
+        if instant == EventTime::END {
+            while self.live > 0 {
+                self.remove_first(automaton);
+            }
             self.trim();
         }
     }
 
-    /// When time next removes something; `None` if only events can.
+    /// When time next decides or removes something; `None` if only events can.
     pub fn next_deadline(&self) -> Option<EventTime> {
-        self.runs.front().and_then(Option::as_ref).map(Run::deadline).filter(|deadline| *deadline < EventTime::END)
+        self.deadlines.next()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -196,28 +228,40 @@ impl ByValue {
     fn find_concerned(&mut self, automaton: &Automaton, hand: &Hand<'_, ()>) {
         let Self { runs, first, filed, bounds, standing, concerned, .. } = self;
         concerned.clear();
-        for (stand, bounds) in (0..).map(StandId).zip(bounds) {
-            let awaited = automaton.stand(stand).awaited;
-            if standing[stand.0 as usize] == 0 || !hand.class().meets(awaited) {
+        for (id, bounds) in (0..).map(StandId).zip(bounds) {
+            let stand = automaton.stand(id);
+            if standing[id.0 as usize] == 0 || !hand.class().meets(stand.awaited) {
                 continue;
             }
-            let fit = automaton.stand(stand).register.map(|condition| automaton.fit(condition));
-            let decides = fit.is_some_and(|fit| hand.class().meets_only_in(awaited, fit.bit));
-            let compared = fit.and_then(Fit::compared);
-            let Some(equality) = compared.filter(|compared| compared.is_equality()) else {
-                bounds.find(hand, (compared, decides), (runs, *first), stand, concerned);
+            if stand.equal_to_register.is_empty() {
+                let fit = stand.register.map(|condition| automaton.fit(condition));
+                let decides = fit.is_some_and(|fit| hand.class().meets_only_in(stand.awaited, fit.bit));
+                bounds.find(hand, (fit.and_then(Fit::compared), decides), (runs, *first), id, concerned);
                 continue;
-            };
-            let filed = |value| filed.get(&Filed { stand, value }).map_or(&[][..], SmallVec::as_slice);
+            }
+            let met = || stand.equal_to_register.iter().map(|condition| automaton.fit(*condition)).filter(|fit| hand.class().meets(fit.bit));
+            let decide = hand.class().meets_only_in(stand.awaited, met().map(|fit| fit.bit).fold(Class::EMPTY, Class::with));
+            let filed = |value| filed.get(&Filed { stand: id, value }).map_or(&[][..], SmallVec::as_slice);
+            let before = concerned.len();
             concerned.extend(filed(None));
-            match if decides { hand.ask_compared(equality, Hashed::of) } else { Hashed::Unknown } {
-                Hashed::EqualToNothing => {}
-                Hashed::At(hash) => concerned.extend(filed(Some(hash))),
-                Hashed::Unknown => {
-                    let all = (*first..).zip(runs.iter()).filter_map(|(number, run)| Some((number, run.as_ref()?)));
-                    let others = all.filter(|(_, run)| run.stand == stand && Filed::of(automaton, run).is_some_and(|filed| filed.value.is_some()));
-                    concerned.extend(others.map(|(number, _)| number));
-                }
+            let mut values: SmallVec<[u64; 2]> = SmallVec::new();
+            let are_known = decide
+                && met().filter_map(Fit::compared).all(|equality| match hand.ask_compared(equality, Hashed::of) {
+                    Hashed::EqualToNothing => true,
+                    Hashed::At(hash) => {
+                        values.push(hash);
+                        true
+                    }
+                    Hashed::Unknown => false,
+                });
+            if are_known {
+                values.sort_unstable();
+                values.dedup();
+                values.iter().for_each(|hash| concerned.extend(filed(Some(*hash))));
+            } else {
+                concerned.truncate(before);
+                let all = (*first..).zip(runs.iter()).filter_map(|(number, run)| Some((number, run.as_ref()?)));
+                concerned.extend(all.filter(|(_, run)| run.stand == id).map(|(number, _)| number));
             }
         }
     }
@@ -227,8 +271,9 @@ impl ByValue {
     }
 
     fn push(&mut self, automaton: &Automaton, run: Run) {
-        assert!(self.runs.back().and_then(Option::as_ref).is_none_or(|last| last.deadline <= run.deadline), "runs that begin later run out of time later");
-        self.file(automaton, self.first + self.runs.len() as u64, &run);
+        let number = self.first + self.runs.len() as u64;
+        self.file(automaton, number, &run);
+        self.deadlines.add(run.deadline, number);
         self.runs.push_back(Some(run));
     }
 
@@ -267,15 +312,21 @@ impl ByValue {
         }
     }
 
-    fn remove_if(&mut self, automaton: &Automaton, is_over: impl Fn(&Run) -> bool) {
-        for place in 0..self.runs.len() {
-            if self.runs[place].as_ref().is_some_and(&is_over) {
-                self.remove(automaton, place);
-            }
+    fn remove_first(&mut self, automaton: &Automaton) {
+        self.trim();
+        self.remove(automaton, 0);
+    }
+
+    /// Those that start below the floor are the first.
+    fn remove_below(&mut self, automaton: &Automaton, floor: Floor) {
+        self.trim();
+        while self.runs.front().and_then(Option::as_ref).is_some_and(|first| !floor.spares_run(first)) {
+            self.remove_first(automaton);
+            self.trim();
         }
     }
 
-    /// The first place is that of a run.
+    /// The first place is that of a run, and the next deadline as well.
     fn trim(&mut self) {
         let before = self.first;
         while self.runs.front().is_some_and(Option::is_none) {
@@ -285,15 +336,19 @@ impl ByValue {
         if self.first > before {
             self.bounds.iter_mut().for_each(|bounds| bounds.trim(self.first));
         }
+        let Self { deadlines, runs, first, .. } = self;
+        let run_of = |number: u64| runs.get(usize::try_from(number.checked_sub(*first)?).ok()?)?.as_ref();
+        deadlines.trim(|deadline, number| run_of(number).is_some_and(|run| run.deadline == deadline));
     }
 
     /// What is gone takes no more memory than what is there, and a little.
     fn make_dense(&mut self, automaton: &Automaton) {
-        if self.runs.len() > 64 + 2 * self.live {
+        if self.runs.len().max(self.deadlines.len()) > 64 + 2 * self.live {
             let runs = std::mem::take(&mut self.runs);
             self.filed = Lookup::default();
             self.bounds.fill(Bounds::default());
             self.standing.fill(0);
+            self.deadlines = Deadlines::default();
             (self.first, self.live) = (0, 0);
             runs.into_iter().flatten().for_each(|run| self.push(automaton, run));
         }

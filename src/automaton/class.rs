@@ -119,14 +119,31 @@ impl Automaton {
         self.class_bits().filter(holds).fold(Class::NOTHING, |class, bit| class.with(bit.class))
     }
 
-    /// The condition whose comparison a run with these ways has a register for.
+    /// The condition whose comparison a run with these ways has a register for: of a step, if there is one, else of what must not come.
     pub(super) fn register(&self, ways: &WaySet) -> Option<ConditionId> {
-        let mut found = None;
+        self.asked(ways).into_iter().find(|condition| self.fit(*condition).compared().is_some())
+    }
+
+    /// Those that a run with these ways waits for, and that want what that one wants to be equal.
+    pub(super) fn equal_to(&self, register: ConditionId, ways: &WaySet) -> Vec<ConditionId> {
+        let Some(equality) = self.fit(register).compared() else { return Vec::new() };
+        let is_equal = |condition: &ConditionId| self.fit(*condition).compared().is_some_and(|compared| compared.equals_the_same(equality));
+        self.asked(ways).into_iter().filter(is_equal).collect()
+    }
+
+    /// The conditions of the steps that these ways lead to; behind them those of what must not come.
+    fn asked(&self, ways: &WaySet) -> Vec<ConditionId> {
+        let (mut steps, mut others) = (Vec::new(), Vec::new());
         ways.for_each(|way| {
-            let condition = self.way(way).to.map(|node| self.node(node).condition);
-            found = found.or(condition.filter(|condition| self.fit(*condition).compared().is_some()));
+            let way = self.way(way);
+            steps.extend(way.to.map(|node| self.node(node).condition));
+            others.extend(self.demand(way.demand).no.iter().map(|none_of| none_of.condition));
         });
-        found
+        others.extend(self.withouts().map(|(_, condition)| condition));
+        let mut asked = [steps, others].concat();
+        let mut seen = std::collections::BTreeSet::new();
+        asked.retain(|condition| seen.insert(*condition));
+        asked
     }
 
     pub(super) fn fit(&self, id: ConditionId) -> &Fit {

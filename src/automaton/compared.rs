@@ -75,6 +75,12 @@ impl Compared {
         self.comparison == Comparison::Equal && !self.is_moved()
     }
 
+    /// Both are equalities, and what the event is compared with is the same of every run.
+    pub(super) fn equals_the_same(&self, other: &Self) -> bool {
+        let text = |compared: &Self| format!("{:?}", compared.own);
+        self.is_equality() && other.is_equality() && text(self) == text(other)
+    }
+
     fn is_moved(&self) -> bool {
         matches!(self.own, Side::Moved(_))
     }

@@ -109,7 +109,8 @@ impl Automaton {
 
     fn stand_of(&self, node: NodeId, ways: WaySet) -> Stand {
         let register = self.register(&ways);
-        Stand { node, awaited: self.awaited(&ways), register, followed_by: self.follows_plainly(&ways, register), ways }
+        let (awaited, equal_to_register) = (self.awaited(&ways), register.map_or_else(Vec::new, |register| self.equal_to(register, &ways)));
+        Stand { node, awaited, register, equal_to_register, followed_by: self.follows_plainly(&ways, register), ways }
     }
 
     fn follows_plainly(&self, ways: &WaySet, register: Option<ConditionId>) -> Option<NodeId> {

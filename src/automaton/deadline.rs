@@ -5,7 +5,7 @@
 
 use crate::automaton::DecidedBy;
 use crate::automaton::runs::{Limits, Run, RunList, Runs, Stepped};
-use crate::automaton::skip::{Complete, Instant, deliver, deliver_timeouts};
+use crate::automaton::skip::{Complete, Floor, Instant, deliver, deliver_timeouts};
 use crate::automaton::watch::{Deadline, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Way};
@@ -86,34 +86,38 @@ impl Stepped {
         dropped: &mut u64,
         watch: &W,
     ) {
-        let Self { decided, due, .. } = self;
         loop {
             let next = runs.next_deadline();
             if next > instant || next == EventTime::END {
                 break;
             }
             let at = if automaton.timing.decides { next } else { instant };
-            runs.retain(|run| run.deadline > at || expire_run(automaton, run, at, due, watch));
-
-            let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: *dropped, matches_max: limits.matches_max };
-            let delivered = deliver(automaton, &instant, &mut due.complete, decided);
-            due.complete.clear();
-            let floor = delivered.unwrap_or(None);
-            if let Some(floor) = floor {
+            runs.retain(|run| run.deadline > at || expire_run(automaton, run, at, &mut self.due, watch));
+            if let Some(floor) = self.deliver_due(automaton, limits, at, dropped) {
                 runs.retain(|run| floor.spares_run(run));
             }
-            let timed_out = deliver_timeouts(automaton, &instant, floor, &mut due.timed_out, decided);
-            due.timed_out.clear();
-            *dropped += u64::from(delivered.is_err()) + u64::from(timed_out.is_err());
         }
         if instant == EventTime::END {
             runs.retain(|_| false);
         }
     }
+
+    /// Delivers what comes out at the instant, of a key that has dropped so much before. Returns the floor that this has raised.
+    pub(super) fn deliver_due(&mut self, automaton: &Automaton, limits: &Limits, at: EventTime, dropped: &mut u64) -> Option<Floor> {
+        let Self { decided, due, .. } = self;
+        let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: *dropped, matches_max: limits.matches_max };
+        let delivered = deliver(automaton, &instant, &mut due.complete, decided);
+        due.complete.clear();
+        let floor = delivered.unwrap_or(None);
+        let timed_out = deliver_timeouts(automaton, &instant, floor, &mut due.timed_out, decided);
+        due.timed_out.clear();
+        *dropped += u64::from(delivered.is_err()) + u64::from(timed_out.is_err());
+        floor
+    }
 }
 
 /// Takes from the run the ways whose time is up; false if none is left.
-fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due, watch: &W) -> bool {
+pub(super) fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run, at: EventTime, due: &mut Due, watch: &W) -> bool {
     let (first, last) = (run.chain.start_time(), run.chain.event().time);
     let before = run.ways(automaton).clone();
     let mut ways = before.clone();

@@ -152,7 +152,7 @@ impl Pending {
                 let (rules, workspace, limits) = stepping.together();
                 choices.expire(rules, workspace, limits, instant, &mut stepped.decided);
             }
-            (Self::ByValue(runs), _) => runs.expire(automaton, instant),
+            (Self::ByValue(runs), _) => runs.expire(automaton, limits, instant, stepped),
         }
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Stand {
     pub awaited: Class,
     /// The condition, among those awaited, for which it has a register.
     pub register: Option<ConditionId>,
+    /// If that must be equal: all conditions awaited that want something of the event to equal the same.
+    pub equal_to_register: Vec<ConditionId>,
     /// Where it waits for one step and for nothing else, and by class and register alone it is known whether an event fits: the node of that step.
     /// What concerns the run is taken there then, and nothing of the run stays behind.
     pub followed_by: Option<NodeId>,
@@ -209,19 +211,24 @@ impl Automaton {
     pub fn chain_of_steps(&self) -> Option<ConditionId> {
         let first = self.plain_start?.node;
         let condition = self.node(first).condition;
-        let goes_on = |(node, stand): (&Node, &Stand)| stand.ways.len() == usize::from(!node.completes) && node.until.is_none();
-        let is_chain =
-            self.nodes.iter().zip(&self.stands).all(goes_on) && self.ways.iter().all(|way| matches!(self.demand(way.demand).how, How::Begin | How::Then));
         let asks_again = |demand: &Demand| demand.no.iter().any(|none_of| none_of.condition == condition);
-        let is_plain = |demand: &Demand| demand.is_plain() && !asks_again(demand);
         let is_first = |(place, node): (usize, &Node)| place == first.0 as usize || node.condition != condition;
-        let is_alone = self.nodes.iter().enumerate().all(is_first) && self.demands.iter().all(is_plain) && self.pattern.without.is_empty();
-        (is_chain && is_alone && self.runs_end_silently()).then_some(condition)
+        let is_alone = self.nodes.iter().enumerate().all(is_first) && !self.demands.iter().any(asks_again) && self.pattern.without.is_empty();
+        (self.goes_step_by_step() && is_alone && self.runs_end_silently()).then_some(condition)
     }
 
-    /// The condition of some step by whose comparison with earlier ones runs can be found ([`super::by_value`]): an equality, if there is one.
+    /// Whether the steps follow each other one by one: then a run has one way, which is gone once it is taken, and an event begins one run at most.
+    fn goes_step_by_step(&self) -> bool {
+        let goes_on = |(node, stand): (&Node, &Stand)| stand.ways.len() == usize::from(!node.completes) && node.until.is_none();
+        let is_plain = |demand: &Demand| demand.is_plain() && matches!(demand.how, How::Begin | How::Then);
+        self.start.len() == 1 && self.nodes.iter().zip(&self.stands).all(goes_on) && self.ways.iter().all(|way| is_plain(self.demand(way.demand)))
+    }
+
+    /// The condition by whose comparison with earlier steps runs can be found ([`super::by_value`]), one that must come or one that must not: an equality, if there is one.
     pub(super) fn found_by(&self) -> Option<FoundBy> {
-        self.chain_of_steps()?;
+        if !self.goes_step_by_step() {
+            return None;
+        }
         let compared = || self.stands.iter().filter_map(|stand| Some((stand.register?, self.fit(stand.register?).compared()?)));
         let found = compared().find(|(_, compared)| compared.is_equality()).or_else(|| compared().find(|(_, compared)| compared.has_order()));
         found.map(|(condition, compared)| FoundBy { condition, is_equality: compared.is_equality() })

@@ -379,9 +379,15 @@ fn explain_says_by_which_value_partial_matches_are_found() {
     let stream = "stream logins { user: string  country: string  at: timestamp  time at }\n";
     let elsewhere = "pattern elsewhere { from logins  match a: logins then b: logins where country != a.country and user == a.user within 1h skip none }\n";
     let behind = "pattern behind { from logins by user  match a: logins then b: logins where country > a.country within 1h skip none }\n";
-    work.write("logins.motif", format!("{stream}{elsewhere}{behind}"));
+    let gone = "pattern gone { from logins  match a: logins then not b: logins where user == a.user for 1h skip none }\n";
+    work.write("logins.motif", format!("{stream}{elsewhere}{behind}{gone}"));
     let out = work.run("explain logins.motif").out();
-    for found_by in ["the value that [logins where ((country != a.country) and (user == a.user))]", "how much [logins where (country > a.country)]"] {
+    let found_by = [
+        "the value that [logins where ((country != a.country) and (user == a.user))]",
+        "how much [logins where (country > a.country)]",
+        "the value that [logins where (user == a.user)]",
+    ];
+    for found_by in found_by {
         let expected =
             format!("  Evaluated  each partial match by itself; where a key has many, those that an event concerns are found by {found_by} asks for");
         assert!(out.lines().any(|line| line == expected), "{out}");

@@ -49,7 +49,8 @@ fn choices_kept_together_decide_what_runs_decide() {
     assert!(same > count / 4 && decisions as u64 > count / 2, "something happens");
 }
 
-/// Steps that must equal something of earlier ones, of whatever type; or be more or less, or by so much, or more than one thing.
+/// Steps that must equal something of earlier ones, of whatever type; or be more or less, or by so much, or more than one thing. Events that must not come and ask for the same, or for something else:
+/// between steps, at the end, and between any two; and what runs out of time.
 #[test]
 fn runs_found_by_value_decide_what_runs_decide() {
     const SCHEMA: &str = "stream ev {\n  id: int\n  t: string\n  v: int\n  d: decimal\n  f: float\n  s: string\n  b: bool\n  ts: timestamp\n  time ts\n}\n";
@@ -94,19 +95,39 @@ fn runs_found_by_value_decide_what_runs_decide() {
             let mut asked = || ASKED.choose(&mut random).expect("not empty").replace("a.", &format!("{}.", names[random.random_range(0..before)]));
             let (guard, step) = (asked(), asked());
             if random.random_bool(0.25) {
+                let guard = if random.random_bool(0.5) { &step } else { &guard };
                 steps.push(format!("not n{name}: ev where t == \"N\" and {guard}"));
             }
             let times = ["", "", "", "{2}", "{3}"].choose(&mut random).expect("not empty");
-            steps.push(format!("{name}{times}: ev where t == \"{}\" and {step}", if random.random_bool(0.6) { "B" } else { "C" }));
+            let soon = if random.random_bool(0.15) { format!("within {}ms ", random.random_range(1..20)) } else { String::new() };
+            steps.push(format!("{soon}{name}{times}: ev where t == \"{}\" and {step}", if random.random_bool(0.6) { "B" } else { "C" }));
         }
+        let of_any = |random: &mut ChaCha8Rng| {
+            let step = names[random.random_range(0..steps.len().min(4))];
+            ASKED.choose(random).expect("not empty").replace("a.", &format!("{step}."))
+        };
+        let last = if random.random_bool(0.35) {
+            let hold = if random.random_bool(0.6) { format!(" for {}ms", random.random_range(1..60)) } else { String::new() };
+            Some(format!("not last: ev where t == \"{}\" and {}{hold}", ["B", "N"][random.random_range(0..2)], of_any(&mut random)))
+        } else {
+            None
+        };
+        let without = if random.random_bool(0.25) {
+            let between = if random.random_bool(0.3) { "  between a and b" } else { "" };
+            format!("  without w: ev where t == \"N\" and {}{between}\n", of_any(&mut random))
+        } else {
+            String::new()
+        };
+        steps.extend(last);
+        let timeout = if random.random_bool(0.25) { "  on timeout emit\n" } else { "" };
         let skip = *["none", "none", "to next", "past last"].choose(&mut random).expect("not empty");
         let within = if random.random_bool(0.8) { format!("  within {}ms\n", random.random_range(2..120)) } else { String::new() };
         let limit = if random.random_bool(0.2) { format!("  limit runs {}\n", random.random_range(1..6)) } else { String::new() };
-        let text = format!("{SCHEMA}pattern p {{\n  from ev\n  match {}\n{within}  skip {skip}\n{limit}}}\n", steps.join("\n    then "));
+        let text = format!("{SCHEMA}pattern p {{\n  from ev\n  match {}\n{without}{within}  skip {skip}\n{timeout}{limit}}}\n", steps.join("\n    then "));
         let events = valued_events(&mut random);
         let limits = Limits {
             runs_max: if random.random_bool(0.2) { random.random_range(1..6) } else { PLENTY },
-            matches_max: PLENTY,
+            matches_max: if random.random_bool(0.1) { random.random_range(0..4) } else { PLENTY },
             runs_alone_max: random.random_range(0..6),
         };
         match judge_text(&text, &events, limits, &|evaluation| matches!(evaluation, Evaluation::ByValue(_))) {

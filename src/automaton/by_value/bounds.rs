@@ -38,7 +38,7 @@ impl Bounds {
         if place >= self.bounds.len() {
             self.bounds.resize(place + 1, Aside::Nothing);
         }
-        widen(&mut self.bounds[place], compared, register);
+        widen(&mut self.bounds[place], compared, register.known());
     }
 
     /// Adds the numbers of all runs that the event may concern, and perhaps of some others that stand here. `decides`: nothing but what registers are for does. `runs`: all there are, and the number of
@@ -59,7 +59,7 @@ impl Bounds {
             for number in (stretch << STRETCH_BITS).max(first)..(stretch + 1) << STRETCH_BITS {
                 let run = usize::try_from(number - first).ok().and_then(|place| runs.get(place)).and_then(Option::as_ref);
                 if let Some(run) = run.filter(|run| run.stand == stand) {
-                    widen(bound, compared, &run.aside);
+                    widen(bound, compared, run.aside.known());
                     concerned.push(number);
                 }
             }
