@@ -247,6 +247,14 @@ impl Intake {
         self.advance();
     }
 
+    /// The same of what was said before the positions were taken, for which nothing is done while the partition is read again, or an epoch repeated.
+    pub fn say_watermark_again(&mut self, stream: StreamId, partition: u32, watermark: EventTime) {
+        let place = self.place_of(stream, partition);
+        if !self.follows && !self.partitions[place].is_rereading() && watermark > self.partitions[place].said {
+            self.say_watermark(stream, partition, watermark);
+        }
+    }
+
     /// The machine's time, for idleness only.
     pub fn tick(&mut self, now: ProcessingTime) {
         if self.follows {
@@ -295,29 +303,47 @@ impl Intake {
         !self.partitions.iter().any(tells)
     }
 
-    /// Gives out what the watermark has passed, in line order, one by one, and the watermark.
-    pub fn release_each(&mut self, mut give_out: impl FnMut(Wanted)) -> EventTime {
+    /// Gives out what the watermark has passed, but no further than `until`, in line order, one by one. Returns up to where: for what comes out, time is there. Where that is before the watermark
+    /// ([`Intake::is_behind`]), the rest comes with the next calls.
+    pub fn release_each(&mut self, until: EventTime, mut give_out: impl FnMut(Wanted)) -> EventTime {
+        let until = until.min(self.watermark).max(self.released);
         if !self.ready.is_empty() {
-            self.release_ready(&mut give_out);
+            self.release_ready(until, &mut give_out);
         }
-        while let Some(wanted) = self.reorder.pop(self.watermark) {
+        while let Some(wanted) = self.reorder.pop(until) {
             self.partitions[wanted.partition].release(wanted.number);
             self.counters.released += 1;
             give_out(wanted);
         }
-        self.counters.held_events = self.reorder.len() as u64;
-        self.released = self.watermark;
-        self.watermark
+        self.counters.held_events = self.held_events() as u64;
+        self.released = until;
+        until
     }
 
     /// What was taken from those that wait: it is before them.
     #[cold]
-    fn release_ready(&mut self, give_out: &mut impl FnMut(Wanted)) {
-        for wanted in self.ready.drain(..) {
+    fn release_ready(&mut self, until: EventTime, give_out: &mut impl FnMut(Wanted)) {
+        let released = self.ready.partition_point(|wanted| wanted.event.time <= until);
+        for wanted in self.ready.drain(..released) {
             self.partitions[wanted.partition].release(wanted.number);
             self.counters.released += 1;
             give_out(wanted);
         }
+    }
+
+    /// Up to where what the watermark has passed was given out.
+    pub fn released(&self) -> EventTime {
+        self.released
+    }
+
+    /// The watermark has passed more than was given out.
+    pub fn is_behind(&self) -> bool {
+        self.released < self.watermark
+    }
+
+    /// The time of the next event that is given out; the end of time if none waits.
+    pub fn next_event_time(&self) -> EventTime {
+        self.ready.first().map(|wanted| wanted.event.time).or_else(|| self.reorder.next_time()).unwrap_or(EventTime::END)
     }
 
     /// Events that wait for the watermark or the next release.

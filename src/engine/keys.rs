@@ -366,6 +366,11 @@ impl Keys {
         id
     }
 
+    /// Nothing is due before it, as far as it is here: see [`Timers::none_before`].
+    pub(super) fn none_due_before(&self) -> EventTime {
+        self.timers.none_before().min(self.packed.none_due_before())
+    }
+
     /// Takes out places whose timers are at or before `instant`, at most `most` and none if there are no more; what is due there is to be decided, and then they are to be armed again.
     pub(super) fn take_due(&mut self, instant: EventTime, most: usize, due: &mut Vec<Place>) {
         due.clear();

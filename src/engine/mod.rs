@@ -252,10 +252,10 @@ impl Engine {
     pub fn decide(&mut self, matches: &mut Vec<Match>) {
         let before = matches.len();
         let watermark = match &mut self.shards[..] {
-            [all] => all.apply_released(&mut self.intake, matches),
+            [all] => all.apply_released(&mut self.intake, EventTime::END, matches),
             shards => {
                 self.released.clear();
-                let watermark = self.intake.release_each(|wanted| self.released.add(wanted));
+                let watermark = self.intake.release_each(EventTime::END, |wanted| self.released.add(wanted));
                 for (shard, events) in shards.iter_mut().zip(self.released.iter()) {
                     shard.apply(events, watermark, matches);
                 }

@@ -103,11 +103,11 @@ impl Shard {
         self.decide(watermark, (events.len(), last), before, matches);
     }
 
-    /// The same with all that the intake lets out, one by one; returns the watermark.
-    pub fn apply_released(&mut self, intake: &mut Intake, matches: &mut Vec<Match>) -> EventTime {
+    /// The same with all that the intake [lets out](Intake::release_each) up to that time, one by one; returns up to where.
+    pub fn apply_released(&mut self, intake: &mut Intake, until: EventTime, matches: &mut Vec<Match>) -> EventTime {
         let before = matches.len();
         let mut stepped = (0, None);
-        let watermark = intake.release_each(|wanted| {
+        let watermark = intake.release_each(until, |wanted| {
             self.step(&wanted, matches);
             stepped = (stepped.0 + 1, Some(wanted.event.time));
         });
@@ -138,6 +138,13 @@ impl Shard {
         // Patterns and keys have been decided one after the other.
         put_in_order(&mut matches[before..]);
         self.lines.counters.faults = self.lines.faults.get();
+    }
+
+    /// Time alone brings nothing out before this; the end of time: never. It may be too early by some seconds.
+    pub fn none_comes_out_before(&self) -> EventTime {
+        let tables = (0..self.lines.keys.len()).filter(|table| !self.compiled.tables[*table].ends_silently);
+        let of_table = |table: usize| self.lines.keys[table].none_due_before().min(self.lines.spilling.none_due_before(table));
+        tables.map(of_table).min().unwrap_or(EventTime::END)
     }
 
     pub fn counters(&self) -> &Counters {

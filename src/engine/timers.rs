@@ -152,6 +152,22 @@ impl Timers {
         }
     }
 
+    /// No timer is before it; the end of time: there is none. It may be as long before the first as a span lasts.
+    pub(super) fn none_before(&self) -> EventTime {
+        if !self.due.is_empty() {
+            return EventTime::BEGINNING;
+        }
+        let start_of = |number: i64, bits: u32| EventTime::from_micros(number << bits);
+        let opened = self.opened.last().map(|last| last.instant(self.bucket));
+        let soon = self.soon.peek().map(|Reverse((at, _))| *at);
+        let last_bucket = (self.span.saturating_add(1) << (SPAN_BITS - BUCKET_BITS)) - 1;
+        let near = if self.near.is_empty() { None } else { self.first_filled(self.bucket + 1, last_bucket) };
+        let filling = self.filling.iter().filter(|filling| !filling.numbers.is_empty()).map(|filling| filling.span);
+        let far = self.far.first_key_value().map(|(span, _)| *span).into_iter().chain(filling).min();
+        let near = near.map(|bucket| start_of(bucket, BUCKET_BITS));
+        [opened, soon, near, far.map(|span| start_of(span, SPAN_BITS))].into_iter().flatten().min().unwrap_or(EventTime::END)
+    }
+
     /// Where more than twice as many are noted as there are `places`, lets go of some of those that are stale; what that costs, those that were set have paid for.
     pub(super) fn sweep(&mut self, places: usize, when: impl Fn(u32) -> EventTime) {
         let most = STALE_MAX.max(2 * places);

@@ -9,6 +9,7 @@
 //! | `program` | pattern files on disk to a compiled program |
 //! | `task` | records in, one epoch's matches, set-aside lines and state changes out |
 //! | `crew` | a task's threads, where it has several |
+//! | `pieces` | how far time goes at once, where it goes far |
 //! | `spill` | where a task's keys lie that memory has no room for |
 //! | `rekeying` | events that one task hands on to another |
 //! | `state` | what is kept under which key |
@@ -22,6 +23,7 @@
 mod crew;
 pub mod embedded;
 mod match_log;
+mod pieces;
 pub mod program;
 mod progress;
 pub mod published;

@@ -3,6 +3,9 @@
 //! Both ways of running share it: it knows neither files nor Kafka, and commits nothing. Decoding and evaluating are spread over as many
 //! threads as there are shards; the intake between them is serial, so the bytes that come out do not depend on the number of
 //! threads. With several, evaluating may go on after [`Task::apply`] has returned; whoever takes an epoch or changes of state waits for it.
+//!
+//! Where time goes far at once, what it brings out comes [piece by piece](crate::service::pieces), and so much at most before it is taken: an epoch stays of a size that can be committed, and no
+//! event waits long behind what others have left.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,12 +20,16 @@ use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::{FieldsUsed, Program};
 use crate::ports::{Original, Record, RecordBatch, ScratchStores, StateStore, StoreError};
 use crate::service::crew::{Crew, RELEASES_MAX};
+use crate::service::pieces::Pieces;
 use crate::service::rekeying::{Announced, Handed, HandedEvent, HandedOn, HandingOn, Rekeying, Upstreams, encode_event};
 use crate::service::spill::Spill;
 use crate::service::state::{RunsOf, RunsRange, StoredRuns};
 
 /// On one thread, events are stepped after so many records: while what was decoded is still near the processor.
 const RELEASED_AFTER_RECORDS: usize = 64;
+
+/// Where so many matches wait to be taken, nothing more is stepped. (Few where the service's own tests run, so that they come to it.)
+pub const MATCHES_WAITING_MAX: usize = if cfg!(test) { 20 } else { 20_000 };
 
 /// What a task needs to know.
 #[derive(Clone, Debug)]
@@ -127,6 +134,9 @@ pub struct Task {
     logs: Vec<u128>,
     hands: Hands,
     intake: Intake,
+    pieces: Pieces,
+    /// Of an epoch that is repeated: so far time went in it. Else the end of time.
+    until: EventTime,
     suppression: Suppression,
     strictness: Strictness,
     set_aside: SetAsideForm,
@@ -144,7 +154,8 @@ pub struct Task {
 enum Hand {
     Keeps,
     HandsOn(Box<HandingOn>),
-    Takes(Upstreams),
+    /// With the partition in which it is said how far the others are.
+    Takes(Upstreams, (StreamId, u32)),
 }
 
 /// A record, as what is set aside of it shows it.
@@ -220,13 +231,12 @@ impl Task {
         for &(stream, partition) in partitions {
             intake.open(stream, partition);
         }
-        let rekeying = Hand::new(options.rekeying.as_ref());
+        let rekeying = Hand::new(options.rekeying.as_ref(), partitions);
         let mut part = None;
-        if let Some(Rekeying::Downstream { stream, tasks, .. }) = options.rekeying {
-            let (_, partition) = *partitions.first().expect("a task of events that were handed on reads one partition of them");
+        if let (Some(Rekeying::Downstream { tasks, .. }), Hand::Takes(_, (stream, partition))) = (&options.rekeying, &rekeying) {
             // What is handed on shows no time by itself: only what is said counts.
-            intake.say_watermark(stream, partition, EventTime::BEGINNING);
-            part = Some((partition as usize, tasks as usize));
+            intake.say_watermark(*stream, *partition, EventTime::BEGINNING);
+            part = Some((*partition as usize, *tasks as usize));
         }
         let used = fields_used(program, options);
         let decoders = schema.ids().map(|id| {
@@ -264,6 +274,8 @@ impl Task {
             logs,
             hands,
             intake,
+            pieces: Pieces::default(),
+            until: EventTime::END,
             suppression: Suppression::default(),
             strictness: options.strictness,
             set_aside: options.set_aside,
@@ -349,7 +361,7 @@ impl Task {
 
     fn restore_positions(&mut self, positions: &Positions) {
         self.intake.restore(positions);
-        if let Hand::Takes(upstreams) = &mut self.rekeying {
+        if let Hand::Takes(upstreams, _) = &mut self.rekeying {
             upstreams.restore(&positions.upstreams);
         }
         for position in &positions.partitions {
@@ -359,10 +371,10 @@ impl Task {
         }
     }
 
-    /// Applies records, in the order given, and brings out everything that the watermark then allows.
+    /// Applies records, in the order given, and brings out what the watermark then allows, unless [too much waits](Task::is_behind) to be taken.
     pub fn apply(&mut self, batch: &RecordBatch, now: ProcessingTime) -> Result<(), StrictViolation> {
-        self.intake.tick(now);
-        if let Hand::Takes(_) = self.rekeying {
+        self.pass_time(now);
+        if let Hand::Takes(..) = self.rekeying {
             return self.apply_handed(batch);
         }
         let Hands::Own(_) = self.hands else { return self.apply_shared(&Arc::new(batch.clone()), now) };
@@ -399,9 +411,9 @@ impl Task {
 
     /// The same, without copying the batch where there are several threads. Nobody keeps it.
     pub fn apply_shared(&mut self, batch: &Arc<RecordBatch>, now: ProcessingTime) -> Result<(), StrictViolation> {
-        let Hands::Crew(crew) = &self.hands else { return self.apply(batch, now) };
-        self.intake.tick(now);
-        crew.begin(batch);
+        let Hands::Crew(_) = &self.hands else { return self.apply(batch, now) };
+        self.pass_time(now);
+        self.hands.crew().begin(batch);
         let mut records = batch.iter().enumerate();
         let mut part = Vec::new();
         while self.hands.crew().next_part(&mut part) {
@@ -461,15 +473,23 @@ impl Task {
     }
 
     fn hear(&mut self, at: RecordPlace, upstream: u32, announced: Announced) {
-        let Hand::Takes(upstreams) = &mut self.rekeying else { return };
+        let Hand::Takes(upstreams, _) = &mut self.rekeying else { return };
         upstreams.note(upstream, announced);
         self.intake.say_watermark(at.stream, at.partition, upstreams.watermark());
     }
 
     /// Lets time pass where nothing arrives.
     pub fn tick(&mut self, now: ProcessingTime) {
-        self.intake.tick(now);
+        self.pass_time(now);
         self.release();
+    }
+
+    fn pass_time(&mut self, now: ProcessingTime) {
+        self.intake.tick(now);
+        if let Hand::Takes(upstreams, (stream, partition)) = &self.rekeying {
+            // What was said before a restart counts again once everything is there that was held: it may have been farther than what came out.
+            self.intake.say_watermark_again(*stream, *partition, upstreams.watermark());
+        }
     }
 
     /// From now on it is noted what the machine's clock and the order of the inputs decide.
@@ -482,15 +502,32 @@ impl Task {
         self.intake.take_decisions()
     }
 
-    /// Repeats an epoch in which this was decided, up to [`Task::settle`].
-    pub fn follow(&mut self, decisions: Vec<(StreamId, u32, Decided)>) {
+    /// Repeats an epoch in which this was decided, and in which time went so far, up to [`Task::settle`].
+    pub fn follow(&mut self, decisions: Vec<(StreamId, u32, Decided)>, until: EventTime) {
         self.intake.follow(decisions);
+        self.until = until;
     }
 
     /// Ends a repeated epoch as it was ended at first.
     pub fn settle(&mut self, watermark: EventTime, now: ProcessingTime) {
         self.intake.settle(watermark, now);
+        self.release_all();
+        self.until = EventTime::END;
+    }
+
+    /// More comes out once what waits has been taken: with the next call of whatever brings something out, of [`Task::go_on`] for one.
+    pub fn is_behind(&self) -> bool {
+        self.intake.is_behind()
+    }
+
+    /// Brings out more of what the watermark allows.
+    pub fn go_on(&mut self) {
         self.release();
+    }
+
+    /// All that it allows.
+    pub fn catch_up(&mut self) {
+        self.release_all();
     }
 
     /// More of a partition is known to be there than has been applied: until the next tick it is not silent.
@@ -498,10 +535,16 @@ impl Task {
         self.intake.await_more(stream, partition);
     }
 
-    /// No more will come: closes all windows.
+    /// No more will come: closes all windows, and brings out what comes of it unless too much waits, as ever.
     pub fn end(&mut self) {
         self.intake.end();
         self.release();
+    }
+
+    /// The same, and all of it is to be in one epoch.
+    pub fn end_at_once(&mut self) {
+        self.intake.end();
+        self.release_all();
     }
 
     /// What came out since the last call.
@@ -515,7 +558,7 @@ impl Task {
             return Err(failure);
         }
         if let Hand::HandsOn(_) = self.rekeying {
-            let watermark = self.intake.watermark();
+            let watermark = self.intake.released();
             self.epoch.announced = Some(Announced { watermark, is_idle: self.intake.is_idle() && watermark < EventTime::END });
         }
         Ok(std::mem::take(&mut self.epoch))
@@ -595,7 +638,7 @@ impl Task {
 
     /// Of a task that goes on with the events of others: how far those have said that they are.
     pub fn upstreams(&self) -> Vec<UpstreamPosition> {
-        if let Hand::Takes(upstreams) = &self.rekeying { upstreams.positions() } else { Vec::new() }
+        if let Hand::Takes(upstreams, _) = &self.rekeying { upstreams.positions() } else { Vec::new() }
     }
 
     /// How many events of a stream it has handed on to each of the tasks after it since it began; nothing where it has not yet.
@@ -693,25 +736,50 @@ impl Task {
         }
     }
 
-    /// Has what the watermark has passed stepped.
+    /// Has what the watermark has passed stepped, as far as what comes out has room.
     fn release(&mut self) {
-        if self.intake.watermark() == EventTime::END {
+        while self.epoch.matches.len() < MATCHES_WAITING_MAX && self.release_some() {}
+    }
+
+    fn release_all(&mut self) {
+        while self.release_some() {}
+    }
+
+    /// One piece of it; true if that was not all.
+    fn release_some(&mut self) -> bool {
+        let target = self.intake.watermark().min(self.until);
+        if target == EventTime::END {
             // Where that fails, nothing comes out.
             while self.restore_some().unwrap_or(false) {}
         }
+        let mut until = target;
+        let is_long = self.pieces.is_long(self.intake.released(), target);
+        if is_long {
+            // What has been let out is to be through, so that it is known what is due next.
+            self.collect(0);
+            let mut next = self.intake.next_event_time();
+            self.hands.ask_each_shard(|shard| next = next.min(shard.none_comes_out_before()));
+            until = self.pieces.end_of_next(self.intake.released().max(next), target);
+        }
+        let before = (self.intake.counters().released, self.epoch.matches.len());
         match &mut self.hands {
             Hands::Own(own) => {
                 let before = self.epoch.matches.len();
-                let watermark = own.shard.apply_released(&mut self.intake, &mut self.epoch.matches);
+                let watermark = own.shard.apply_released(&mut self.intake, until, &mut self.epoch.matches);
                 self.suppression.apply(&mut self.epoch.matches, before, watermark);
             }
             Hands::Crew(crew) => {
                 let mut events = crew.no_events();
-                let watermark = self.intake.release_each(|wanted| events.add(wanted));
+                let watermark = self.intake.release_each(until, |wanted| events.add(wanted));
                 crew.step(events, watermark);
-                self.collect(RELEASES_MAX);
+                self.collect(if is_long { 0 } else { RELEASES_MAX });
             }
         }
+        if is_long {
+            let events = self.intake.counters().released - before.0;
+            self.pieces.note(events + (self.epoch.matches.len() - before.1) as u64);
+        }
+        until < target
     }
 
     /// Takes what has been stepped; waits while more than `left` releases have not.
@@ -772,11 +840,14 @@ impl OwnHands {
 }
 
 impl Hand {
-    fn new(rekeying: Option<&Rekeying>) -> Self {
+    fn new(rekeying: Option<&Rekeying>, partitions: &[(StreamId, u32)]) -> Self {
         match rekeying {
             None => Self::Keeps,
             Some(Rekeying::Upstream { program, tasks }) => Self::HandsOn(Box::new(HandingOn::new(program, *tasks))),
-            Some(Rekeying::Downstream { upstreams, .. }) => Self::Takes(Upstreams::new(*upstreams)),
+            Some(Rekeying::Downstream { upstreams, .. }) => {
+                let from = partitions.first().expect("a task of events that were handed on reads one partition of them");
+                Self::Takes(Upstreams::new(*upstreams), *from)
+            }
         }
     }
 }
@@ -816,3 +887,6 @@ pub(super) fn time_unit(unit: TimestampUnit) -> TimeUnit {
         TimestampUnit::Nanos => TimeUnit::Nanos,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ fn arrive(intake: &mut Intake, stream: StreamId, offset: u64, time: EventTime) -
 
 fn released(intake: &mut Intake) -> Vec<i64> {
     let mut out = Vec::new();
-    intake.release_each(|wanted| out.push(wanted));
+    intake.release_each(EventTime::END, |wanted| out.push(wanted));
     out.iter().map(|wanted| wanted.event.time.micros() / SECOND_US).collect()
 }
 

@@ -82,6 +82,10 @@ impl PackedKeys {
         packed_key(&self.keys.at(id.0).bytes)
     }
 
+    pub(super) fn none_due_before(&self) -> EventTime {
+        self.timers.none_before()
+    }
+
     /// Without a timer.
     fn add(&mut self, bytes: &[u8]) -> PackedId {
         PackedId(self.keys.add(Packed { bytes: bytes.into(), timer: EventTime::END }))

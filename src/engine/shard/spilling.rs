@@ -57,6 +57,11 @@ impl Spilling {
         self.tables[table].keys == 0
     }
 
+    /// No key of the table that is elsewhere is due before it.
+    pub(super) fn none_due_before(&self, table: usize) -> EventTime {
+        self.tables[table].least
+    }
+
     fn is_due(&self, table: usize, instant: EventTime) -> bool {
         timers::is_due(self.tables[table].least, instant)
     }

@@ -37,7 +37,7 @@ const BATCH_BYTES: usize = 256 << 10;
 /// The same for each worker, where there are several: between batches they have less to do.
 const BATCH_BYTES_OF_WORKER: usize = 1 << 20;
 /// When as many matches wait, or as many bytes of late events and rejected records, they are appended to the outputs before the epoch ends.
-const MATCHES_WAITING_MAX: usize = 1_000;
+const APPENDED_MATCHES: usize = 1_000;
 const SET_ASIDE_BYTES_MAX: usize = 1 << 20;
 /// An epoch ends early when as many bytes of matches wait for it to be given to subscribers.
 const KEPT_BYTES_MAX: usize = 4 << 20;
@@ -194,6 +194,7 @@ impl Loop {
                 self.wait()?;
             }
         }
+        self.append_much()?;
         self.commit()?;
         if end == EndOfInput::ClosesWindows {
             self.finish()?;
@@ -214,8 +215,11 @@ impl Loop {
     fn finish(&mut self) -> anyhow::Result<()> {
         self.apply_unterminated()?;
         self.task.end();
-        let epoch = self.task.take_epoch()?;
-        self.outputs.append(&epoch)?;
+        self.outputs.append(&self.task.take_epoch()?)?;
+        while self.task.is_behind() {
+            self.task.go_on();
+            self.outputs.append(&self.task.take_epoch()?)?;
+        }
         self.outputs.sync()?;
         if !self.keeps_state {
             // No later run can take it back, so subscribers get it as well.
@@ -294,8 +298,16 @@ impl Loop {
 
     /// Appends to the outputs in the middle of an epoch, so that what waits does not fill the memory. After a crash it is cut off and comes out again.
     fn append_much(&mut self) -> anyhow::Result<()> {
-        if self.task.matches_waiting() >= MATCHES_WAITING_MAX || self.task.set_aside_bytes() >= SET_ASIDE_BYTES_MAX {
+        if self.task.matches_waiting() >= APPENDED_MATCHES || self.task.set_aside_bytes() >= SET_ASIDE_BYTES_MAX {
             self.dirty = true;
+            self.outputs.append(&self.task.take_epoch()?)?;
+        }
+        while self.task.is_behind() {
+            if self.outputs.kept_bytes() >= KEPT_BYTES_MAX {
+                self.commit()?;
+            }
+            self.dirty = true;
+            self.task.go_on();
             self.outputs.append(&self.task.take_epoch()?)?;
         }
         Ok(())

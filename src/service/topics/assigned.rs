@@ -251,7 +251,7 @@ impl Assigned {
             let range = record.inputs.iter().find(|range| range.topic == progress.input.topic)?;
             Some((stream, self.number, range.decided.clone()?))
         });
-        self.task.follow(decisions.collect());
+        self.task.follow(decisions.collect(), EventTime::from_micros(record.watermark_out_us));
     }
 
     /// Ends the epoch of this record as it was ended then, and gives what came out of it. `None`: what is held back is not there again.
@@ -260,6 +260,7 @@ impl Assigned {
         let tells = record.tells_decisions();
         if !tells {
             self.tick(closed);
+            self.task.catch_up();
         }
         if record.ended {
             self.end();
@@ -298,9 +299,9 @@ impl Assigned {
         self.task.watermark() == EventTime::END
     }
 
-    /// Closes all windows: nothing more will come.
+    /// Closes all windows: nothing more will come. All of it is one epoch: whoever goes on after it is to find all windows closed, or none.
     fn end(&mut self) {
-        self.task.end();
+        self.task.end_at_once();
         self.progress = Progress::Ending;
     }
 

@@ -20,6 +20,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use crate::engine::Counters;
 use crate::event::{ProcessingTime, TimeSpan};
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, StoreError, Transport, TransportError};
+use crate::service::task::MATCHES_WAITING_MAX;
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
@@ -37,10 +38,9 @@ use crate::service::topics::standing::{ended_among, find_out};
 use crate::service::topics::watch::OUTAGE_MAX;
 use crate::service::{EndPart, Summary};
 
-/// An epoch ends early with this many records, bytes or matches.
+/// An epoch ends early with this many records or bytes; or with as many matches as may wait.
 const EPOCH_RECORDS_MAX: usize = 100_000;
 const EPOCH_BYTES_MAX: usize = 64 << 20;
-const EPOCH_MATCHES_MAX: usize = 20_000;
 
 /// Where states are not all there, so much of each turn goes into that at least.
 const RESTORING_MIN: Duration = Duration::from_millis(5);
@@ -214,6 +214,7 @@ impl Worker {
         self.start_tasks()?;
         let change = self.transport.poll(self.poll_wait(), &mut self.fetched)?;
         let began = Instant::now();
+        self.go_on();
         self.apply_fetched()?;
         self.restore_some(began.elapsed())?;
         if let Some(change) = change {
@@ -245,7 +246,7 @@ impl Worker {
         if self.releasing.is_some() || !self.starts.is_empty() || self.tasks.values().any(|held| matches!(held, Held::Recovering { .. })) {
             return BUSY_WAIT;
         }
-        if self.running().any(|assigned| assigned.task.is_restoring()) {
+        if self.running().any(|assigned| assigned.task.is_restoring() || assigned.task.is_behind()) {
             return Duration::ZERO;
         }
         self.epoch_length().saturating_sub(self.epoch.began.elapsed()).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
@@ -253,6 +254,17 @@ impl Worker {
 
     fn epoch_length(&self) -> Duration {
         Duration::from_millis(self.deployment.config.kafka.as_ref().map_or(self.deployment.config.epoch_ms, |kafka| kafka.epoch_ms))
+    }
+
+    /// Has tasks bring out more of what time has brought them at once, as long as the epoch has room.
+    fn go_on(&mut self) {
+        for held in self.tasks.values_mut() {
+            if let Held::Running(assigned) = held
+                && assigned.task.is_behind()
+            {
+                assigned.task.go_on();
+            }
+        }
     }
 
     fn apply_fetched(&mut self) -> anyhow::Result<()> {
@@ -349,7 +361,7 @@ impl Worker {
             || self.epoch.began.elapsed() >= self.epoch_length()
             || self.epoch.records >= EPOCH_RECORDS_MAX
             || self.epoch.bytes >= EPOCH_BYTES_MAX
-            || matches() >= EPOCH_MATCHES_MAX
+            || matches() >= MATCHES_WAITING_MAX
     }
 
     fn running(&self) -> impl Iterator<Item = &Assigned> {

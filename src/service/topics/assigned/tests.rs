@@ -152,6 +152,8 @@ fn compare_with_one_that_is_never_restarted(seed: u64) {
         sent.extend(new);
         let of = |task: &mut Assigned| {
             task.apply(&records, None, NOW).expect("not strict");
+            // Where an epoch ends in the middle of what time has brought at once hangs on what the task has seen.
+            task.task.catch_up();
             end_epoch(task)
         };
         let ((expected, record), (found, again)) = (of(&mut whole), of(&mut restarted));

@@ -125,7 +125,7 @@ fn found_by_one_task(scenario: Scenario) -> Vec<String> {
         }
         task.apply(&batch, ProcessingTime::from_micros(0)).expect("not strict");
     }
-    task.end();
+    task.end_at_once();
     let outputs = encode(&whole, 0, task.take_epoch().expect("in memory"), &|_| String::new());
     let text = |value: Option<Vec<u8>>| String::from_utf8(value.expect("every output has one")).expect("text");
     let mut matches: Vec<_> = outputs.into_iter().filter(|output| output.kind == OutputKind::Match).map(|output| text(output.value)).collect();

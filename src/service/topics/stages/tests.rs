@@ -90,15 +90,20 @@ fn apply(task: &mut Task, batch: &RecordBatch) {
 /// The matches, and what is handed on to which task.
 fn take(task: &mut Task, evaluation: &Evaluation, number: u32, topic: &mut BTreeMap<u32, Vec<Vec<u8>>>) -> Vec<String> {
     let mut matches = Vec::new();
-    for output in encode(evaluation, number, task.take_epoch().expect("in memory"), &|_| String::new()) {
-        let value = output.value.expect("every output has one");
-        match output.kind {
-            OutputKind::Match => matches.push(String::from_utf8(value).expect("JSON")),
-            OutputKind::HandedOn => topic.entry(output.partition.expect("for one task")).or_default().push(value),
-            OutputKind::Late | OutputKind::Rejected => {}
+    loop {
+        for output in encode(evaluation, number, task.take_epoch().expect("in memory"), &|_| String::new()) {
+            let value = output.value.expect("every output has one");
+            match output.kind {
+                OutputKind::Match => matches.push(String::from_utf8(value).expect("JSON")),
+                OutputKind::HandedOn => topic.entry(output.partition.expect("for one task")).or_default().push(value),
+                OutputKind::Late | OutputKind::Rejected => {}
+            }
         }
+        if !task.is_behind() {
+            return matches;
+        }
+        task.go_on();
     }
-    matches
 }
 
 /// Everything through the first stage, its tasks and epochs interleaved at random.

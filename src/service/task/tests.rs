@@ -1,0 +1,136 @@
+//! What time brings at once comes piece by piece, and comes to the same.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::engine::{Effect, Engine, EngineOptions, Input};
+use crate::language::{Source, compile};
+use crate::ports::WriteBatch;
+use crate::service::state::put_changes;
+use crate::store::Memory;
+
+const SEEDS: u64 = 30;
+
+/// Something comes out of partial matches whose time is up: for many at one instant, and for many of one key.
+const PATTERNS: &str = "
+    stream s { k: int  n: int  at: timestamp  time at }
+    pattern gone { from s by k  match a: s then not b: s for 1h  skip none }
+    pattern single { from s by k  match a: s then b: s where n == a.n within 2h  skip none  on timeout emit }
+    pattern of_all { from s  match a: s where k < 100 then not b: s where n == a.n for 90m  skip none }
+    pattern silent { from s by k  match a: s then b: s within 3h  skip none }
+";
+
+fn program() -> Arc<Program> {
+    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: PATTERNS.to_owned() }]);
+    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+    Arc::new(compiled.program)
+}
+
+/// Many events in a minute, then one a day later, and now and then one more.
+fn records(random: &mut StdRng) -> Vec<String> {
+    let mut at_ms = 1_700_000_000_000_u64;
+    let events = random.random_range(200..800);
+    let mut records = Vec::new();
+    for n in 0..events {
+        at_ms += if n == events - 5 { 86_400_000 } else { random.random_range(0..200) };
+        let key = if random.random_ratio(1, 4) { 7 } else { random.random_range(0..400) };
+        records.push(format!("{{\"k\":{key},\"n\":{n},\"at\":{at_ms}}}"));
+    }
+    records
+}
+
+fn batch(records: &[String], from: usize, to: usize) -> RecordBatch {
+    let mut batch = RecordBatch::new(StreamId(0), 0);
+    for (offset, text) in (0..).zip(records).skip(from).take(to - from) {
+        batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: text.as_bytes(), full_bytes: text.len() as u64 });
+    }
+    batch
+}
+
+fn told(matches: Vec<Match>) -> impl Iterator<Item = String> {
+    matches.into_iter().map(|found| format!("{} {:?} at {}: {:?}", found.pattern.name, found.kind, found.at, found.id))
+}
+
+/// Everything at once.
+fn found_by_the_engine(program: &Program, records: &[String]) -> Vec<String> {
+    let mut engine = Engine::new(program, EngineOptions::default());
+    let mut decoder = Decoder::new(&program.schema, StreamId(0), DecodeOptions::default());
+    let mut inputs = Vec::new();
+    for (offset, text) in (0..).zip(records) {
+        let mut event = Event::empty();
+        let record = Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: text.as_bytes(), full_bytes: text.len() as u64 };
+        decoder.decode_text_into(&record, None, 0, &mut event).expect("as declared");
+        inputs.push(Input::Arrive { event, position: offset, next_position: offset + 1 });
+    }
+    inputs.push(Input::End);
+    let mut effects = Vec::new();
+    engine.apply_batch(inputs, &mut effects);
+    told(effects.into_iter().filter_map(|effect| if let Effect::Matched(found) = effect { Some(found) } else { None }).collect()).collect()
+}
+
+#[test]
+fn what_time_brings_at_once_comes_piece_by_piece_and_to_the_same() {
+    let program = program();
+    let mut epochs_behind = 0;
+    for seed in 1..=SEEDS {
+        let mut random = StdRng::seed_from_u64(seed);
+        let records = records(&mut random);
+        let expected = found_by_the_engine(&program, &records);
+        assert!(expected.len() > 400, "something comes out");
+        let options = TaskOptions {
+            shards: random.random_range(1..4),
+            runs_per_key_max: u64::MAX,
+            matches_per_event_max: u64::MAX,
+            ready_keys_max: 1_000,
+            packed_keys_max: 1_000,
+            scratch: None,
+            held_events_max: 1_000_000,
+            reference: EventTime::from_micros(0),
+            ahead_max: TimeSpan::from_micros(i64::MAX),
+            strictness: Strictness::Stop,
+            set_aside: SetAsideForm::Lines,
+            streams: BTreeMap::new(),
+            rekeying: None,
+            windows_since: WindowsSince::new(),
+        };
+        let new_task = || Task::new(&program, &options, &[(StreamId(0), 0)]);
+        let now = ProcessingTime::from_micros(0);
+        let store: Arc<dyn StateStore> = Arc::new(Memory::default());
+        let (mut task, mut next, mut kept, mut found, mut has_ended) = (new_task(), 0, 0, Vec::new(), false);
+        while !has_ended || task.is_behind() {
+            if !task.is_behind() && next == records.len() {
+                task.end();
+                has_ended = true;
+            } else if !task.is_behind() || next < kept || random.random_ratio(1, 4) && next < records.len() {
+                let to = (next + random.random_range(1..100)).min(records.len());
+                task.apply(&batch(&records, next, to), now).expect("as declared");
+                next = to;
+            } else {
+                task.go_on();
+            }
+            // As in the service, an epoch ends only once what was held is there again.
+            if next < kept {
+                continue;
+            }
+            epochs_behind += u32::from(task.is_behind());
+            let epoch = task.take_epoch().expect("in memory");
+            assert!(epoch.matches.len() < 20 * MATCHES_WAITING_MAX, "seed {seed}: {} matches in an epoch", epoch.matches.len());
+            found.extend(told(epoch.matches));
+            let positions = task.positions();
+            let mut changes = WriteBatch::default();
+            put_changes(task.take_changes(), &mut changes);
+            store.write(changes).expect("in memory");
+            kept = next;
+            if !has_ended && random.random_ratio(1, 5) {
+                task = new_task();
+                task.restore(&store, &positions).expect("just written");
+                let position = positions.of("s", 0).expect("it is read");
+                next = usize::try_from(position.rewind.map_or(position.next_offset, |rewind| rewind.offset)).expect("small");
+                task.tick(now);
+            }
+        }
+        assert_eq!(found, expected, "seed {seed}, {} shards", options.shards);
+    }
+    assert!(epochs_behind > 100, "{epochs_behind} epochs ended in the middle");
+}
