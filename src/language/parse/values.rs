@@ -5,7 +5,7 @@ use crate::language::ast::{Expression, ExpressionKind};
 use crate::language::codes::Code;
 use crate::language::parse::cursor::{Failed, Parse, Parser};
 use crate::language::parse::fault::Fault;
-use crate::language::parse::literals::unit;
+use crate::language::parse::literals::{misspelt_unit, unit};
 use crate::language::parse::token::{TokenKind, TokenState};
 use crate::language::span::Spanned;
 
@@ -94,7 +94,7 @@ impl Parser<'_> {
         let start = self.advance();
         let fault = Fault::broken(Code::BadDuration, "a duration needs a unit").label("of what?");
         let TokenKind::Word(word) = self.peek().kind else { return self.report(fault.help(units_of(number)), start) };
-        let Some(unit) = unit(word) else { return self.report(fault.help(units_of(number)), start) };
+        let Some(unit) = unit(word).or_else(|| misspelt_unit(word)) else { return self.report(fault.help(units_of(number)), start) };
         let fault = Fault::broken(Code::BadDuration, "a duration is one word").label("number and unit stand together");
         let end = self.advance();
         self.report(fault.help(format!("write `{number}{unit}`")), start.to(end))
