@@ -138,6 +138,10 @@ fn parsed(sources: &[Source], findings: &mut Findings) -> (Vec<File>, bool) {
 /// Whether an error is in an item whose name was not read. Tests have none that matters.
 fn is_nameless(error: &Diagnostic, file: &File, source: &Source) -> bool {
     let at = error.primary.span.start;
+    // An item that was read in spite of a misspelt word has its name.
+    if file.items.iter().map(span).any(|whole| (whole.start..whole.end).contains(&at)) {
+        return false;
+    }
     let named = file.unread.iter().map(|name| (name.span.start, true));
     let whole = file.items.iter().map(|item| (span(item).end, false));
     let before = named.chain(whole).filter(|(place, _)| *place <= at).max();
