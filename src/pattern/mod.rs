@@ -37,7 +37,7 @@ pub use display::{Names, write_value};
 pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
 pub use functions::{address, average};
-pub use normal::{log_version, normal_form, version};
+pub use normal::{Versions, log_version, normal_form};
 pub use numbers::{calculate, equal, order};
 pub use steps::{Absence, Body, Connective, ContinuityInside, Element, Part, Quantifier, Sequence};
 pub use used::FieldsUsed;

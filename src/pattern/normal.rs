@@ -3,27 +3,82 @@
 //! Names of files, comments, layout, and how defines and lists are spread do not count; everything that can change which matches come out,
 //! or what they hold, does: the streams' types, conditions, steps, clauses, `emit`, `meta`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::event::{Schema, StreamId, TimeSpan};
+use crate::event::{Schema, Stream, StreamId, TimeSpan};
 use crate::pattern::display::{Names, write_value};
 use crate::pattern::{
     Absence, Body, ConditionId, Connective, ContinuityInside, Element, EmitField, EmitValue, Expression, Measure, OnTimeout, Part, Pattern, Quantifier,
     Sequence, Skip, Source, StepId, Window,
 };
 
-/// The hash of the normal form.
-pub fn version(pattern: &Pattern, schema: &Schema) -> u128 {
-    xxh3_128(normal_form(pattern, schema).as_bytes())
+/// What a normal form begins with.
+const HEAD: &str = "motif pattern 1\n";
+
+/// The versions of one program's patterns: the hashes of their normal forms.
+///
+/// A normal form begins with the streams, and these may have thousands of fields and stand in as many patterns: their text is made once for each stream, and hashed
+/// once for each set of streams. From there the hash goes on by what the pattern itself says.
+pub struct Versions<'a> {
+    schema: &'a Schema,
+    texts: BTreeMap<StreamId, String>,
+    /// By the streams of patterns, the hash of the normal form as far as behind them.
+    begun: BTreeMap<Vec<StreamId>, Xxh3>,
+}
+
+impl<'a> Versions<'a> {
+    pub fn new(schema: &'a Schema) -> Self {
+        Self { schema, texts: BTreeMap::new(), begun: BTreeMap::new() }
+    }
+
+    /// The hash of the pattern's normal form.
+    pub fn of(&mut self, pattern: &Pattern) -> u128 {
+        let Self { schema, texts, begun } = self;
+        let begun = begun.entry(streams_of(pattern)).or_insert_with_key(|streams| {
+            let mut hash = Xxh3::new();
+            hash.update(HEAD.as_bytes());
+            for id in streams {
+                hash.update(texts.entry(*id).or_insert_with(|| stream_text(schema.stream(*id))).as_bytes());
+            }
+            hash
+        });
+        let mut hash = begun.clone();
+        let mut writer = Writer { pattern, schema, out: String::new() };
+        writer.pattern();
+        hash.update(writer.out.as_bytes());
+        hash.digest128()
+    }
 }
 
 /// The text that is hashed.
 pub fn normal_form(pattern: &Pattern, schema: &Schema) -> String {
-    let mut writer = Writer { pattern, schema, out: "motif pattern 1\n".to_owned() };
+    let mut writer = Writer { pattern, schema, out: HEAD.to_owned() };
+    writer.streams();
     writer.pattern();
     writer.out
+}
+
+/// The streams that the pattern reads, each once, in their order.
+fn streams_of(pattern: &Pattern) -> Vec<StreamId> {
+    let mut ids: Vec<StreamId> = pattern.sources.iter().map(|source| source.stream).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// A stream with all of its fields, since whole events may be shown: one line.
+fn stream_text(stream: &Stream) -> String {
+    let mut text = format!("stream {:?}", stream.name);
+    for field in &stream.fields {
+        let mark = if field.nullable { "?" } else { "" };
+        write!(text, " {:?}: {}{mark},", field.name, field.r#type).expect("text takes all");
+    }
+    let time = stream.time_field.map(|place| stream.fields[place].name.as_str()).unwrap_or_default();
+    writeln!(text, " time {time:?} late after {}", span(stream.lateness)).expect("text takes all");
+    text
 }
 
 /// The hash of what tells the events that a window counts, and what is kept of each, from those of other windows, whatever the window's length and what it asks of them. `sources`: as one of which they
@@ -62,7 +117,6 @@ impl Writer<'_> {
 
     fn pattern(&mut self) {
         let pattern = self.pattern;
-        self.streams();
         self.line(&format!("pattern {:?} key {:?}", pattern.name, pattern.key_names));
         for source in &pattern.sources {
             let (name, filter, key) = (&self.schema.stream(source.stream).name, self.filter(source), self.key(source));
@@ -117,21 +171,9 @@ impl Writer<'_> {
         format!("{:?} by {}", self.schema.stream(source.stream).name, self.key(source))
     }
 
-    /// The streams that the pattern reads, with all of their fields: whole events may be shown.
     fn streams(&mut self) {
-        let mut ids: Vec<StreamId> = self.pattern.sources.iter().map(|source| source.stream).collect();
-        ids.sort();
-        ids.dedup();
-        for id in ids {
-            let stream = self.schema.stream(id);
-            let mut text = format!("stream {:?}", stream.name);
-            for field in &stream.fields {
-                let mark = if field.nullable { "?" } else { "" };
-                write!(text, " {:?}: {}{mark},", field.name, field.r#type).expect("text takes all");
-            }
-            let time = stream.time_field.map(|place| stream.fields[place].name.as_str()).unwrap_or_default();
-            write!(text, " time {time:?} late after {}", span(stream.lateness)).expect("text takes all");
-            self.line(&text);
+        for id in streams_of(self.pattern) {
+            self.out += &stream_text(self.schema.stream(id));
         }
     }
 

@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::grammar;
 use crate::printer::{check_format, pattern_files, random_cases, random_tree, table};
 
+mod misspelt;
 mod places;
 
 fn parsed(text: &str) -> Parsed {

@@ -67,10 +67,11 @@ use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::parse::parse;
 use crate::language::span::{Source, SourceId, Span};
-use crate::pattern::Program;
+use crate::pattern::{Program, Versions};
 
 use declarations::{Declarations, twice};
 use findings::Findings;
+use pattern::Checked;
 use test_blocks::Patterns;
 
 /// Parses and checks all texts of a program together.
@@ -107,8 +108,13 @@ pub fn compile(sources: &[Source]) -> Compiled {
     if !sound {
         return Compiled { diagnostics, ..Compiled::default() };
     }
-    let patterns = patterns.into_values().filter_map(|(_, checked)| checked).map(|checked| Arc::new(checked.pattern));
-    let program = Program { schema: Arc::new(schema), patterns: patterns.collect() };
+    let mut versions = Versions::new(&schema);
+    let patterns = patterns.into_values().filter_map(|(_, checked)| checked).map(|Checked { mut pattern, .. }| {
+        pattern.version = versions.of(&pattern);
+        Arc::new(pattern)
+    });
+    let patterns = patterns.collect();
+    let program = Program { schema: Arc::new(schema), patterns };
     Compiled { program, tests, diagnostics }
 }
 
@@ -132,6 +138,10 @@ fn parsed(sources: &[Source], findings: &mut Findings) -> (Vec<File>, bool) {
 /// Whether an error is in an item whose name was not read. Tests have none that matters.
 fn is_nameless(error: &Diagnostic, file: &File, source: &Source) -> bool {
     let at = error.primary.span.start;
+    // An item that was read in spite of a misspelt word has its name.
+    if file.items.iter().map(span).any(|whole| (whole.start..whole.end).contains(&at)) {
+        return false;
+    }
     let named = file.unread.iter().map(|name| (name.span.start, true));
     let whole = file.items.iter().map(|item| (span(item).end, false));
     let before = named.chain(whole).filter(|(place, _)| *place <= at).max();
@@ -157,4 +167,37 @@ fn span(item: &Item) -> Span {
 
 fn items(files: &[File]) -> impl Iterator<Item = &Item> {
     files.iter().flat_map(|file| &file.items)
+}
+
+#[cfg(test)]
+mod tests {
+    use xxhash_rust::xxh3::xxh3_128;
+
+    use super::compile;
+    use crate::language::Source;
+    use crate::pattern::normal_form;
+
+    /// State is found by the version, which is put together from parts that patterns share.
+    #[test]
+    fn a_version_is_the_hash_of_the_normal_form() {
+        let stream = |name: &str, fields: usize| {
+            let fields: String = (0..fields).map(|number| format!("f{number}: string? ")).collect();
+            format!("stream {name} {{ at: timestamp card: string time at, late after 5s {fields}}}\n")
+        };
+        let pattern = |name: &str, from: &str, first: &str| format!("pattern {name} {{ from {from} by card match a: {first} then b: {first} within 1h }}\n");
+        let text = stream("narrow", 0)
+            + &stream("wide", 1_000)
+            + &stream("zone", 3)
+            + "define seen = wide where f1 == \"x\"\n"
+            + &[("p", "wide", "wide"), ("q", "wide", "wide"), ("r", "zone, wide", "zone"), ("s", "wide, zone", "wide"), ("t", "narrow", "narrow")]
+                .map(|(name, from, first)| pattern(name, from, first))
+                .concat()
+            + &pattern("u", "seen, wide, narrow", "narrow");
+        let compiled = compile(&[Source { path: "it.motif".to_owned(), text }]);
+        assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+        assert_eq!(compiled.program.patterns.len(), 6);
+        for pattern in &compiled.program.patterns {
+            assert_eq!(pattern.version, xxh3_128(normal_form(pattern, &compiled.program.schema).as_bytes()), "{}", pattern.name);
+        }
+    }
 }

@@ -13,6 +13,9 @@ use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
 use crate::pattern::{Expression, Occurrence};
 
+/// What a bare name may be a misspelling of, besides names.
+const WRITTEN_VALUES: [&str; 3] = ["true", "false", "null"];
+
 /// What stands before a `.` or `[`.
 enum Base<'a> {
     /// A step, as a place in the table; which of its events.
@@ -90,7 +93,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 let name = Name { node: name.to_owned(), span };
                 let stream = self.scope.declarations.stream(stream);
                 let lists = self.scope.declarations.lists.keys().copied();
-                let names = stream.fields.iter().map(|field| field.name.node.as_str()).chain(lists);
+                let names = stream.fields.iter().map(|field| field.name.node.as_str()).chain(lists).chain(WRITTEN_VALUES);
                 let diagnostic = unknown_field(stream, &name);
                 let otherwise = diagnostic.help.clone();
                 diagnostic.help_nearest(&name.node, names, || otherwise)
@@ -113,7 +116,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         }
         let key = self.scope.key().iter().filter_map(|part| part.name.as_deref());
         let lists = declarations.lists.keys().copied();
-        let names: Vec<&str> = steps.iter().copied().chain(key).chain(lists).collect();
+        let names: Vec<&str> = steps.iter().copied().chain(key).chain(lists).chain(WRITTEN_VALUES).collect();
         Diagnostic::new(Code::UnknownName, span, format!("unknown name `{name}`"), "neither a part of the key nor a step")
             .help_nearest(name, names, || Some("fields of the match are the key's names, `x.f` of a step x, and what is calculated from these".to_owned()))
     }

@@ -18,7 +18,7 @@ use crate::language::check::warnings;
 use crate::language::check::windows::WindowTable;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
-use crate::pattern::{EmitField, Names, OnTimeout, Pattern, Sequence, Step, Without, version};
+use crate::pattern::{EmitField, Names, OnTimeout, Pattern, Sequence, Step, Without};
 
 /// Bytes from `pattern` to the closing brace.
 const TEXT_BYTES_MAX: u32 = 64 << 10;
@@ -82,6 +82,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     }
     let lowered = Pattern {
         name: pattern.name.node.clone(),
+        // `compile` fills it in, once the whole program is sound.
         version: 0,
         sources: typed_sources,
         key_names: Vec::new(),
@@ -159,7 +160,7 @@ fn emitted<'a>(clauses: &Clauses<'a>, scope: &Scope<'_, 'a>, findings: &mut Find
     Emitted { whole_events: on_match.is_none(), on_match, on_timeout }
 }
 
-/// With the names of its key, and its version.
+/// With the names of its key.
 fn finished(mut pattern: Pattern, key: &Key, schema: &Schema) -> Checked {
     let calculated = |place: usize| {
         let source = &pattern.sources[0];
@@ -167,6 +168,5 @@ fn finished(mut pattern: Pattern, key: &Key, schema: &Schema) -> Checked {
     };
     let names = key.names.iter().enumerate().map(|(place, name)| name.clone().unwrap_or_else(|| calculated(place)));
     pattern.key_names = names.collect();
-    pattern.version = version(&pattern, schema);
     Checked { pattern, key_types: key.kinds.iter().map(Kind::settled).collect() }
 }

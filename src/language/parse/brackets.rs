@@ -4,6 +4,9 @@
 
 use crate::language::parse::token::{Token, TokenKind, TokenState};
 
+/// The words that items begin with.
+pub(super) const ITEM_WORDS: [&str; 6] = ["stream", "list", "define", "pattern", "test", "table"];
+
 /// What is known of a text's brackets before it is parsed.
 pub(super) struct Brackets {
     /// For each token that is a bracket with a partner, the partner's place.
@@ -79,7 +82,11 @@ fn counts(tokens: &[Token<'_>]) -> bool {
 
 /// Whether an item begins here for certain. Words like `test` are no reserved words, so what follows them counts too.
 pub(super) fn begins_item(tokens: &[Token<'_>]) -> bool {
-    let TokenKind::Word(word) = tokens[0].kind else { return false };
+    matches!(tokens[0].kind, TokenKind::Word(word) if goes_on_as_item(word, tokens))
+}
+
+/// Whether what stands behind the first token stands there in an item that begins with `word`.
+pub(super) fn goes_on_as_item(word: &str, tokens: &[Token<'_>]) -> bool {
     let named_before = |sign| match tokens {
         // The clause `meta` may follow a step of a stream that is called `stream` or `pattern`.
         [_, name, after, ..] => {

@@ -6,10 +6,11 @@
 use crate::language::ast::Name;
 use crate::language::codes::Code;
 use crate::language::diagnostic::{Diagnostic, Label};
-use crate::language::parse::brackets::{Brackets, begins_item};
-use crate::language::parse::fault::{Fault, Findings};
-use crate::language::parse::habits;
+use crate::language::parse::brackets::{Brackets, ITEM_WORDS, begins_item, goes_on_as_item};
+use crate::language::parse::fault::{Fault, Findings, Mark};
+use crate::language::parse::habits::{self, Habit};
 use crate::language::parse::literals::shortened;
+use crate::language::parse::misspelt::{self, Expected, Misspelt};
 use crate::language::parse::token::{Token, TokenKind, TokenState, is_reserved};
 use crate::language::span::{Span, Spanned};
 
@@ -29,12 +30,20 @@ pub(super) struct Parser<'a> {
     pub(super) declared: Option<Name>,
     /// The token at which something else was expected last: that is said once.
     unexpected_at: Option<usize>,
+    /// Something of the item at hand was not understood, and not said: it may follow from what was said of a token.
+    pub(super) silent: bool,
     /// Errors before the item at hand.
     pub(super) errors_before_item: usize,
+    /// Words that could stand where the parser stands.
+    expected: Expected,
+    /// The first misspelt word of the item at hand.
+    pub(super) misspelt: Option<Misspelt>,
+    /// Tokens that were read more than once.
+    reread: usize,
     findings: Findings,
-    /// How often a token was looked at: what the parser's work is measured by.
+    /// As in [`Progress`].
     #[cfg(test)]
-    pub(super) looks: std::cell::Cell<usize>,
+    looks: std::cell::Cell<usize>,
 }
 
 /// A diagnostic has been made; what was being read is given up.
@@ -42,6 +51,35 @@ pub(super) struct Parser<'a> {
 pub(super) struct Failed;
 
 pub(super) type Parse<T> = Result<T, Failed>;
+
+/// How far a text is read; the items so far are in the file.
+pub(super) struct Progress {
+    pub(super) place: usize,
+    pub(super) brackets: Brackets,
+    pub(super) findings: Findings,
+    /// Tokens that were read more than once.
+    pub(super) reread: usize,
+    /// How often a token was looked at: what the parser's work is measured by.
+    #[cfg(test)]
+    pub(super) looks: usize,
+}
+
+impl Progress {
+    pub(super) fn begin(tokens: &[Token<'_>], findings: Findings) -> Self {
+        Self {
+            place: 0,
+            brackets: Brackets::of(tokens),
+            findings,
+            reread: 0,
+            #[cfg(test)]
+            looks: 0,
+        }
+    }
+}
+
+/// Tokens that are read once more because of misspelt words, beyond as many as the text has: so that the time stays linear. Misspelt words after that are
+/// reported like others, and what follows them is passed over.
+const REREAD_MAX: usize = 20_000;
 
 /// Whether words of the language may be names without back quotes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,25 +90,37 @@ pub(super) enum Words {
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a str, tokens: &'a [Token<'a>], findings: Findings) -> Self {
+    pub(super) fn new(text: &'a str, tokens: &'a [Token<'a>], progress: Progress) -> Self {
+        let Progress { place, brackets, findings, reread, .. } = progress;
         Self {
             text,
             tokens,
-            brackets: Brackets::of(tokens),
-            place: 0,
+            brackets,
+            place,
             open: Vec::new(),
             operators: 0,
             declared: None,
             unexpected_at: None,
+            silent: false,
             errors_before_item: 0,
+            expected: Expected::default(),
+            misspelt: None,
+            reread,
             findings,
             #[cfg(test)]
-            looks: std::cell::Cell::default(),
+            looks: std::cell::Cell::new(progress.looks),
         }
     }
 
-    pub(super) fn into_findings(self) -> Findings {
-        self.findings
+    pub(super) fn into_progress(self) -> Progress {
+        Progress {
+            place: self.place,
+            brackets: self.brackets,
+            findings: self.findings,
+            reread: self.reread,
+            #[cfg(test)]
+            looks: self.looks.get(),
+        }
     }
 
     // Looking.
@@ -131,9 +181,31 @@ impl<'a> Parser<'a> {
         self.at_end() || begins_item(&self.tokens[self.place..])
     }
 
+    /// Where an item with a misspelt first word begins.
+    pub(super) fn at_misspelt_item(&self) -> bool {
+        let tokens = &self.tokens[self.place..];
+        misspelt::near(&tokens[0], ITEM_WORDS.into_iter().filter(|word| goes_on_as_item(word, tokens))).is_some()
+    }
+
     /// Whether of all tokens between these places it is known what was meant.
     pub(super) fn all_known(&self, from: usize, to: usize) -> bool {
-        self.tokens[from..to].iter().all(|token| matches!(token.state, TokenState::Sound | TokenState::Repaired))
+        self.tokens[from..to].iter().all(|token| matches!(token.state, TokenState::Sound | TokenState::Repaired | TokenState::Guessed))
+    }
+
+    /// Notes that one of these words could stand here.
+    pub(super) fn could_be(&mut self, words: &[&'static str]) {
+        if self.word().is_some() {
+            self.expected.add(self.place, words);
+        }
+    }
+
+    /// Which of these words stands here.
+    pub(super) fn one_of(&mut self, words: &[&'static str]) -> Option<&'static str> {
+        let found = self.word().and_then(|word| words.iter().find(|expected| **expected == word)).copied();
+        if found.is_none() {
+            self.could_be(words);
+        }
+        found
     }
 
     // Taking.
@@ -148,8 +220,8 @@ impl<'a> Parser<'a> {
         self.at(sign).then(|| self.advance())
     }
 
-    pub(super) fn eat_word(&mut self, word: &str) -> Option<Span> {
-        self.at_word(word).then(|| self.advance())
+    pub(super) fn eat_word(&mut self, word: &'static str) -> Option<Span> {
+        self.one_of(&[word]).map(|_| self.advance())
     }
 
     /// Takes `sign`, which `role` describes: "`:` after the name of the step".
@@ -157,7 +229,7 @@ impl<'a> Parser<'a> {
         self.eat(sign).ok_or_else(|| self.unexpected(role))
     }
 
-    pub(super) fn expect_word(&mut self, word: &str, role: &str) -> Parse<Span> {
+    pub(super) fn expect_word(&mut self, word: &'static str, role: &str) -> Parse<Span> {
         self.eat_word(word).ok_or_else(|| self.unexpected(role))
     }
 
@@ -279,22 +351,70 @@ impl<'a> Parser<'a> {
     /// Like [`Parser::unexpected`], with what to write instead.
     pub(super) fn unexpected_but(&mut self, role: &str, help: Option<String>) -> Failed {
         let token = self.peek();
-        let is_known = token.state == TokenState::Sound && self.previous().state != TokenState::Endless;
+        let misspelt = self.misspelt_word();
+        let is_before = misspelt.is_some_and(|(place, _)| place < self.place);
+        let is_known = match self.previous().state {
+            TokenState::Endless => false,
+            // The guess is wrong, or the next word is misspelt too.
+            TokenState::Guessed => misspelt.is_some() && !is_before,
+            TokenState::Sound | TokenState::Repaired | TokenState::Broken => true,
+        } && token.state == TokenState::Sound;
+        self.silent |= !is_known;
         if self.unexpected_at.replace(self.place) == Some(self.place) || !is_known {
             return Failed;
         }
         if self.at_any(&[")", "]", "}"]) && self.brackets.partner(self.place).is_none() {
             return self.closes_nothing();
         }
-        if let Some((span, fault)) = habits::recognise(self.previous(), token, self.ahead(1)) {
-            return self.report(fault, span);
+        let habit = habits::unmistakable(self.previous(), token, self.ahead(1), self.expected.at(self.place));
+        if let Some(Habit { span, fault, meant }) = habit.or_else(|| if is_before { None } else { habits::likely(token) }) {
+            let place = if span.start == token.span.start { self.place } else { self.place - 1 };
+            return self.add_misspelt(fault.at(span), meant.map(|meant| (place, meant)));
         }
         let found = self.found();
         let mut fault = Fault::broken(Code::Unexpected, format!("expected {role}, found {found}")).label("not expected here");
-        if let Some(help) = help {
+        if let Some(help) = misspelt.map(|(place, meant)| self.did_you_mean(place, meant)).or(help) {
             fault = fault.help(help);
         }
-        self.report(fault, token.span)
+        self.add_misspelt(fault.at(token.span), misspelt)
+    }
+
+    /// The misspelt word because of which something else was expected here: its place, and what was meant.
+    pub(super) fn misspelt_word(&self) -> Option<(usize, &'static str)> {
+        let (token, next) = (self.peek(), self.ahead(1));
+        let here = misspelt::meant(token, self.expected.at(self.place), next).map(|meant| (self.place, meant));
+        here.or_else(|| {
+            let before = self.place.checked_sub(1)?;
+            misspelt::meant_by_name(self.previous(), self.expected.at(before), token, next).map(|meant| (before, meant))
+        })
+    }
+
+    fn did_you_mean(&self, place: usize, meant: &str) -> String {
+        let written = self.shown(&self.tokens[place]);
+        if place == self.place { misspelt::help(&written, meant) } else { misspelt::help_before(&written, meant) }
+    }
+
+    /// Adds what is wrong because of the misspelt word at a place, and what was meant there.
+    pub(super) fn add_misspelt(&mut self, diagnostic: Diagnostic, misspelt: Option<(usize, &'static str)>) -> Failed {
+        if let (None, Some((place, meant))) = (&self.misspelt, misspelt) {
+            self.misspelt = Some(Misspelt { place, meant, diagnostic: diagnostic.clone() });
+        }
+        self.add(diagnostic)
+    }
+
+    /// Goes back to where the item at hand begins, if a word of it is misspelt: of what was found since then only that is kept. The item is to be read again
+    /// with the word that was meant.
+    pub(super) fn go_back(&mut self, start: usize, mark: Mark) -> Option<Misspelt> {
+        let misspelt = self.misspelt.take().filter(|misspelt| misspelt.place >= start)?;
+        let again = self.place - start + if ITEM_WORDS.contains(&misspelt.meant) { self.tokens.len() } else { 0 };
+        if self.reread + again > REREAD_MAX + self.tokens.len() {
+            return None;
+        }
+        self.reread += again;
+        self.place = start;
+        self.findings.go_back(mark);
+        self.findings.add(misspelt.diagnostic.clone());
+        Some(misspelt)
     }
 
     /// A closing bracket without partner.
@@ -324,6 +444,10 @@ impl<'a> Parser<'a> {
 
     pub(super) fn error_count(&self) -> usize {
         self.findings.count()
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        self.findings.mark()
     }
 
     /// The token at hand, as a message names it.

@@ -5,6 +5,7 @@ use crate::language::codes::Code;
 use crate::language::diagnostic::Label;
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
 use crate::language::parse::fault::Fault;
+use crate::language::parse::misspelt;
 use crate::language::parse::token::{TokenKind, TokenState, is_reserved};
 use crate::language::span::{Span, Spanned};
 
@@ -48,7 +49,7 @@ impl Parser<'_> {
         let mut left = self.negation()?;
         let mut first: Option<(&str, Span)> = None;
         let mut mixed = false;
-        while let Some(word @ ("and" | "or")) = self.word() {
+        while let Some(word) = self.one_of(&["and", "or"]) {
             let span = self.advance();
             let (first_word, first_span) = *first.get_or_insert((word, span));
             if first_word != word && !mixed {
@@ -104,11 +105,12 @@ impl Parser<'_> {
         Ok(expression)
     }
 
-    fn at_comparison(&self) -> bool {
+    fn at_comparison(&mut self) -> bool {
+        self.could_be(&["in", "is", "not"]);
         match self.peek().kind {
             TokenKind::Sign(sign) => sign == "=" || COMPARISONS.iter().any(|(ours, _)| *ours == sign),
             TokenKind::Word("in" | "is") => true,
-            TokenKind::Word("not") => self.ahead(1).kind == TokenKind::Word("in"),
+            TokenKind::Word("not") => self.ahead(1).kind == TokenKind::Word("in") || misspelt::meant(self.ahead(1), &["in"], self.ahead(2)).is_some(),
             _ => false,
         }
     }
@@ -123,7 +125,7 @@ impl Parser<'_> {
             return Ok(Expression { span, kind: ExpressionKind::IsNull { operand: Box::new(left), negated } });
         }
         let node = if self.eat_word("not").is_some() {
-            self.advance();
+            self.expect_word("in", "`in` after `not`")?;
             Operator::NotIn
         } else if self.eat_word("in").is_some() {
             Operator::In
@@ -291,7 +293,7 @@ impl Parser<'_> {
         let mut arguments = Vec::new();
         while !self.at(")") || !arguments.is_empty() {
             arguments.push(self.disjunction()?);
-            if self.at_word("over") && arguments.len() == 1 {
+            if arguments.len() == 1 && self.one_of(&["over"]).is_some() {
                 let window = self.window()?;
                 self.close(")", "`)` after the window")?;
                 let argument = Box::new(arguments.remove(0));
@@ -307,7 +309,7 @@ impl Parser<'_> {
 
     fn window(&mut self) -> Parse<Window> {
         self.advance();
-        let kind = match self.word() {
+        let kind = match self.one_of(&["tumbling", "session"]) {
             Some("tumbling") => Window::Tumbling,
             Some("session") => Window::Session,
             _ => return Ok(Window::Sliding(self.duration("a duration, as in `over 10m`, `over tumbling 1h`, `over session 30m`")?)),

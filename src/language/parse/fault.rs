@@ -63,6 +63,13 @@ pub(super) struct Findings {
     room: usize,
 }
 
+/// How many errors there were.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    kept: usize,
+    count: usize,
+}
+
 impl Findings {
     pub(super) fn add(&mut self, diagnostic: Diagnostic) {
         self.count += 1;
@@ -80,6 +87,18 @@ impl Findings {
 
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// What has been found so far, to go back to.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { kept: self.diagnostics.len(), count: self.count }
+    }
+
+    /// Forgets what was found since.
+    pub(super) fn go_back(&mut self, mark: Mark) {
+        self.room += self.diagnostics.len() - mark.kept;
+        self.diagnostics.truncate(mark.kept);
+        self.count = mark.count;
     }
 
     /// By place, the first [`ERRORS_MAX`].

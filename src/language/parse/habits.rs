@@ -5,7 +5,8 @@
 use crate::language::codes::Code;
 use crate::language::parse::fault::Fault;
 use crate::language::parse::literals::shortened;
-use crate::language::parse::token::{Token, TokenKind, is_reserved};
+use crate::language::parse::misspelt::small_letters;
+use crate::language::parse::token::{Token, TokenKind, is_reserved, reserved};
 use crate::language::span::Span;
 
 /// In small letters: words of FlinkCEP, EQL, Esper, SASE and MATCH_RECOGNIZE, and what says the same here.
@@ -45,16 +46,29 @@ const LIKELY: [(&str, &str); 17] = [
     ("mod", "write `%`"),
 ];
 
-/// A word from elsewhere right before or at the place where something else was expected, and what to write.
-pub(super) fn recognise(previous: &Token<'_>, found: &Token<'_>, next: &Token<'_>) -> Option<(Span, Fault)> {
+/// A word from elsewhere.
+pub(super) struct Habit {
+    pub(super) span: Span,
+    pub(super) fault: Fault,
+    /// The word of the language that is written in capitals.
+    pub(super) meant: Option<&'static str>,
+}
+
+/// A word that is certain to come from elsewhere, right before or at the place where something else was expected, and what to write. `expected`: words that could
+/// have stood there.
+pub(super) fn unmistakable(previous: &Token<'_>, found: &Token<'_>, next: &Token<'_>, expected: &[&str]) -> Option<Habit> {
+    let is_expected = |word: &str| expected.iter().any(|expected| word.eq_ignore_ascii_case(expected));
+    let habit = |span: Span, spelling: &str, help: &str| Habit { span, fault: foreign(spelling, help), meant: None };
     if let (TokenKind::Word(one), TokenKind::Word(other)) = (&found.kind, &next.kind)
         && one.eq_ignore_ascii_case("and")
         && other.eq_ignore_ascii_case("not")
+        && !is_expected(one)
     {
-        return Some((found.span.to(next.span), foreign("and not", "between steps write `then not`")));
+        return Some(habit(found.span.to(next.span), "and not", "between steps write `then not`"));
     }
     if let (TokenKind::Word(before), TokenKind::Word(word)) = (&previous.kind, &found.kind)
         && !is_reserved(before)
+        && !is_expected(word)
     {
         let help = match word.to_ascii_lowercase().as_str() {
             "and" => Some("between steps write `then`, or `all ( a: S, b: S )` where any order will do; between names a comma"),
@@ -62,27 +76,32 @@ pub(super) fn recognise(previous: &Token<'_>, found: &Token<'_>, next: &Token<'_
             _ => None,
         };
         if let Some(help) = help {
-            return Some((found.span, foreign(word, help)));
+            return Some(habit(found.span, word, help));
         }
     }
     if found.kind == TokenKind::Sign("=") {
-        return Some((found.span, foreign("=", "write `==` to compare, `:` after a name")));
+        return Some(habit(found.span, "=", "write `==` to compare, `:` after a name"));
     }
-    let unmistakable = [found, previous].into_iter().find_map(|token| {
+    // A word in capitals was taken for a name where it could be one: then the next one does not fit, in capitals or not.
+    let capitals = [previous, found].into_iter().find_map(|token| {
         let TokenKind::Word(word) = token.kind else { return None };
-        let small = word.to_ascii_lowercase();
-        if small != word && is_reserved(&small) {
-            let help = format!("words of the language are written in small letters: `{small}`");
-            return Some((token.span, foreign(word, &help)));
-        }
-        let (_, help) = UNMISTAKABLE.iter().find(|(theirs, _)| *theirs == small)?;
-        Some((token.span, foreign(word, help)))
+        let meant = reserved(&word.to_ascii_lowercase()).filter(|meant| *meant != word)?;
+        Some(Habit { meant: Some(meant), ..habit(token.span, word, &small_letters(meant)) })
     });
-    unmistakable.or_else(|| {
-        let TokenKind::Word(word) = found.kind else { return None };
-        let (_, help) = LIKELY.iter().find(|(theirs, _)| word.eq_ignore_ascii_case(theirs))?;
-        Some((found.span, foreign(word, help)))
+    capitals.or_else(|| {
+        [found, previous].into_iter().find_map(|token| {
+            let TokenKind::Word(word) = token.kind else { return None };
+            let (_, help) = UNMISTAKABLE.iter().find(|(theirs, _)| word.eq_ignore_ascii_case(theirs))?;
+            Some(habit(token.span, word, help))
+        })
     })
+}
+
+/// A word that is likely to come from elsewhere, at the place where something else was expected.
+pub(super) fn likely(found: &Token<'_>) -> Option<Habit> {
+    let TokenKind::Word(word) = found.kind else { return None };
+    let (_, help) = LIKELY.iter().find(|(theirs, _)| word.eq_ignore_ascii_case(theirs))?;
+    Some(Habit { span: found.span, fault: foreign(word, help), meant: None })
 }
 
 fn foreign(spelling: &str, help: &str) -> Fault {

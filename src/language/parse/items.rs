@@ -1,39 +1,50 @@
 //! A file's items, except for patterns, tests and tables.
 
 use crate::language::ast::{Define, EventSet, Field, File, Item, List, Name, Stream, TimeClause, Type, TypeKind};
+use crate::language::parse::brackets::ITEM_WORDS;
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
+use crate::language::parse::misspelt::Misspelt;
 use crate::language::parse::token::TokenKind;
+
+const TYPE: &str = "a type: bool, int, float, decimal, string, timestamp, duration, `list of T` or `{ field: T }`";
 
 impl Parser<'_> {
     /// ```ebnf
     /// file = { item } ;
     /// item = stream | list | define | pattern | test | table ;
     /// ```
-    pub(super) fn file(&mut self) -> File {
-        let mut file = File::default();
+    ///
+    /// Adds to `file` from the place at hand on; to the end, or to an item with a misspelt word, before which it stops.
+    pub(super) fn file(&mut self, file: &mut File) -> Option<Misspelt> {
         while !self.at_end() {
             let start = self.place();
+            let mark = self.mark();
             self.errors_before_item = self.error_count();
             self.declared = None;
+            self.silent = false;
             let item = self.item();
+            if let Some(misspelt) = self.go_back(start, mark) {
+                return Some(misspelt);
+            }
             if let Ok(item) = item
                 && self.error_count() == self.errors_before_item
+                && !self.silent
                 && self.all_known(start, self.place())
             {
                 file.items.push(item);
                 continue;
             }
             file.unread.extend(self.declared.take());
-            self.skip(start, |_| false);
+            self.skip(start, Self::at_misspelt_item);
             if self.place() == start {
                 self.advance();
             }
         }
-        file
+        None
     }
 
     fn item(&mut self) -> Parse<Item> {
-        match self.word() {
+        match self.one_of(&ITEM_WORDS) {
             Some("stream") => Ok(Item::Stream(self.stream()?)),
             Some("list") => Ok(Item::List(self.list()?)),
             Some("define") => Ok(Item::Define(self.define()?)),
@@ -62,6 +73,7 @@ impl Parser<'_> {
         let mut stream = Stream { span: start, name, fields: Vec::new(), times: Vec::new() };
         while !self.at_block_end() {
             let place = self.place();
+            self.could_be(&["time"]);
             let read = if self.at_word("time") && self.ahead(1).kind != TokenKind::Sign(":") {
                 self.time().map(|time| stream.times.push(time))
             } else {
@@ -97,6 +109,9 @@ impl Parser<'_> {
         let field = self.name(Words::Free, "the name of the field that holds the event time")?;
         let mut clause = TimeClause { span: self.since(start), field, late_after: None };
         let comma = self.eat(",").is_some();
+        if comma {
+            self.could_be(&["late"]);
+        }
         if self.at_word("late") && self.ahead(1).kind != TokenKind::Sign(":") {
             if !comma {
                 return Err(self.unexpected("`,` before `late after`"));
@@ -129,7 +144,7 @@ impl Parser<'_> {
         let start = self.peek().span;
         let kind = if self.at("{") {
             TypeKind::Record(self.record_type()?)
-        } else if self.at_word("list") {
+        } else if self.one_of(&["list"]).is_some() {
             let mut lists = 0;
             while self.eat_word("list").is_some() {
                 self.expect_word("of", "`of`, as in `list of string`")?;
@@ -143,13 +158,18 @@ impl Parser<'_> {
             }
             TypeKind::List(Box::new(inner))
         } else {
+            // `of` may be the name of the next field.
+            let is_list = self.ahead(1).kind == TokenKind::Word("of") && self.ahead(2).kind != TokenKind::Sign(":");
+            if is_list && self.misspelt_word().is_some() {
+                return Err(self.unexpected(TYPE));
+            }
             return self.named_type();
         };
         Ok(Type { span: self.since(start), kind })
     }
 
     fn named_type(&mut self) -> Parse<Type> {
-        let name = self.name(Words::Free, "a type: bool, int, float, decimal, string, timestamp, duration, `list of T` or `{ field: T }`")?;
+        let name = self.name(Words::Free, TYPE)?;
         Ok(Type { span: name.span, kind: TypeKind::Named(name.node) })
     }
 
@@ -183,7 +203,7 @@ impl Parser<'_> {
         let name = self.declared_name("the name of what is defined")?;
         self.expect("=", "`=` after the name")?;
         let events = self.events("a stream, or something defined from one")?;
-        if !self.at_end() && !self.at_any_word(&["stream", "list", "define", "pattern", "test", "table"]) {
+        if !self.at_end() && self.one_of(&ITEM_WORDS).is_none() {
             return Err(self.unexpected(if events.condition.is_some() { "an operator or the next item" } else { "`where` or the next item" }));
         }
         Ok(Define { span: self.since(start), name, events })

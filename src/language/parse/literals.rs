@@ -8,9 +8,10 @@ use nom::{IResult, Parser};
 use crate::event::TimeSpan;
 use crate::language::DURATION_MAX;
 use crate::language::codes::Code;
+use crate::language::nearest;
 use crate::language::parse::fault::Fault;
 use crate::language::parse::lexer::{Lexeme, digits, nothing};
-use crate::language::parse::token::TokenKind;
+use crate::language::parse::token::{TokenKind, is_reserved};
 
 /// Characters of what was found that a message repeats.
 const SHOWN_CHARACTERS_MAX: usize = 40;
@@ -149,6 +150,8 @@ fn misspelt_fraction(number: &str, letters: &str) -> Fault {
 
 const SMALLER_UNITS: [(&str, &str, f64); 5] = [("d", "h", 24.0), ("h", "m", 60.0), ("m", "s", 60.0), ("s", "ms", 1000.0), ("ms", "us", 1000.0)];
 
+const OUR_UNITS: [&str; 6] = ["us", "ms", "s", "m", "h", "d"];
+
 /// Units as other languages spell them.
 const FOREIGN_UNITS: [(&[&str], &str); 6] = [
     (&["micros", "microsecond", "microseconds", "µs", "μs"], "us"),
@@ -159,17 +162,50 @@ const FOREIGN_UNITS: [(&[&str], &str); 6] = [
     (&["day", "days", "D"], "d"),
 ];
 
+/// Units that no duration has: `yrs` is no misspelling of `hrs`.
+const NO_UNITS: [&str; 16] = ["w", "wk", "wks", "week", "weeks", "mon", "mons", "month", "months", "yr", "yrs", "year", "years", "ns", "nanos", "nanoseconds"];
+
 /// The unit of time that a word means.
 pub(super) fn unit(word: &str) -> Option<&'static str> {
     FOREIGN_UNITS.iter().find(|(theirs, ours)| theirs.contains(&word) || *ours == word).map(|(_, ours)| *ours)
 }
 
+/// The unit of time that a word would mean if it were not misspelt.
+pub(super) fn misspelt_unit(word: &str) -> Option<&'static str> {
+    let small = word.to_lowercase();
+    if let Some(unit) = unit(&small) {
+        return Some(unit);
+    }
+    // Of shorter words too many are as near as that to some unit.
+    if small.len() < 4 || is_reserved(word) || NO_UNITS.contains(&small.as_str()) {
+        return None;
+    }
+    let long = FOREIGN_UNITS.iter().flat_map(|(theirs, _)| *theirs).copied().filter(|theirs| theirs.len() >= 4);
+    nearest(word, long.chain(NO_UNITS)).and_then(unit)
+}
+
+/// `1Hour30M` as a duration: what its units mean, if every one means something.
+fn with_our_units(written: &str) -> Option<String> {
+    let mut ours = String::new();
+    let mut rest = written;
+    while !rest.is_empty() {
+        let (number, from_unit) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (word, after) = from_unit.split_at(from_unit.find(|c: char| c.is_ascii_digit()).unwrap_or(from_unit.len()));
+        ours += number;
+        ours += unit(word).or_else(|| misspelt_unit(word))?;
+        rest = after;
+    }
+    TimeSpan::parse(&ours).map(|_| ours)
+}
+
 fn misspelt_duration(written: &str) -> Fault {
-    let (number, unit) = written.split_at(written.find(|c: char| !c.is_ascii_digit()).unwrap_or(written.len()));
-    if let Some((_, ours)) = FOREIGN_UNITS.iter().find(|(theirs, _)| theirs.contains(&unit)) {
-        return Fault::broken(Code::BadDuration, format!("`{unit}` is no unit of time"))
+    let units: Vec<&str> = unit_runs(written).collect();
+    let unit = units.first().copied().unwrap_or_default();
+    if let Some(ours) = with_our_units(written) {
+        let wrong = units.iter().find(|unit| !OUR_UNITS.contains(unit)).copied().unwrap_or(unit);
+        return Fault::broken(Code::BadDuration, format!("`{}` is no unit of time", shortened(wrong)))
             .label("units are us, ms, s, m, h, d")
-            .help(format!("write `{}{ours}`", shortened(number)));
+            .help(format!("write `{}`", shortened(&ours)));
     }
     if matches!(unit, "w" | "week" | "weeks") {
         return Fault::broken(Code::BadDuration, format!("`{unit}` is no unit of time")).label("units are us, ms, s, m, h, d").help("write a week as `7d`");
@@ -177,9 +213,7 @@ fn misspelt_duration(written: &str) -> Fault {
     if unit.starts_with(['e', 'E', 'x', 'X', '_']) {
         return not_a_number(written);
     }
-    let known = ["us", "ms", "s", "m", "h", "d"];
-    let units: Vec<&str> = unit_runs(written).collect();
-    if units.iter().all(|unit| known.contains(unit)) {
+    if units.iter().all(|unit| OUR_UNITS.contains(unit)) {
         return Fault::broken(Code::BadDuration, format!("`{}` is no duration", shortened(written)))
             .label("units go from large to small, each once, and the number before each is whole and not too large")
             .help("write it as in `1h30m`");

@@ -11,7 +11,7 @@
 //!
 //! Invariants: every text is parsed, without panic, in time proportional to its length; brackets nest [`cursor::DEPTH_MAX`] deep and an
 //! expression has [`expression::OPERATORS_MAX`] operators at most, so that trees can be walked by recursion; an item is in the tree only
-//! if it was read without error. After an error nothing is said that follows from it alone: the shape of recovery is that of the
+//! if it was read without error but for misspelt words of which it is plain what was meant. After an error nothing is said that follows from it alone: the shape of recovery is that of the
 //! resilient parsers of rust-analyzer and Ruff, but items that were not understood are left out instead of being filled up.
 
 mod brackets;
@@ -22,6 +22,7 @@ mod habits;
 mod items;
 mod lexer;
 mod literals;
+mod misspelt;
 mod pattern;
 mod steps;
 mod table;
@@ -37,8 +38,12 @@ use crate::language::span::{Source, SourceId, Span};
 pub use lexer::Comment;
 pub(in crate::language) use token::{is_plain_name, is_reserved};
 
-use cursor::Parser;
+use brackets::{Brackets, ITEM_WORDS};
+use cursor::{Parser, Progress};
 use fault::{Fault, Findings};
+use lexer::Lexed;
+use misspelt::Misspelt;
+use token::{Token, TokenKind, TokenState};
 
 /// Bytes of one text; longer ones are refused.
 pub const SOURCE_BYTES_MAX: usize = 4 << 20;
@@ -65,11 +70,26 @@ pub fn parse(source: &Source, id: SourceId) -> Parsed {
     }
     let mut findings = Findings::default();
     findings.make_room();
-    let lexed = lexer::tokens(text, id, &mut findings);
+    let Lexed { mut tokens, comments } = lexer::tokens(text, id, &mut findings);
     findings.make_room();
-    let mut parser = Parser::new(text, &lexed.tokens, findings);
-    let file = parser.file();
-    Parsed { file, comments: lexed.comments, diagnostics: parser.into_findings().into_diagnostics() }
+    let mut file = File::default();
+    let findings = read(text, &mut tokens, findings, &mut file).findings;
+    Parsed { file, comments, diagnostics: findings.into_diagnostics() }
+}
+
+/// Reads the tokens; an item with a misspelt word once more, after the word that was meant has been put in its place.
+fn read(text: &str, tokens: &mut [Token<'_>], findings: Findings, file: &mut File) -> Progress {
+    let mut progress = Progress::begin(tokens, findings);
+    loop {
+        let mut parser = Parser::new(text, tokens, progress);
+        let misspelt = parser.file(file);
+        progress = parser.into_progress();
+        let Some(Misspelt { place, meant, .. }) = misspelt else { return progress };
+        tokens[place] = Token { kind: TokenKind::Word(meant), state: TokenState::Guessed, ..tokens[place] };
+        if ITEM_WORDS.contains(&meant) {
+            progress.brackets = Brackets::of(tokens);
+        }
+    }
 }
 
 #[cfg(test)]

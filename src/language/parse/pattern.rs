@@ -8,6 +8,9 @@ use crate::language::span::{Span, Spanned};
 /// The words that begin a clause.
 const CLAUSE_WORDS: [&str; 10] = ["from", "match", "without", "within", "skip", "emit", "on", "suppress", "limit", "meta"];
 
+/// Those that may stand behind `match`.
+pub(super) const LATER_CLAUSE_WORDS: &[&str] = CLAUSE_WORDS.split_at(2).1;
+
 const CLAUSES: &str = "`without`, `within`, `skip`, `emit`, `on timeout`, `suppress`, `limit runs`, `meta`";
 
 /// The clause `from`, with its place.
@@ -91,7 +94,7 @@ impl Parser<'_> {
             Begin { body: None, .. } => "match",
             _ => "",
         };
-        if !begin.misplaced && !self.at_word(expected) {
+        if !begin.misplaced && self.one_of(&[expected]).is_none() {
             self.report_misplaced(begin, expected)?;
         }
         match self.word() {
@@ -138,6 +141,7 @@ impl Parser<'_> {
             by = self.expressions()?;
         }
         if !self.at_clause() && !self.at_block_end() {
+            self.could_be(&["match"]);
             return Err(self.unexpected(if by.is_empty() { "`,`, `by` or `match`" } else { "`,` or `match`" }));
         }
         Ok(From { span: self.since(start), from, by })
@@ -158,7 +162,7 @@ impl Parser<'_> {
     /// ```
     fn clause(&mut self) -> Parse<Clause> {
         let start = self.peek().span;
-        let kind = match self.word() {
+        let kind = match self.one_of(LATER_CLAUSE_WORDS) {
             Some("without") => self.without()?,
             Some("within") => {
                 self.advance();
@@ -177,6 +181,7 @@ impl Parser<'_> {
         };
         let clause = Clause { span: self.since(start), kind };
         if !self.at_clause() && !self.at_block_end() {
+            self.could_be(LATER_CLAUSE_WORDS);
             return Err(self.unexpected("the next clause or `}`"));
         }
         Ok(clause)
@@ -255,6 +260,7 @@ impl Parser<'_> {
         self.advance();
         self.expect_word("timeout", "`timeout`, as in `on timeout emit`")?;
         self.expect_word("emit", "`emit`, as in `on timeout emit`")?;
+        self.could_be(LATER_CLAUSE_WORDS);
         let bare = self.at_clause() || self.at_block_end();
         Ok(ClauseKind::OnTimeout(if bare { Vec::new() } else { self.emitted_fields()? }))
     }

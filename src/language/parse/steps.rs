@@ -4,6 +4,7 @@ use crate::language::ast::{Connective, Count, How, Inside, Quantifier, Sequence,
 use crate::language::codes::Code;
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
 use crate::language::parse::fault::Fault;
+use crate::language::parse::pattern::LATER_CLAUSE_WORDS;
 use crate::language::parse::token::TokenKind;
 use crate::language::span::{Span, Spanned};
 
@@ -48,6 +49,8 @@ impl Parser<'_> {
         } else {
             None
         };
+        self.could_be(&["then"]);
+        self.could_be(LATER_CLAUSE_WORDS);
         self.unexpected_but("an operator, `then` or a clause", help);
     }
 
@@ -55,7 +58,7 @@ impl Parser<'_> {
         let start = self.peek().span;
         if !first {
             let connective = self.connective()?;
-            let what = if self.at_word("not") { self.absence(&connective)? } else { self.step()? };
+            let what = if self.one_of(&["not"]).is_some() { self.absence(&connective)? } else { self.step()? };
             return Ok(Step { span: self.since(start), connective: Some(connective), what });
         }
         const BEFORE: (&str, &str) = ("the first step has nothing before it", "write it after a `then`");
@@ -96,7 +99,7 @@ impl Parser<'_> {
     /// ```
     fn connective(&mut self) -> Parse<Connective> {
         let start = self.expect_word("then", "`then`")?;
-        let how = match self.word() {
+        let how = match self.one_of(&["next", "any"]) {
             Some("next") if !self.next_is(":") => How::Next,
             Some("any") if !self.next_is(":") => How::Any,
             _ => How::Then,
@@ -105,7 +108,7 @@ impl Parser<'_> {
             self.advance();
         }
         let mut within = None;
-        if self.at_word("within") && !self.next_is(":") {
+        if self.one_of(&["within"]).is_some() && !self.next_is(":") {
             self.advance();
             within = Some(self.duration("a duration, as in `then within 30s b: S`")?);
         }
@@ -124,7 +127,7 @@ impl Parser<'_> {
     fn step(&mut self) -> Parse<StepKind> {
         if self.at("(") {
             self.group()
-        } else if self.at_word("all") && !self.next_is(":") {
+        } else if self.one_of(&["all"]).is_some() && !self.next_is(":") {
             self.all()
         } else {
             self.event()
@@ -212,7 +215,7 @@ impl Parser<'_> {
         let mut rank = 0;
         loop {
             let span = self.peek().span;
-            let here = match self.word() {
+            let here = match self.one_of(&["greedy", "consecutive", "combinations", "each"]) {
                 Some("greedy") => 1,
                 Some("consecutive" | "combinations") => 2,
                 Some("each") => 3,

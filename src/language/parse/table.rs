@@ -18,11 +18,13 @@ impl Parser<'_> {
         let (mut lines, mut cases) = (Vec::new(), Vec::new());
         while !self.at_block_end() {
             let place = self.place();
+            self.could_be(&["case"]);
             let read = if self.at_case() {
                 self.case().map(|case| cases.push(case))
             } else if cases.is_empty() {
                 self.table_line().map(|line| lines.push(line))
             } else {
+                self.could_be(&["expect"]);
                 Err(self.unexpected("`expect`, another `case`, or `}`"))
             };
             if let Err(Failed) = read {
@@ -84,7 +86,7 @@ impl Parser<'_> {
         }
         let mut expected = Vec::new();
         while expected.is_empty() || self.at_word("expect") {
-            if !self.at_word("expect") {
+            if self.one_of(&["expect"]).is_none() {
                 return Err(self.unexpected("`,` and the value of the next column, or `expect`"));
             }
             expected.push(self.expect_line()?);

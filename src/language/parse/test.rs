@@ -75,7 +75,7 @@ impl Parser<'_> {
     /// arrival = duration ( free_name record | "watermark" free_name ) ;
     /// ```
     fn line(&mut self) -> Parse<TestLine> {
-        if self.at_word("expect") {
+        if self.one_of(&["expect"]).is_some() {
             return self.expect_line();
         }
         let start = self.peek().span;
@@ -89,7 +89,7 @@ impl Parser<'_> {
 
     /// What follows the time: an event's stream and fields, or the stream whose watermark it is.
     pub(super) fn arriving(&mut self, values: Values) -> Parse<(Name, Option<RecordLiteral>)> {
-        if self.at_word("watermark") && self.ahead(1).kind != TokenKind::Sign("{") {
+        if self.one_of(&["watermark"]).is_some() && self.ahead(1).kind != TokenKind::Sign("{") {
             self.advance();
             return Ok((self.name(Words::Free, "the stream whose watermark it is")?, None));
         }
@@ -116,7 +116,7 @@ impl Parser<'_> {
             self.expect_word("at", "`at` and the time of the late event")?;
             return Ok(TestLineKind::ExpectLate { at: self.offset(AT)? });
         }
-        let what = match self.word() {
+        let what = match self.one_of(&["match", "timeout"]) {
             Some("match") => Expected::Match,
             Some("timeout") => Expected::Timeout,
             _ => {

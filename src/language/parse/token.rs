@@ -35,6 +35,8 @@ pub(super) enum TokenState {
     Sound,
     /// Misspelt, and what was meant is plain: the token is that.
     Repaired,
+    /// A misspelt word of the language: the token is the word that was probably meant. Nothing is said of what follows it at once.
+    Guessed,
     /// What was meant is not known; the token stands in for it.
     Broken,
     /// Quotes without end: the token reaches to the end of its line, over what may have been meant otherwise.
@@ -58,7 +60,12 @@ const RESERVED: [&str; 42] = [
 
 /// Whether a word is reserved inside patterns and conditions.
 pub(in crate::language) fn is_reserved(word: &str) -> bool {
-    RESERVED.contains(&word)
+    reserved(word).is_some()
+}
+
+/// The reserved word that is spelt like this.
+pub(super) fn reserved(word: &str) -> Option<&'static str> {
+    RESERVED.into_iter().find(|reserved| *reserved == word)
 }
 
 /// Whether a name may be written without back quotes where no words are reserved.

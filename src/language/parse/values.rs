@@ -5,7 +5,8 @@ use crate::language::ast::{Expression, ExpressionKind};
 use crate::language::codes::Code;
 use crate::language::parse::cursor::{Failed, Parse, Parser};
 use crate::language::parse::fault::Fault;
-use crate::language::parse::literals::unit;
+use crate::language::parse::literals::{misspelt_unit, unit};
+use crate::language::parse::misspelt::small_letters;
 use crate::language::parse::token::{TokenKind, TokenState};
 use crate::language::span::Spanned;
 
@@ -47,10 +48,19 @@ impl Parser<'_> {
             && !["true", "false", "null"].contains(&word)
             && self.peek().state == TokenState::Sound
         {
-            let fault = Fault::broken(Code::NotLiteral, format!("expected {role}, found {}", self.found()))
-                .label("only what is written out can stand here")
-                .help(format!("a text stands in double quotes: `\"{}\"`", self.shown(self.peek())));
-            return Err(self.report(fault, start));
+            self.could_be(&["true", "false", "null"]);
+            let quoted = format!("a text stands in double quotes: `\"{}\"`", self.shown(self.peek()));
+            let misspelt = self.misspelt_word();
+            // Otherwise it may as well be a text without its quotes.
+            let certain = misspelt.filter(|(_, meant)| word.eq_ignore_ascii_case(meant));
+            let help = match misspelt {
+                Some((_, meant)) if certain.is_some() => small_letters(meant),
+                Some((_, meant)) => format!("did you mean `{meant}`? If not, {quoted}"),
+                None => quoted,
+            };
+            let message = format!("expected {role}, found {}", self.found());
+            let fault = Fault::broken(Code::NotLiteral, message).label("only what is written out can stand here").help(help);
+            return Err(self.add_misspelt(fault.at(start), certain));
         }
         Ok(Expression { kind: self.scalar(role)?, span: start })
     }
@@ -94,7 +104,7 @@ impl Parser<'_> {
         let start = self.advance();
         let fault = Fault::broken(Code::BadDuration, "a duration needs a unit").label("of what?");
         let TokenKind::Word(word) = self.peek().kind else { return self.report(fault.help(units_of(number)), start) };
-        let Some(unit) = unit(word) else { return self.report(fault.help(units_of(number)), start) };
+        let Some(unit) = unit(word).or_else(|| misspelt_unit(word)) else { return self.report(fault.help(units_of(number)), start) };
         let fault = Fault::broken(Code::BadDuration, "a duration is one word").label("number and unit stand together");
         let end = self.advance();
         self.report(fault.help(format!("write `{number}{unit}`")), start.to(end))
