@@ -29,6 +29,12 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
             table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| one_absence(100 * within_s.cast_signed(), sized(plan, EVENTS / 5))))));
         }
     }
+    for within_s in [1, 10, 100] {
+        let name = format!("an absence of a value of their own that each of some {} waits for on one key, CPU ns per event", counted(within_s * 1_000));
+        if plan.wants(SECTION, &name) {
+            table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| valued_absence(1_000 * within_s.cast_signed(), sized(plan, EVENTS))))));
+        }
+    }
     for taken in [1_000, 100_000] {
         let name = format!("an event compared with the average of up to {} that a step has taken, CPU ns per event", counted(taken));
         if plan.wants(SECTION, &name) {
@@ -77,6 +83,25 @@ fn one_absence(lasts_ms: i64, events: u64) -> f64 {
         found += u64::from(event(number).at_ms + lasts_ms <= next_end_ms);
         if ends(event(number)) {
             next_end_ms = event(number).at_ms;
+        }
+    }
+    assert_eq!(rig.end(), found, "as by hand");
+    ns
+}
+
+/// A tenth of the events begin partial matches that last so long, and another tenth would end those that wait for its value: some of them wait for nothing, which is one of a thousand.
+fn valued_absence(lasts_ms: i64, events: u64) -> f64 {
+    let steps = format!("match a: events where typ == 0 then not b: events where typ == 1 and amt == 1000 * (a.amt - 1) for {lasts_ms}ms");
+    let mut rig = Rig::new(&patterns([steps]), EngineOptions { runs_per_key_max: u64::MAX, ..EngineOptions::default() });
+    let event = |number: u64| fields(number, 1, 10);
+    let ns = rig.feed_timed(events, event);
+    let (mut found, mut next_end_ms) = (0, i64::MAX);
+    for Fields { typ, amt, at_ms, .. } in (0..events).rev().map(event) {
+        match typ {
+            // All others wait for what no event has.
+            0 => found += u64::from(amt != 1 || at_ms + lasts_ms <= next_end_ms),
+            1 if amt == 0 => next_end_ms = at_ms,
+            _ => {}
         }
     }
     assert_eq!(rig.end(), found, "as by hand");

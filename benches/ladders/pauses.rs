@@ -2,27 +2,32 @@
 //!
 //! Each call is measured in every run, and the least of its figures counts, for the engine does the same each time; then the greatest of all calls.
 
+use std::sync::Arc;
+
+use motif::config::Config;
 use motif::engine::EngineOptions;
+use motif::event::{EventTime, ProcessingTime, StreamId};
+use motif::language::{Source, compile};
+use motif::ports::{Record, RecordBatch};
+use motif::service::task::{Task, TaskOptions};
 
 use super::super::Plan;
-use super::super::measure::{counted, shown};
+use super::super::measure::{counted, shown, timed};
 use super::super::table::{Row, Table};
 use super::super::workloads::typed::{FIRST_MS, Fields, Workload};
 use super::load::hot;
-use super::rig::Rig;
+use super::rig::{Rig, patterns};
 use super::{SECTION, sized};
 
 const PAUSE_MS_MAX: f64 = 50.0;
 const HOUR_MS: i64 = 3_600_000;
 const KEYS: u64 = 1_000_000;
-const ABSENCES: u64 = 10_000;
 
 pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     let keys = sized(plan, KEYS);
     let start = move |number: u64| Fields { k: number.cast_signed(), typ: 0, amt: 500, at_ms: FIRST_MS + (number / 1_000).cast_signed() };
     let later = move |number: u64| Fields { typ: 2, at_ms: FIRST_MS + HOUR_MS, ..start(number) };
     let pair = "match a: events where typ == 0 then b: events where typ == 1 and amt > a.amt within 10m";
-    let absence = "match a: events where typ == 0 then not b: events where typ == 1 for 10m";
     let name = |what: &str| format!("longest pause, {what}, CPU ms");
     longest(&name(&format!("while {} keys are made", counted(KEYS))), plan, table, || Rig::of(pair).feed_by_batch(keys, start));
     longest(&name(&format!("an hour on, {} partial matches expire", counted(KEYS))), plan, table, || {
@@ -30,14 +35,57 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
         rig.feed(keys, start);
         rig.feed_by_batch(100_000, later)
     });
-    longest(&name(&format!("an hour on, {} absences are decided", counted(ABSENCES))), plan, table, || {
-        let mut rig = Rig::of(absence);
-        rig.feed(sized(plan, ABSENCES), start);
-        rig.feed_by_batch(100_000, later)
-    });
+    for (what, steps) in [
+        ("of as many keys", "match a: events where typ == 0 then not b: events where typ == 1 for 10m"),
+        ("of one line, found by value", "match a: events where typ == 0 then not b: events where typ == 1 and amt == a.amt + 5000 for 10m"),
+    ] {
+        let line = if what.starts_with("of one") { Line::One } else { Line::OfEachKey };
+        longest(&name(&format!("an hour on, {} absences {what} are decided", counted(keys))), plan, table, || decided(steps, line, keys, start));
+    }
     longest(&name("half of the events on one key"), plan, table, || {
         Rig::new(&Workload::Pair.text(), EngineOptions::default()).feed_by_batch(sized(plan, 2_000_000), hot)
     });
+}
+
+/// Where the partial matches stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    OfEachKey,
+    One,
+}
+
+/// What a task does once time brings so many absences at once, call by call, where what comes out is taken as a service takes it.
+fn decided(steps: &str, line: Line, absences: u64, start: impl Fn(u64) -> Fields) -> Vec<f64> {
+    let mut text = patterns([steps.to_owned()]);
+    if line == Line::One {
+        text = text.replace(" by k\n", "\n").replace("emit k", "emit a.k").replace("skip none", &format!("skip none  limit runs {absences}"));
+    }
+    let compiled = compile(&[Source { path: "ladder.motif".to_owned(), text }]);
+    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+    let options = TaskOptions::new(&Config::one_shot(Vec::new()), EventTime::from_millis(FIRST_MS).expect("fits"));
+    let mut task = Task::new(&Arc::new(compiled.program), &options, &[(StreamId(0), 0)]);
+    let apply = |task: &mut Task, offset: u64, event: Fields| {
+        let mut batch = RecordBatch::new(StreamId(0), 0);
+        let text = format!("{{\"k\":{},\"typ\":{},\"amt\":{}}}", event.k, event.typ, event.amt);
+        let timestamp = EventTime::from_millis(event.at_ms);
+        batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp, bytes: text.as_bytes(), full_bytes: text.len() as u64 });
+        task.apply(&batch, ProcessingTime::from_micros(0)).expect("as declared");
+    };
+    (0..absences).for_each(|number| apply(&mut task, number, start(number)));
+    assert!(task.take_epoch().expect("in memory").matches.is_empty(), "none is decided");
+    drop(task.take_changes());
+    let mut found = 0;
+    let mut calls = vec![timed(|| apply(&mut task, absences, Fields { at_ms: FIRST_MS + HOUR_MS, typ: 2, ..start(0) })).0 / 1e6];
+    loop {
+        calls.push(timed(|| found += task.take_epoch().expect("in memory").matches.len() as u64).0 / 1e6);
+        calls.push(timed(|| drop(task.take_changes())).0 / 1e6);
+        if !task.is_behind() {
+            break;
+        }
+        calls.push(timed(|| task.go_on()).0 / 1e6);
+    }
+    assert_eq!(found, absences, "all are decided");
+    calls
 }
 
 /// `run` gives the figures of its calls.

@@ -1,8 +1,9 @@
 //! How far time goes at once, where it goes far: so that what it brings out comes piece by piece, and nothing else waits for all of it.
 //!
 //! A producer that was away for an hour is back, a partition that held the others back goes on, a night is over: then the watermark jumps, and with it come the absences and time-outs of a million keys, or
-//! all events that were held. Nobody knows beforehand how many. So a piece goes as far as a *stride* beyond the first that is known to be due, and the stride follows what comes of it: shorter after a piece
-//! that brought much, longer after one that brought little. Time that goes on by less than a stride, as it mostly does, is one piece.
+//! all events that were held. Nobody knows beforehand how many. So a piece goes as far as a *stride* beyond the first that is known to be due. Deadlines lie as dense as the events lay that they come
+//! from: in a stride there are no more events than a piece may bring, as far as has been seen, and no more has come of one; where little comes of it, it becomes longer. Time that goes on by less than
+//! a stride, as it mostly does, is one piece.
 //!
 //! Where the pieces end shows nowhere in what comes out: everything up to there is decided, and nothing after it.
 
@@ -35,14 +36,20 @@ impl Pieces {
         first.plus(self.stride).min(to)
     }
 
-    /// So many events and matches came of a long way's piece.
-    pub(super) fn note(&mut self, came: u64) {
-        let micros = self.stride.micros();
-        self.stride = TimeSpan::from_micros(match came {
-            _ if came > PIECE => (micros / 2).max(1),
-            _ if came < PIECE / 4 => micros.saturating_mul(2),
-            _ => micros,
-        });
+    /// So many events and matches came of so much time.
+    pub(super) fn note_short(&mut self, came: u64, span: TimeSpan) {
+        let most = i128::from(span.micros()) * i128::from(PIECE) / i128::from(came.max(1));
+        if span > TimeSpan::ZERO && most < i128::from(self.stride.micros()) {
+            self.stride = TimeSpan::from_micros(i64::try_from(most).expect("less than a span")).max(TimeSpan::TICK);
+        }
+    }
+
+    /// The same of a stride.
+    pub(super) fn note_stride(&mut self, came: u64) {
+        self.note_short(came, self.stride);
+        if came < PIECE / 4 {
+            self.stride = TimeSpan::from_micros(self.stride.micros().saturating_mul(2));
+        }
     }
 }
 
@@ -61,12 +68,29 @@ mod tests {
             while at < end {
                 let next = pieces.end_of_next(at.max(begin), end);
                 let came = u64::try_from(next.since(at.max(begin)).micros()).expect("time goes on") * per_ms / 1_000;
-                pieces.note(came);
+                pieces.note_stride(came);
                 (at, count, most) = (next, count + 1, most.max(came));
             }
             let of_first = FIRST_STRIDE.micros().cast_unsigned() * per_ms / 1_000;
             assert!(most <= 2 * PIECE.max(of_first), "{most} at once");
             assert!(count < 20_000, "{count} pieces");
         }
+    }
+
+    /// So the first piece is as small as the others where the events that it comes of were dense.
+    #[test]
+    fn a_stride_is_no_longer_than_events_were_dense() {
+        let mut pieces = Pieces::default();
+        let (begin, later) = (EventTime::from_micros(0), EventTime::from_micros(3_600_000_000));
+        pieces.note_short(5, TimeSpan::ZERO);
+        assert_eq!(pieces.end_of_next(begin, later).since(begin), FIRST_STRIDE);
+        pieces.note_short(PIECE / 2, TimeSpan::from_millis(1));
+        assert_eq!(pieces.end_of_next(begin, later).since(begin), TimeSpan::from_millis(2));
+        pieces.note_short(PIECE, TimeSpan::from_millis(50));
+        assert_eq!(pieces.end_of_next(begin, later).since(begin), TimeSpan::from_millis(2));
+        (0..40).for_each(|_| pieces.note_stride(0));
+        assert_eq!(pieces.end_of_next(begin, later), later);
+        pieces.note_short(u64::MAX, TimeSpan::TICK);
+        assert!(pieces.end_of_next(begin, later) > begin, "time goes on");
     }
 }

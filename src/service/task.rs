@@ -752,16 +752,16 @@ impl Task {
             // Where that fails, nothing comes out.
             while self.restore_some().unwrap_or(false) {}
         }
-        let mut until = target;
-        let is_long = self.pieces.is_long(self.intake.released(), target);
+        let (from, mut until) = (self.intake.released(), target);
+        let is_long = self.pieces.is_long(from, target);
         if is_long {
             // What has been let out is to be through, so that it is known what is due next.
             self.collect(0);
             let mut next = self.intake.next_event_time();
             self.hands.ask_each_shard(|shard| next = next.min(shard.none_comes_out_before()));
-            until = self.pieces.end_of_next(self.intake.released().max(next), target);
+            until = self.pieces.end_of_next(from.max(next), target);
         }
-        let before = (self.intake.counters().released, self.epoch.matches.len());
+        let before = self.intake.counters().released + self.epoch.matches.len() as u64;
         match &mut self.hands {
             Hands::Own(own) => {
                 let before = self.epoch.matches.len();
@@ -775,9 +775,11 @@ impl Task {
                 self.collect(if is_long { 0 } else { RELEASES_MAX });
             }
         }
+        let came = self.intake.counters().released + self.epoch.matches.len() as u64 - before;
         if is_long {
-            let events = self.intake.counters().released - before.0;
-            self.pieces.note(events + (self.epoch.matches.len() - before.1) as u64);
+            self.pieces.note_stride(came)
+        } else {
+            self.pieces.note_short(came, until.since(from))
         }
         until < target
     }
