@@ -174,26 +174,23 @@ impl ByValue {
 
     /// As [`Runs::expire`].
     pub fn expire(&mut self, automaton: &Automaton, limits: &Limits, instant: EventTime, stepped: &mut Stepped) {
-        while let Some(next) = self.next_deadline().filter(|next| *next <= instant) {
-            let at = if automaton.timing.decides { next } else { instant };
-            let mut due = std::mem::take(&mut self.concerned);
-            due.clear();
-            self.deadlines.take_until(at, &mut due);
-            for number in &due {
-                let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-                let Some((place, run)) = place.and_then(|place| Some((place, self.runs.get_mut(place)?.as_mut()?))) else { continue };
-                if run.deadline <= at {
-                    let goes_on = expire_run(automaton, run, at, &mut stepped.due, &());
-                    assert!(!goes_on, "a run that has one way is over when the time of that is up");
-                    self.remove(automaton, place);
-                }
+        let mut due = std::mem::take(&mut self.concerned);
+        due.clear();
+        self.deadlines.take_until(instant, &mut due);
+        for number in &due {
+            let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+            let Some((place, run)) = place.and_then(|place| Some((place, self.runs.get_mut(place)?.as_mut()?))) else { continue };
+            if run.deadline <= instant && run.deadline < EventTime::END {
+                let goes_on = expire_run(automaton, run, run.deadline, &mut stepped.due, &());
+                assert!(!goes_on, "a run that has one way is over when the time of that is up");
+                self.remove(automaton, place);
             }
-            self.concerned = due;
-            if let Some(floor) = stepped.deliver_due(automaton, limits, at, &mut self.dropped) {
-                self.remove_below(automaton, floor);
-            }
-            self.trim();
         }
+        self.concerned = due;
+        if let Some(floor) = stepped.deliver_due(automaton, limits, &mut self.dropped) {
+            self.remove_below(automaton, floor);
+        }
+        self.trim();
         if instant == EventTime::END {
             while self.live > 0 {
                 self.remove_first(automaton);

@@ -22,8 +22,8 @@ pub(super) struct Link {
     step: StepId,
     /// How many events its step has, this one included.
     count: u32,
-    /// The time of the first event chosen.
-    start: EventTime,
+    /// The place of the first event chosen.
+    start: Place,
     /// What was chosen before; `None` only while the link is let go.
     before: Option<Chain>,
 }
@@ -32,7 +32,7 @@ impl Chain {
     /// With one more event at the end. Cost: a look at each event since the last one of the step, and what the plan asks.
     pub(super) fn and(&self, step: StepId, event: SharedEvent, plan: &TallyPlan) -> Self {
         let count = 1 + self.links_of(step).next().map_or(0, Self::count_of_step);
-        let link = Link { event: event.clone(), step, count, start: self.start_time(), before: Some(self.clone()) };
+        let link = Link { event: event.clone(), step, count, start: self.start(), before: Some(self.clone()) };
         Self::More(ThinArc::from_header_and_iter(link, plan.answers(self, step, &event)))
     }
 
@@ -69,9 +69,12 @@ impl Chain {
         (address, self.step())
     }
 
-    /// The place of the first event chosen. Cost: the number of events.
+    /// The place of the first event chosen.
     pub(super) fn start(&self) -> Place {
-        self.first().place()
+        match self {
+            Self::First(_, event) => event.place(),
+            Self::More(link) => link.header.header.start,
+        }
     }
 
     /// The first event chosen. Cost: the number of events.
@@ -83,7 +86,7 @@ impl Chain {
     pub(super) fn start_time(&self) -> EventTime {
         match self {
             Self::First(_, event) => event.time,
-            Self::More(link) => link.header.header.start,
+            Self::More(link) => link.header.header.start.time,
         }
     }
 

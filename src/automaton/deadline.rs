@@ -3,20 +3,22 @@
 //! A way's deadline is, to acceptance with absences, the latest of theirs (the event before + `for`, or the first event + `within`); else the
 //! earlier of first event + `within` and the event before + the way's gap. Instants are decided one by one, matches before timeouts.
 
-use crate::automaton::DecidedBy;
 use crate::automaton::runs::{Limits, Run, RunList, Runs, Stepped};
 use crate::automaton::skip::{Complete, Floor, Instant, deliver, deliver_timeouts};
 use crate::automaton::watch::{Deadline, Watch};
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, Way};
+use crate::automaton::{DecidedBy, DecidedKind};
 use crate::event::{EventTime, TimeSpan};
 use crate::pattern::OnTimeout;
 
-/// What comes out at one instant.
+/// What comes out because time is up.
 #[derive(Debug, Default)]
 pub(super) struct Due {
+    /// When, and as what: timeouts only where the pattern asks for them.
+    waiting: Vec<(EventTime, DecidedKind, Complete)>,
+    /// Of one instant; empty between two steps.
     complete: Vec<Complete>,
-    /// Told only where the pattern asks for it.
     timed_out: Vec<Complete>,
 }
 
@@ -91,9 +93,18 @@ impl Stepped {
             if next > instant || next == EventTime::END {
                 break;
             }
-            let at = if automaton.timing.decides { next } else { instant };
-            runs.retain(|run| run.deadline > at || expire_run(automaton, run, at, &mut self.due, watch));
-            if let Some(floor) = self.deliver_due(automaton, limits, at, dropped) {
+            // All instants in one go; whoever watches sees one after the other.
+            let until = if automaton.timing.decides && watch.watches() { next } else { instant };
+            runs.retain(|run| {
+                while run.deadline <= until && run.deadline < EventTime::END {
+                    let at = if automaton.timing.decides { run.deadline } else { until };
+                    if !expire_run(automaton, run, at, &mut self.due, watch) {
+                        return false;
+                    }
+                }
+                true
+            });
+            if let Some(floor) = self.deliver_due(automaton, limits, dropped) {
                 runs.retain(|run| floor.spares_run(run));
             }
         }
@@ -102,16 +113,30 @@ impl Stepped {
         }
     }
 
-    /// Delivers what comes out at the instant, of a key that has dropped so much before. Returns the floor that this has raised.
-    pub(super) fn deliver_due(&mut self, automaton: &Automaton, limits: &Limits, at: EventTime, dropped: &mut u64) -> Option<Floor> {
-        let Self { decided, due, .. } = self;
-        let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: *dropped, matches_max: limits.matches_max };
-        let delivered = deliver(automaton, &instant, &mut due.complete, decided);
-        due.complete.clear();
-        let floor = delivered.unwrap_or(None);
-        let timed_out = deliver_timeouts(automaton, &instant, floor, &mut due.timed_out, decided);
-        due.timed_out.clear();
-        *dropped += u64::from(delivered.is_err()) + u64::from(timed_out.is_err());
+    /// Delivers what comes out because time is up, one instant after the other, of a key that has dropped so much before. Returns the floor that this has raised: what starts below it would not have
+    /// been there any more at the instants after, and is left out of them.
+    pub(super) fn deliver_due(&mut self, automaton: &Automaton, limits: &Limits, dropped: &mut u64) -> Option<Floor> {
+        let Self { decided, due: Due { waiting, complete, timed_out }, .. } = self;
+        waiting.sort_by_key(|(at, ..)| *at);
+        let mut floor: Option<Floor> = None;
+        let mut waiting = waiting.drain(..).peekable();
+        while let Some(at) = waiting.peek().map(|(at, ..)| *at) {
+            while let Some((_, kind, found)) = waiting.next_if(|(other, ..)| *other == at) {
+                match kind {
+                    _ if floor.is_some_and(|floor| !floor.spares(found.start)) => {}
+                    DecidedKind::Match => complete.push(found),
+                    DecidedKind::Timeout => timed_out.push(found),
+                }
+            }
+            let instant = Instant { at, by: DecidedBy::Deadline, runs_dropped: *dropped, matches_max: limits.matches_max };
+            let delivered = deliver(automaton, &instant, complete, decided);
+            complete.clear();
+            let raised = delivered.unwrap_or(None);
+            let timeouts = deliver_timeouts(automaton, &instant, raised, timed_out, decided);
+            timed_out.clear();
+            *dropped += u64::from(delivered.is_err()) + u64::from(timeouts.is_err());
+            floor = floor.max(raised);
+        }
         floor
     }
 }
@@ -137,14 +162,14 @@ pub(super) fn expire_run<W: Watch + ?Sized>(automaton: &Automaton, run: &mut Run
     let complete = || Complete::of(run.chain.clone());
     let came_out = run.matched || run.timed_out;
     if absent && !came_out {
-        due.complete.push(complete());
+        due.waiting.push((at, DecidedKind::Match, complete()));
     }
     // A node that time has left without a way: what was chosen by way of it has run out of time, even where other nodes go on.
     let from = |way| automaton.way(way).from;
     let node_is_out = || before.any(|gone| !ways.any(|way| way == gone || from(way) == from(gone)));
     if !absent && !came_out && node_is_out() {
         if !matches!(automaton.pattern.on_timeout, OnTimeout::Silent) {
-            due.timed_out.push(complete());
+            due.waiting.push((at, DecidedKind::Timeout, complete()));
         }
         run.timed_out = true;
     }

@@ -382,20 +382,12 @@ impl Runs {
     /// Drops what starts first until no more than `most` are left; of those that start together, what is older in the list.
     pub(super) fn hold_to(&mut self, automaton: &Automaton, most: usize) {
         let Some(surplus) = self.alive.len().checked_sub(most).filter(|surplus| *surplus > 0) else { return };
-        let mut times: Vec<EventTime> = self.alive.iter().map(|run| run.chain.start_time()).collect();
-        let (_, last_time, _) = times.select_nth_unstable(surplus - 1);
-        let last_time = *last_time;
-        // A first event is looked for only where times do not tell: that goes through all that a run has chosen.
-        let by_start = |run: &Run, index: usize| {
-            let time = run.chain.start_time();
-            (time, (time == last_time).then(|| run.chain.start()), index)
-        };
-        let mut starts: Vec<_> = self.alive.iter().zip(0..).map(|(run, index)| by_start(run, index)).collect();
+        let mut starts: Vec<_> = self.alive.iter().zip(0_usize..).map(|(run, index)| (run.chain.start(), index)).collect();
         let (_, last, _) = starts.select_nth_unstable(surplus - 1);
         let last = *last;
         let mut index = 0;
         self.alive.retain(|run| {
-            let dropped = by_start(run, index) <= last;
+            let dropped = (run.chain.start(), index) <= last;
             index += 1;
             !dropped
         });

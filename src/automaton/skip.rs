@@ -80,17 +80,13 @@ enum Side {
 }
 
 impl Floor {
-    fn spares(self, start: Place) -> bool {
+    pub(super) fn spares(self, start: Place) -> bool {
         self <= Self { place: start, side: Side::At }
     }
 
     /// Whether the run starts at or above it.
     pub(super) fn spares_run(self, run: &Run) -> bool {
-        match run.chain.start_time().cmp(&self.place.time) {
-            Ordering::Less => false,
-            Ordering::Greater => true,
-            Ordering::Equal => self.spares(run.chain.start()),
-        }
+        self.spares(run.chain.start())
     }
 
     fn raised_by(skip: Skip, chosen: &[(StepId, SharedEvent)]) -> Option<Self> {
