@@ -38,10 +38,18 @@ pub(super) struct SlotId(pub u32);
 pub(super) struct CellId(pub u32);
 
 /// In 88 bytes, as long as it holds but one thing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slot {
     key: StoredKey,
+    /// The least that is set; the end of time: none.
+    timer: EventTime,
     holding: Holding,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::of(&[])
+    }
 }
 
 #[derive(Debug, Default)]
@@ -217,7 +225,7 @@ impl RunList for SlotRuns<'_> {
 
 impl Slot {
     pub(super) fn of(key: &[u8]) -> Self {
-        Self { key: StoredKey::of(key), holding: Holding::Nothing }
+        Self { key: StoredKey::of(key), timer: EventTime::END, holding: Holding::Nothing }
     }
 
     pub(super) fn key(&self) -> &[u8] {
@@ -368,12 +376,12 @@ impl Slot {
 
     /// Lets go of all runs. Returns the patterns that had some, and how many.
     pub(super) fn end(&mut self) -> SmallVec<[(u32, usize); 2]> {
+        self.timer = EventTime::END;
         let mut alive = SmallVec::new();
         match &mut self.holding {
             Holding::Nothing => {}
             Holding::One(one) => {
                 let runs = one.take().len();
-                one.disarm();
                 alive.extend((runs > 0).then_some((one.pattern, runs)));
             }
             Holding::Many(many) => alive = many.end(),
@@ -450,36 +458,22 @@ impl Slot {
 
     /// The least timer that is set; the end of time: none.
     pub(super) fn timer(&self) -> EventTime {
-        match &self.holding {
-            Holding::Nothing => EventTime::END,
-            Holding::One(one) => one.timer(),
-            Holding::Many(many) => many.timer,
-        }
+        self.timer
     }
 
     /// Takes the timer, if it is due.
     pub(super) fn take_due_timer(&mut self, instant: EventTime) -> bool {
-        let is_due = timers::is_due(self.timer(), instant);
+        let is_due = timers::is_due(self.timer, instant);
         if is_due {
-            match &mut self.holding {
-                Holding::Nothing => {}
-                Holding::One(one) => one.disarm(),
-                Holding::Many(many) => many.timer = EventTime::END,
-            }
+            self.timer = EventTime::END;
         }
         is_due
     }
 
     /// Some run has this deadline, and none that came or stayed a lesser one. True if a timer is to be set for it, and counts as set from now on.
     pub(super) fn arm(&mut self, deadline: EventTime) -> bool {
-        let is_sooner = deadline < self.timer();
-        if is_sooner {
-            match &mut self.holding {
-                Holding::Nothing => {}
-                Holding::One(one) => one.arm(deadline),
-                Holding::Many(many) => many.timer = deadline,
-            }
-        }
+        let is_sooner = deadline < self.timer;
+        self.timer = self.timer.min(deadline);
         is_sooner
     }
 

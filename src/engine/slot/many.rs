@@ -28,8 +28,6 @@ pub(in crate::engine) struct Many {
     further: Option<Box<Further>>,
     /// Of each pattern that has a group or a cell, and perhaps of some that have none.
     patterns: Marks,
-    /// Its least timer; the end of time: none.
-    pub timer: EventTime,
     pub notes: Notes,
     pub families: Families,
 }
@@ -88,18 +86,16 @@ impl Many {
             latest: EventTime::BEGINNING,
             further: None,
             patterns: Marks::default(),
-            timer: EventTime::END,
             notes: one.as_ref().map_or_else(Notes::default, |one| one.notes),
             families: Families::Together,
         };
         let Some(one) = one else { return many };
-        many.timer = one.timer();
         let group = |runs| Group::of(one.pattern, (one.is_changed.into(), one.is_there.into()), runs);
         match one.lone {
             Lone::Cell(id) => many.add_cell(one.pattern, id),
             Lone::Run(run) => many.add_group(group(Together::One(run))),
             Lone::Several(several) => many.add_group(group(Together::Several(several.runs))),
-            Lone::Gone { .. } => many.add_group(group(Together::None)),
+            Lone::Gone => many.add_group(group(Together::None)),
         }
         many
     }
@@ -348,7 +344,7 @@ impl Many {
 
     /// Lets go of all runs. Returns the patterns that had some, and how many.
     pub(super) fn end(&mut self) -> SmallVec<[(u32, usize); 2]> {
-        (self.timer, self.latest) = (EventTime::END, EventTime::END);
+        self.latest = EventTime::END;
         let mut alive = SmallVec::new();
         for group in self.groups.iter_mut().filter(|group| !group.runs.is_empty()) {
             alive.push((group.pattern, group.runs.len()));

@@ -11,8 +11,6 @@ use crate::event::EventTime;
 pub(super) struct One {
     pub lone: Lone,
     pub pattern: u32,
-    /// The timer of the run is set.
-    pub is_armed: bool,
     /// As a slot's groups have it: not yet told to the store; the store has a value.
     pub is_changed: bool,
     pub is_there: bool,
@@ -23,10 +21,8 @@ pub(super) struct One {
 pub(super) enum Lone {
     Run(Run),
     Several(Several),
-    /// It is being stepped, or the store still has a value; the timer that was set for it.
-    Gone {
-        timer: EventTime,
-    },
+    /// It is being stepped, or the store still has a value.
+    Gone,
     Cell(CellId),
 }
 
@@ -37,25 +33,22 @@ pub(super) struct Several {
     pub runs: Vec<Run>,
     /// The least of their deadlines; the end of time: none. While they are being stepped, as it was.
     least: EventTime,
-    /// The least deadline for which a timer is set; the end of time: none.
-    timer: EventTime,
 }
 
 impl One {
-    /// Not yet armed.
     pub(super) fn of(pattern: u32, run: Run) -> Self {
-        Self { lone: Lone::Run(run), pattern, is_armed: false, is_changed: true, is_there: false, notes: Notes::default() }
+        Self { lone: Lone::Run(run), pattern, is_changed: true, is_there: false, notes: Notes::default() }
     }
 
     pub(super) fn of_cell(pattern: u32, id: CellId) -> Self {
-        Self { lone: Lone::Cell(id), pattern, is_armed: false, is_changed: false, is_there: false, notes: Notes::default() }
+        Self { lone: Lone::Cell(id), pattern, is_changed: false, is_there: false, notes: Notes::default() }
     }
 
     pub(super) fn runs(&self) -> &[Run] {
         match &self.lone {
             Lone::Run(run) => std::slice::from_ref(run),
             Lone::Several(several) => &several.runs,
-            Lone::Gone { .. } | Lone::Cell(_) => &[],
+            Lone::Gone | Lone::Cell(_) => &[],
         }
     }
 
@@ -68,7 +61,7 @@ impl One {
         match &self.lone {
             _ if self.pattern != pattern => Kept::Nothing,
             Lone::Cell(id) => Kept::Cell(*id),
-            Lone::Run(_) | Lone::Several(_) | Lone::Gone { .. } => Kept::Group(0),
+            Lone::Run(_) | Lone::Several(_) | Lone::Gone => Kept::Group(0),
         }
     }
 
@@ -84,14 +77,10 @@ impl One {
             several.least = several.least.min(run.deadline());
             return several.runs.push(run);
         }
-        let timer = self.timer();
-        match self.take_lone(timer) {
-            Lone::Run(first) => self.lone = Lone::Several(Several { least: first.deadline().min(run.deadline()), runs: vec![first, run], timer }),
-            _ => {
-                self.is_armed = timer == run.deadline() && timer < EventTime::END;
-                self.lone = Lone::Run(run);
-            }
-        }
+        self.lone = match self.take_lone() {
+            Lone::Run(first) => Lone::Several(Several { least: first.deadline().min(run.deadline()), runs: vec![first, run] }),
+            _ => Lone::Run(run),
+        };
     }
 
     /// Asks in their order, and lets go of those for which the answer is no; then it is to be [settled](One::settle).
@@ -99,14 +88,13 @@ impl One {
         match &mut self.lone {
             Lone::Several(several) => several.runs.retain_mut(keep),
             Lone::Run(_) => {
-                let timer = self.timer();
-                if let Lone::Run(mut run) = self.take_lone(timer)
+                if let Lone::Run(mut run) = self.take_lone()
                     && keep(&mut run)
                 {
                     self.put(run);
                 }
             }
-            Lone::Gone { .. } | Lone::Cell(_) => {}
+            Lone::Gone | Lone::Cell(_) => {}
         }
     }
 
@@ -115,7 +103,7 @@ impl One {
         if let Lone::Several(several) = &mut self.lone {
             several.least = least_deadline(&several.runs);
             if several.runs.is_empty() {
-                self.lone = Lone::Gone { timer: several.timer };
+                self.lone = Lone::Gone;
             }
         }
     }
@@ -125,38 +113,13 @@ impl One {
         match &self.lone {
             Lone::Run(run) => run.deadline(),
             Lone::Several(several) => several.least,
-            Lone::Gone { .. } | Lone::Cell(_) => EventTime::END,
-        }
-    }
-
-    pub(super) fn timer(&self) -> EventTime {
-        match &self.lone {
-            Lone::Run(run) if self.is_armed => run.deadline(),
-            Lone::Several(Several { timer, .. }) | Lone::Gone { timer } => *timer,
-            Lone::Run(_) | Lone::Cell(_) => EventTime::END,
-        }
-    }
-
-    /// A timer is set for this deadline, which some run has.
-    pub(super) fn arm(&mut self, deadline: EventTime) {
-        match &mut self.lone {
-            Lone::Several(several) => several.timer = deadline,
-            Lone::Run(_) | Lone::Gone { .. } | Lone::Cell(_) => self.is_armed = true,
-        }
-    }
-
-    /// No timer is set from now on.
-    pub(super) fn disarm(&mut self) {
-        self.is_armed = false;
-        if let Lone::Several(Several { timer, .. }) | Lone::Gone { timer } = &mut self.lone {
-            *timer = EventTime::END;
+            Lone::Gone | Lone::Cell(_) => EventTime::END,
         }
     }
 
     /// The runs are out of it.
-    fn take_lone(&mut self, timer: EventTime) -> Lone {
-        self.is_armed = false;
-        std::mem::replace(&mut self.lone, Lone::Gone { timer })
+    fn take_lone(&mut self) -> Lone {
+        std::mem::replace(&mut self.lone, Lone::Gone)
     }
 
     /// Takes all runs out.
@@ -164,11 +127,10 @@ impl One {
         if !self.is_group() {
             return Together::None;
         }
-        let timer = self.timer();
-        match self.take_lone(timer) {
+        match self.take_lone() {
             Lone::Run(run) => Together::One(run),
             Lone::Several(several) => Together::Several(several.runs),
-            Lone::Gone { .. } | Lone::Cell(_) => Together::None,
+            Lone::Gone | Lone::Cell(_) => Together::None,
         }
     }
 
@@ -189,7 +151,7 @@ impl One {
                 dropped.extend(several.runs.extract_if(.., |run| run.deadline() <= instant));
                 self.settle();
             }
-            Lone::Run(_) | Lone::Gone { .. } | Lone::Cell(_) => dropped.extend(self.take()),
+            Lone::Run(_) | Lone::Gone | Lone::Cell(_) => dropped.extend(self.take()),
         }
         self.is_changed = true;
         counters.live_runs -= (before - self.runs().len()) as u64;
@@ -204,16 +166,16 @@ impl One {
         }
         match &self.lone {
             Lone::Run(_) | Lone::Several(_) => self.is_there = tell((self.pattern, 0), key, Held::Runs(self.runs(), 0)),
-            Lone::Gone { .. } if self.is_there => {
+            Lone::Gone if self.is_there => {
                 tell((self.pattern, 0), key, Held::Nothing);
                 self.is_there = false;
             }
-            Lone::Gone { .. } | Lone::Cell(_) => {}
+            Lone::Gone | Lone::Cell(_) => {}
         }
     }
 
     /// Nothing is held any more, and the store has nothing.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.lone, Lone::Gone { .. }) && !self.is_there
+        matches!(self.lone, Lone::Gone) && !self.is_there
     }
 }
