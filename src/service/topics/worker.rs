@@ -49,6 +49,9 @@ const RESTORING_MIN: Duration = Duration::from_millis(5);
 const POLL_WAIT_MAX: Duration = Duration::from_millis(50);
 const BUSY_WAIT: Duration = Duration::from_millis(5);
 
+/// So often at least it is asked for records and news of the group, whatever there is to do.
+const POLL_INTERVAL_BEHIND: Duration = Duration::from_millis(500);
+
 /// So many transactions in a row that did not commit are taken for a fault that does not go away.
 const ABORTS_MAX: u32 = 3;
 const FAILURES_MAX: u32 = 10;
@@ -88,6 +91,8 @@ pub(super) struct Worker {
     starts: BTreeMap<u32, Starting>,
     releasing: Option<Releasing>,
     fetched: Fetched,
+    /// When it was last asked for records.
+    polled: Instant,
     balance: Balance,
     silences: Silences,
     /// Tasks that wait for others of their stage.
@@ -179,6 +184,7 @@ impl Worker {
             starts: BTreeMap::new(),
             releasing: None,
             fetched: Fetched::default(),
+            polled: Instant::now(),
             pace: Pace::default(),
             epoch: EpochSoFar::begin(deployment.now()),
             deployment,
@@ -212,7 +218,7 @@ impl Worker {
             self.take_recovery(recovery)?;
         }
         self.start_tasks()?;
-        let change = self.transport.poll(self.poll_wait(), &mut self.fetched)?;
+        let change = self.poll()?;
         let began = Instant::now();
         self.go_on();
         self.apply_fetched()?;
@@ -240,6 +246,16 @@ impl Worker {
     /// The transport, to be closed by someone who can wait for it.
     pub(super) fn into_transport(self) -> Box<dyn Transport + Send> {
         self.transport
+    }
+
+    /// Reads on; but hardly, as long as tasks have more to bring out than an epoch holds: what was read would only wait in memory.
+    fn poll(&mut self) -> anyhow::Result<Option<GroupChange>> {
+        let is_behind = self.running().any(|assigned| assigned.task.is_behind());
+        if is_behind && self.polled.elapsed() < POLL_INTERVAL_BEHIND {
+            return Ok(None);
+        }
+        self.polled = Instant::now();
+        Ok(self.transport.poll(self.poll_wait(), &mut self.fetched)?)
     }
 
     fn poll_wait(&self) -> Duration {
