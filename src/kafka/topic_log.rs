@@ -4,6 +4,7 @@
 //! from the topic again. A position is the next offset of each partition. Entries of different partitions come in the order in which the thread met them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -28,7 +29,7 @@ const TAIL_WAIT: Duration = Duration::from_millis(100);
 /// How often it is looked whether the thread has read enough.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// An older read that brings nothing for this long has reached the end.
+/// An older read that is not done after so long gives what it has; brokers may be away.
 const OLDER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The output topic, read by any number of subscribers.
@@ -83,18 +84,13 @@ struct OlderReader {
 impl TopicLog {
     /// Starts the reading thread. Up to `entries_max` recent entries are kept in memory.
     pub fn open(link: &Link, survey: Arc<Survey>, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
-        let partitions = survey.partitions(topic)?;
+        // Not from where the log ends: whoever has read all records stands before the markers and aborted records behind them.
+        let records = survey.records_of_topic(topic, survey.partitions(topic)?)?;
         let consumer: BystanderConsumer = link.consumer().map_err(|error| failure::of_settings(&error))?;
-        let mut ring = Ring { entries_max, entries: 0, sequence: 0, partitions: Vec::new() };
-        let mut from = Vec::new();
-        for task in 0..partitions {
-            let watermarks = consumer.fetch_watermarks(topic, partition(task), OLDER_TIMEOUT);
-            let (oldest, end) = watermarks.map_err(|error| link.failed("the ends of the output topic", Operation::Read, topic, &error))?;
-            let (oldest, end) = (oldest.max(0).cast_unsigned(), end.max(0).cast_unsigned());
-            ring.partitions.push(RingPartition { oldest, from: end, next: end, entries: VecDeque::new() });
-            from.push(end);
-        }
+        let from: Vec<u64> = records.iter().map(|records| records.end).collect();
         assign(&consumer, topic, &from).map_err(|error| failure::of_call("the output topic", &error))?;
+        let partition = |records: Range<u64>| RingPartition { oldest: records.start, from: records.end, next: records.end, entries: VecDeque::new() };
+        let ring = Ring { entries_max, entries: 0, sequence: 0, partitions: records.into_iter().map(partition).collect() };
         let shared = Arc::new(Shared { ring: Mutex::new(ring), changed: watch::Sender::new(0), stopped: AtomicBool::new(false) });
         let tail = std::thread::Builder::new()
             .name("output-topic".to_owned())
@@ -201,15 +197,11 @@ impl Shared {
     }
 
     fn settle(&self, survey: &Survey, topic: &str, deadline: Instant) {
-        // Not in the loop's head, where the ring would stay locked for the whole loop.
-        let latest = self.ring().latest().0;
-        for (task, mut at) in (0..).zip(latest) {
-            let Ok(end) = survey.end_of_topic(topic, task) else { return };
-            let place = usize::try_from(task).expect("a partition's number");
-            while at < end && Instant::now() < deadline {
-                std::thread::sleep(SETTLE_INTERVAL);
-                at = self.ring().latest().0[place];
-            }
+        let partitions = u32::try_from(self.ring().partitions.len()).expect("partitions are numbered in 31 bits");
+        let Ok(records) = survey.records_of_topic(topic, partitions) else { return };
+        let is_behind = || records.iter().zip(self.ring().latest().0).any(|(records, at)| at < records.end);
+        while is_behind() && Instant::now() < deadline {
+            std::thread::sleep(SETTLE_INTERVAL);
         }
     }
 

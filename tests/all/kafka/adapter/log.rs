@@ -4,11 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use motif::kafka::{Survey, TopicLog};
-use motif::ports::MatchLog;
+use motif::ports::{LogPosition, MatchLog};
 
-use crate::broker::{LIMIT, Produced, broker, unique};
-use crate::kafka::adapter::{link, topics};
+use crate::broker::{Broker, LIMIT, Produced, broker, unique};
+use crate::kafka::adapter::{link, topics, write, writer};
 use crate::kafka::proxy::{FETCH, Proxy, Trick};
+
+fn open(broker: &Broker, topic: &str) -> TopicLog {
+    let link = link(broker, &unique("group"));
+    let survey = Arc::new(Survey::open(&link, topics(&[topic])).expect("opens"));
+    TopicLog::open(&link, survey, topic, 6).expect("opens")
+}
+
+/// Everything from here on, sorted, and where that ends.
+fn read_on(log: &TopicLog, from: &LogPosition) -> (Vec<String>, LogPosition) {
+    let (mut values, mut at) = (Vec::new(), from.clone());
+    loop {
+        let entries = log.read(&at, 3).unwrap_or_else(|error| panic!("{error}"));
+        let Some(last) = entries.last() else { break };
+        at = last.position.clone();
+        values.extend(entries.iter().map(|entry| String::from_utf8(entry.json.to_vec()).expect("text")));
+    }
+    values.sort();
+    (values, at)
+}
+
+fn produced(topic: &str, partition: i32, value: &str) -> Produced {
+    Produced { topic: topic.to_owned(), partition, key: None, value: value.to_owned(), timestamp: None }
+}
 
 #[test]
 fn subscribers_read_the_output_topic_from_anywhere() {
@@ -87,4 +110,28 @@ fn a_log_that_is_behind_is_waited_for_and_no_longer_than_said() {
     held.let_go();
     is_settled.recv_timeout(LIMIT).expect("has read all");
     assert_eq!(read(), [1, 1]);
+}
+
+/// Behind the last committed record there are marks of transactions, and aborted records: nobody who has read everything is taken to be behind for that.
+#[test]
+fn whoever_has_read_all_that_is_committed_stands_at_the_end() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("matches");
+    broker.create_topic(&topic, 4);
+    let record = |partition: i32, value: &str| produced(&topic, partition, value);
+    let writer = writer(broker);
+    write(&writer, &[record(0, "a"), record(1, "b"), record(2, "c")], true);
+    write(&writer, &[record(1, "d")], true);
+    write(&writer, &[record(2, "aborted"), record(3, "aborted")], false);
+    let log = open(broker, &topic);
+    let (values, at) = read_on(&log, &log.earliest().expect("a place"));
+    assert_eq!(values, ["a", "b", "c", "d"]);
+    assert_eq!(at, log.latest().expect("a place"));
+
+    // So it does where only one partition goes on.
+    write(&writer, &[record(0, "e")], true);
+    log.settle(LIMIT);
+    let (values, at) = read_on(&log, &at);
+    assert_eq!(values, ["e"]);
+    assert_eq!(at, log.latest().expect("a place"));
 }
