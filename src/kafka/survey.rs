@@ -173,7 +173,7 @@ impl Survey {
         self.client.client().fetch_cluster_id(CALL_TIMEOUT).unwrap_or_default()
     }
 
-    fn retained_of_topic(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
+    pub(super) fn retained_of_topic(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
         ends(&self.client, &self.link, || self.link.consumer(), topic, task)
     }
 

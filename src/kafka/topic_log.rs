@@ -59,8 +59,6 @@ struct Ring {
 }
 
 struct RingPartition {
-    /// The oldest offset that the topic still had when last asked.
-    oldest: u64,
     /// Complete from this offset on.
     from: u64,
     /// After the last entry read.
@@ -89,7 +87,7 @@ impl TopicLog {
         let consumer: BystanderConsumer = link.consumer().map_err(|error| failure::of_settings(&error))?;
         let from: Vec<u64> = records.iter().map(|records| records.end).collect();
         assign(&consumer, topic, &from).map_err(|error| failure::of_call("the output topic", &error))?;
-        let partition = |records: Range<u64>| RingPartition { oldest: records.start, from: records.end, next: records.end, entries: VecDeque::new() };
+        let partition = |records: Range<u64>| RingPartition { from: records.end, next: records.end, entries: VecDeque::new() };
         let ring = Ring { entries_max, entries: 0, sequence: 0, partitions: records.into_iter().map(partition).collect() };
         let shared = Arc::new(Shared { ring: Mutex::new(ring), changed: watch::Sender::new(0), stopped: AtomicBool::new(false) });
         let tail = std::thread::Builder::new()
@@ -144,9 +142,8 @@ impl TopicLog {
                 }
                 // Of a reader that was kept it may be the end as it was then: only offsets tell.
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(error)) if failure::of_poll(&self.topic, &error).is_some() => {
-                    return Err(LogError::OutOfRange { earliest: self.shared.ring().earliest() });
-                }
+                Some(Err(error)) if failure::is_out_of_range(&error) => return Err(LogError::OutOfRange { earliest: self.earliest()? }),
+                Some(Err(error)) if let Some(error) = self.link.of_poll(&self.topic, &error) => return Err(LogError::Failed(error.to_string())),
                 Some(Err(_)) | None => {}
             }
         }
@@ -159,8 +156,12 @@ impl MatchLog for TopicLog {
         self.identity.clone()
     }
 
+    /// Asked of the brokers each time: what is kept long enough goes.
     fn earliest(&self) -> Result<LogPosition, LogError> {
-        Ok(self.shared.ring().earliest())
+        let partitions = self.shared.ring().count();
+        let oldest = |task| self.survey.retained_of_topic(&self.topic, task).map(|retained| retained.start);
+        let oldest: Result<Vec<u64>, TransportError> = (0..partitions).map(oldest).collect();
+        oldest.map(LogPosition).map_err(|error| LogError::Failed(error.to_string()))
     }
 
     fn latest(&self) -> Result<LogPosition, LogError> {
@@ -197,9 +198,9 @@ impl Shared {
     }
 
     fn settle(&self, survey: &Survey, topic: &str, deadline: Instant) {
-        let partitions = u32::try_from(self.ring().partitions.len()).expect("partitions are numbered in 31 bits");
+        let partitions = self.ring().count();
         let Ok(records) = survey.records_of_topic(topic, partitions) else { return };
-        let is_behind = || records.iter().zip(self.ring().latest().0).any(|(records, at)| at < records.end);
+        let is_behind = || records.iter().zip(self.ring().latest().0).any(|(records, at)| !records.is_empty() && at < records.end);
         while is_behind() && Instant::now() < deadline {
             std::thread::sleep(SETTLE_INTERVAL);
         }
@@ -247,8 +248,8 @@ impl Ring {
         }
     }
 
-    fn earliest(&self) -> LogPosition {
-        LogPosition(self.partitions.iter().map(|partition| partition.oldest).collect())
+    fn count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).expect("partitions are numbered in 31 bits")
     }
 
     fn latest(&self) -> LogPosition {
@@ -307,7 +308,7 @@ mod tests {
     use super::*;
 
     fn ring(entries_max: usize, partitions: usize) -> Ring {
-        let partition = || RingPartition { oldest: 0, from: 0, next: 0, entries: VecDeque::new() };
+        let partition = || RingPartition { from: 0, next: 0, entries: VecDeque::new() };
         Ring { entries_max, entries: 0, sequence: 0, partitions: (0..partitions).map(|_| partition()).collect() }
     }
 

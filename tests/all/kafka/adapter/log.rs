@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use motif::kafka::{Survey, TopicLog};
-use motif::ports::{LogPosition, MatchLog};
+use motif::ports::{LogError, LogPosition, MatchLog};
 
 use crate::broker::{Broker, LIMIT, Produced, broker, unique};
 use crate::kafka::adapter::{link, topics, write, writer};
@@ -134,4 +134,39 @@ fn whoever_has_read_all_that_is_committed_stands_at_the_end() {
     let (values, at) = read_on(&log, &at);
     assert_eq!(values, ["e"]);
     assert_eq!(at, log.latest().expect("a place"));
+}
+
+#[test]
+fn what_is_kept_of_a_topic_that_was_shortened_since_is_read_from_the_earliest_place() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("matches");
+    broker.create_topic(&topic, 2);
+    let record = |partition: i32, value: &str| produced(&topic, partition, value);
+    let writer = writer(broker);
+    write(&writer, &[record(0, "a"), record(1, "b")], true);
+    write(&writer, &[record(0, "c"), record(1, "d")], true);
+    let log = Arc::new(open(broker, &topic));
+    let beginning = log.earliest().expect("a place");
+    // The first record of partition 0, and the mark behind it.
+    broker.delete_records(&topic, 0, 2);
+    let LogError::OutOfRange { earliest } = log.read(&beginning, 3).expect_err("some of it is gone") else { panic!("it is gone for good") };
+    assert_eq!(earliest, log.earliest().expect("a place"));
+    assert_eq!(read_on(&log, &earliest).0, ["b", "c", "d"]);
+
+    // Nor is anything waited for that is gone.
+    (0..2).for_each(|partition| broker.delete_records(&topic, partition, 4));
+    let earliest = log.earliest().expect("a place");
+    assert_eq!(read_on(&log, &earliest).0, [""; 0]);
+    let (settled, is_settled) = std::sync::mpsc::channel();
+    std::thread::spawn({
+        let log = log.clone();
+        move || {
+            log.settle(10 * LIMIT);
+            settled.send(()).expect("waited for");
+        }
+    });
+    is_settled.recv_timeout(LIMIT).expect("has read all");
+    write(&writer, &[record(0, "e")], true);
+    log.settle(LIMIT);
+    assert_eq!(read_on(&log, &earliest).0, ["e"]);
 }
