@@ -1,6 +1,7 @@
 //! The adapter by itself: what the service relies on.
 
 mod fences;
+mod hanging;
 mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
