@@ -149,6 +149,13 @@ impl Survey {
         }
     }
 
+    /// How many partitions a topic has by now; 0 where there is none, or none that we may see.
+    pub(super) fn partitions_now(&self, topic: &str) -> Result<usize, TransportError> {
+        let asked = self.client.fetch_metadata(Some(topic), CALL_TIMEOUT);
+        let metadata = asked.map_err(|error| self.link.failed(&format!("the partitions of topic {topic}"), Operation::Describe, topic, &error))?;
+        Ok(metadata.topics().iter().filter(|found| found.name() == topic).map(|found| found.partitions().len()).sum())
+    }
+
     /// How the cluster is reached.
     pub fn link(&self) -> &Link {
         &self.link

@@ -107,6 +107,31 @@ impl TopicLog {
         Caller::new().begin(move || shared.settle(&survey, &topic, deadline)).wait(wait);
     }
 
+    /// A place in all partitions that are read, of one that may have been told when the topic had fewer: what was added then is read from its first record, or found to be out of
+    /// range where that is gone.
+    fn complete(&self, from: &LogPosition) -> Result<LogPosition, LogError> {
+        let (told, partitions) = (from.0.len(), self.shared.ring().partitions.len());
+        if told > partitions {
+            return Err(self.refuse(told));
+        }
+        let mut offsets = from.0.clone();
+        offsets.resize(partitions, 0);
+        Ok(LogPosition(offsets))
+    }
+
+    /// A place in so many partitions, which are more than are read.
+    fn refuse(&self, partitions: usize) -> LogError {
+        match self.survey.partitions_now(&self.topic) {
+            Ok(now) if now >= partitions => {
+                let reason = format!("partitions were added to topic {} since this service was started; it reads them once it is started again", self.topic);
+                LogError::Failed(reason)
+            }
+            // The topic was made anew, with fewer.
+            Ok(_) => LogError::OtherLog,
+            Err(error) => LogError::Failed(error.to_string()),
+        }
+    }
+
     /// Entries from before the ring, from the topic itself.
     fn read_older(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
         let waiting = self.older.lock().unwrap_or_else(PoisonError::into_inner).take_if(|reader| reader.at == *from);
@@ -169,10 +194,11 @@ impl MatchLog for TopicLog {
     }
 
     fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
-        let recent = self.shared.ring().read(from, entries_max)?;
+        let from = self.complete(from)?;
+        let recent = self.shared.ring().read(&from, entries_max);
         match recent {
             Some(entries) => Ok(entries),
-            None => self.read_older(from, entries_max),
+            None => self.read_older(&from, entries_max),
         }
     }
 
@@ -256,13 +282,10 @@ impl Ring {
         LogPosition(self.partitions.iter().map(|partition| partition.next).collect())
     }
 
-    /// `None`: some of it is older than the ring.
-    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Option<Vec<LogEntry>>, LogError> {
-        if from.0.len() != self.partitions.len() {
-            return Err(LogError::Failed("not a place in this topic".to_owned()));
-        }
+    /// From a place in all partitions. `None`: some of it is older than the ring.
+    fn read(&self, from: &LogPosition, entries_max: usize) -> Option<Vec<LogEntry>> {
         if from.0.iter().zip(&self.partitions).any(|(from, partition)| *from < partition.from) {
-            return Ok(None);
+            return None;
         }
         let mut heads: Vec<usize> =
             from.0.iter().zip(&self.partitions).map(|(from, partition)| partition.entries.partition_point(|entry| entry.offset < *from)).collect();
@@ -275,7 +298,7 @@ impl Ring {
             heads[place] += 1;
             entries.push(LogEntry { position: at.clone(), pattern: entry.pattern.clone(), json: entry.json.clone() });
         }
-        Ok(Some(entries))
+        Some(entries)
     }
 }
 
@@ -327,12 +350,12 @@ mod tests {
         for (place, offset) in [(0, 0), (1, 0), (1, 1), (0, 2), (1, 4)] {
             push(&mut ring, place, offset);
         }
-        let all = ring.read(&LogPosition(vec![0, 0]), 100).expect("this topic's").expect("recent");
+        let all = ring.read(&LogPosition(vec![0, 0]), 100).expect("recent");
         assert_eq!(texts(&all), ["0:0", "1:0", "1:1", "0:2", "1:4"]);
         for cut in 0..all.len() {
-            let rest = ring.read(&all[cut].position, 100).expect("this topic's").expect("recent");
+            let rest = ring.read(&all[cut].position, 100).expect("recent");
             assert_eq!(texts(&rest), texts(&all[cut + 1..]));
-            let one = ring.read(&all[cut].position, 1).expect("this topic's").expect("recent");
+            let one = ring.read(&all[cut].position, 1).expect("recent");
             assert_eq!(texts(&one), texts(&all[cut + 1..(cut + 2).min(all.len())]));
         }
         assert_eq!(all[4].position, ring.latest());
@@ -344,9 +367,8 @@ mod tests {
         for (place, offset) in [(0, 0), (1, 0), (0, 1)] {
             push(&mut ring, place, offset);
         }
-        assert!(ring.read(&LogPosition(vec![0, 0]), 10).expect("this topic's").is_none());
-        let kept = ring.read(&LogPosition(vec![1, 0]), 10).expect("this topic's").expect("recent");
+        assert!(ring.read(&LogPosition(vec![0, 0]), 10).is_none());
+        let kept = ring.read(&LogPosition(vec![1, 0]), 10).expect("recent");
         assert_eq!(texts(&kept), ["1:0", "0:1"]);
-        assert!(ring.read(&LogPosition(vec![0]), 10).is_err());
     }
 }

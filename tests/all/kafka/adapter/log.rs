@@ -170,3 +170,31 @@ fn what_is_kept_of_a_topic_that_was_shortened_since_is_read_from_the_earliest_pl
     log.settle(LIMIT);
     assert_eq!(read_on(&log, &earliest).0, ["e"]);
 }
+
+#[test]
+fn a_place_from_before_partitions_were_added_is_still_good() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("matches");
+    broker.create_topic(&topic, 2);
+    let record = |partition: i32, value: &str| produced(&topic, partition, value);
+    write(&writer(broker), &[record(0, "a"), record(1, "b")], true);
+    let older = open(broker, &topic);
+    let (values, at) = read_on(&older, &older.earliest().expect("a place"));
+    assert_eq!(values, ["a", "b"]);
+    broker.add_partitions(&topic, 3);
+    let writer = writer(broker);
+    write(&writer, &[record(0, "c"), record(2, "d")], true);
+    let log = open(broker, &topic);
+    write(&writer, &[record(1, "e"), record(2, "f")], true);
+    log.settle(LIMIT);
+    let (values, at) = read_on(&log, &at);
+    assert_eq!(values, ["c", "d", "e", "f"]);
+    assert_eq!(at, log.latest().expect("a place"));
+    // Whoever has not been started again since can tell it from one of a topic that was made anew, with fewer partitions.
+    let error = older.read(&at, 3).expect_err("it does not read that partition").to_string();
+    assert!(error.contains("partitions were added") && error.contains("once it is started again"), "{error}");
+    for log in [&older, &log] {
+        let error = log.read(&LogPosition(vec![0; 4]), 3).expect_err("no place in this topic");
+        assert!(matches!(error, LogError::OtherLog), "{error}");
+    }
+}
