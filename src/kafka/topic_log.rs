@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,9 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(10);
 /// An older read that is not done after so long gives what it has; brokers may be away.
 const OLDER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// So many readers wait for the next read of their subscribers: each has a connection, and up to 8 MB of records that were fetched ahead.
+const OLDER_READERS_MAX: usize = 8;
+
 /// The output topic, read by any number of subscribers.
 pub struct TopicLog {
     link: Link,
@@ -39,7 +42,8 @@ pub struct TopicLog {
     topic: String,
     identity: String,
     shared: Arc<Shared>,
-    older: Mutex<Option<OlderReader>>,
+    /// They stand somewhere before the ring; the next read of the same subscriber goes on with its own.
+    older: Mutex<Waiting<BystanderConsumer>>,
     tail: Option<JoinHandle<()>>,
 }
 
@@ -73,10 +77,27 @@ struct RingEntry {
     json: Arc<[u8]>,
 }
 
-/// A consumer that stands somewhere before the ring; the next read of the same subscriber goes on with it.
-struct OlderReader {
-    consumer: BystanderConsumer,
-    at: LogPosition,
+/// Those that wait to go on from somewhere, a few; the one that has waited longest goes first.
+struct Waiting<T> {
+    max: usize,
+    waiting: VecDeque<(LogPosition, T)>,
+}
+
+impl<T> Waiting<T> {
+    fn new(max: usize) -> Self {
+        Self { max, waiting: VecDeque::new() }
+    }
+
+    fn take(&mut self, at: &LogPosition) -> Option<T> {
+        let place = self.waiting.iter().position(|(place, _)| place == at)?;
+        self.waiting.remove(place).map(|(_, taken)| taken)
+    }
+
+    /// Gives what there is no room for any more.
+    fn put(&mut self, at: LogPosition, kept: T) -> Option<T> {
+        self.waiting.push_back((at, kept));
+        (self.waiting.len() > self.max).then(|| self.waiting.pop_front()).flatten().map(|(_, gone)| gone)
+    }
 }
 
 impl TopicLog {
@@ -98,7 +119,7 @@ impl TopicLog {
             })
             .map_err(|error| TransportError::fatal(format!("cannot start a thread: {error}")))?;
         let identity = format!("{}/{topic}", survey.cluster());
-        Ok(Self { link: link.clone(), survey, topic: topic.to_owned(), identity, shared, older: Mutex::default(), tail: Some(tail) })
+        Ok(Self { link: link.clone(), survey, topic: topic.to_owned(), identity, shared, older: Mutex::new(Waiting::new(OLDER_READERS_MAX)), tail: Some(tail) })
     }
 
     /// Waits until everything that is committed by now was read, at most so long: brokers that are away answer late.
@@ -134,36 +155,45 @@ impl TopicLog {
 
     /// Entries from before the ring, from the topic itself.
     fn read_older(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
-        let waiting = self.older.lock().unwrap_or_else(PoisonError::into_inner).take_if(|reader| reader.at == *from);
-        let mut reader = match waiting {
-            Some(reader) => reader,
+        let waiting = self.older().take(from);
+        let consumer = match waiting {
+            Some(consumer) => consumer,
             None => self.reader_at(from).map_err(|error| LogError::Failed(error.to_string()))?,
         };
-        let entries = self.drain_older(&mut reader, entries_max)?;
-        *self.older.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+        let (entries, is_done) = self.drain_older(&consumer, from, entries_max)?;
+        if !is_done {
+            let at = entries.last().map_or(from, |entry| &entry.position).clone();
+            // A client may take long to end: not while others wait for the lock.
+            let gone = self.older().put(at, consumer);
+            drop(gone);
+        }
         Ok(entries)
     }
 
-    fn reader_at(&self, from: &LogPosition) -> KafkaResult<OlderReader> {
-        let consumer: BystanderConsumer = self.link.consumer()?;
-        assign(&consumer, &self.topic, &from.0)?;
-        Ok(OlderReader { consumer, at: from.clone() })
+    fn older(&self) -> MutexGuard<'_, Waiting<BystanderConsumer>> {
+        self.older.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends where enough was read, or where every partition has reached what the tail had seen.
-    fn drain_older(&self, reader: &mut OlderReader, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
-        let ends = self.shared.ring().latest();
-        let mut reached: Vec<bool> = reader.at.0.iter().zip(&ends.0).map(|(at, end)| at >= end).collect();
+    fn reader_at(&self, from: &LogPosition) -> KafkaResult<BystanderConsumer> {
+        let consumer = self.link.consumer()?;
+        assign(&consumer, &self.topic, &from.0)?;
+        Ok(consumer)
+    }
+
+    /// Ends where enough was read, or where every partition has reached what the tail had seen: then, the second of the two, the ring has what comes next.
+    fn drain_older(&self, consumer: &BystanderConsumer, from: &LogPosition, entries_max: usize) -> Result<(Vec<LogEntry>, bool), LogError> {
+        let (mut at, ends) = (from.clone(), self.shared.ring().latest());
+        let mut reached: Vec<bool> = at.0.iter().zip(&ends.0).map(|(at, end)| at >= end).collect();
         let mut entries = Vec::new();
         let deadline = Instant::now() + OLDER_TIMEOUT;
         while entries.len() < entries_max && reached.contains(&false) && Instant::now() < deadline {
-            match reader.consumer.poll(TAIL_WAIT) {
+            match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
                     let (place, offset) = address(&message);
-                    reader.at.0[place] = offset + 1;
+                    at.0[place] = offset + 1;
                     reached[place] |= offset + 1 >= ends.0[place];
                     let (pattern, json) = content(&message);
-                    entries.push(LogEntry { position: reader.at.clone(), pattern, json });
+                    entries.push(LogEntry { position: at.clone(), pattern, json });
                 }
                 // Of a reader that was kept it may be the end as it was then: only offsets tell.
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
@@ -172,7 +202,7 @@ impl TopicLog {
                 Some(Err(_)) | None => {}
             }
         }
-        Ok(entries)
+        Ok((entries, !reached.contains(&false)))
     }
 }
 
@@ -219,7 +249,7 @@ impl Drop for TopicLog {
 }
 
 impl Shared {
-    fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
+    fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -370,5 +400,15 @@ mod tests {
         assert!(ring.read(&LogPosition(vec![0, 0]), 10).is_none());
         let kept = ring.read(&LogPosition(vec![1, 0]), 10).expect("recent");
         assert_eq!(texts(&kept), ["1:0", "0:1"]);
+    }
+
+    #[test]
+    fn several_wait_beside_each_other_and_those_that_were_put_last_stay() {
+        let at = |offset| LogPosition(vec![offset]);
+        let mut waiting = Waiting::new(2);
+        assert_eq!((waiting.put(at(1), "a"), waiting.put(at(2), "b")), (None, None));
+        assert_eq!((waiting.take(&at(1)), waiting.put(at(3), "a")), (Some("a"), None));
+        assert_eq!(waiting.put(at(4), "c"), Some("b"));
+        assert_eq!([2, 3, 4, 4].map(|offset| waiting.take(&at(offset))), [None, Some("a"), Some("c"), None]);
     }
 }
