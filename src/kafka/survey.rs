@@ -180,8 +180,13 @@ impl Survey {
         self.client.client().fetch_cluster_id(CALL_TIMEOUT).unwrap_or_default()
     }
 
-    pub(super) fn retained_of_topic(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
+    fn retained_of_topic(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
         ends(&self.client, &self.link, || self.link.consumer(), topic, task)
+    }
+
+    /// The oldest offset that each partition keeps.
+    pub(super) fn oldest_of_topic(&self, topic: &str, partitions: u32) -> Result<Vec<u64>, TransportError> {
+        (0..partitions).map(|task| self.retained_of_topic(topic, task).map(|retained| retained.start)).collect()
     }
 
     /// Of each partition: from the oldest offset that is kept to after the last committed record; empty where there is none. Markers and aborted records behind that one do not

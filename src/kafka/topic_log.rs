@@ -114,8 +114,8 @@ impl TopicLog {
         let tail = std::thread::Builder::new()
             .name("output-topic".to_owned())
             .spawn({
-                let (shared, link, topic) = (shared.clone(), link.clone(), topic.to_owned());
-                move || shared.tail(&consumer, &link, &topic)
+                let (shared, survey, topic) = (shared.clone(), survey.clone(), topic.to_owned());
+                move || shared.tail(&consumer, &survey, &topic)
             })
             .map_err(|error| TransportError::fatal(format!("cannot start a thread: {error}")))?;
         let identity = format!("{}/{topic}", survey.cluster());
@@ -214,8 +214,7 @@ impl MatchLog for TopicLog {
     /// Asked of the brokers each time: what is kept long enough goes.
     fn earliest(&self) -> Result<LogPosition, LogError> {
         let partitions = self.shared.ring().count();
-        let oldest = |task| self.survey.retained_of_topic(&self.topic, task).map(|retained| retained.start);
-        let oldest: Result<Vec<u64>, TransportError> = (0..partitions).map(oldest).collect();
+        let oldest = self.survey.oldest_of_topic(&self.topic, partitions);
         oldest.map(LogPosition).map_err(|error| LogError::Failed(error.to_string()))
     }
 
@@ -262,8 +261,15 @@ impl Shared {
         }
     }
 
-    fn tail(&self, consumer: &BystanderConsumer, link: &Link, topic: &str) {
+    fn tail(&self, consumer: &BystanderConsumer, survey: &Survey, topic: &str) {
+        let mut is_out_of_range = false;
         while !self.stopped.load(Ordering::Relaxed) {
+            if is_out_of_range {
+                match self.skip(consumer, survey, topic) {
+                    Ok(()) => is_out_of_range = false,
+                    Err(error) => tracing::warn!(%error, "reading the output topic"),
+                }
+            }
             match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
                     let (place, offset) = address(&message);
@@ -272,12 +278,28 @@ impl Shared {
                     self.changed.send_modify(|version| *version += 1);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-                Some(Err(error)) => match link.denied(&error, Operation::Read, &[topic]) {
+                // The library reads that partition no further.
+                Some(Err(error)) if failure::is_out_of_range(&error) => is_out_of_range = true,
+                Some(Err(error)) => match survey.link().denied(&error, Operation::Read, &[topic]) {
                     Some(denied) => tracing::error!(%denied, "subscribers get nothing"),
                     None => tracing::warn!(%error, "reading the output topic"),
                 },
             }
         }
+    }
+
+    /// Goes on with what is kept, where records were not read before they went. Subscribers that have not seen them are told so: their place is before the ring, and gone.
+    fn skip(&self, consumer: &BystanderConsumer, survey: &Survey, topic: &str) -> Result<(), TransportError> {
+        let oldest = survey.oldest_of_topic(topic, self.ring().count())?;
+        tracing::warn!(
+            topic,
+            ?oldest,
+            "matches were not kept until they could be handed on to subscribers (retention.ms and retention.bytes decide how long they are)"
+        );
+        let from = self.ring().skip(&oldest);
+        assign(consumer, topic, &from.0).map_err(|error| failure::of_call("the output topic", &error))?;
+        self.changed.send_modify(|version| *version += 1);
+        Ok(())
     }
 }
 
@@ -302,6 +324,17 @@ impl Ring {
             partition.from = entry.offset + 1;
             self.entries -= 1;
         }
+    }
+
+    /// From these offsets on there still are records: entries behind a gap are let go. The places from where to read on.
+    fn skip(&mut self, oldest: &[u64]) -> LogPosition {
+        for (partition, &oldest) in self.partitions.iter_mut().zip(oldest) {
+            if partition.next < oldest {
+                self.entries -= partition.entries.len();
+                *partition = RingPartition { from: oldest, next: oldest, entries: VecDeque::new() };
+            }
+        }
+        self.latest()
     }
 
     fn count(&self) -> u32 {

@@ -1,7 +1,7 @@
 //! The output topic as subscribers read it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use motif::kafka::{Survey, TopicLog};
 use motif::ports::{LogError, LogPosition, MatchLog};
@@ -169,6 +169,43 @@ fn what_is_kept_of_a_topic_that_was_shortened_since_is_read_from_the_earliest_pl
     write(&writer, &[record(0, "e")], true);
     log.settle(LIMIT);
     assert_eq!(read_on(&log, &earliest).0, ["e"]);
+}
+
+/// As where the brokers were away for longer than records are kept.
+#[test]
+fn matches_that_went_before_they_were_read_are_known_to_be_missing_and_the_others_come() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    broker.create_topic("matches", 2);
+    let survey_link = link(&broker, "group");
+    let mut log_link = survey_link.clone();
+    log_link.properties.insert("client.id".to_owned(), "away".to_owned());
+    let record = |partition: i32, value: &str| produced("matches", partition, value);
+    broker.produce(&[record(0, "a"), record(1, "b")]);
+    let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
+    let log = TopicLog::open(&log_link, survey, "matches", 6).expect("opens");
+    broker.produce(&[record(0, "c"), record(1, "d")]);
+    log.settle(LIMIT);
+    let at = log.latest().expect("a place");
+    assert_eq!(at, LogPosition(vec![2, 2]));
+    let held = proxy.play(FETCH, "away", Trick::HoldAll);
+    let deadline = Instant::now() + LIMIT;
+    while !held.has_begun() {
+        assert!(Instant::now() < deadline, "it asks for nothing");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    broker.produce(&[record(0, "e"), record(0, "f"), record(1, "g")]);
+    broker.delete_records("matches", 0, 3);
+    let mut changed = log.changed();
+    changed.mark_unchanged();
+    held.let_go();
+    while log.latest().expect("a place").0 != [4, 3] {
+        assert!(Instant::now() < deadline, "the log stands still at {:?}", log.latest());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(changed.has_changed().expect("open"));
+    let LogError::OutOfRange { earliest } = log.read(&at, 3).expect_err("e is missing") else { panic!("it is gone for good") };
+    assert_eq!(read_on(&log, &earliest).0, ["b", "d", "f", "g"]);
+    assert_eq!(read_on(&log, &LogPosition(vec![3, 2])).0, ["f", "g"]);
 }
 
 #[test]
