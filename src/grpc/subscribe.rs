@@ -65,9 +65,7 @@ impl MatchesService {
             Some(start::From::Token(text)) => {
                 return token::decode(&log.identity(), &text).map_err(|error| match error {
                     TokenError::Malformed => Status::invalid_argument("the token is malformed; use it exactly as it came"),
-                    TokenError::OtherLog => {
-                        Status::failed_precondition("the token is of another service, or of state that was begun anew; start from `earliest` or `latest`")
-                    }
+                    TokenError::OtherLog => of_other_log(),
                 });
             }
             Some(start::From::Earliest(_)) => tokio::task::spawn_blocking(move || log.earliest()).await,
@@ -264,6 +262,11 @@ fn failed(log: &dyn MatchLog, error: &LogError) -> Status {
         LogError::NotReached => {
             Status::failed_precondition("the token is from further on than this service has come: its state is older; start from `earliest` or `latest`")
         }
+        LogError::OtherLog => of_other_log(),
         LogError::Failed(_) => Status::unavailable(error.to_string()),
     }
+}
+
+fn of_other_log() -> Status {
+    Status::failed_precondition("the token is of another service, or of state that was begun anew; start from `earliest` or `latest`")
 }

@@ -71,11 +71,16 @@ pub(super) fn of_fence(end: End) -> TransportError {
     TransportError::fatal(format!("{WHO}: {what}"))
 }
 
+/// What was to be read next is not kept any more.
+pub(super) fn is_out_of_range(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange))
+}
+
 /// An error among the records that were polled: `None` where the client library repairs it by itself.
 pub(super) fn of_poll(topic: &str, error: &KafkaError) -> Option<TransportError> {
     let code = error.rdkafka_error_code()?;
     let reason = match code {
-        Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+        _ if is_out_of_range(error) => {
             format!(
                 "topic {topic} does not hold any more what was to be read next: it was shortened (retention.ms and retention.bytes decide how long records are kept), or deleted and made \
                  anew; {ACCEPT}"

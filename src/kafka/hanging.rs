@@ -17,6 +17,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::bystander::{BystanderConsumer, fetch_news};
@@ -32,6 +33,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is open for longer than this may hang; usual transactions are shorter.
 const OPEN_MAX: Duration = Duration::from_millis(500);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Records that are read are given up after so long without one, or the end.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// The last committed record of the journal is looked for among so many offsets.
 const JOURNAL_BACK_MAX: i64 = 10_000;
@@ -127,16 +131,17 @@ fn is_of_committed_epoch(
     Ok(false)
 }
 
-/// By task: the newest epoch that the records of this range and stage name.
+/// By task: the newest epoch that the records of this range and stage name. An error where the range is not read to its end: what was not read may name any.
 fn epochs_of(consumer: &BystanderConsumer, topic: &str, task: u32, range: Range<i64>, stage: Option<&str>) -> KafkaResult<BTreeMap<u32, u64>> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition(task), Offset::Offset(range.start))?;
     consumer.assign(&list)?;
     let mut epochs: BTreeMap<u32, u64> = BTreeMap::new();
-    let deadline = Instant::now() + CALL_TIMEOUT;
-    while Instant::now() < deadline {
+    let mut deadline = Instant::now() + SILENCE_MAX;
+    loop {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) if message.offset() < range.end => {
+                deadline = Instant::now() + SILENCE_MAX;
                 if header(&message, "stage") == stage
                     && let (Some(task), Some(epoch)) = (number(&message, "task"), number(&message, "epoch"))
                 {
@@ -149,6 +154,7 @@ fn epochs_of(consumer: &BystanderConsumer, topic: &str, task: u32, range: Range<
             }
             Some(Ok(_)) | Some(Err(KafkaError::PartitionEOF(_))) => break,
             Some(Err(error)) => return Err(error),
+            None if Instant::now() > deadline => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
             None => {}
         }
     }

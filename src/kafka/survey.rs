@@ -149,6 +149,13 @@ impl Survey {
         }
     }
 
+    /// How many partitions a topic has by now; 0 where there is none, or none that we may see.
+    pub(super) fn partitions_now(&self, topic: &str) -> Result<usize, TransportError> {
+        let asked = self.client.fetch_metadata(Some(topic), CALL_TIMEOUT);
+        let metadata = asked.map_err(|error| self.link.failed(&format!("the partitions of topic {topic}"), Operation::Describe, topic, &error))?;
+        Ok(metadata.topics().iter().filter(|found| found.name() == topic).map(|found| found.partitions().len()).sum())
+    }
+
     /// How the cluster is reached.
     pub fn link(&self) -> &Link {
         &self.link
@@ -177,22 +184,37 @@ impl Survey {
         ends(&self.client, &self.link, || self.link.consumer(), topic, task)
     }
 
-    /// After the last committed record; the oldest kept offset where there is none.
-    pub(super) fn end_of_topic(&self, topic: &str, task: u32) -> Result<u64, TransportError> {
+    /// The oldest offset that each partition keeps.
+    pub(super) fn oldest_of_topic(&self, topic: &str, partitions: u32) -> Result<Vec<u64>, TransportError> {
+        (0..partitions).map(|task| self.retained_of_topic(topic, task).map(|retained| retained.start)).collect()
+    }
+
+    /// Of each partition: from the oldest offset that is kept to after the last committed record; empty where there is none. Markers and aborted records behind that one do not
+    /// count. Cost: a client, and a few requests for each partition.
+    pub(super) fn records_of_topic(&self, topic: &str, partitions: u32) -> Result<Vec<Range<u64>>, TransportError> {
+        let reader = self.reader_of_ends()?;
+        (0..partitions).map(|task| self.records_of_partition(&reader, topic, task)).collect()
+    }
+
+    fn records_of_partition(&self, reader: &BystanderConsumer, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
         let retained = self.retained_of_topic(topic, task)?;
-        Ok(self.last_of_topic(topic, task, &retained)?.map_or(retained.start, |last| last.offset + 1))
+        let last = self.last_of_topic(reader, topic, task, &retained)?;
+        Ok(retained.start..last.map_or(retained.start, |last| last.offset + 1))
+    }
+
+    fn reader_of_ends(&self) -> Result<BystanderConsumer, TransportError> {
+        self.link.consumer().map_err(|error| failure::of_settings(&error))
     }
 
     /// Looked for backwards, in steps that grow: what stands at the end may be markers or aborted records.
-    fn last_of_topic(&self, topic: &str, task: u32, retained: &Range<u64>) -> Result<Option<JournalEntry>, TransportError> {
+    fn last_of_topic(&self, reader: &BystanderConsumer, topic: &str, task: u32, retained: &Range<u64>) -> Result<Option<JournalEntry>, TransportError> {
         if retained.is_empty() {
             return Ok(None);
         }
-        let reader: BystanderConsumer = self.link.consumer().map_err(|error| failure::of_settings(&error))?;
         let mut back = 1;
         loop {
             let start = retained.end.saturating_sub(back).max(retained.start);
-            match last_record(&reader, &self.link, topic, task, start..retained.end)? {
+            match last_record(reader, &self.link, topic, task, start..retained.end)? {
                 Some(last) => return Ok(Some(last)),
                 None if start == retained.start => return Ok(None),
                 None => back *= 64,
@@ -342,7 +364,7 @@ impl TopicSurvey for Survey {
 
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {
         let retained = self.retained_of_topic(&self.journal, task)?;
-        self.last_of_topic(&self.journal, task, &retained)
+        self.last_of_topic(&self.reader_of_ends()?, &self.journal, task, &retained)
     }
 
     fn reader(&self, input: InputPartition, from: u64, record_bytes_max: usize) -> Result<Box<dyn InputReader>, TransportError> {
@@ -354,7 +376,7 @@ impl TopicSurvey for Survey {
     }
 
     fn end(&self, input: InputPartition) -> Result<u64, TransportError> {
-        self.end_of_topic(self.topics.name(input.stream), input.partition)
+        Ok(self.records_of_partition(&self.reader_of_ends()?, self.topics.name(input.stream), input.partition)?.end)
     }
 }
 

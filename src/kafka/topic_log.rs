@@ -4,8 +4,9 @@
 //! from the topic again. A position is the next offset of each partition. Entries of different partitions come in the order in which the thread met them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,11 @@ const TAIL_WAIT: Duration = Duration::from_millis(100);
 /// How often it is looked whether the thread has read enough.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// An older read that brings nothing for this long has reached the end.
+/// An older read that is not done after so long gives what it has; brokers may be away.
 const OLDER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// So many readers wait for the next read of their subscribers: each has a connection, and up to 8 MB of records that were fetched ahead.
+const OLDER_READERS_MAX: usize = 8;
 
 /// The output topic, read by any number of subscribers.
 pub struct TopicLog {
@@ -38,7 +42,8 @@ pub struct TopicLog {
     topic: String,
     identity: String,
     shared: Arc<Shared>,
-    older: Mutex<Option<OlderReader>>,
+    /// They stand somewhere before the ring; the next read of the same subscriber goes on with its own.
+    older: Mutex<Waiting<BystanderConsumer>>,
     tail: Option<JoinHandle<()>>,
 }
 
@@ -58,8 +63,6 @@ struct Ring {
 }
 
 struct RingPartition {
-    /// The oldest offset that the topic still had when last asked.
-    oldest: u64,
     /// Complete from this offset on.
     from: u64,
     /// After the last entry read.
@@ -74,37 +77,49 @@ struct RingEntry {
     json: Arc<[u8]>,
 }
 
-/// A consumer that stands somewhere before the ring; the next read of the same subscriber goes on with it.
-struct OlderReader {
-    consumer: BystanderConsumer,
-    at: LogPosition,
+/// Those that wait to go on from somewhere, a few; the one that has waited longest goes first.
+struct Waiting<T> {
+    max: usize,
+    waiting: VecDeque<(LogPosition, T)>,
+}
+
+impl<T> Waiting<T> {
+    fn new(max: usize) -> Self {
+        Self { max, waiting: VecDeque::new() }
+    }
+
+    fn take(&mut self, at: &LogPosition) -> Option<T> {
+        let place = self.waiting.iter().position(|(place, _)| place == at)?;
+        self.waiting.remove(place).map(|(_, taken)| taken)
+    }
+
+    /// Gives what there is no room for any more.
+    fn put(&mut self, at: LogPosition, kept: T) -> Option<T> {
+        self.waiting.push_back((at, kept));
+        (self.waiting.len() > self.max).then(|| self.waiting.pop_front()).flatten().map(|(_, gone)| gone)
+    }
 }
 
 impl TopicLog {
     /// Starts the reading thread. Up to `entries_max` recent entries are kept in memory.
     pub fn open(link: &Link, survey: Arc<Survey>, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
-        let partitions = survey.partitions(topic)?;
+        // Not from where the log ends: whoever has read all records stands before the markers and aborted records behind them.
+        let records = survey.records_of_topic(topic, survey.partitions(topic)?)?;
         let consumer: BystanderConsumer = link.consumer().map_err(|error| failure::of_settings(&error))?;
-        let mut ring = Ring { entries_max, entries: 0, sequence: 0, partitions: Vec::new() };
-        let mut from = Vec::new();
-        for task in 0..partitions {
-            let watermarks = consumer.fetch_watermarks(topic, partition(task), OLDER_TIMEOUT);
-            let (oldest, end) = watermarks.map_err(|error| link.failed("the ends of the output topic", Operation::Read, topic, &error))?;
-            let (oldest, end) = (oldest.max(0).cast_unsigned(), end.max(0).cast_unsigned());
-            ring.partitions.push(RingPartition { oldest, from: end, next: end, entries: VecDeque::new() });
-            from.push(end);
-        }
+        let from: Vec<u64> = records.iter().map(|records| records.end).collect();
         assign(&consumer, topic, &from).map_err(|error| failure::of_call("the output topic", &error))?;
+        let partition = |records: Range<u64>| RingPartition { from: records.end, next: records.end, entries: VecDeque::new() };
+        let ring = Ring { entries_max, entries: 0, sequence: 0, partitions: records.into_iter().map(partition).collect() };
         let shared = Arc::new(Shared { ring: Mutex::new(ring), changed: watch::Sender::new(0), stopped: AtomicBool::new(false) });
         let tail = std::thread::Builder::new()
             .name("output-topic".to_owned())
             .spawn({
-                let (shared, link, topic) = (shared.clone(), link.clone(), topic.to_owned());
-                move || shared.tail(&consumer, &link, &topic)
+                let (shared, survey, topic) = (shared.clone(), survey.clone(), topic.to_owned());
+                move || shared.tail(&consumer, &survey, &topic)
             })
             .map_err(|error| TransportError::fatal(format!("cannot start a thread: {error}")))?;
         let identity = format!("{}/{topic}", survey.cluster());
-        Ok(Self { link: link.clone(), survey, topic: topic.to_owned(), identity, shared, older: Mutex::default(), tail: Some(tail) })
+        Ok(Self { link: link.clone(), survey, topic: topic.to_owned(), identity, shared, older: Mutex::new(Waiting::new(OLDER_READERS_MAX)), tail: Some(tail) })
     }
 
     /// Waits until everything that is committed by now was read, at most so long: brokers that are away answer late.
@@ -113,48 +128,81 @@ impl TopicLog {
         Caller::new().begin(move || shared.settle(&survey, &topic, deadline)).wait(wait);
     }
 
+    /// A place in all partitions that are read, of one that may have been told when the topic had fewer: what was added then is read from its first record, or found to be out of
+    /// range where that is gone.
+    fn complete(&self, from: &LogPosition) -> Result<LogPosition, LogError> {
+        let (told, partitions) = (from.0.len(), self.shared.ring().partitions.len());
+        if told > partitions {
+            return Err(self.refuse(told));
+        }
+        let mut offsets = from.0.clone();
+        offsets.resize(partitions, 0);
+        Ok(LogPosition(offsets))
+    }
+
+    /// A place in so many partitions, which are more than are read.
+    fn refuse(&self, partitions: usize) -> LogError {
+        match self.survey.partitions_now(&self.topic) {
+            Ok(now) if now >= partitions => {
+                let reason = format!("partitions were added to topic {} since this service was started; it reads them once it is started again", self.topic);
+                LogError::Failed(reason)
+            }
+            // The topic was made anew, with fewer.
+            Ok(_) => LogError::OtherLog,
+            Err(error) => LogError::Failed(error.to_string()),
+        }
+    }
+
     /// Entries from before the ring, from the topic itself.
     fn read_older(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
-        let waiting = self.older.lock().unwrap_or_else(PoisonError::into_inner).take_if(|reader| reader.at == *from);
-        let mut reader = match waiting {
-            Some(reader) => reader,
+        let waiting = self.older().take(from);
+        let consumer = match waiting {
+            Some(consumer) => consumer,
             None => self.reader_at(from).map_err(|error| LogError::Failed(error.to_string()))?,
         };
-        let entries = self.drain_older(&mut reader, entries_max)?;
-        *self.older.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+        let (entries, is_done) = self.drain_older(&consumer, from, entries_max)?;
+        if !is_done {
+            let at = entries.last().map_or(from, |entry| &entry.position).clone();
+            // A client may take long to end: not while others wait for the lock.
+            let gone = self.older().put(at, consumer);
+            drop(gone);
+        }
         Ok(entries)
     }
 
-    fn reader_at(&self, from: &LogPosition) -> KafkaResult<OlderReader> {
-        let consumer: BystanderConsumer = self.link.consumer()?;
-        assign(&consumer, &self.topic, &from.0)?;
-        Ok(OlderReader { consumer, at: from.clone() })
+    fn older(&self) -> MutexGuard<'_, Waiting<BystanderConsumer>> {
+        self.older.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends where enough was read, or where every partition has reached what the tail had seen.
-    fn drain_older(&self, reader: &mut OlderReader, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
-        let ends = self.shared.ring().latest();
-        let mut reached: Vec<bool> = reader.at.0.iter().zip(&ends.0).map(|(at, end)| at >= end).collect();
+    fn reader_at(&self, from: &LogPosition) -> KafkaResult<BystanderConsumer> {
+        let consumer = self.link.consumer()?;
+        assign(&consumer, &self.topic, &from.0)?;
+        Ok(consumer)
+    }
+
+    /// Ends where enough was read, or where every partition has reached what the tail had seen: then, the second of the two, the ring has what comes next.
+    fn drain_older(&self, consumer: &BystanderConsumer, from: &LogPosition, entries_max: usize) -> Result<(Vec<LogEntry>, bool), LogError> {
+        let (mut at, ends) = (from.clone(), self.shared.ring().latest());
+        let mut reached: Vec<bool> = at.0.iter().zip(&ends.0).map(|(at, end)| at >= end).collect();
         let mut entries = Vec::new();
         let deadline = Instant::now() + OLDER_TIMEOUT;
         while entries.len() < entries_max && reached.contains(&false) && Instant::now() < deadline {
-            match reader.consumer.poll(TAIL_WAIT) {
+            match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
                     let (place, offset) = address(&message);
-                    reader.at.0[place] = offset + 1;
+                    at.0[place] = offset + 1;
                     reached[place] |= offset + 1 >= ends.0[place];
                     let (pattern, json) = content(&message);
-                    entries.push(LogEntry { position: reader.at.clone(), pattern, json });
+                    entries.push(LogEntry { position: at.clone(), pattern, json });
                 }
                 // Of a reader that was kept it may be the end as it was then: only offsets tell.
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(error)) if failure::of_poll(&self.topic, &error).is_some() => {
-                    return Err(LogError::OutOfRange { earliest: self.shared.ring().earliest() });
-                }
+                Some(Err(error)) if failure::is_out_of_range(&error) => return Err(LogError::OutOfRange { earliest: self.earliest()? }),
+                Some(Err(error)) if let Some(error) = self.link.of_poll(&self.topic, &error) => return Err(LogError::Failed(error.to_string())),
                 Some(Err(_)) | None => {}
             }
         }
-        Ok(entries)
+        Ok((entries, !reached.contains(&false)))
     }
 }
 
@@ -163,8 +211,11 @@ impl MatchLog for TopicLog {
         self.identity.clone()
     }
 
+    /// Asked of the brokers each time: what is kept long enough goes.
     fn earliest(&self) -> Result<LogPosition, LogError> {
-        Ok(self.shared.ring().earliest())
+        let partitions = self.shared.ring().count();
+        let oldest = self.survey.oldest_of_topic(&self.topic, partitions);
+        oldest.map(LogPosition).map_err(|error| LogError::Failed(error.to_string()))
     }
 
     fn latest(&self) -> Result<LogPosition, LogError> {
@@ -172,10 +223,11 @@ impl MatchLog for TopicLog {
     }
 
     fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
-        let recent = self.shared.ring().read(from, entries_max)?;
+        let from = self.complete(from)?;
+        let recent = self.shared.ring().read(&from, entries_max);
         match recent {
             Some(entries) => Ok(entries),
-            None => self.read_older(from, entries_max),
+            None => self.read_older(&from, entries_max),
         }
     }
 
@@ -196,25 +248,28 @@ impl Drop for TopicLog {
 }
 
 impl Shared {
-    fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
+    fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn settle(&self, survey: &Survey, topic: &str, deadline: Instant) {
-        // Not in the loop's head, where the ring would stay locked for the whole loop.
-        let latest = self.ring().latest().0;
-        for (task, mut at) in (0..).zip(latest) {
-            let Ok(end) = survey.end_of_topic(topic, task) else { return };
-            let place = usize::try_from(task).expect("a partition's number");
-            while at < end && Instant::now() < deadline {
-                std::thread::sleep(SETTLE_INTERVAL);
-                at = self.ring().latest().0[place];
-            }
+        let partitions = self.ring().count();
+        let Ok(records) = survey.records_of_topic(topic, partitions) else { return };
+        let is_behind = || records.iter().zip(self.ring().latest().0).any(|(records, at)| !records.is_empty() && at < records.end);
+        while is_behind() && Instant::now() < deadline {
+            std::thread::sleep(SETTLE_INTERVAL);
         }
     }
 
-    fn tail(&self, consumer: &BystanderConsumer, link: &Link, topic: &str) {
+    fn tail(&self, consumer: &BystanderConsumer, survey: &Survey, topic: &str) {
+        let mut is_out_of_range = false;
         while !self.stopped.load(Ordering::Relaxed) {
+            if is_out_of_range {
+                match self.skip(consumer, survey, topic) {
+                    Ok(()) => is_out_of_range = false,
+                    Err(error) => tracing::warn!(%error, "reading the output topic"),
+                }
+            }
             match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
                     let (place, offset) = address(&message);
@@ -223,12 +278,28 @@ impl Shared {
                     self.changed.send_modify(|version| *version += 1);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-                Some(Err(error)) => match link.denied(&error, Operation::Read, &[topic]) {
+                // The library reads that partition no further.
+                Some(Err(error)) if failure::is_out_of_range(&error) => is_out_of_range = true,
+                Some(Err(error)) => match survey.link().denied(&error, Operation::Read, &[topic]) {
                     Some(denied) => tracing::error!(%denied, "subscribers get nothing"),
                     None => tracing::warn!(%error, "reading the output topic"),
                 },
             }
         }
+    }
+
+    /// Goes on with what is kept, where records were not read before they went. Subscribers that have not seen them are told so: their place is before the ring, and gone.
+    fn skip(&self, consumer: &BystanderConsumer, survey: &Survey, topic: &str) -> Result<(), TransportError> {
+        let oldest = survey.oldest_of_topic(topic, self.ring().count())?;
+        tracing::warn!(
+            topic,
+            ?oldest,
+            "matches were not kept until they could be handed on to subscribers (retention.ms and retention.bytes decide how long they are)"
+        );
+        let from = self.ring().skip(&oldest);
+        assign(consumer, topic, &from.0).map_err(|error| failure::of_call("the output topic", &error))?;
+        self.changed.send_modify(|version| *version += 1);
+        Ok(())
     }
 }
 
@@ -255,21 +326,29 @@ impl Ring {
         }
     }
 
-    fn earliest(&self) -> LogPosition {
-        LogPosition(self.partitions.iter().map(|partition| partition.oldest).collect())
+    /// From these offsets on there still are records: entries behind a gap are let go. The places from where to read on.
+    fn skip(&mut self, oldest: &[u64]) -> LogPosition {
+        for (partition, &oldest) in self.partitions.iter_mut().zip(oldest) {
+            if partition.next < oldest {
+                self.entries -= partition.entries.len();
+                *partition = RingPartition { from: oldest, next: oldest, entries: VecDeque::new() };
+            }
+        }
+        self.latest()
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).expect("partitions are numbered in 31 bits")
     }
 
     fn latest(&self) -> LogPosition {
         LogPosition(self.partitions.iter().map(|partition| partition.next).collect())
     }
 
-    /// `None`: some of it is older than the ring.
-    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Option<Vec<LogEntry>>, LogError> {
-        if from.0.len() != self.partitions.len() {
-            return Err(LogError::Failed("not a place in this topic".to_owned()));
-        }
+    /// From a place in all partitions. `None`: some of it is older than the ring.
+    fn read(&self, from: &LogPosition, entries_max: usize) -> Option<Vec<LogEntry>> {
         if from.0.iter().zip(&self.partitions).any(|(from, partition)| *from < partition.from) {
-            return Ok(None);
+            return None;
         }
         let mut heads: Vec<usize> =
             from.0.iter().zip(&self.partitions).map(|(from, partition)| partition.entries.partition_point(|entry| entry.offset < *from)).collect();
@@ -282,7 +361,7 @@ impl Ring {
             heads[place] += 1;
             entries.push(LogEntry { position: at.clone(), pattern: entry.pattern.clone(), json: entry.json.clone() });
         }
-        Ok(Some(entries))
+        Some(entries)
     }
 }
 
@@ -315,7 +394,7 @@ mod tests {
     use super::*;
 
     fn ring(entries_max: usize, partitions: usize) -> Ring {
-        let partition = || RingPartition { oldest: 0, from: 0, next: 0, entries: VecDeque::new() };
+        let partition = || RingPartition { from: 0, next: 0, entries: VecDeque::new() };
         Ring { entries_max, entries: 0, sequence: 0, partitions: (0..partitions).map(|_| partition()).collect() }
     }
 
@@ -334,12 +413,12 @@ mod tests {
         for (place, offset) in [(0, 0), (1, 0), (1, 1), (0, 2), (1, 4)] {
             push(&mut ring, place, offset);
         }
-        let all = ring.read(&LogPosition(vec![0, 0]), 100).expect("this topic's").expect("recent");
+        let all = ring.read(&LogPosition(vec![0, 0]), 100).expect("recent");
         assert_eq!(texts(&all), ["0:0", "1:0", "1:1", "0:2", "1:4"]);
         for cut in 0..all.len() {
-            let rest = ring.read(&all[cut].position, 100).expect("this topic's").expect("recent");
+            let rest = ring.read(&all[cut].position, 100).expect("recent");
             assert_eq!(texts(&rest), texts(&all[cut + 1..]));
-            let one = ring.read(&all[cut].position, 1).expect("this topic's").expect("recent");
+            let one = ring.read(&all[cut].position, 1).expect("recent");
             assert_eq!(texts(&one), texts(&all[cut + 1..(cut + 2).min(all.len())]));
         }
         assert_eq!(all[4].position, ring.latest());
@@ -351,9 +430,18 @@ mod tests {
         for (place, offset) in [(0, 0), (1, 0), (0, 1)] {
             push(&mut ring, place, offset);
         }
-        assert!(ring.read(&LogPosition(vec![0, 0]), 10).expect("this topic's").is_none());
-        let kept = ring.read(&LogPosition(vec![1, 0]), 10).expect("this topic's").expect("recent");
+        assert!(ring.read(&LogPosition(vec![0, 0]), 10).is_none());
+        let kept = ring.read(&LogPosition(vec![1, 0]), 10).expect("recent");
         assert_eq!(texts(&kept), ["1:0", "0:1"]);
-        assert!(ring.read(&LogPosition(vec![0]), 10).is_err());
+    }
+
+    #[test]
+    fn several_wait_beside_each_other_and_those_that_were_put_last_stay() {
+        let at = |offset| LogPosition(vec![offset]);
+        let mut waiting = Waiting::new(2);
+        assert_eq!((waiting.put(at(1), "a"), waiting.put(at(2), "b")), (None, None));
+        assert_eq!((waiting.take(&at(1)), waiting.put(at(3), "a")), (Some("a"), None));
+        assert_eq!(waiting.put(at(4), "c"), Some("b"));
+        assert_eq!([2, 3, 4, 4].map(|offset| waiting.take(&at(offset))), [None, Some("a"), Some("c"), None]);
     }
 }

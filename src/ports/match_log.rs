@@ -42,6 +42,8 @@ pub enum LogError {
     OutOfRange { earliest: LogPosition },
     #[error("that place is beyond the last match")]
     NotReached,
+    #[error("that place is in another log")]
+    OtherLog,
     #[error("the log of matches cannot be read: {0}")]
     Failed(String),
 }

@@ -368,6 +368,39 @@ async fn heartbeats_come_also_while_there_is_always_more_to_pass_over() {
     }
 }
 
+/// A log that a token may name, and not mean.
+struct Other(tokio::sync::watch::Sender<u64>);
+
+impl MatchLog for Other {
+    fn identity(&self) -> String {
+        "other".to_owned()
+    }
+
+    fn earliest(&self) -> Result<LogPosition, LogError> {
+        Ok(LogPosition(vec![0; 4]))
+    }
+
+    fn latest(&self) -> Result<LogPosition, LogError> {
+        self.earliest()
+    }
+
+    fn read(&self, _: &LogPosition, _: usize) -> Result<Vec<LogEntry>, LogError> {
+        Err(LogError::OtherLog)
+    }
+
+    fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}
+
+#[tokio::test]
+async fn nobody_comes_again_with_a_token_that_is_found_to_be_of_another_log() {
+    let parts = ServerParts { log: Arc::new(Other(tokio::sync::watch::Sender::new(0))), ..parts(None) };
+    let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), parts).await.expect("listens");
+    let mut subscriber = Subscriber::must_open(server.address(), from_earliest()).await;
+    assert_eq!(subscriber.end().await.1.code(), Code::FailedPrecondition);
+}
+
 #[tokio::test]
 async fn two_subscribers_do_not_wait_for_each_other() {
     let mut service = Service::start(100_000).await;

@@ -1,6 +1,7 @@
 //! The adapter by itself: what the service relies on.
 
 mod fences;
+mod hanging;
 mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,28 @@ fn records(topic: &str, partitions: i32, number: usize) -> Vec<Produced> {
         timestamp: Some(1_000),
     };
     (0..number).map(record).collect()
+}
+
+/// A transactional producer that no service knows of.
+fn writer(broker: &Broker) -> BaseProducer {
+    // It may keep a transaction open for as long as a test takes.
+    let mut config = broker.config();
+    config.set("transactional.id", unique("writer")).set("transaction.timeout.ms", "600000");
+    let writer: BaseProducer = config.create().expect("a client");
+    writer.init_transactions(LIMIT).expect("begins");
+    writer
+}
+
+/// In one transaction.
+fn write(writer: &BaseProducer, records: &[Produced], commits: bool) {
+    writer.begin_transaction().expect("begins");
+    for record in records {
+        writer.send(BaseRecord::to(&record.topic).key("k").payload(&record.value).partition(record.partition)).expect("sent");
+    }
+    while writer.in_flight_count() > 0 {
+        writer.poll(Duration::from_millis(1));
+    }
+    if commits { writer.commit_transaction(LIMIT) } else { writer.abort_transaction(LIMIT) }.expect("ends");
 }
 
 /// As they are committed.
@@ -514,15 +537,10 @@ fn the_end_of_a_topic_is_after_its_last_committed_record() {
     broker.create_topic(&topic, 3);
     let survey = Survey::open(&link(broker, &unique("group")), topics(&[&topic])).expect("opens");
     broker.produce(&records(&topic, 1, 3));
-    let producer: BaseProducer = broker.config().set("transactional.id", unique("writer")).create().expect("a client");
-    producer.init_transactions(LIMIT).expect("begins");
+    let writer = writer(broker);
     for (partition, commits) in [(1, true), (1, false), (1, false), (2, false)] {
-        producer.begin_transaction().expect("begins");
-        producer.send(BaseRecord::to(&topic).key("k").payload("x").partition(partition)).expect("sent");
-        while producer.in_flight_count() > 0 {
-            producer.poll(Duration::from_millis(1));
-        }
-        if commits { producer.commit_transaction(LIMIT) } else { producer.abort_transaction(LIMIT) }.expect("ends");
+        let record = Produced { topic: topic.clone(), partition, key: None, value: "x".to_owned(), timestamp: None };
+        write(&writer, &[record], commits);
     }
     // Markers and aborted records stand behind the last record: offset 6 is the end of partition 1's log.
     let ends: Vec<_> = (0..3).map(|partition| survey.end(input(0, partition)).expect("an end")).collect();

@@ -1,14 +1,37 @@
 //! The output topic as subscribers read it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use motif::kafka::{Survey, TopicLog};
-use motif::ports::MatchLog;
+use motif::ports::{LogError, LogPosition, MatchLog};
 
-use crate::broker::{LIMIT, Produced, broker, unique};
-use crate::kafka::adapter::{link, topics};
+use crate::broker::{Broker, LIMIT, Produced, broker, unique};
+use crate::kafka::adapter::{link, topics, write, writer};
 use crate::kafka::proxy::{FETCH, Proxy, Trick};
+
+fn open(broker: &Broker, topic: &str) -> TopicLog {
+    let link = link(broker, &unique("group"));
+    let survey = Arc::new(Survey::open(&link, topics(&[topic])).expect("opens"));
+    TopicLog::open(&link, survey, topic, 6).expect("opens")
+}
+
+/// Everything from here on, sorted, and where that ends.
+fn read_on(log: &TopicLog, from: &LogPosition) -> (Vec<String>, LogPosition) {
+    let (mut values, mut at) = (Vec::new(), from.clone());
+    loop {
+        let entries = log.read(&at, 3).unwrap_or_else(|error| panic!("{error}"));
+        let Some(last) = entries.last() else { break };
+        at = last.position.clone();
+        values.extend(entries.iter().map(|entry| String::from_utf8(entry.json.to_vec()).expect("text")));
+    }
+    values.sort();
+    (values, at)
+}
+
+fn produced(topic: &str, partition: i32, value: &str) -> Produced {
+    Produced { topic: topic.to_owned(), partition, key: None, value: value.to_owned(), timestamp: None }
+}
 
 #[test]
 fn subscribers_read_the_output_topic_from_anywhere() {
@@ -87,4 +110,128 @@ fn a_log_that_is_behind_is_waited_for_and_no_longer_than_said() {
     held.let_go();
     is_settled.recv_timeout(LIMIT).expect("has read all");
     assert_eq!(read(), [1, 1]);
+}
+
+/// Behind the last committed record there are marks of transactions, and aborted records: nobody who has read everything is taken to be behind for that.
+#[test]
+fn whoever_has_read_all_that_is_committed_stands_at_the_end() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("matches");
+    broker.create_topic(&topic, 4);
+    let record = |partition: i32, value: &str| produced(&topic, partition, value);
+    let writer = writer(broker);
+    write(&writer, &[record(0, "a"), record(1, "b"), record(2, "c")], true);
+    write(&writer, &[record(1, "d")], true);
+    write(&writer, &[record(2, "aborted"), record(3, "aborted")], false);
+    let log = open(broker, &topic);
+    let (values, at) = read_on(&log, &log.earliest().expect("a place"));
+    assert_eq!(values, ["a", "b", "c", "d"]);
+    assert_eq!(at, log.latest().expect("a place"));
+
+    // So it does where only one partition goes on.
+    write(&writer, &[record(0, "e")], true);
+    log.settle(LIMIT);
+    let (values, at) = read_on(&log, &at);
+    assert_eq!(values, ["e"]);
+    assert_eq!(at, log.latest().expect("a place"));
+}
+
+#[test]
+fn what_is_kept_of_a_topic_that_was_shortened_since_is_read_from_the_earliest_place() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("matches");
+    broker.create_topic(&topic, 2);
+    let record = |partition: i32, value: &str| produced(&topic, partition, value);
+    let writer = writer(broker);
+    write(&writer, &[record(0, "a"), record(1, "b")], true);
+    write(&writer, &[record(0, "c"), record(1, "d")], true);
+    let log = Arc::new(open(broker, &topic));
+    let beginning = log.earliest().expect("a place");
+    // The first record of partition 0, and the mark behind it.
+    broker.delete_records(&topic, 0, 2);
+    let LogError::OutOfRange { earliest } = log.read(&beginning, 3).expect_err("some of it is gone") else { panic!("it is gone for good") };
+    assert_eq!(earliest, log.earliest().expect("a place"));
+    assert_eq!(read_on(&log, &earliest).0, ["b", "c", "d"]);
+
+    // Nor is anything waited for that is gone.
+    (0..2).for_each(|partition| broker.delete_records(&topic, partition, 4));
+    let earliest = log.earliest().expect("a place");
+    assert_eq!(read_on(&log, &earliest).0, [""; 0]);
+    let (settled, is_settled) = std::sync::mpsc::channel();
+    std::thread::spawn({
+        let log = log.clone();
+        move || {
+            log.settle(10 * LIMIT);
+            settled.send(()).expect("waited for");
+        }
+    });
+    is_settled.recv_timeout(LIMIT).expect("has read all");
+    write(&writer, &[record(0, "e")], true);
+    log.settle(LIMIT);
+    assert_eq!(read_on(&log, &earliest).0, ["e"]);
+}
+
+/// As where the brokers were away for longer than records are kept.
+#[test]
+fn matches_that_went_before_they_were_read_are_known_to_be_missing_and_the_others_come() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    broker.create_topic("matches", 2);
+    let survey_link = link(&broker, "group");
+    let mut log_link = survey_link.clone();
+    log_link.properties.insert("client.id".to_owned(), "away".to_owned());
+    let record = |partition: i32, value: &str| produced("matches", partition, value);
+    broker.produce(&[record(0, "a"), record(1, "b")]);
+    let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
+    let log = TopicLog::open(&log_link, survey, "matches", 6).expect("opens");
+    broker.produce(&[record(0, "c"), record(1, "d")]);
+    log.settle(LIMIT);
+    let at = log.latest().expect("a place");
+    assert_eq!(at, LogPosition(vec![2, 2]));
+    let held = proxy.play(FETCH, "away", Trick::HoldAll);
+    let deadline = Instant::now() + LIMIT;
+    while !held.has_begun() {
+        assert!(Instant::now() < deadline, "it asks for nothing");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    broker.produce(&[record(0, "e"), record(0, "f"), record(1, "g")]);
+    broker.delete_records("matches", 0, 3);
+    let mut changed = log.changed();
+    changed.mark_unchanged();
+    held.let_go();
+    while log.latest().expect("a place").0 != [4, 3] {
+        assert!(Instant::now() < deadline, "the log stands still at {:?}", log.latest());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(changed.has_changed().expect("open"));
+    let LogError::OutOfRange { earliest } = log.read(&at, 3).expect_err("e is missing") else { panic!("it is gone for good") };
+    assert_eq!(read_on(&log, &earliest).0, ["b", "d", "f", "g"]);
+    assert_eq!(read_on(&log, &LogPosition(vec![3, 2])).0, ["f", "g"]);
+}
+
+#[test]
+fn a_place_from_before_partitions_were_added_is_still_good() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("matches");
+    broker.create_topic(&topic, 2);
+    let record = |partition: i32, value: &str| produced(&topic, partition, value);
+    write(&writer(broker), &[record(0, "a"), record(1, "b")], true);
+    let older = open(broker, &topic);
+    let (values, at) = read_on(&older, &older.earliest().expect("a place"));
+    assert_eq!(values, ["a", "b"]);
+    broker.add_partitions(&topic, 3);
+    let writer = writer(broker);
+    write(&writer, &[record(0, "c"), record(2, "d")], true);
+    let log = open(broker, &topic);
+    write(&writer, &[record(1, "e"), record(2, "f")], true);
+    log.settle(LIMIT);
+    let (values, at) = read_on(&log, &at);
+    assert_eq!(values, ["c", "d", "e", "f"]);
+    assert_eq!(at, log.latest().expect("a place"));
+    // Whoever has not been started again since can tell it from one of a topic that was made anew, with fewer partitions.
+    let error = older.read(&at, 3).expect_err("it does not read that partition").to_string();
+    assert!(error.contains("partitions were added") && error.contains("once it is started again"), "{error}");
+    for log in [&older, &log] {
+        let error = log.read(&LogPosition(vec![0; 4]), 3).expect_err("no place in this topic");
+        assert!(matches!(error, LogError::OtherLog), "{error}");
+    }
 }

@@ -1,16 +1,10 @@
 //! The answers on which it hangs whether a transaction has happened: swallowed, late, or cut off.
 
-use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
-use motif::event::StreamId;
-use motif::kafka::{Link, Survey, Topics};
-use motif::ports::TopicSurvey;
-
 use crate::kafka::proxy::{END_TXN, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, PRODUCE, Proxy, TXN_OFFSET_COMMIT, Trick};
+use crate::kafka::topic_id;
 use crate::kafka::torture::tell;
 use crate::kafka::torture::trial::Trial;
 
@@ -138,12 +132,4 @@ fn end_well(trial: &mut Trial<'_>, at_most: Duration) -> Duration {
     let (status, ended) = end(trial, at_most);
     assert!(status.success(), "{status}\n{}", trial.fleet.log_end(0));
     ended
-}
-
-/// As requests name it.
-fn topic_id(address: &str, topic: &str) -> Vec<u8> {
-    let link = Link { brokers: address.to_owned(), group: "asks".to_owned(), properties: BTreeMap::new(), record_bytes_max: 1 << 20 };
-    let topics = Topics::new(BTreeMap::from([(StreamId(0), topic.to_owned())]));
-    let ids = Survey::open(&link, topics).expect("opens").topic_ids().expect("told");
-    BASE64_STANDARD_NO_PAD.decode(&ids[&StreamId(0)].0).expect("base64")
 }
