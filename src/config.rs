@@ -202,7 +202,7 @@ pub struct Limits {
     pub ahead_max: TimeSpan,
     /// Bytes of one record.
     pub record_bytes_max: usize,
-    /// Matches kept for subscribers.
+    /// Matches kept for subscribers, at most: where there are more, the oldest tenth may go at a time.
     pub log_matches_max: usize,
     /// Matches that wait for one subscriber who does not take them.
     pub subscriber_queue_max: usize,
