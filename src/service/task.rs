@@ -592,10 +592,10 @@ impl Task {
         changes
     }
 
-    /// Keys whose time was up by the watermark may be there still: how many depends on how often the task was called, and so does what [`Task::take_changes`] tells of the epochs
+    /// Keys and suppressions whose time was up by the watermark may be there still: how many depends on how often the task was called, and so does what [`Task::take_changes`] tells of the epochs
     /// before and after. What comes out does not.
     pub fn has_overdue(&self) -> bool {
-        let mut has_overdue = false;
+        let mut has_overdue = self.suppression.has_overdue();
         self.hands.ask_each_shard(|shard| has_overdue |= shard.has_overdue());
         has_overdue
     }
