@@ -309,8 +309,8 @@ pub fn forgotten_patterns(meta: &Meta, program: &Program) -> Vec<String> {
 
 /// Deletes the state of pattern versions that the program does not have.
 pub fn forget_patterns(meta: &Meta, program: &Program, batch: &mut WriteBatch) {
-    let kept: Vec<String> = program.patterns.iter().map(|pattern| hex(pattern.version)).collect();
-    for version in meta.patterns.values().filter(|version| !kept.contains(version)) {
+    let kept: BTreeSet<String> = program.patterns.iter().map(|pattern| hex(pattern.version)).collect();
+    for version in meta.patterns.values().filter(|version| !kept.contains(*version)) {
         delete_version(version, batch);
     }
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, EndOfInput, Origin};
+use crate::engine::Compiled;
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::grpc::{Server, ServerParts};
 use crate::pattern::Program;
@@ -108,9 +109,9 @@ impl Loop {
         let partitions: Vec<(StreamId, u32)> =
             program.schema.ids().filter(|&id| config.streams.contains_key(&program.schema.stream(id).name)).map(|id| (id, 0)).collect();
         let scratch = if config.state.is_some() { store.scratch() } else { Arc::new(ScratchFolder::temporary()) };
-        let windows_since = meta.windows_since();
-        let options = TaskOptions { scratch: Some(scratch), windows_since, ..TaskOptions::new(config, EventTime::from_micros(meta.reference_us)) };
-        let mut task = Task::new(program, &options, &partitions);
+        let compiled = Arc::new(Compiled::since(program, &meta.windows_since()));
+        let options = TaskOptions { scratch: Some(scratch), ..TaskOptions::new(config, EventTime::from_micros(meta.reference_us)) };
+        let mut task = Task::of_compiled(program, compiled, &options, &partitions);
         let mut forgotten = WriteBatch::default();
         meta.remember_logs(task.log_versions(), &mut forgotten);
         if !forgotten.delete_ranges.is_empty() {
