@@ -206,6 +206,8 @@ pub struct Limits {
     pub log_matches_max: usize,
     /// Matches that wait for one subscriber who does not take them.
     pub subscriber_queue_max: usize,
+    /// Bytes that RocksDB has in memory, for all tasks of the process together: what was written and is not yet in files, and what was read of them.
+    pub store_memory_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -220,6 +222,7 @@ impl Default for Limits {
             record_bytes_max: 1 << 20,
             log_matches_max: 100_000,
             subscriber_queue_max: 1_000,
+            store_memory_bytes_max: 256 << 20,
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Task, TaskOptions};
 use crate::service::{EndPart, Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
-use crate::store::{Memory, Rocks, ScratchFolder};
+use crate::store::{Memory, MemoryBudget, Rocks, ScratchFolder};
 
 use inputs::{Inputs, Next};
 use outputs::Outputs;
@@ -91,6 +91,7 @@ struct Loop {
 impl Loop {
     fn open(program: &Arc<Program>, config: &Config, progress: &Progress) -> anyhow::Result<Self> {
         let mut inputs = Inputs::open(program, config)?;
+        MemoryBudget::of_process().set_bytes(config.limits.store_memory_bytes_max);
         let store: Arc<dyn StateStore> = match &config.state {
             Some(folder) => Arc::new(Rocks::open(&slot_folder(folder, 0)?, rocks_options(config))?),
             None => Arc::new(Memory::default()),
