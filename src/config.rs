@@ -202,10 +202,12 @@ pub struct Limits {
     pub ahead_max: TimeSpan,
     /// Bytes of one record.
     pub record_bytes_max: usize,
-    /// Matches kept for subscribers.
+    /// Matches kept for subscribers, at most: where there are more, the oldest tenth may go at a time.
     pub log_matches_max: usize,
     /// Matches that wait for one subscriber who does not take them.
     pub subscriber_queue_max: usize,
+    /// Bytes that RocksDB has in memory, for all tasks of the process together: what was written and is not yet in files, and what was read of them.
+    pub store_memory_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -220,6 +222,7 @@ impl Default for Limits {
             record_bytes_max: 1 << 20,
             log_matches_max: 100_000,
             subscriber_queue_max: 1_000,
+            store_memory_bytes_max: 256 << 20,
         }
     }
 }

@@ -123,7 +123,11 @@ struct LimitsTable {
     record_bytes_max: Option<usize>,
     log_matches_max: Option<usize>,
     subscriber_queue_max: Option<usize>,
+    store_memory_bytes_max: Option<usize>,
 }
+
+/// With less, stores would write out every epoch by itself.
+const STORE_MEMORY_BYTES_MIN: usize = 16 << 20;
 
 fn default_name() -> String {
     "motif".to_owned()
@@ -244,6 +248,7 @@ fn check_limits(table: LimitsTable) -> Result<Limits, String> {
         record_bytes_max: table.record_bytes_max.unwrap_or(default.record_bytes_max).max(1),
         log_matches_max: table.log_matches_max.unwrap_or(default.log_matches_max).max(1),
         subscriber_queue_max: table.subscriber_queue_max.unwrap_or(default.subscriber_queue_max).max(1),
+        store_memory_bytes_max: table.store_memory_bytes_max.unwrap_or(default.store_memory_bytes_max).max(STORE_MEMORY_BYTES_MIN),
     })
 }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::automaton::DecidedKind;
 use crate::engine::counters::Counters;
 use crate::engine::matched::Match;
+use crate::engine::shard::EXPIRED_MAX;
 use crate::engine::snapshot::{Change, DamagedState, split_suppression_key, suppression_key};
 use crate::event::EventTime;
 use crate::event::binary::{Malformed, Reader, write_signed, write_unsigned};
@@ -28,6 +29,7 @@ pub struct Suppression {
     /// Those that the store has.
     stored: BTreeSet<Of>,
     suppressed: u64,
+    has_overdue: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +43,7 @@ struct Open {
 impl Suppression {
     /// Takes out of `matches`, from the place `from` on, those that are suppressed; the others say for how many they stand.
     pub fn apply(&mut self, matches: &mut Vec<Match>, from: usize, watermark: EventTime) {
-        let mut kept = from;
+        let (mut kept, found) = (from, matches.len() - from);
         for place in from..matches.len() {
             if self.delivers(&mut matches[place]) {
                 if kept < place {
@@ -51,7 +53,13 @@ impl Suppression {
             }
         }
         matches.truncate(kept);
-        self.end(watermark);
+        self.end(watermark, found);
+    }
+
+    /// The last call of [`Suppression::apply`] may have left entries whose time was up, for the next ones to forget; so what [`Suppression::take_changes`] tells depends on how many calls there
+    /// were. Nothing else does.
+    pub fn has_overdue(&self) -> bool {
+        self.has_overdue
     }
 
     /// What was suppressed came out of the shards as a match, and is none.
@@ -121,11 +129,18 @@ impl Suppression {
         delivered
     }
 
-    /// Forgets what has ended at the watermark and has nothing to tell; at the end of time everything.
-    fn end(&mut self, watermark: EventTime) {
+    /// Forgets what has ended at the watermark and has nothing to tell, as far as that takes some 100 ms, and more than `matches` can have added; at the end of time everything.
+    fn end(&mut self, watermark: EventTime, matches: usize) {
+        let mut left = if watermark == EventTime::END { usize::MAX } else { EXPIRED_MAX.max(2 * matches) };
+        self.has_overdue = false;
         while let Some((until, _)) = self.ends.first()
             && *until <= watermark
         {
+            if left == 0 {
+                self.has_overdue = true;
+                break;
+            }
+            left -= 1;
             let (_, of) = self.ends.pop_first().expect("there is a first");
             if watermark == EventTime::END || self.open.get(&of).is_some_and(|open| open.suppressed == 0) {
                 self.open.remove(&of);

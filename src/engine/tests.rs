@@ -177,6 +177,60 @@ fn what_a_jump_of_time_leaves_over_is_over() {
     assert_eq!(apply(&over.collect::<Vec<_>>()), 1, "only x");
 }
 
+/// As [over keys](what_a_jump_of_time_leaves_over_is_over): what it leaves is as if it were gone, and goes with the next calls.
+#[test]
+fn suppressions_that_a_jump_of_time_leaves_over_are_over() {
+    let program = program("pattern p { from sent by from_account  match a: sent where v == 1 within 1s  suppress 2s by from_account }");
+    let keys = EXPIRED_MAX + 10_000;
+    // What comes out, and what the store has in the end, where the engine is called so often after the jump.
+    let run = |calls: usize| {
+        let mut engine = Engine::new(&program, EngineOptions::default());
+        let (mut found, mut stored, mut offset) = (Vec::new(), BTreeMap::new(), 0);
+        // How many are gone with the call, and whether some are left.
+        let mut apply = |transfers: &[(usize, i64, i64)]| {
+            let arrive = |(account, v, seconds): &(usize, i64, i64)| {
+                let event = event(&program, offset, (&format!("account {account}"), "", *v, *seconds));
+                offset += 1;
+                Input::Arrive { event, position: offset - 1, next_position: offset }
+            };
+            let (mut effects, mut changes) = (Vec::new(), Vec::new());
+            engine.apply_batch(transfers.iter().map(arrive), &mut effects);
+            found.extend(effects.into_iter().map(|effect| match effect {
+                Effect::Matched(found) => (found.id, found.suppressed),
+                other => panic!("{other:?}"),
+            }));
+            engine.take_changes(&mut changes);
+            let gone = changes.iter().filter(|change| change.value.is_none()).count();
+            for Change { key, value } in changes {
+                match value {
+                    Some(value) => drop(stored.insert(key, value)),
+                    None => drop(stored.remove(&key)),
+                }
+            }
+            (gone, engine.suppression.has_overdue())
+        };
+        let all =
+            |step: usize, seconds: i64| (0..keys).step_by(step).map(move |account| (account, 1, seconds)).chain([(0, 3, seconds + 1)]).collect::<Vec<_>>();
+        assert_eq!(apply(&all(1, 0)), (0, false), "all last");
+        assert_eq!(apply(&all(keys - 1, 1)), (0, false), "of the first and the last account one is suppressed, which is to be told");
+        let (gone, has_overdue) = apply(&[(0, 3, 3_600)]);
+        assert!(has_overdue && (EXPIRED_MAX - 2..=EXPIRED_MAX).contains(&gone), "some are over, and still there: {gone} are gone");
+        for call in 0..calls {
+            assert_eq!(apply(&[]), (if call == 0 { keys - 2 - gone } else { 0 }, false));
+        }
+        apply(&all(2, 3_601));
+        apply(&[(0, 3, 7_200)]);
+        assert_eq!(apply(&[]), (0, false), "all are gone");
+        (found, stored)
+    };
+    let (found, stored) = run(0);
+    assert_eq!((found.len(), stored.len()), (keys + keys.div_ceil(2), 1), "what was suppressed of the last account is kept until it is told");
+    assert_eq!(found.iter().filter(|(_, suppressed)| *suppressed == 1).count(), 1, "and was told of the first");
+    for calls in [1, 2] {
+        assert!(run(calls) == (found.clone(), stored.clone()), "{calls} calls");
+    }
+}
+
 /// The journal of a deployment holds a digest of what changed: it must not show where the runs of a key lie, which is otherwise after a restart.
 #[test]
 fn what_is_told_to_the_store_is_the_same_after_a_restart() {

@@ -15,6 +15,9 @@ use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, StateStore, StoreE
 const ENTRY: u8 = b'l';
 const TRIMMED: &[u8] = b"t";
 
+/// Of a full log so large a part is let go of at a time: until the store has put them away, each range of keys that it was told to delete costs every read.
+const TRIMMED_PART: usize = 10;
+
 /// Written by the run's loop, read by any number of subscribers.
 pub struct StoredMatchLog {
     store: Arc<dyn StateStore>,
@@ -57,14 +60,15 @@ impl StoredMatchLog {
         Ok(Self { store, identity, entries_max, bounds: Mutex::new(bounds), changed: watch::Sender::new(0) })
     }
 
-    /// Adds an epoch's matches (pattern name and JSON) to the batch that commits the epoch.
+    /// Adds an epoch's matches (pattern name and JSON) to the batch that commits the epoch. Cost: that of the matches; now and then one range of keys that is deleted, which begins where the last one
+    /// has ended: RocksDB keeps of every range those that lie over it as well, so with ranges that all begin at the first key its work would grow with their square.
     pub fn stage(&self, epoch: u64, matches: &[(Arc<str>, Vec<u8>)], batch: &mut WriteBatch) -> Staged {
         for (place, (pattern, json)) in matches.iter().enumerate() {
             batch.puts.push((entry_key(epoch, index(place + 1)), encode_entry(pattern, json)));
         }
         let trimmed = self.lock().trim(matches.len(), self.entries_max);
-        if let Some((last, index)) = trimmed {
-            batch.delete_ranges.push((vec![ENTRY], entry_key(last + 1, 0)));
+        if let Some(((before, _), (last, index))) = trimmed {
+            batch.delete_ranges.push((entry_key(before + 1, 0), entry_key(last + 1, 0)));
             batch.puts.push((TRIMMED.to_vec(), encode_place(last, index).to_vec()));
         }
         Staged { epoch, entries: index(matches.len()) }
@@ -92,16 +96,18 @@ impl Bounds {
         }
     }
 
-    /// Lets go of the oldest epochs so that `coming` more entries fit; returns the last place that went.
-    fn trim(&mut self, coming: usize, entries_max: usize) -> Option<(u64, u32)> {
-        let mut last = None;
-        while self.entries + coming > entries_max {
+    /// Where `coming` more entries do not fit, lets go of the oldest epochs so that they do and some room is left; returns the last places that had gone before and have gone now.
+    fn trim(&mut self, coming: usize, entries_max: usize) -> Option<((u64, u32), (u64, u32))> {
+        if self.entries + coming <= entries_max {
+            return None;
+        }
+        let before = self.trimmed;
+        while self.entries + coming > entries_max - entries_max / TRIMMED_PART {
             let Some((epoch, count)) = self.epochs.pop_front() else { break };
             self.entries -= count as usize;
             self.trimmed = (epoch, count);
-            last = Some(self.trimmed);
         }
-        last
+        (self.trimmed != before).then_some((before, self.trimmed))
     }
 
     /// The place after the last entry.
@@ -251,6 +257,31 @@ mod tests {
         assert_eq!(all(&log, &after_first), ["c", "d"]);
         let again = StoredMatchLog::open(store, "i".to_owned(), 3).expect("memory");
         assert_eq!(again.earliest().expect("memory"), after_first);
+    }
+
+    /// No range lies over another, whoever has written it: and they are fewer than the epochs.
+    #[test]
+    fn what_is_trimmed_is_deleted_from_where_the_last_has_ended() {
+        const ENTRIES_MAX: usize = 100;
+        const EPOCHS: u64 = 1_000;
+        let store: Arc<dyn StateStore> = Arc::new(Memory::default());
+        let mut ranges: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        for epoch in 1..=EPOCHS {
+            // As after a restart.
+            let log = StoredMatchLog::open(store.clone(), "i".to_owned(), ENTRIES_MAX).expect("memory");
+            let mut batch = WriteBatch::default();
+            let staged = log.stage(epoch, &[(Arc::from("p"), epoch.to_string().into_bytes())], &mut batch);
+            ranges.extend(batch.delete_ranges.clone());
+            store.write(batch).expect("memory");
+            log.publish(staged);
+            let kept = log.read(&log.earliest().expect("memory"), usize::MAX).expect("in range");
+            let oldest = epoch + 1 - u64::try_from(kept.len()).expect("few");
+            assert!(kept.iter().map(|entry| entry.position.0[0]).eq(oldest..=epoch), "epoch {epoch}");
+            let least = ENTRIES_MAX - ENTRIES_MAX / TRIMMED_PART;
+            assert!(kept.len() <= ENTRIES_MAX && kept.len() >= least.min(usize::try_from(epoch).expect("few")), "epoch {epoch}: {} entries", kept.len());
+        }
+        assert!(ranges.iter().all(|(start, end)| start < end) && ranges.windows(2).all(|two| two[0].1 <= two[1].0), "{ranges:?}");
+        assert!(ranges.len() <= EPOCHS as usize / (ENTRIES_MAX / TRIMMED_PART), "{} ranges", ranges.len());
     }
 
     #[test]

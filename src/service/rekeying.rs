@@ -41,7 +41,7 @@ const HEAD_BYTES_MAX: usize = 4 << 10;
 #[derive(Clone, Debug)]
 pub enum Rekeying {
     /// Hands events on that matter to these patterns, to so many tasks.
-    Upstream { program: Arc<Program>, tasks: u32 },
+    Upstream { program: Arc<Program>, compiled: Arc<Compiled>, tasks: u32 },
     /// Reads what was handed on, as this stream, and takes the keys of one of so many tasks.
     Downstream { stream: StreamId, upstreams: u32, tasks: u32 },
 }
@@ -102,8 +102,8 @@ pub(super) struct HandingOn {
 }
 
 impl HandingOn {
-    pub(super) fn new(program: &Program, tasks: u32) -> Self {
-        Self { spread: Spread::new(Arc::new(Compiled::new(program)), tasks), tasks, handed_on: BTreeMap::new() }
+    pub(super) fn new(compiled: Arc<Compiled>, tasks: u32) -> Self {
+        Self { spread: Spread::new(compiled, tasks), tasks, handed_on: BTreeMap::new() }
     }
 
     /// The tasks that keep a key of the event.

@@ -14,7 +14,7 @@ use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, w
 use crate::config::{Config, Strictness, TimestampUnit};
 use crate::engine::{
     Arrival, Change, ColdKeysError, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, RecordPlace, Shard,
-    StreamTiming, Suppression, UpstreamPosition, WindowsSince,
+    StreamTiming, Suppression, UpstreamPosition,
 };
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::{FieldsUsed, Program};
@@ -54,8 +54,6 @@ pub struct TaskOptions {
     pub streams: BTreeMap<String, StreamOptions>,
     /// Events that are handed on, or come from where they were. With one shard only.
     pub rekeying: Option<Rekeying>,
-    /// Which patterns came later than others.
-    pub windows_since: WindowsSince,
 }
 
 /// What becomes of late events and rejected records.
@@ -211,14 +209,18 @@ impl TaskOptions {
             set_aside: SetAsideForm::Lines,
             streams: streams.collect(),
             rekeying: None,
-            windows_since: WindowsSince::new(),
         }
     }
 }
 
 impl Task {
-    /// A task that has seen nothing, with these live partitions.
+    /// A task that has seen nothing, with these live partitions, all of whose patterns were there from the beginning.
     pub fn new(program: &Arc<Program>, options: &TaskOptions, partitions: &[(StreamId, u32)]) -> Self {
+        Self::of_compiled(program, Arc::new(Compiled::new(program)), options, partitions)
+    }
+
+    /// The same of a program that was compiled before, and may be shared with other tasks: with 10,000 patterns to compile it is most of the work.
+    pub fn of_compiled(program: &Arc<Program>, compiled: Arc<Compiled>, options: &TaskOptions, partitions: &[(StreamId, u32)]) -> Self {
         let schema = &program.schema;
         let of = |id: StreamId| options.streams.get(&schema.stream(id).name);
         let timings = schema.ids().map(|id| StreamTiming {
@@ -243,7 +245,6 @@ impl Task {
             let unit = of(id).map_or(TimestampUnit::Millis, |stream| stream.timestamp_unit);
             Decoder::of_fields(schema, id, DecodeOptions { timestamp_unit: time_unit(unit) }, used.of(id))
         });
-        let compiled = Arc::new(Compiled::since(program, &options.windows_since));
         let logs = compiled.log_versions().collect();
         let limits =
             crate::automaton::Limits { runs_max: options.runs_per_key_max, matches_max: options.matches_per_event_max, runs_alone_max: RUNS_ALONE_MAX };
@@ -592,10 +593,10 @@ impl Task {
         changes
     }
 
-    /// Keys whose time was up by the watermark may be there still: how many depends on how often the task was called, and so does what [`Task::take_changes`] tells of the epochs
+    /// Keys and suppressions whose time was up by the watermark may be there still: how many depends on how often the task was called, and so does what [`Task::take_changes`] tells of the epochs
     /// before and after. What comes out does not.
     pub fn has_overdue(&self) -> bool {
-        let mut has_overdue = false;
+        let mut has_overdue = self.suppression.has_overdue();
         self.hands.ask_each_shard(|shard| has_overdue |= shard.has_overdue());
         has_overdue
     }
@@ -845,7 +846,7 @@ impl Hand {
     fn new(rekeying: Option<&Rekeying>, partitions: &[(StreamId, u32)]) -> Self {
         match rekeying {
             None => Self::Keeps,
-            Some(Rekeying::Upstream { program, tasks }) => Self::HandsOn(Box::new(HandingOn::new(program, *tasks))),
+            Some(Rekeying::Upstream { compiled, tasks, .. }) => Self::HandsOn(Box::new(HandingOn::new(compiled.clone(), *tasks))),
             Some(Rekeying::Downstream { upstreams, .. }) => {
                 let from = partitions.first().expect("a task of events that were handed on reads one partition of them");
                 Self::Takes(Upstreams::new(*upstreams), *from)

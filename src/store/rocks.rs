@@ -17,9 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, ErrorKind, Options, ReadOptions, WriteOptions};
+use rocksdb::{BlockBasedIndexType, BlockBasedOptions, DB, DBCompactionStyle, DBCompressionType, ErrorKind, Options, ReadOptions, WriteOptions};
 
 use crate::ports::{EntryVisitor, ScratchStores, StateStore, StoreError, WriteBatch};
+use crate::store::MemoryBudget;
 use crate::store::scratch::{self, ScratchFolder};
 
 const MARKER: &str = "MOTIF-STATE";
@@ -28,13 +29,11 @@ const DAMAGE: &str = "MOTIF-DAMAGED";
 /// The only format so far.
 const FORMAT: &str = "1";
 
-/// Memory: two write buffers and the cache, for each open store.
+/// At most two of them for each open store, out of the [budget](MemoryBudget) of all.
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
-const CACHE_BYTES: usize = 8 << 20;
 /// A state is read from one end to the other, at a restart: with blocks of 4 KiB, the default, that takes 1.7 times as long, and the files are a tenth larger.
 const BLOCK_BYTES: usize = 32 << 10;
 const SCRATCH_WRITE_BUFFER_BYTES: usize = 16 << 20;
-const SCRATCH_CACHE_BYTES: usize = 32 << 20;
 const SCRATCH_MEMTABLE_FILTER_RATIO: f64 = 0.05;
 const READAHEAD_BYTES: usize = 1 << 20;
 const OPEN_FILES_MAX: i32 = 256;
@@ -98,13 +97,17 @@ impl Rocks {
     ///
     /// The folder holds something else, is of an unknown format, is in use, is damaged, or cannot be read or written.
     pub fn open(path: &Path, options: RocksOptions) -> Result<Self, StoreError> {
+        Self::open_within(path, options, &MemoryBudget::of_process())
+    }
+
+    fn open_within(path: &Path, options: RocksOptions, budget: &MemoryBudget) -> Result<Self, StoreError> {
         let unusable = |what: String| StoreError::Unusable { path: path.display().to_string(), what };
         let marker = claim(path).map_err(|refused| match refused {
             Refused::InUse => StoreError::InUse { path: path.display().to_string() },
             Refused::Because(what) => unusable(what),
         })?;
         ScratchFolder::beside(path).remove_left_over();
-        let database = DB::open(&tuning(), path.join(Self::DATABASE)).map_err(|error| match error {
+        let database = DB::open(&tuning(budget), path.join(Self::DATABASE)).map_err(|error| match error {
             error if is_damage(&error) || is_file_gone(&error) => damaged(path, &error),
             error => unusable(error.to_string()),
         })?;
@@ -124,7 +127,7 @@ impl Rocks {
     pub(super) fn open_scratch(folder: scratch::Folder) -> Result<Self, StoreError> {
         let path = folder.path().to_owned();
         let unusable = |error: rocksdb::Error| StoreError::Unusable { path: path.display().to_string(), what: error.to_string() };
-        let database = DB::open(&scratch_tuning(), path.join(Self::DATABASE)).map_err(unusable)?;
+        let database = DB::open(&scratch_tuning(&MemoryBudget::of_process()), path.join(Self::DATABASE)).map_err(unusable)?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         // RocksDB finds out by itself which scans are long.
@@ -232,36 +235,37 @@ fn refuse_if_foreign(path: &Path) -> Result<(), Refused> {
     Ok(())
 }
 
-fn tuning() -> Options {
-    let mut blocks = blocks_of(CACHE_BYTES);
+fn tuning(budget: &MemoryBudget) -> Options {
+    let mut blocks = blocks_of(budget);
     blocks.set_block_size(BLOCK_BYTES);
-    tuning_of(WRITE_BUFFER_BYTES, &blocks)
+    tuning_of(WRITE_BUFFER_BYTES, budget, &blocks)
 }
 
 /// Most of what a scratch store is asked for is not there. The filters say so: they lie in small parts, since the one of a large file has no room in the cache, and would be read as a whole each time.
-fn scratch_tuning() -> Options {
-    let mut blocks = blocks_of(SCRATCH_CACHE_BYTES);
+fn scratch_tuning(budget: &MemoryBudget) -> Options {
+    let mut blocks = blocks_of(budget);
     blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     blocks.set_partition_filters(true);
     blocks.set_pin_top_level_index_and_filter(true);
-    let mut options = tuning_of(SCRATCH_WRITE_BUFFER_BYTES, &blocks);
+    let mut options = tuning_of(SCRATCH_WRITE_BUFFER_BYTES, budget, &blocks);
     options.set_memtable_whole_key_filtering(true);
     options.set_memtable_prefix_bloom_ratio(SCRATCH_MEMTABLE_FILTER_RATIO);
     options.set_bottommost_compression_type(DBCompressionType::Lz4);
     options
 }
 
-fn blocks_of(cache_bytes: usize) -> BlockBasedOptions {
+fn blocks_of(budget: &MemoryBudget) -> BlockBasedOptions {
     let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(&Cache::new_lru_cache(cache_bytes));
+    blocks.set_block_cache(budget.cache());
     blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
     // Else index and filters would be held beside the cache, without a bound.
     blocks.set_cache_index_and_filter_blocks(true);
     blocks
 }
 
-fn tuning_of(write_buffer_bytes: usize, blocks: &BlockBasedOptions) -> Options {
+fn tuning_of(write_buffer_bytes: usize, budget: &MemoryBudget, blocks: &BlockBasedOptions) -> Options {
     let mut options = Options::default();
+    options.set_write_buffer_manager(budget.memtables());
     options.create_if_missing(true);
     options.set_block_based_table_factory(blocks);
     options.set_write_buffer_size(write_buffer_bytes);
@@ -346,6 +350,8 @@ fn failed(error: rocksdb::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use rocksdb::WaitForCompactOptions;
+
     use super::*;
 
     const OPTIONS: RocksOptions = RocksOptions { durability: Durability::Process };
@@ -387,6 +393,37 @@ mod tests {
             drop(Rocks::open(folder.path(), OPTIONS).expect("most of it is as it was"));
             assert!(Rocks::damage_in(folder.path()).is_some_and(|what| what.contains("checksum")));
         }
+    }
+
+    /// Of each store more is written than its part of the budget, and less than what would make it write out by itself; then all of it is read. What is being written out counts until it is,
+    /// so that is waited for.
+    #[test]
+    fn all_open_stores_together_stay_within_one_budget() {
+        const BUDGET_BYTES: usize = 32 << 20;
+        const STORES: usize = 16;
+        const ENTRIES: u32 = 30;
+        let (folder, mut budget) = (tempfile::tempdir().expect("a folder"), MemoryBudget::of_bytes(10 * BUDGET_BYTES));
+        budget.set_bytes(BUDGET_BYTES);
+        let open = |number: usize| Rocks::open_within(&folder.path().join(number.to_string()), OPTIONS, &budget).expect("opens");
+        let stores: Vec<Rocks> = (0..STORES).map(open).collect();
+        // Nothing that could be made smaller.
+        let value: Vec<u8> = (0..100_000_u32).map(|byte| (byte.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let put_in_each = |number: u32| {
+            for store in &stores {
+                store.write(WriteBatch { puts: vec![(number.to_be_bytes().to_vec(), value.clone())], ..WriteBatch::default() }).expect("written");
+                store.database.wait_for_compact(&WaitForCompactOptions::default()).expect("written out");
+            }
+        };
+        (0..ENTRIES).for_each(put_in_each);
+        let written = budget.used_bytes();
+        assert!((BUDGET_BYTES / 4..=BUDGET_BYTES).contains(&written), "{written} bytes after writing");
+        for store in &stores {
+            for number in 0..ENTRIES {
+                assert_eq!(store.get(&number.to_be_bytes()).expect("read").as_ref(), Some(&value));
+            }
+        }
+        let read = budget.used_bytes();
+        assert!((written + 1..=BUDGET_BYTES).contains(&read), "{read} bytes after reading");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, EndOfInput, Origin};
+use crate::engine::Compiled;
 use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::grpc::{Server, ServerParts};
 use crate::pattern::Program;
@@ -27,7 +28,7 @@ use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Task, TaskOptions};
 use crate::service::{EndPart, Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
-use crate::store::{Memory, Rocks, ScratchFolder};
+use crate::store::{Memory, MemoryBudget, Rocks, ScratchFolder};
 
 use inputs::{Inputs, Next};
 use outputs::Outputs;
@@ -90,6 +91,7 @@ struct Loop {
 impl Loop {
     fn open(program: &Arc<Program>, config: &Config, progress: &Progress) -> anyhow::Result<Self> {
         let mut inputs = Inputs::open(program, config)?;
+        MemoryBudget::of_process().set_bytes(config.limits.store_memory_bytes_max);
         let store: Arc<dyn StateStore> = match &config.state {
             Some(folder) => Arc::new(Rocks::open(&slot_folder(folder, 0)?, rocks_options(config))?),
             None => Arc::new(Memory::default()),
@@ -108,9 +110,9 @@ impl Loop {
         let partitions: Vec<(StreamId, u32)> =
             program.schema.ids().filter(|&id| config.streams.contains_key(&program.schema.stream(id).name)).map(|id| (id, 0)).collect();
         let scratch = if config.state.is_some() { store.scratch() } else { Arc::new(ScratchFolder::temporary()) };
-        let windows_since = meta.windows_since();
-        let options = TaskOptions { scratch: Some(scratch), windows_since, ..TaskOptions::new(config, EventTime::from_micros(meta.reference_us)) };
-        let mut task = Task::new(program, &options, &partitions);
+        let compiled = Arc::new(Compiled::since(program, &meta.windows_since()));
+        let options = TaskOptions { scratch: Some(scratch), ..TaskOptions::new(config, EventTime::from_micros(meta.reference_us)) };
+        let mut task = Task::of_compiled(program, compiled, &options, &partitions);
         let mut forgotten = WriteBatch::default();
         meta.remember_logs(task.log_versions(), &mut forgotten);
         if !forgotten.delete_ranges.is_empty() {

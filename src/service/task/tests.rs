@@ -92,7 +92,6 @@ fn what_time_brings_at_once_comes_piece_by_piece_and_to_the_same() {
             set_aside: SetAsideForm::Lines,
             streams: BTreeMap::new(),
             rekeying: None,
-            windows_since: WindowsSince::new(),
         };
         let new_task = || Task::new(&program, &options, &[(StreamId(0), 0)]);
         let now = ProcessingTime::from_micros(0);

@@ -168,14 +168,9 @@ impl Assigned {
         let partitions: Vec<_> = inputs.keys().map(|&stream| (stream, number)).collect();
         let KeysInMemory { ready_keys_max, packed_keys_max } = memory;
         let scratch = Some(store.scratch());
-        let options = TaskOptions {
-            ready_keys_max,
-            packed_keys_max,
-            scratch,
-            windows_since: meta.windows_since(),
-            ..evaluation.task_options(EventTime::from_micros(meta.reference_us), strictness)
-        };
-        let mut task = Task::new(program, &options, &partitions);
+        let options =
+            TaskOptions { ready_keys_max, packed_keys_max, scratch, ..evaluation.task_options(EventTime::from_micros(meta.reference_us), strictness) };
+        let mut task = Task::of_compiled(program, evaluation.compiled(&meta.windows_since()), &options, &partitions);
         meta.remember_logs(task.log_versions(), &mut pending);
         task.note_decisions();
         if is_known {

@@ -74,6 +74,7 @@ use crate::pattern::Program;
 use crate::ports::Transport;
 use crate::service::embedded::serve;
 use crate::service::{EndPart, StopSignal, Summary};
+use crate::store::MemoryBudget;
 
 use deployment::{Deployment, Opened};
 use metrics::MetricsSnapshot;
@@ -99,6 +100,7 @@ pub fn run(program: Arc<Program>, sources: &[Source], config: &Config, stop: &St
 /// The same with something between each worker and the brokers, which may watch what is done, or leave some of it out to see what that costs. What is delivered is
 /// exactly once only where it leaves nothing out.
 pub fn run_over(program: Arc<Program>, sources: &[Source], config: &Config, stop: &StopSignal, until_end: UntilEnd, wrap: Wrap<'_>) -> anyhow::Result<Summary> {
+    MemoryBudget::of_process().set_bytes(config.limits.store_memory_bytes_max);
     let stages = deployment::open(&program, sources, config, until_end, stop)?;
     let first = stages.first().expect("there is always a first stage");
     let log = match config.grpc {

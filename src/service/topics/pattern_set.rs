@@ -3,14 +3,14 @@
 //! The journal names the set of each epoch by its hash. A replay must evaluate as the original did, so each set is kept, as JSON, beside the state and the
 //! checkpoints as long as they may be needed.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::{Config, Strictness, TimestampUnit};
-use crate::engine::{READY_KEYS_MAX, WindowsSince};
+use crate::engine::{Compiled, READY_KEYS_MAX, WindowsSince};
 use crate::event::{EventTime, StreamId, TimeSpan};
 use crate::language::{Source, compile};
 use crate::pattern::Program;
@@ -62,9 +62,11 @@ pub(super) struct Evaluation {
     /// Of the stage that the set is for.
     pub program: Arc<Program>,
     /// The patterns that events are handed on for.
-    handed_on: Option<Arc<Program>>,
+    handed_on: Option<(Arc<Program>, Arc<Compiled>)>,
     pub set: PatternSet,
     pub hash: u128,
+    /// As tasks have it, by which of its patterns came later than others: most often that is the same for all of them.
+    compiled: Mutex<BTreeMap<WindowsSince, Arc<Compiled>>>,
 }
 
 impl PatternSet {
@@ -109,16 +111,32 @@ impl PatternSet {
     }
 }
 
+impl Split {
+    /// The names of the patterns of the second stage.
+    pub(super) fn rekeyed(&self) -> BTreeSet<&str> {
+        self.patterns.iter().map(String::as_str).collect()
+    }
+}
+
 impl Evaluation {
     /// Of a set whose whole program is at hand.
     pub(super) fn new(program: &Arc<Program>, set: PatternSet) -> Self {
         let hash = set.hash();
         let part = |split: &Split| Arc::new(part_of(program, split));
         let handed_on = set.split.as_ref().filter(|split| split.stage == Stage::First).map(|split| {
-            let patterns = program.patterns.iter().filter(|pattern| split.patterns.contains(&pattern.name));
-            Arc::new(Program { schema: program.schema.clone(), patterns: patterns.cloned().collect() })
+            let rekeyed = split.rekeyed();
+            let patterns = program.patterns.iter().filter(|pattern| rekeyed.contains(&*pattern.name));
+            let program = Program { schema: program.schema.clone(), patterns: patterns.cloned().collect() };
+            let compiled = Arc::new(Compiled::new(&program));
+            (Arc::new(program), compiled)
         });
-        Self { program: set.split.as_ref().map_or_else(|| program.clone(), part), handed_on, set, hash }
+        Self { program: set.split.as_ref().map_or_else(|| program.clone(), part), handed_on, set, hash, compiled: Mutex::default() }
+    }
+
+    /// The program, ready to run. Cost: it is compiled once for all tasks of which the same patterns came later than others, and who asks meanwhile waits.
+    pub(super) fn compiled(&self, since: &WindowsSince) -> Arc<Compiled> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.entry(since.clone()).or_insert_with(|| Arc::new(Compiled::since(&self.program, since))).clone()
     }
 
     /// As a task has it.
@@ -149,7 +167,7 @@ impl Evaluation {
     fn rekeying(&self) -> Option<Rekeying> {
         let split = self.set.split.as_ref()?;
         Some(match &self.handed_on {
-            Some(program) => Rekeying::Upstream { program: program.clone(), tasks: split.tasks },
+            Some((program, compiled)) => Rekeying::Upstream { program: program.clone(), compiled: compiled.clone(), tasks: split.tasks },
             None => Rekeying::Downstream { stream: rekeyed_stream(&self.program.schema), upstreams: split.upstreams, tasks: split.tasks },
         })
     }
@@ -195,7 +213,6 @@ impl Evaluation {
             set_aside: SetAsideForm::Originals,
             streams: self.set.streams.iter().map(options).collect(),
             rekeying,
-            windows_since: WindowsSince::new(),
         }
     }
 }
@@ -233,6 +250,19 @@ mod tests {
         assert_eq!(restored.program.patterns[0].name, "two");
         let options = restored.task_options(EventTime::from_micros(5), Strictness::SetAside);
         assert_eq!((options.streams["clicks"].late_after, options.shards), (TimeSpan::parse("3s"), 1));
+    }
+
+    #[test]
+    fn what_is_ready_to_run_is_shared_by_the_tasks_whose_patterns_came_alike() {
+        let windows = TEXT.to_owned() + "pattern many { from clicks by k match x: clicks where count(clicks over 1h) > 3 }\n";
+        let set = set(&windows, |_| {});
+        let evaluation = Evaluation::restore(&set.to_json(), set.hash()).expect("restored");
+        let many = evaluation.program.patterns.iter().find(|pattern| pattern.name == "many").expect("one of them").version;
+        let [together, later] = [WindowsSince::new(), WindowsSince::from([(many, 1)])];
+        let of = |since: &WindowsSince| evaluation.compiled(since);
+        assert!(Arc::ptr_eq(&of(&together), &of(&together)) && Arc::ptr_eq(&of(&later), &of(&later)));
+        let logs = |since| of(since).log_versions().collect::<Vec<_>>();
+        assert_ne!(logs(&together), logs(&later), "a pattern that came later has a log of its own");
     }
 
     #[test]

@@ -121,8 +121,8 @@ pub(super) fn plan(program: Arc<Program>, sources: &[Source], config: &Config, k
 
 /// The program of a stage. The streams keep their numbers.
 pub(super) fn part_of(program: &Program, split: &Split) -> Program {
-    let is_rekeyed = |name: &String| split.patterns.contains(name);
-    let is_here = |name: &String| is_rekeyed(name) == (split.stage == Stage::Rekeyed);
+    let rekeyed = split.rekeyed();
+    let is_here = |name: &str| rekeyed.contains(name) == (split.stage == Stage::Rekeyed);
     let mut schema = program.schema.clone();
     if split.stage == Stage::Rekeyed {
         let mut streams = schema.streams.clone();

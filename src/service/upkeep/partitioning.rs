@@ -37,7 +37,7 @@ pub fn costs_of_partitioning(program: &Program, config: &Config) -> BTreeMap<Str
 
 /// The patterns whose events are taken to meet in the tasks of their topics.
 pub(super) fn met_patterns<'a>(program: &'a Program, config: &Config, tasks: u32) -> Vec<&'a Pattern> {
-    let rekeyed = rekeyed_patterns(program, config, tasks);
+    let rekeyed: BTreeSet<String> = rekeyed_patterns(program, config, tasks).into_iter().collect();
     program.patterns.iter().map(|pattern| &**pattern).filter(|pattern| !pattern.key_names.is_empty() && !rekeyed.contains(&pattern.name)).collect()
 }
 

@@ -1,4 +1,6 @@
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Mutex;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -7,7 +9,7 @@ use super::*;
 use crate::config::{Config, Origin, StreamConfig};
 use crate::engine::Match;
 use crate::language::{Source, compile};
-use crate::ports::Record;
+use crate::ports::{EntryVisitor, Record, ScratchStores};
 use crate::service::topics::pattern_set::PatternSet;
 use crate::store::Memory;
 
@@ -99,6 +101,65 @@ fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() 
     }
 }
 
+/// Notes what is written.
+#[derive(Debug, Default)]
+struct Noting {
+    store: Memory,
+    written: Mutex<Vec<WriteBatch>>,
+}
+
+impl StateStore for Noting {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.get(key)
+    }
+
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut EntryVisitor<'_>) -> Result<(), StoreError> {
+        self.store.scan(start, end, visit)
+    }
+
+    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.written.lock().expect("one thread").push(batch.clone());
+        self.store.write(batch)
+    }
+
+    fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
+        self.store.copy_to(folder)
+    }
+
+    fn scratch(&self) -> Arc<dyn ScratchStores> {
+        self.store.scratch()
+    }
+}
+
+#[test]
+fn what_an_epoch_writes_does_not_grow_with_patterns_to_which_nothing_happens() {
+    let written = |others: u64| {
+        let other =
+            |number: u64| format!("pattern o{number} {{ from sent by account match a: sent where v == {} then b: sent where v == 2 within 2s }}\n", number + 9);
+        let patterns = PATTERN.to_owned() + &(0..others).map(other).collect::<String>();
+        let noting = Arc::new(Noting::default());
+        for restart in 0..2 {
+            let mut task = task_of(&patterns, &(noting.clone() as Arc<dyn StateStore>));
+            while task.task.restore_some().expect("in memory") {}
+            for epoch in restart * 2..=restart * 2 + 1 {
+                task.apply(&batch(epoch, [(7, 1, 10 * epoch)]), None, NOW).expect("not strict");
+                end_epoch(&mut task);
+            }
+        }
+        let written = noting.written.lock().expect("one thread");
+        let entries = |batch: &WriteBatch| (batch.puts.iter().map(|(key, _)| key[0]).collect::<Vec<_>>(), batch.deletes.len(), batch.delete_ranges.len());
+        let bytes = |batch: &WriteBatch| batch.puts.iter().map(|(_, value)| value.len()).sum::<usize>();
+        written[1..].iter().map(|batch| (entries(batch), bytes(batch))).collect::<Vec<_>>()
+    };
+    let (alone, among_many) = (written(0), written(1_000));
+    assert!(alone.len() == 3 && alone.iter().all(|((keys, _, _), _)| keys.contains(&Meta::KEY[0])));
+    for ((entries, bytes), (entries_among, bytes_among)) in alone.into_iter().zip(among_many) {
+        assert_eq!(entries, entries_among);
+        // Digests are written as numbers, of which some have a few digits less.
+        assert!(bytes.abs_diff(bytes_among) <= 20, "{bytes} and {bytes_among} bytes");
+    }
+}
+
 const SEEDS: u64 = 4;
 
 /// All but `quiet` and `silence` end without a word when time runs out; that the one has a key with others does not keep their keys from being restored later.
@@ -178,7 +239,7 @@ fn compare_with_one_that_is_never_restarted(seed: u64) {
                 found.iter().filter(|entry| !expected.contains(entry)).chain(expected.iter().filter(|entry| !found.contains(entry))).collect();
             assert!(differing.is_empty(), "seed {seed}, epoch {epoch}, at {second} s: {differing:?}");
             // A version, a key of one number, and the number of a segment.
-            segments += found.iter().filter(|(key, _)| whole.meta.logs.iter().any(|log| is_segment(log, key, &found))).count();
+            segments += found.iter().filter(|(key, _)| whole.meta.logs().iter().any(|log| is_segment(log, key, &found))).count();
         }
     }
     assert!(

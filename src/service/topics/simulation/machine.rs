@@ -70,7 +70,7 @@ impl Disk {
 
     /// Most of its keys can still be read.
     pub(super) fn go_bad(&self, random: &mut StdRng) {
-        let keys: Vec<_> = entries(&self.memory).into_keys().filter(|key| key != Meta::KEY).collect();
+        let keys: Vec<_> = entries(&self.memory).into_keys().filter(|key| !key.starts_with(Meta::KEY)).collect();
         if !keys.is_empty() {
             *self.bad_from.lock().expect("one thread") = Some(keys[random.random_range(0..keys.len())].clone());
         }

@@ -162,7 +162,7 @@ impl Disk {
     /// Makes this the state, in files: what it says of itself stands in one of its own, and can be read whatever becomes of the others.
     fn keep(&self, bases: &MachineBases, state: &Entries) {
         let store = bases.open(TASK).expect("opens");
-        let (meta, others) = state.clone().into_iter().partition(|(key, _)| key == Meta::KEY);
+        let (meta, others) = state.clone().into_iter().partition(|(key, _)| key.starts_with(Meta::KEY));
         let all = vec![(Vec::new(), vec![0xff])];
         let batches = [WriteBatch { delete_ranges: all, puts: others, ..WriteBatch::default() }, WriteBatch { puts: meta, ..WriteBatch::default() }];
         for batch in batches {
