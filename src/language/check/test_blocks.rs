@@ -33,7 +33,8 @@ pub(super) fn resolve(test: &ast::Test, patterns: &Patterns<'_>, declarations: &
     if found.is_none() && !declarations.may_be_unread(&test.pattern.node, patterns.keys().copied()) {
         let message = format!("unknown pattern `{}`", test.pattern.node);
         let diagnostic = Diagnostic::new(Code::UnknownPattern, test.pattern.span, message, "no pattern of this name");
-        findings.add(diagnostic.help_nearest(&test.pattern.node, patterns.keys().copied(), || None));
+        let diagnostic = diagnostic.help_nearest(findings, &test.pattern.node, patterns.keys().copied(), || None);
+        findings.add(diagnostic);
     }
     let checked = found.and_then(|(_, checked)| checked.as_ref());
     let mut lines = Lines {
@@ -198,7 +199,7 @@ impl Lines<'_, '_> {
             match emitted.iter().find(|emitted| emitted.name == name.node) {
                 Some(field) => expected.push((name.node.clone(), of_type(value, &format!("`{}`", name.node), &field.r#type, For::Expectation, self.findings))),
                 None => {
-                    let diagnostic = not_emitted(name, &checked.pattern, &emitted);
+                    let diagnostic = not_emitted(name, &checked.pattern, &emitted, self.findings);
                     self.findings.add(diagnostic);
                 }
             }
@@ -207,10 +208,10 @@ impl Lines<'_, '_> {
     }
 }
 
-fn not_emitted(name: &Name, pattern: &Pattern, emitted: &[Emitted]) -> Diagnostic {
+fn not_emitted(name: &Name, pattern: &Pattern, emitted: &[Emitted], findings: &Findings) -> Diagnostic {
     let message = format!("`{}` emits no field `{}`", pattern.name, name.node);
     let diagnostic = Diagnostic::new(Code::UnknownField, name.span, message, "not a field of the match");
-    diagnostic.help_nearest(&name.node, emitted.iter().map(|emitted| emitted.name.as_str()), || {
+    diagnostic.help_nearest(findings, &name.node, emitted.iter().map(|emitted| emitted.name.as_str()), || {
         let names: Vec<String> = emitted.iter().map(|emitted| format!("`{}`", emitted.name)).collect();
         (!names.is_empty() && names.len() <= 12).then(|| format!("it emits {}", names.join(", ")))
     })
