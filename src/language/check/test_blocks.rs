@@ -17,8 +17,8 @@ use crate::pattern::{EmitField, EmitValue, OnTimeout, Pattern};
 /// Where a test starts that does not say.
 const START: &str = "2000-01-01T00:00:00Z";
 
-/// The patterns that tests can be of. `None`: there is something wrong with it, which has been said.
-pub(super) type Patterns<'a> = BTreeMap<&'a str, (Span, Option<Checked>)>;
+/// The patterns that tests can be of, in the order of their names, which is the program's. `None`: there is something wrong with it, which has been said.
+pub(super) type Patterns<'a> = [(&'a str, Option<Checked>)];
 
 /// What a field of a match is.
 struct Emitted {
@@ -29,14 +29,15 @@ struct Emitted {
 /// Resolves one test; whether it is of use the findings tell.
 pub(super) fn resolve(test: &ast::Test, patterns: &Patterns<'_>, declarations: &Declarations<'_>, schema: &Schema, findings: &mut Findings) -> Option<Test> {
     let start = start(test, findings);
-    let found = patterns.get(test.pattern.node.as_str());
-    if found.is_none() && !declarations.may_be_unread(&test.pattern.node, patterns.keys().copied()) {
+    let found = patterns.binary_search_by_key(&test.pattern.node.as_str(), |(name, _)| *name).ok();
+    let names = || patterns.iter().map(|(name, _)| *name);
+    if found.is_none() && !declarations.may_be_unread(&test.pattern.node, names()) {
         let message = format!("unknown pattern `{}`", test.pattern.node);
         let diagnostic = Diagnostic::new(Code::UnknownPattern, test.pattern.span, message, "no pattern of this name");
-        let diagnostic = diagnostic.help_nearest(findings, &test.pattern.node, patterns.keys().copied(), || None);
+        let diagnostic = diagnostic.help_nearest(findings, &test.pattern.node, names(), || None);
         findings.add(diagnostic);
     }
-    let checked = found.and_then(|(_, checked)| checked.as_ref());
+    let checked = found.and_then(|place| patterns[place].1.as_ref());
     let mut lines = Lines {
         start,
         checked,
@@ -53,9 +54,8 @@ pub(super) fn resolve(test: &ast::Test, patterns: &Patterns<'_>, declarations: &
         lines.line(line);
     }
     let Lines { arrivals, expectations, nothing_else, .. } = lines;
-    let pattern = patterns.keys().position(|name| *name == test.pattern.node)?;
     let name = test.name.node.clone();
-    Some(Test { name, span: test.span, pattern, start, arrivals, expectations, nothing_else: nothing_else.is_some() })
+    Some(Test { name, span: test.span, pattern: found?, start, arrivals, expectations, nothing_else: nothing_else.is_some() })
 }
 
 fn start(test: &ast::Test, findings: &mut Findings) -> EventTime {
