@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::{TestArguments, TestFormat};
 use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::text::{counted, print, say_diagnostics};
-use crate::language::{RenderStyle, Source, Span, Test, compile, render};
+use crate::language::{Places, RenderStyle, Source, Span, Test, compile, render};
 use crate::pattern::Program;
 use crate::service::program;
 use crate::testing::{self, Coverage, CoverageReport, TestReport};
@@ -26,6 +26,7 @@ pub(super) fn test(arguments: &TestArguments) -> anyhow::Result<Outcome> {
             continue;
         }
         shown.folder(&folder);
+        let places: Vec<Places<'_>> = sources.iter().map(Places::of).collect();
         let coverage = arguments.coverage.then(|| Coverage::new(&compiled.program, &sources));
         for test in &compiled.tests {
             counts.seen += 1;
@@ -34,12 +35,12 @@ pub(super) fn test(arguments: &TestArguments) -> anyhow::Result<Outcome> {
                     Some(coverage) => testing::run_covered(&compiled.program, test, coverage),
                     None => testing::run(&compiled.program, test),
                 };
-                shown.report(&report, &sources)?;
+                shown.report(&report, &places)?;
                 if report.passed { counts.passed += 1 } else { counts.failed += 1 }
             }
         }
         for report in coverage.iter().flat_map(Coverage::reports).filter(|report| report.tests > 0 || filter.is_none()) {
-            shown.coverage(&report, &sources)?;
+            shown.coverage(&report, &places)?;
             counts.points += report.points;
             counts.missed += report.missed.len();
         }
@@ -127,12 +128,12 @@ impl Shown {
         }
     }
 
-    fn report(&mut self, report: &TestReport, sources: &[Source]) -> std::io::Result<()> {
-        let (path, line) = place(report.span, sources);
+    fn report(&mut self, report: &TestReport, places: &[Places<'_>]) -> std::io::Result<()> {
+        let (path, line) = place(report.span, places);
         match self {
             Self::Text if report.passed => print(&format!("{report}\n")),
             Self::Text => print(&format!("{report}\n      {path}:{line}\n")),
-            Self::Json => print(&json::report(report, sources)),
+            Self::Json => print(&json::report(report, places)),
             Self::Junit(document) => {
                 document.test(report, path, line);
                 Ok(())
@@ -140,12 +141,12 @@ impl Shown {
         }
     }
 
-    fn coverage(&mut self, report: &CoverageReport, sources: &[Source]) -> std::io::Result<()> {
+    fn coverage(&mut self, report: &CoverageReport, places: &[Places<'_>]) -> std::io::Result<()> {
         match self {
-            Self::Text => print(&coverage_text(report, sources)),
-            Self::Json => print(&json::coverage(report, sources)),
+            Self::Text => print(&coverage_text(report, places)),
+            Self::Json => print(&json::coverage(report, places)),
             Self::Junit(document) => {
-                document.note(&coverage_text(report, sources));
+                document.note(&coverage_text(report, places));
                 Ok(())
             }
         }
@@ -160,9 +161,9 @@ impl Shown {
 }
 
 /// A line for the pattern, and one for each place that no test has reached.
-fn coverage_text(report: &CoverageReport, sources: &[Source]) -> String {
+fn coverage_text(report: &CoverageReport, places: &[Places<'_>]) -> String {
     let CoverageReport { pattern, tests, points, missed, .. } = report;
-    let (path, line) = place(report.span, sources);
+    let (path, line) = place(report.span, places);
     if *tests == 0 {
         return format!("{path}:{line} {pattern}: no tests\n");
     }
@@ -172,15 +173,14 @@ fn coverage_text(report: &CoverageReport, sources: &[Source]) -> String {
         missed => format!("{path}:{line} {pattern}: {} of {points} points reached by {by}\n", points - missed),
     };
     for missed in missed {
-        let (path, line) = place(missed.span, sources);
+        let (path, line) = place(missed.span, places);
         text += &format!("      {path}:{line} {}\n", missed.what);
     }
     text
 }
 
 /// The file, and the line from 1.
-fn place(span: Span, sources: &[Source]) -> (&str, usize) {
-    let source = &sources[usize::from(span.source.0)];
-    let before = source.text.as_bytes().iter().take(span.start as usize);
-    (&source.path, 1 + before.filter(|byte| **byte == b'\n').count())
+fn place<'a>(span: Span, places: &[Places<'a>]) -> (&'a str, usize) {
+    let places = &places[usize::from(span.source.0)];
+    (&places.source.path, 1 + places.line(span.start as usize))
 }

@@ -38,7 +38,7 @@ pub use nearest::nearest;
 pub use pages::page;
 pub use parse::{Comment, Parsed, SOURCE_BYTES_MAX, parse};
 pub use print::{format, print};
-pub use render::{RenderStyle, render};
+pub use render::{Places, RenderStyle, render};
 pub use span::{Source, SourceId, Span, Spanned};
 
 /// What became of a program's texts. With an error among the diagnostics the program is empty; warnings leave it whole.

@@ -20,8 +20,9 @@ use annotate_snippets::{Group, Level, Renderer, normalize_untrusted_str};
 
 use crate::language::diagnostic::{Diagnostic, Severity};
 use crate::language::render::excerpt::{Excerpt, excerpts, with_true_columns};
-use crate::language::render::places::Places;
 use crate::language::span::Source;
+
+pub use places::Places;
 
 /// How diagnostics are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

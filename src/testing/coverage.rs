@@ -6,12 +6,13 @@
 //! to them, so `status == "approved" and amount < 2` is not tested for its amount by payments that were declined.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::automaton::{Deadline, Role, Watch};
 use crate::event::{Event, Schema, StreamId};
-use crate::language::{Arrival, Source, Span, Test};
+use crate::language::ast::{self, Item};
+use crate::language::{Arrival, Source, SourceId, Span, Test, parse};
 use crate::pattern::{Chosen, ConditionId, Expression, Moment, Names, Pattern, Program, Scope, StepId};
 use crate::testing::compare::Outcome;
 use crate::testing::points::{Point, points};
@@ -79,8 +80,11 @@ struct Seen {
 impl Coverage {
     /// `sources` are the texts that the program was compiled from.
     pub fn new(program: &Program, sources: &[Source]) -> Self {
+        let written = written(sources);
         let sheet = |pattern: &Arc<Pattern>| {
-            let (span, points) = points(pattern, &program.schema, sources);
+            let written = written.get(&pattern.name);
+            let span = written.map_or_else(Span::default, |written| written.name.span);
+            let points = written.map_or_else(Vec::new, |written| points(pattern, &program.schema, written));
             Arc::new(Sheet { schema: program.schema.clone(), pattern: pattern.clone(), span, points, seen: Mutex::default() })
         };
         Self { sheets: program.patterns.iter().map(sheet).collect() }
@@ -93,6 +97,13 @@ impl Coverage {
     pub(super) fn sheet(&self, test: &Test) -> &Arc<Sheet> {
         &self.sheets[test.pattern]
     }
+}
+
+/// The patterns by name as they are written.
+fn written(sources: &[Source]) -> BTreeMap<String, ast::Pattern> {
+    let files = (0..=u16::MAX).zip(sources).map(|(place, source)| parse(source, SourceId(place)).file);
+    let patterns = files.flat_map(|file| file.items).filter_map(|item| if let Item::Pattern(pattern) = item { Some(pattern) } else { None });
+    patterns.map(|pattern| (pattern.name.node.clone(), pattern)).collect()
 }
 
 impl Sheet {

@@ -2,8 +2,8 @@
 
 use crate::automaton::{Deadline, Role};
 use crate::event::{Schema, StreamId, TimeSpan};
-use crate::language::ast::{self, ClauseKind, Item, StepKind};
-use crate::language::{Source, SourceId, Span, Spanned, parse};
+use crate::language::ast::{self, ClauseKind, StepKind};
+use crate::language::{Span, Spanned};
 use crate::pattern::{Absence, Body, ConditionId, Element, Names, Part, Pattern, Quantifier, Sequence, StepId};
 use crate::testing::coverage::{Fact, part_text, parts};
 
@@ -16,24 +16,13 @@ pub(super) struct Point {
     pub reached_by: Vec<Fact>,
 }
 
-/// Where the pattern's name stands, and its points in the order of the text.
-pub(super) fn points(pattern: &Pattern, schema: &Schema, sources: &[Source]) -> (Span, Vec<Point>) {
-    let Some(written) = find(&pattern.name, sources) else { return (Span::default(), Vec::new()) };
+/// The points of a pattern in the order of its text.
+pub(super) fn points(pattern: &Pattern, schema: &Schema, written: &ast::Pattern) -> Vec<Point> {
     let mut list = List { pattern, schema, points: Vec::new() };
     list.sequence(&pattern.body, &written.body);
-    list.clauses(&written);
+    list.clauses(written);
     list.points.sort_by_key(|point| point.span.start);
-    (written.name.span, list.points)
-}
-
-fn find(name: &str, sources: &[Source]) -> Option<ast::Pattern> {
-    sources.iter().enumerate().find_map(|(place, source)| {
-        let parsed = parse(source, SourceId(u16::try_from(place).ok()?));
-        parsed.file.items.into_iter().find_map(|item| match item {
-            Item::Pattern(pattern) if pattern.name.node == name => Some(pattern),
-            _ => None,
-        })
-    })
+    list.points
 }
 
 struct List<'a> {

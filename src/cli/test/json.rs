@@ -3,19 +3,19 @@
 use serde::Serialize;
 
 use crate::cli::test::place;
-use crate::language::Source;
+use crate::language::Places;
 use crate::testing::{CoverageReport, Failure, TestReport};
 
-pub(super) fn report(report: &TestReport, sources: &[Source]) -> String {
-    let (path, line) = place(report.span, sources);
+pub(super) fn report(report: &TestReport, places: &[Places<'_>]) -> String {
+    let (path, line) = place(report.span, places);
     let result = if report.passed { "ok" } else { "failed" };
-    let failures = report.failures.iter().map(|failure| JsonFailure::of(failure, sources)).collect();
+    let failures = report.failures.iter().map(|failure| JsonFailure::of(failure, places)).collect();
     written(&JsonReport { pattern: &report.pattern, test: &report.name, path, line, result, failures })
 }
 
-pub(super) fn coverage(report: &CoverageReport, sources: &[Source]) -> String {
-    let (path, line) = place(report.span, sources);
-    let missed: Vec<JsonMissed<'_>> = report.missed.iter().map(|missed| JsonMissed { line: place(missed.span, sources).1, what: &missed.what }).collect();
+pub(super) fn coverage(report: &CoverageReport, places: &[Places<'_>]) -> String {
+    let (path, line) = place(report.span, places);
+    let missed: Vec<JsonMissed<'_>> = report.missed.iter().map(|missed| JsonMissed { line: place(missed.span, places).1, what: &missed.what }).collect();
     let reached = report.points - missed.len();
     written(&JsonCoverage { pattern: &report.pattern, path, line, tests: report.tests, points: report.points, reached, missed })
 }
@@ -44,9 +44,9 @@ enum JsonFailure<'a> {
 }
 
 impl<'a> JsonFailure<'a> {
-    fn of(failure: &'a Failure, sources: &[Source]) -> Self {
+    fn of(failure: &'a Failure, places: &[Places<'_>]) -> Self {
         match failure {
-            Failure::Missing { span, expected } => Self::Missing { line: place(*span, sources).1, expected },
+            Failure::Missing { span, expected } => Self::Missing { line: place(*span, places).1, expected },
             Failure::Unexpected(found) => Self::Unexpected { found },
             Failure::AlsoFound(found) => Self::AlsoFound { found },
         }

@@ -110,7 +110,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         };
         let diagnostic = match help {
             Some(help) => diagnostic.help(help),
-            None => diagnostic.help_nearest(name, FUNCTIONS.iter().map(|(name, _)| *name).chain(["not"]), || {
+            None => diagnostic.help_nearest(self.findings, name, FUNCTIONS.iter().map(|(name, _)| *name).chain(["not"]), || {
                 nearest(&small, FOREIGN.iter().map(|(theirs, _)| *theirs)).and_then(foreign)
             }),
         };

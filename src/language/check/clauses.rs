@@ -106,7 +106,8 @@ fn choosing(name: &Name, table: &StepTable<'_>, findings: &mut Findings) -> Opti
     let Some(place) = table.find(&name.node) else {
         let names: Vec<&str> = table.choosing().collect();
         let diagnostic = Diagnostic::new(Code::UnknownName, name.span, format!("unknown step `{}`", name.node), "not a step of this pattern");
-        findings.add(diagnostic.help_nearest(&name.node, names.iter().copied(), || Some(format!("its steps are {}", listed(&names)))));
+        let diagnostic = diagnostic.help_nearest(findings, &name.node, names.iter().copied(), || Some(format!("its steps are {}", listed(&names))));
+        findings.add(diagnostic);
         return None;
     };
     let entry = &table.entries[place];

@@ -13,7 +13,7 @@ use crate::language::check::lists::{self, List};
 use crate::language::check::streams::{self, Stream};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
-use crate::language::nearest;
+use crate::language::nearest::has_near;
 use crate::language::span::{Source, Span};
 use crate::pattern::Expression;
 
@@ -113,7 +113,7 @@ impl<'a> Declarations<'a> {
 
     /// Whether the name may be declared in what could not be read, and is no misspelling of one that is known.
     pub(super) fn may_be_unread<'n>(&self, name: &str, known: impl IntoIterator<Item = &'n str>) -> bool {
-        self.unread.contains(name) || (self.names_lost && nearest(name, known).is_none())
+        self.unread.contains(name) || (self.names_lost && !has_near(name, known))
     }
 
     /// Names of streams and defines.

@@ -27,8 +27,18 @@ impl Diagnostic {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// "did you mean `amount`?", if one of the candidates is near; else what `otherwise` says.
-    pub(super) fn help_nearest<'a>(self, name: &str, candidates: impl IntoIterator<Item = &'a str>, otherwise: impl FnOnce() -> Option<String>) -> Self {
+    /// "did you mean `amount`?", if one of the candidates is near; else what `otherwise` says. Not looked for if `findings` are enough without this one:
+    /// with many misspelt names among many, each would be compared with all.
+    pub(super) fn help_nearest<'a>(
+        self,
+        findings: &Findings,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+        otherwise: impl FnOnce() -> Option<String>,
+    ) -> Self {
+        if findings.hides(self.primary.span) {
+            return self;
+        }
         let help = nearest(name, candidates).map(|near| format!("did you mean `{near}`?")).or_else(otherwise);
         Self { help, ..self }
     }
@@ -44,13 +54,23 @@ impl Diagnostic {
 pub(super) struct Findings {
     diagnostics: Vec<Diagnostic>,
     errors: usize,
+    /// The first places of errors in each text, one more than errors are shown.
+    first_places: BTreeMap<SourceId, BTreeSet<(u32, u32)>>,
     /// By name: where a stream or define of that name is meant, and there is none.
     missing: BTreeMap<String, Vec<Span>>,
 }
 
 impl Findings {
     pub(super) fn add(&mut self, diagnostic: Diagnostic) {
-        self.errors += usize::from(diagnostic.severity == Severity::Error);
+        if diagnostic.severity == Severity::Error {
+            self.errors += 1;
+            let Span { source, start, end } = diagnostic.primary.span;
+            let places = self.first_places.entry(source).or_default();
+            places.insert((start, end));
+            if places.len() > ERRORS_MAX + 1 {
+                places.pop_last();
+            }
+        }
         self.diagnostics.push(diagnostic);
     }
 
@@ -60,6 +80,13 @@ impl Findings {
         self.missing.entry(name.to_owned()).or_default().push(span);
     }
 
+    /// Whether nothing that is found at this place will be shown: too many errors stand before it. Places are counted, as what is found twice at one is
+    /// shown once.
+    fn hides(&self, span: Span) -> bool {
+        let places = self.first_places.get(&span.source);
+        places.is_some_and(|places| places.len() > ERRORS_MAX && places.last().is_some_and(|last| *last < (span.start, span.end)))
+    }
+
     /// To tell whether something was found wrong since.
     pub(super) fn error_count(&self) -> usize {
         self.errors
@@ -67,16 +94,21 @@ impl Findings {
 
     /// By file and place; `declared` are the names that could have been meant where a stream is missing.
     pub(super) fn into_diagnostics(mut self, declared: &BTreeSet<&str>) -> Vec<Diagnostic> {
-        for (name, mut spans) in std::mem::take(&mut self.missing) {
+        let mut missing: Vec<(String, Vec<Span>)> = std::mem::take(&mut self.missing).into_iter().collect();
+        for (_, spans) in &mut missing {
             spans.sort_by_key(|span| place(*span));
             spans.dedup_by_key(|span| place(*span));
+        }
+        // By place, so that the first ones hide the others.
+        missing.sort_by_key(|(_, spans)| place(spans[0]));
+        for (name, spans) in missing {
             let message = format!("unknown stream `{name}`");
             let mut diagnostic = Diagnostic::new(Code::UnknownStream, spans[0], message, "no stream or define of this name");
-            diagnostic = diagnostic.help_nearest(&name, declared.iter().copied(), || Some(declared_streams(declared)));
+            diagnostic = diagnostic.help_nearest(&self, &name, declared.iter().copied(), || Some(declared_streams(declared)));
             for span in spans.iter().skip(1).take(PLACES_MAX) {
                 diagnostic = diagnostic.also(*span, "named here too");
             }
-            self.diagnostics.push(diagnostic);
+            self.add(diagnostic);
         }
         self.diagnostics.sort_by_key(|diagnostic| (place(diagnostic.primary.span), diagnostic.code));
         // A line of a table is looked at for every case.
@@ -121,4 +153,71 @@ fn bounded(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
         shown.insert(behind, diagnostic);
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANY: u32 = 1_000;
+
+    /// At each of these places a name that is misspelt, in two texts; and how many names it was compared with.
+    fn misspelt(places: impl IntoIterator<Item = u32>) -> (Vec<Diagnostic>, usize) {
+        let (mut findings, mut compared) = (Findings::default(), 0);
+        for start in places {
+            for source in [SourceId(0), SourceId(1)] {
+                let diagnostic = Diagnostic::new(Code::UnknownName, Span { source, start, end: start + 1 }, "unknown name `amout`", "");
+                let diagnostic = diagnostic.help_nearest(&findings, "amout", ["amount"].into_iter().inspect(|_| compared += 1), || None);
+                findings.add(diagnostic);
+            }
+        }
+        (findings.into_diagnostics(&BTreeSet::new()), compared)
+    }
+
+    #[test]
+    fn all_that_is_shown_has_its_help() {
+        let often = (0..MANY).flat_map(|_| 0..5).chain(0..MANY);
+        let mixed = (0..MANY).map(|number| number * 7 % MANY);
+        let orders: [Vec<u32>; 5] = [(0..MANY).collect(), (0..MANY).rev().collect(), often.collect(), mixed.collect(), (0..ERRORS_MAX as u32).collect()];
+        for (order, places) in orders.into_iter().enumerate() {
+            let (diagnostics, _) = misspelt(places);
+            let (names, others): (Vec<_>, Vec<_>) = diagnostics.iter().partition(|diagnostic| diagnostic.code == Code::UnknownName);
+            assert_eq!(names.len(), 2 * ERRORS_MAX, "order {order}");
+            assert!(names.iter().all(|diagnostic| diagnostic.help.as_deref() == Some("did you mean `amount`?")), "order {order}");
+            assert!(others.iter().all(|diagnostic| diagnostic.code == Code::TooManyErrors), "order {order}");
+        }
+    }
+
+    #[test]
+    fn no_help_is_looked_for_that_is_not_shown() {
+        let (_, compared) = misspelt(0..MANY);
+        assert!(compared <= 2 * (ERRORS_MAX + 1), "{compared}");
+    }
+
+    #[test]
+    fn a_warning_behind_the_last_shown_error_has_its_help() {
+        let mut findings = Findings::default();
+        for start in 0..ERRORS_MAX as u32 {
+            findings.add(Diagnostic::new(Code::UnknownName, Span { source: SourceId(0), start, end: start }, "", ""));
+        }
+        let place = Span { source: SourceId(0), start: ERRORS_MAX as u32, end: ERRORS_MAX as u32 };
+        let warning = Diagnostic::new(Code::NotRead, place, "", "").help_nearest(&findings, "amout", ["amount"], || None);
+        findings.add(warning);
+        let diagnostics = findings.into_diagnostics(&BTreeSet::new());
+        let [.., last] = &diagnostics[..] else { panic!("nothing is shown") };
+        assert_eq!((last.severity, last.help.is_some()), (Severity::Warning, true));
+    }
+
+    #[test]
+    fn missing_streams_that_are_shown_have_their_help() {
+        let mut findings = Findings::default();
+        // By name, the last one comes first.
+        for number in 0..MANY {
+            let start = MANY - number;
+            findings.missing_stream(&format!("paymants_{number:04}"), Span { source: SourceId(0), start, end: start + 1 });
+        }
+        let diagnostics = findings.into_diagnostics(&BTreeSet::from(["payments_0000"]));
+        assert_eq!(diagnostics.len(), ERRORS_MAX + 1);
+        assert!(diagnostics.iter().all(|diagnostic| diagnostic.help.is_some()));
+    }
 }

@@ -58,7 +58,7 @@ mod warnings;
 mod windows;
 mod written_arguments;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::language::Compiled;
@@ -72,7 +72,6 @@ use crate::pattern::{Program, Versions};
 use declarations::{Declarations, twice};
 use findings::Findings;
 use pattern::Checked;
-use test_blocks::Patterns;
 
 /// Parses and checks all texts of a program together.
 pub fn compile(sources: &[Source]) -> Compiled {
@@ -80,7 +79,7 @@ pub fn compile(sources: &[Source]) -> Compiled {
     let (files, names_lost) = parsed(sources, &mut findings);
     let declarations = Declarations::of(sources, &files, names_lost, &mut findings);
     let schema = declarations.schema();
-    let mut patterns = Patterns::new();
+    let mut patterns: BTreeMap<&str, (Span, Option<Checked>)> = BTreeMap::new();
     for pattern in items(&files).filter_map(|item| if let Item::Pattern(pattern) = item { Some(pattern) } else { None }) {
         let checked = pattern::checked(pattern, &declarations, &schema, &mut findings);
         if let Some((first, _)) = patterns.get(pattern.name.node.as_str()) {
@@ -89,6 +88,7 @@ pub fn compile(sources: &[Source]) -> Compiled {
             patterns.insert(&pattern.name.node, (pattern.name.span, checked));
         }
     }
+    let patterns: Vec<(&str, Option<Checked>)> = patterns.into_iter().map(|(name, (_, checked))| (name, checked)).collect();
     let mut tests = Vec::new();
     for item in items(&files) {
         let resolve = |test: &Test, findings: &mut Findings| test_blocks::resolve(test, &patterns, &declarations, &schema, findings);
@@ -109,7 +109,7 @@ pub fn compile(sources: &[Source]) -> Compiled {
         return Compiled { diagnostics, ..Compiled::default() };
     }
     let mut versions = Versions::new(&schema);
-    let patterns = patterns.into_values().filter_map(|(_, checked)| checked).map(|Checked { mut pattern, .. }| {
+    let patterns = patterns.into_iter().filter_map(|(_, checked)| checked).map(|Checked { mut pattern, .. }| {
         pattern.version = versions.of(&pattern);
         Arc::new(pattern)
     });

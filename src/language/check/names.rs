@@ -94,9 +94,9 @@ impl<'a> Lowering<'_, '_, 'a> {
                 let stream = self.scope.declarations.stream(stream);
                 let lists = self.scope.declarations.lists.keys().copied();
                 let names = stream.fields.iter().map(|field| field.name.node.as_str()).chain(lists).chain(WRITTEN_VALUES);
-                let diagnostic = unknown_field(stream, &name);
+                let diagnostic = unknown_field(stream, &name, self.findings);
                 let otherwise = diagnostic.help.clone();
-                diagnostic.help_nearest(&name.node, names, || otherwise)
+                diagnostic.help_nearest(self.findings, &name.node, names, || otherwise)
             }
             AtHand::Unknown | AtHand::None => self.no_emitted(name, span),
         }
@@ -116,9 +116,13 @@ impl<'a> Lowering<'_, '_, 'a> {
         }
         let key = self.scope.key().iter().filter_map(|part| part.name.as_deref());
         let lists = declarations.lists.keys().copied();
-        let names: Vec<&str> = steps.iter().copied().chain(key).chain(lists).chain(WRITTEN_VALUES).collect();
-        Diagnostic::new(Code::UnknownName, span, format!("unknown name `{name}`"), "neither a part of the key nor a step")
-            .help_nearest(name, names, || Some("fields of the match are the key's names, `x.f` of a step x, and what is calculated from these".to_owned()))
+        let names = steps.iter().copied().chain(key).chain(lists).chain(WRITTEN_VALUES);
+        Diagnostic::new(Code::UnknownName, span, format!("unknown name `{name}`"), "neither a part of the key nor a step").help_nearest(
+            self.findings,
+            name,
+            names,
+            || Some("fields of the match are the key's names, `x.f` of a step x, and what is calculated from these".to_owned()),
+        )
     }
 
     // Fields and places.
@@ -129,7 +133,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             Some(Base::Source(stream)) => match self.scope.declarations.stream(stream).field(&field.node) {
                 Some((place, known)) => Typed::new(Expression::Field([place].into()), known.kind.clone(), known.nullable, span),
                 None => {
-                    let diagnostic = unknown_field(self.scope.declarations.stream(stream), field);
+                    let diagnostic = unknown_field(self.scope.declarations.stream(stream), field, self.findings);
                     self.wrong(span, diagnostic)
                 }
             },
@@ -225,9 +229,10 @@ impl<'a> Lowering<'_, '_, 'a> {
         let steps: Vec<&str> = self.scope.steps().map(|steps| steps.choosing().collect()).unwrap_or_default();
         if let (true, AtHand::Event(stream)) = (steps.is_empty(), self.scope.at_hand) {
             let stream = self.scope.declarations.stream(stream);
-            return unknown_field(stream, &Name { node: name.to_owned(), span });
+            return unknown_field(stream, &Name { node: name.to_owned(), span }, self.findings);
         }
         Diagnostic::new(Code::UnknownName, span, format!("unknown step `{name}`"), "not a step of this pattern").help_nearest(
+            self.findings,
             name,
             steps.iter().copied(),
             || Some(format!("its steps are {}", listed(&steps))),
@@ -249,7 +254,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             let name = self.scope.declarations.quoted(value.span);
             let diagnostic =
                 Diagnostic::new(Code::UnknownField, field.span, format!("unknown field `{}` on `{name}`", field.node), format!("not a field of `{name}`"))
-                    .help_nearest(&field.node, fields.iter().map(|field| field.name.as_str()), || None);
+                    .help_nearest(self.findings, &field.node, fields.iter().map(|field| field.name.as_str()), || None);
             return self.wrong(span, diagnostic);
         };
         let (kind, nullable) = (Kind::of(&known.r#type), value.nullable || known.nullable);

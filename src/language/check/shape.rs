@@ -228,7 +228,7 @@ impl<'s, 'a> Shaper<'s, 'a> {
             let wider = self.sources.known.iter().find(|(_, source)| source.stream == known.stream).map(|(name, _)| name.node.as_str());
             self.findings.add(match wider {
                 Some(source) => diagnostic.help(format!("`from {source}` has only some of them: write `{source}` here, or `from {name}`")),
-                None => diagnostic.help_nearest(name, self.sources.names(), || Some(format!("add it: `from …, {name}`"))),
+                None => diagnostic.help_nearest(self.findings, name, self.sources.names(), || Some(format!("add it: `from …, {name}`"))),
             });
         }
         Some(known.stream)

@@ -18,7 +18,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         let Some(stream) = entry.stream else { return Typed::unknown(span) };
         let stream = self.scope.declarations.stream(stream);
         let Some((place, known)) = stream.field(&field.node) else {
-            let diagnostic = unknown_field(stream, field);
+            let diagnostic = unknown_field(stream, field, self.findings);
             return self.wrong(span, diagnostic);
         };
         let certain = matches!(occurrence, Occurrence::FromFirst(0) | Occurrence::FromLast(0));

@@ -138,27 +138,29 @@ fn r#type(written: &ast::Type, findings: &mut Findings) -> Option<Type> {
         TypeKind::Named(name) => {
             let known = TYPES.iter().find(|(ours, _)| ours == name).map(|(_, r#type)| r#type.clone());
             if known.is_none() {
-                findings.add(unknown_type(name, written));
+                let diagnostic = unknown_type(name, written, findings);
+                findings.add(diagnostic);
             }
             known
         }
     }
 }
 
-fn unknown_type(name: &str, written: &ast::Type) -> Diagnostic {
+fn unknown_type(name: &str, written: &ast::Type, findings: &Findings) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownType, written.span, format!("unknown type `{name}`"), "not a type");
     let small = name.to_ascii_lowercase();
     if let Some((_, ours)) = FOREIGN_TYPES.iter().find(|(theirs, _)| *theirs == small) {
         return diagnostic.help(format!("write `{ours}`"));
     }
-    diagnostic.help_nearest(name, TYPES.iter().map(|(ours, _)| *ours), || {
+    diagnostic.help_nearest(findings, name, TYPES.iter().map(|(ours, _)| *ours), || {
         Some("types are bool, int, float, decimal, string, timestamp, duration, `list of T`, `{ field: T }`".to_owned())
     })
 }
 
 fn time_field(stream: &Stream<'_>, name: &Name, findings: &mut Findings) -> Option<usize> {
     let Some((place, field)) = stream.field(&name.node) else {
-        findings.add(unknown_field(stream, name));
+        let diagnostic = unknown_field(stream, name, findings);
+        findings.add(diagnostic);
         return None;
     };
     let wrong = match field.kind {
@@ -179,10 +181,10 @@ fn time_field(stream: &Stream<'_>, name: &Name, findings: &mut Findings) -> Opti
 }
 
 /// A field that the stream does not have.
-pub(super) fn unknown_field(stream: &Stream<'_>, name: &Name) -> Diagnostic {
+pub(super) fn unknown_field(stream: &Stream<'_>, name: &Name, findings: &Findings) -> Diagnostic {
     let message = format!("unknown field `{}` on `{}`", name.node, stream.name.node);
     let diagnostic = Diagnostic::new(Code::UnknownField, name.span, message, format!("not a field of `{}`", stream.name.node));
-    diagnostic.help_nearest(&name.node, stream.fields.iter().map(|field| field.name.node.as_str()), || {
+    diagnostic.help_nearest(findings, &name.node, stream.fields.iter().map(|field| field.name.node.as_str()), || {
         let names: Vec<String> = stream.fields.iter().map(|field| format!("`{}`", field.name.node)).collect();
         (!names.is_empty() && names.len() <= 12).then(|| format!("its fields are {}", names.join(", ")))
     })

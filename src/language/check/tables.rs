@@ -155,7 +155,8 @@ impl Row<'_, '_> {
         let message = format!("the table has no column `{}`", column.node);
         let diagnostic = Diagnostic::new(Code::UnknownName, column.span, message, "not a column");
         let text = format!("name it behind `columns`; a text stands in double quotes: `\"{}\"`", column.node);
-        self.findings.add(diagnostic.help_nearest(&column.node, self.values.keys().copied(), || Some(text)));
+        let diagnostic = diagnostic.help_nearest(self.findings, &column.node, self.values.keys().copied(), || Some(text));
+        self.findings.add(diagnostic);
         None
     }
 }

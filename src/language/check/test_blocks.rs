@@ -17,8 +17,8 @@ use crate::pattern::{EmitField, EmitValue, OnTimeout, Pattern};
 /// Where a test starts that does not say.
 const START: &str = "2000-01-01T00:00:00Z";
 
-/// The patterns that tests can be of. `None`: there is something wrong with it, which has been said.
-pub(super) type Patterns<'a> = BTreeMap<&'a str, (Span, Option<Checked>)>;
+/// The patterns that tests can be of, in the order of their names, which is the program's. `None`: there is something wrong with it, which has been said.
+pub(super) type Patterns<'a> = [(&'a str, Option<Checked>)];
 
 /// What a field of a match is.
 struct Emitted {
@@ -29,13 +29,15 @@ struct Emitted {
 /// Resolves one test; whether it is of use the findings tell.
 pub(super) fn resolve(test: &ast::Test, patterns: &Patterns<'_>, declarations: &Declarations<'_>, schema: &Schema, findings: &mut Findings) -> Option<Test> {
     let start = start(test, findings);
-    let found = patterns.get(test.pattern.node.as_str());
-    if found.is_none() && !declarations.may_be_unread(&test.pattern.node, patterns.keys().copied()) {
+    let found = patterns.binary_search_by_key(&test.pattern.node.as_str(), |(name, _)| *name).ok();
+    let names = || patterns.iter().map(|(name, _)| *name);
+    if found.is_none() && !declarations.may_be_unread(&test.pattern.node, names()) {
         let message = format!("unknown pattern `{}`", test.pattern.node);
         let diagnostic = Diagnostic::new(Code::UnknownPattern, test.pattern.span, message, "no pattern of this name");
-        findings.add(diagnostic.help_nearest(&test.pattern.node, patterns.keys().copied(), || None));
+        let diagnostic = diagnostic.help_nearest(findings, &test.pattern.node, names(), || None);
+        findings.add(diagnostic);
     }
-    let checked = found.and_then(|(_, checked)| checked.as_ref());
+    let checked = found.and_then(|place| patterns[place].1.as_ref());
     let mut lines = Lines {
         start,
         checked,
@@ -52,9 +54,8 @@ pub(super) fn resolve(test: &ast::Test, patterns: &Patterns<'_>, declarations: &
         lines.line(line);
     }
     let Lines { arrivals, expectations, nothing_else, .. } = lines;
-    let pattern = patterns.keys().position(|name| *name == test.pattern.node)?;
     let name = test.name.node.clone();
-    Some(Test { name, span: test.span, pattern, start, arrivals, expectations, nothing_else: nothing_else.is_some() })
+    Some(Test { name, span: test.span, pattern: found?, start, arrivals, expectations, nothing_else: nothing_else.is_some() })
 }
 
 fn start(test: &ast::Test, findings: &mut Findings) -> EventTime {
@@ -198,7 +199,7 @@ impl Lines<'_, '_> {
             match emitted.iter().find(|emitted| emitted.name == name.node) {
                 Some(field) => expected.push((name.node.clone(), of_type(value, &format!("`{}`", name.node), &field.r#type, For::Expectation, self.findings))),
                 None => {
-                    let diagnostic = not_emitted(name, &checked.pattern, &emitted);
+                    let diagnostic = not_emitted(name, &checked.pattern, &emitted, self.findings);
                     self.findings.add(diagnostic);
                 }
             }
@@ -207,10 +208,10 @@ impl Lines<'_, '_> {
     }
 }
 
-fn not_emitted(name: &Name, pattern: &Pattern, emitted: &[Emitted]) -> Diagnostic {
+fn not_emitted(name: &Name, pattern: &Pattern, emitted: &[Emitted], findings: &Findings) -> Diagnostic {
     let message = format!("`{}` emits no field `{}`", pattern.name, name.node);
     let diagnostic = Diagnostic::new(Code::UnknownField, name.span, message, "not a field of the match");
-    diagnostic.help_nearest(&name.node, emitted.iter().map(|emitted| emitted.name.as_str()), || {
+    diagnostic.help_nearest(findings, &name.node, emitted.iter().map(|emitted| emitted.name.as_str()), || {
         let names: Vec<String> = emitted.iter().map(|emitted| format!("`{}`", emitted.name)).collect();
         (!names.is_empty() && names.len() <= 12).then(|| format!("it emits {}", names.join(", ")))
     })

@@ -32,7 +32,10 @@ pub(super) fn record(literal: &RecordLiteral, fields: &[Field], owner: &str, fil
         }
         match fields.iter().position(|field| field.name == name.node) {
             Some(at) => values[at] = Some(of_field(value, &fields[at], what_for, findings)),
-            None => findings.add(unknown(name, fields, owner)),
+            None => {
+                let diagnostic = unknown(name, fields, owner, findings);
+                findings.add(diagnostic);
+            }
         }
     }
     let required = |(at, field): (usize, &Field)| (!field.nullable && values[at].is_none() && filled != Some(at)).then(|| format!("`{}`", field.name));
@@ -49,9 +52,10 @@ pub(super) fn record(literal: &RecordLiteral, fields: &[Field], owner: &str, fil
     values.into_iter().map(Option::unwrap_or_default).collect()
 }
 
-pub(super) fn unknown(name: &Name, fields: &[Field], owner: &str) -> Diagnostic {
+fn unknown(name: &Name, fields: &[Field], owner: &str, findings: &Findings) -> Diagnostic {
     let message = format!("unknown field `{}` on {owner}", name.node);
     Diagnostic::new(Code::UnknownField, name.span, message, format!("not a field of {owner}")).help_nearest(
+        findings,
         &name.node,
         fields.iter().map(|field| field.name.as_str()),
         || None,

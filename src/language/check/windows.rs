@@ -148,9 +148,10 @@ impl<'a> Lowering<'_, '_, 'a> {
             self.add(diagnostic.help("what a step has chosen needs no `over`: `count(x)`, `sum(x.field)`"));
             return None;
         }
-        let names: Vec<&str> = declarations.event_names().collect();
         let diagnostic = Diagnostic::new(Code::WindowArgument, span, format!("unknown stream `{name}`"), "neither a stream nor a define");
-        self.add(diagnostic.help_nearest(name, names.iter().copied(), || Some(format!("there are {}", listed(&names)))));
+        self.add(diagnostic.help_nearest(self.findings, name, declarations.event_names(), || {
+            Some(format!("there are {}", listed(&declarations.event_names().collect::<Vec<_>>())))
+        }));
         None
     }
 

@@ -14,7 +14,6 @@ use crate::language::check::expression::{Lowering, Typed, bare};
 use crate::language::check::kinds::Kind;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
-use crate::language::nearest;
 use crate::language::span::Span;
 use crate::pattern::Expression;
 
@@ -108,11 +107,9 @@ impl<'a> Lowering<'_, '_, 'a> {
             return Some(zone);
         }
         let diagnostic = Diagnostic::new(Code::BadZone, span, format!("`{source}` is no time zone"), "not in the time zone database");
-        let near = nearest(source, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
-        self.add(match near {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic.help("zones are named as in `\"Europe/Berlin\"`, `\"America/New_York\"`, `\"UTC\"`"),
-        });
+        self.add(diagnostic.help_nearest(self.findings, source, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()), || {
+            Some("zones are named as in `\"Europe/Berlin\"`, `\"America/New_York\"`, `\"UTC\"`".to_owned())
+        }));
         None
     }
 

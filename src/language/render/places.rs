@@ -3,8 +3,8 @@
 use crate::language::span::{Source, Span};
 
 /// A source and where its lines begin.
-pub(super) struct Places<'a> {
-    pub(super) source: &'a Source,
+pub struct Places<'a> {
+    pub source: &'a Source,
     starts: Vec<usize>,
 }
 
@@ -16,7 +16,7 @@ pub(super) struct Place {
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn of(source: &'a Source) -> Self {
+    pub fn of(source: &'a Source) -> Self {
         let after_ends = source.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(end, _)| end + 1);
         Self { source, starts: std::iter::once(0).chain(after_ends).collect() }
     }
@@ -29,7 +29,7 @@ impl<'a> Places<'a> {
     }
 
     /// The line of a byte, counted from 0.
-    pub(super) fn line(&self, byte: usize) -> usize {
+    pub fn line(&self, byte: usize) -> usize {
         self.starts.partition_point(|start| *start <= byte) - 1
     }
 
