@@ -15,7 +15,7 @@ use crate::event::{SharedEvent, Value};
 use crate::pattern::{Aggregate, Arithmetic, Chosen, Expression, FieldPath, Occurrence, Pattern, StepId, at_path, average, calculate, order};
 
 /// What is asked of the events of a pattern's steps, each once; as each link of a chain answers it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TallyPlan(Box<[Asked]>);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
