@@ -245,11 +245,13 @@ pub(super) struct Upstreams {
     said: Vec<Option<Announced>>,
     /// All tasks in the order in which they hold back: those that are not idle first, and of them those that are least far.
     in_order: BTreeSet<(bool, EventTime, u32)>,
+    /// Those that have said something since they were last asked for.
+    news: BTreeSet<u32>,
 }
 
 impl Upstreams {
     pub(super) fn new(tasks: u32) -> Self {
-        let mut upstreams = Self { said: Vec::new(), in_order: BTreeSet::new() };
+        let mut upstreams = Self { said: Vec::new(), in_order: BTreeSet::new(), news: BTreeSet::new() };
         upstreams.add_up_to(tasks);
         upstreams
     }
@@ -268,6 +270,7 @@ impl Upstreams {
         let before = self.said[place(upstream)].replace(announced);
         self.in_order.remove(&in_order(upstream, before));
         self.in_order.insert(in_order(upstream, Some(announced)));
+        self.news.insert(upstream);
     }
 
     /// Nothing at or before it comes any more, but what an idle task may bring. Where all are idle, those that were less far hold nobody back.
@@ -280,6 +283,12 @@ impl Upstreams {
 
     pub(super) fn positions(&self) -> Vec<UpstreamPosition> {
         (0..).zip(&self.said).filter_map(|(task, said)| Some(position(task, (*said)?))).collect()
+    }
+
+    /// Of those that have said something since the last call: the last that they have.
+    pub(super) fn take_news(&mut self) -> Vec<UpstreamPosition> {
+        let news = std::mem::take(&mut self.news);
+        news.into_iter().filter_map(|task| Some(position(task, self.said[place(task)]?))).collect()
     }
 
     pub(super) fn restore(&mut self, positions: &[UpstreamPosition]) {

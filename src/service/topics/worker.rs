@@ -446,7 +446,7 @@ impl Worker {
         self.drop_task(task);
         self.deployment.metrics.task_recovers(task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
-            alignment.tell(task, Vec::new());
+            alignment.tell(task, &[]);
         }
         self.tickets += 1;
         let (ticket, cancelled) = (self.tickets, Arc::new(AtomicBool::new(false)));
@@ -741,7 +741,14 @@ impl Worker {
     fn align(&mut self) -> anyhow::Result<()> {
         let Some(alignment) = self.deployment.alignment.clone() else { return Ok(()) };
         if self.deployment.stage == Stage::Rekeyed {
-            self.running().for_each(|assigned| alignment.tell(assigned.number, assigned.task.upstreams()));
+            for held in self.tasks.values_mut() {
+                if let Held::Running(assigned) = held {
+                    let news = assigned.task.take_upstream_news();
+                    if !news.is_empty() {
+                        alignment.tell(assigned.number, &news);
+                    }
+                }
+            }
             return Ok(());
         }
         let allowed = self.allowed();
