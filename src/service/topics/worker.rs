@@ -424,6 +424,7 @@ impl Worker {
     /// What is here of it is of no use any more; it may still be ours, and begin anew.
     fn drop_task(&mut self, task: u32) -> Option<Assigned> {
         self.balance.forget(&[task]);
+        self.fetched.forget(task);
         self.pace.forget(task);
         self.starts.remove(&task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
