@@ -782,8 +782,7 @@ impl Worker {
         let interval = Duration::from_millis(checkpoints.interval_ms);
         for held in self.tasks.values_mut() {
             if let Held::Running(assigned) = held {
-                let (metrics, task) = (&self.deployment.metrics, assigned.number);
-                assigned.copy_if_due(&*self.deployment.bases, interval, || metrics.checkpoint_epoch(task));
+                assigned.copy_if_due(&*self.deployment.bases, interval, &self.deployment.metrics);
             }
         }
     }
