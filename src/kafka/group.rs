@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
@@ -131,7 +132,7 @@ impl Group {
         for topic in &self.topics {
             for &task in tasks {
                 // A number, so that the library asks nobody: an answer that came after our seek would undo it.
-                list.add_partition_offset(topic, partition(task), Offset::Offset(0))?;
+                add(&mut list, topic, task, Offset::Offset(0))?;
             }
         }
         Ok(list)
@@ -228,6 +229,13 @@ impl ConsumerContext for Group {
             tracing::error!(%error, "a rebalance of the group could not be carried out");
         }
     }
+}
+
+/// Adds a partition to a list, in one step however long that is. (`add_partition_offset` then looks for what it has added, from the first on.)
+pub(super) fn add<'a>(list: &'a mut TopicPartitionList, topic: &str, task: u32, offset: Offset) -> KafkaResult<TopicPartitionListElem<'a>> {
+    let mut element = list.add_partition(topic, partition(task));
+    element.set_offset(offset)?;
+    Ok(element)
 }
 
 /// Kafka's own type for partitions.

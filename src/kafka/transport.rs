@@ -18,7 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::kafka::deliveries::{Deliveries, may_be_repeated};
 use crate::kafka::fence::{Fence, Unreleased, Verdict};
 use crate::kafka::ffi::{BatchConsumer, Taken};
-use crate::kafka::group::{Group, GroupConsumer, partition};
+use crate::kafka::group::{Group, GroupConsumer, add, partition};
 use crate::kafka::hanging::{Written, end_hanging};
 use crate::kafka::pending::{Caller, Pending};
 use crate::kafka::permission::Operation;
@@ -301,29 +301,8 @@ impl Member {
         Ok(())
     }
 
-    fn list(&self, partitions: impl IntoIterator<Item = (InputPartition, Offset)>) -> KafkaResult<TopicPartitionList> {
-        let mut list = TopicPartitionList::new();
-        for (input, offset) in partitions {
-            list.add_partition_offset(self.topics.name(input.stream), partition(input.partition), offset)?;
-        }
-        Ok(list)
-    }
-
-    /// Each with a note of the topic that it is of.
-    fn offsets(&self, next: &[(InputPartition, u64)]) -> KafkaResult<TopicPartitionList> {
-        let list = self.list(next.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
-        for (input, _) in next {
-            if let Some(id) = self.topics.id(input.stream)
-                && let Some(mut element) = list.find_partition(self.topics.name(input.stream), partition(input.partition))
-            {
-                element.set_metadata(topic_id::note(id));
-            }
-        }
-        Ok(list)
-    }
-
     fn seek(&self, from: &[(InputPartition, u64)]) -> KafkaResult<()> {
-        let list = self.list(from.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
+        let list = list(&self.topics, from.iter().map(|&(input, next)| (input, Offset::Offset(signed(next)))))?;
         self.consumer.seek_partitions(list, SEEK_TIMEOUT).and_then(|list| list.elements().iter().try_for_each(|element| element.error()))
     }
 
@@ -420,13 +399,13 @@ impl Transport for Member {
     }
 
     fn pause(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError> {
-        let list = self.list(partitions.iter().map(|&input| (input, Offset::Invalid))).and_then(|list| self.consumer.pause(&list));
-        list.map_err(|error| failure::of_call("cannot pause", &error))
+        let list = list(&self.topics, partitions.iter().map(|&input| (input, Offset::Invalid)));
+        list.and_then(|list| self.consumer.pause(&list)).map_err(|error| failure::of_call("cannot pause", &error))
     }
 
     fn resume(&mut self, partitions: &[InputPartition]) -> Result<(), TransportError> {
-        let list = self.list(partitions.iter().map(|&input| (input, Offset::Invalid))).and_then(|list| self.consumer.resume(&list));
-        list.map_err(|error| failure::of_call("cannot resume", &error))
+        let list = list(&self.topics, partitions.iter().map(|&input| (input, Offset::Invalid)));
+        list.and_then(|list| self.consumer.resume(&list)).map_err(|error| failure::of_call("cannot resume", &error))
     }
 
     fn release(&mut self, tasks: &[u32]) -> Result<(), TransportError> {
@@ -482,8 +461,7 @@ impl Transport for Member {
     }
 
     fn send_offsets(&mut self, next: &[(InputPartition, u64)], wait: Duration) -> Result<(), TransportError> {
-        let list = self.offsets(next);
-        let list = list.map_err(|error| failure::of_call("offsets", &error))?;
+        let list = offsets(&self.topics, next).map_err(|error| failure::of_call("offsets", &error))?;
         let metadata = self.consumer.group_metadata().ok_or_else(|| TransportError::fatal("Kafka: the consumer has no group"))?;
         let tasks: Vec<u32> = next.iter().map(|(input, _)| input.partition).collect();
         // Looked at afterwards: under the old name brokers refuse the offsets, and under a new one they would take what is not ours.
@@ -622,6 +600,50 @@ fn try_make_producer(link: &Link, identity: &Identity, topics: &Topics, written:
     Ok(producer)
 }
 
+fn list(topics: &Topics, partitions: impl IntoIterator<Item = (InputPartition, Offset)>) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (input, offset) in partitions {
+        add(&mut list, topics.name(input.stream), input.partition, offset)?;
+    }
+    Ok(list)
+}
+
+/// Each with a note of the topic that it is of.
+fn offsets(topics: &Topics, next: &[(InputPartition, u64)]) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(next.len());
+    for &(input, next) in next {
+        let mut element = add(&mut list, topics.name(input.stream), input.partition, Offset::Offset(signed(next)))?;
+        if let Some(id) = topics.id(input.stream) {
+            element.set_metadata(topic_id::note(id));
+        }
+    }
+    Ok(list)
+}
+
 fn signed(offset: u64) -> i64 {
     i64::try_from(offset).expect("offsets come from Kafka, which counts them in 63 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::StreamId;
+    use crate::ports::TopicId;
+
+    #[test]
+    fn each_of_many_inputs_has_its_own_offset_and_the_note_of_its_topic() {
+        let (known, unknown) = (StreamId(0), StreamId(1));
+        let id = TopicId("xJ3-_a0AQmuhVQ2uC1b9VA".to_owned());
+        let topics = Topics::new([(known, "payments".to_owned()), (unknown, "logins".to_owned())].into()).with_ids([(known, id.clone())].into());
+        let next: Vec<_> =
+            (0..2_500).flat_map(|partition| [known, unknown].map(|stream| (InputPartition { stream, partition }, u64::from(partition) * 7))).collect();
+        let list = offsets(&topics, &next).expect("they are offsets");
+        let elements = list.elements();
+        assert_eq!(elements.len(), next.len());
+        for (element, (input, next)) in elements.iter().zip(next) {
+            let place = (element.topic(), element.partition(), element.offset());
+            assert_eq!(place, (topics.name(input.stream), partition(input.partition), Offset::Offset(signed(next))));
+            assert_eq!(topic_id::noted(element.metadata()), (input.stream == known).then(|| id.clone()));
+        }
+    }
 }

@@ -116,6 +116,11 @@ impl RecordBatch {
         self.leader_epoch = None;
     }
 
+    /// What its buffers take in memory, also while it holds nothing.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.data.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     pub fn push(&mut self, record: Record<'_>) {
         let start = self.data.len();
         self.data.extend_from_slice(record.bytes);

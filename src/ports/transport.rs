@@ -208,6 +208,9 @@ impl TransportError {
     }
 }
 
+/// The buffers of all partitions that are kept while they hold nothing take so much at most: some times what one poll brings.
+const KEPT_BYTES_MAX: usize = 32 << 20;
+
 /// Records by partition, buffers reused.
 #[derive(Debug, Default)]
 pub struct Fetched {
@@ -245,12 +248,64 @@ impl Fetched {
         self.batches.iter().map(RecordBatch::bytes).sum()
     }
 
+    /// Each partition's buffer is as large as the most that it has brought at once: those that do not fit into what is kept are let go.
     pub fn clear(&mut self) {
-        self.batches.iter_mut().for_each(RecordBatch::clear);
+        let mut left = KEPT_BYTES_MAX;
+        self.batches.retain_mut(|batch| {
+            batch.clear();
+            let rest = left.checked_sub(batch.capacity_bytes());
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        });
     }
 
-    /// Forgets the partitions of these tasks.
-    pub fn forget(&mut self, tasks: &[u32]) {
-        self.batches.retain(|batch| !tasks.contains(&batch.partition));
+    /// Forgets the partitions of this task, and what was read of them.
+    pub fn forget(&mut self, task: u32) {
+        self.batches.retain(|batch| batch.partition != task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static RECORD: [u8; 100_000] = [b'x'; 100_000];
+
+    fn fetch(fetched: &mut Fetched, partition: u32, records: u64) {
+        for offset in 0..records {
+            let record = Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: &RECORD, full_bytes: RECORD.len() as u64 };
+            let original = Original { key: None, value: Some(&RECORD), headers: &[] };
+            fetched.push(InputPartition { stream: StreamId(0), partition }, record, original, None);
+        }
+    }
+
+    fn kept(fetched: &Fetched) -> usize {
+        fetched.batches.iter().map(RecordBatch::capacity_bytes).sum()
+    }
+
+    #[test]
+    fn what_is_kept_of_buffers_is_bounded_however_many_partitions_there_are() {
+        let mut fetched = Fetched::default();
+        for partition in 0..64 {
+            fetch(&mut fetched, partition, 50);
+            assert_eq!((fetched.records(), fetched.bytes()), (50, 50 * RECORD.len()));
+            fetched.clear();
+            let kept = kept(&fetched);
+            assert!(fetched.records() == 0 && kept <= KEPT_BYTES_MAX, "{kept} after {partition}");
+        }
+        assert!(kept(&fetched) > KEPT_BYTES_MAX / 2, "they are used again");
+    }
+
+    #[test]
+    fn of_a_task_that_leaves_nothing_is_kept() {
+        let mut fetched = Fetched::default();
+        for partition in [3, 4] {
+            fetch(&mut fetched, partition, 1);
+        }
+        fetched.clear();
+        fetched.forget(3);
+        assert_eq!(fetched.batches.iter().map(|batch| batch.partition).collect::<Vec<_>>(), [4]);
+        fetched.forget(4);
+        assert_eq!(kept(&fetched), 0);
     }
 }

@@ -243,35 +243,52 @@ fn number(reader: &mut Reader<'_>) -> Result<u32, Malformed> {
 pub(super) struct Upstreams {
     /// By task; `None`: nothing yet, so nothing is known of what is still to come.
     said: Vec<Option<Announced>>,
+    /// All tasks in the order in which they hold back: those that are not idle first, and of them those that are least far.
+    in_order: BTreeSet<(bool, EventTime, u32)>,
+    /// Those that have said something since they were last asked for.
+    news: BTreeSet<u32>,
 }
 
 impl Upstreams {
     pub(super) fn new(tasks: u32) -> Self {
-        Self { said: vec![None; place(tasks)] }
+        let mut upstreams = Self { said: Vec::new(), in_order: BTreeSet::new(), news: BTreeSet::new() };
+        upstreams.add_up_to(tasks);
+        upstreams
     }
 
+    fn add_up_to(&mut self, tasks: u32) {
+        for task in (0..tasks).skip(self.said.len()) {
+            self.said.push(None);
+            self.in_order.insert(in_order(task, None));
+        }
+    }
+
+    /// Cost: a search among all tasks, in their order.
     pub(super) fn note(&mut self, upstream: u32, announced: Announced) {
         // Partitions may have been added to the topics since this task began.
-        self.said.resize(self.said.len().max(place(upstream) + 1), None);
-        self.said[place(upstream)] = Some(announced);
+        self.add_up_to(upstream + 1);
+        let before = self.said[place(upstream)].replace(announced);
+        self.in_order.remove(&in_order(upstream, before));
+        self.in_order.insert(in_order(upstream, Some(announced)));
+        self.news.insert(upstream);
     }
 
     /// Nothing at or before it comes any more, but what an idle task may bring. Where all are idle, those that were less far hold nobody back.
     pub(super) fn watermark(&self) -> EventTime {
-        let active = self.said.iter().filter_map(|said| match said {
-            None => Some(EventTime::BEGINNING),
-            Some(said) => (!said.is_idle).then_some(said.watermark),
-        });
-        let farthest = || self.said.iter().flatten().map(|said| said.watermark).max();
-        active.min().or_else(farthest).unwrap_or(EventTime::BEGINNING)
+        let least = self.in_order.first();
+        let all_are_idle = least.is_some_and(|(is_idle, ..)| *is_idle);
+        let counts = if all_are_idle { self.in_order.last() } else { least };
+        counts.map_or(EventTime::BEGINNING, |(_, watermark, _)| *watermark)
     }
 
     pub(super) fn positions(&self) -> Vec<UpstreamPosition> {
-        let position = |(task, said): (u32, &Option<Announced>)| {
-            let Announced { watermark, is_idle } = (*said)?;
-            Some(UpstreamPosition { task, watermark_us: watermark.micros(), idle: is_idle })
-        };
-        (0..).zip(&self.said).filter_map(position).collect()
+        (0..).zip(&self.said).filter_map(|(task, said)| Some(position(task, (*said)?))).collect()
+    }
+
+    /// Of those that have said something since the last call: the last that they have.
+    pub(super) fn take_news(&mut self) -> Vec<UpstreamPosition> {
+        let news = std::mem::take(&mut self.news);
+        news.into_iter().filter_map(|task| Some(position(task, self.said[place(task)]?))).collect()
     }
 
     pub(super) fn restore(&mut self, positions: &[UpstreamPosition]) {
@@ -279,6 +296,15 @@ impl Upstreams {
             self.note(task, Announced { watermark: EventTime::from_micros(watermark_us), is_idle: idle });
         }
     }
+}
+
+/// Whoever has said nothing yet may be anywhere.
+fn in_order(task: u32, said: Option<Announced>) -> (bool, EventTime, u32) {
+    said.map_or((false, EventTime::BEGINNING, task), |said| (said.is_idle, said.watermark, task))
+}
+
+fn position(task: u32, Announced { watermark, is_idle }: Announced) -> UpstreamPosition {
+    UpstreamPosition { task, watermark_us: watermark.micros(), idle: is_idle }
 }
 
 fn place(task: u32) -> usize {

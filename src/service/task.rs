@@ -630,16 +630,17 @@ impl Task {
     }
 
     pub fn positions(&self) -> Positions {
-        Positions { upstreams: self.upstreams(), ..self.intake.positions() }
+        let upstreams = if let Hand::Takes(upstreams, _) = &self.rekeying { upstreams.positions() } else { Vec::new() };
+        Positions { upstreams, ..self.intake.positions() }
     }
 
     pub fn watermark(&self) -> EventTime {
         self.intake.watermark()
     }
 
-    /// Of a task that goes on with the events of others: how far those have said that they are.
-    pub fn upstreams(&self) -> Vec<UpstreamPosition> {
-        if let Hand::Takes(upstreams, _) = &self.rekeying { upstreams.positions() } else { Vec::new() }
+    /// Of a task that goes on with the events of others: how far those are that have said so since the last call.
+    pub fn take_upstream_news(&mut self) -> Vec<UpstreamPosition> {
+        if let Hand::Takes(upstreams, _) = &mut self.rekeying { upstreams.take_news() } else { Vec::new() }
     }
 
     /// How many events of a stream it has handed on to each of the tasks after it since it began; nothing where it has not yet.

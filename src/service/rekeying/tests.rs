@@ -1,3 +1,6 @@
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
 
 #[test]
@@ -52,6 +55,30 @@ fn the_watermark_is_the_least_that_was_said_but_of_those_that_are_idle() {
         let mut again = Upstreams::new(3);
         again.restore(&upstreams.positions());
         assert_eq!(again.watermark(), least);
+    }
+}
+
+#[test]
+fn what_was_said_is_found_again_in_order_and_is_news_once() {
+    let random = &mut ChaCha8Rng::seed_from_u64(5);
+    for tasks in [1, 2, 7, 40] {
+        let mut upstreams = Upstreams::new(tasks);
+        let mut said = vec![None; tasks as usize];
+        for _ in 0..500 {
+            let mut news = BTreeSet::new();
+            for _ in 0..random.random_range(0..3) {
+                let (upstream, is_idle) = (random.random_range(0..tasks), random.random_bool(0.7));
+                let announced = Announced { watermark: EventTime::from_micros(random.random_range(0..30)), is_idle };
+                upstreams.note(upstream, announced);
+                said[upstream as usize] = Some(announced);
+                news.insert(upstream);
+            }
+            let watermark = |said: &Option<Announced>| said.map_or(EventTime::BEGINNING, |said| said.watermark);
+            let active = said.iter().filter(|said| said.is_none_or(|said| !said.is_idle)).map(watermark).min();
+            assert_eq!(Some(upstreams.watermark()), active.or_else(|| said.iter().map(watermark).max()), "{said:?}");
+            let told: Vec<_> = upstreams.positions().into_iter().filter(|position| news.contains(&position.task)).collect();
+            assert_eq!((upstreams.take_news(), upstreams.take_news()), (told, Vec::new()));
+        }
     }
 }
 

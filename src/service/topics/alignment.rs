@@ -54,10 +54,10 @@ pub(super) struct Alignment {
 
 #[derive(Debug)]
 struct Told {
-    /// By task of the second stage: how far it has read that each upstream task is. Nothing: it is being taken up.
-    said: BTreeMap<u32, Vec<UpstreamPosition>>,
-    /// By upstream task: how far its journal says that it is.
-    journals: BTreeMap<u32, UpstreamPosition>,
+    /// The tasks of the second stage that are here, some of them perhaps only being taken up.
+    here: BTreeSet<u32>,
+    /// By upstream task: the farthest that any of these has read that it is, or its journal says. As what it says is committed, it is so far whoever goes on with its events.
+    last: BTreeMap<u32, UpstreamPosition>,
     /// Since when there is no task of the second stage here.
     nobody_since: Duration,
     /// All have come as far, whoever is here now: what the second stage has let out by then stays out.
@@ -101,25 +101,29 @@ impl Alignment {
     }
 
     pub(super) fn by(now: Stopwatch, wait_max: Duration) -> Self {
-        let (said, journals, reached) = (BTreeMap::new(), BTreeMap::new(), EventTime::BEGINNING);
-        Self { told: Mutex::new(Told { said, journals, nobody_since: now(), reached, awaited: None, asked: Duration::ZERO }), now, wait_max }
+        let (here, last, reached) = (BTreeSet::new(), BTreeMap::new(), EventTime::BEGINNING);
+        Self { told: Mutex::new(Told { here, last, nobody_since: now(), reached, awaited: None, asked: Duration::ZERO }), now, wait_max }
     }
 
-    /// A task of the second stage is here, and has read this.
-    pub(super) fn tell(&self, task: u32, said: Vec<UpstreamPosition>) {
-        self.lock().said.insert(task, said);
+    /// A task of the second stage is here, and has read this since it told last.
+    pub(super) fn tell(&self, task: u32, news: &[UpstreamPosition]) {
+        let mut told = self.lock();
+        told.here.insert(task);
+        news.iter().for_each(|position| told.note(*position));
     }
 
     /// It is somebody else's now.
     pub(super) fn forget(&self, task: u32) {
         let mut told = self.lock();
-        told.said.remove(&task);
-        if told.said.is_empty() {
+        told.here.remove(&task);
+        if told.here.is_empty() {
             told.nobody_since = (self.now)();
+            // Whether they are still idle nobody tells here any more.
+            told.last.clear();
         }
     }
 
-    /// What each of so many inputs of each of so many upstream tasks may bring, where a task of the second stage may hold so many events.
+    /// What each of so many inputs of each of so many upstream tasks may bring, where a task of the second stage may hold so many events. Cost: a look at each upstream task.
     pub(super) fn allowed(&self, upstreams: u32, inputs: usize, held_max: usize) -> Allowed {
         let mut told = self.lock();
         told.reached = told.reached.max(told.reached_by_now(upstreams));
@@ -149,7 +153,7 @@ impl Alignment {
 
     /// So far an upstream task is, as its journal says.
     pub(super) fn learn_how_far(&self, position: UpstreamPosition) {
-        self.lock().journals.insert(position.task, position);
+        self.lock().note(position);
     }
 
     /// Whether an upstream task has anything to read in what holds it back. Only once none of those that hold all back has, they are passed over.
@@ -176,27 +180,30 @@ impl Alignment {
 }
 
 impl Told {
-    /// The last that is known of an upstream task. One that has said nothing yet may be anywhere.
-    fn last(&self, upstream: u32) -> Option<&UpstreamPosition> {
-        let told = self.journals.values().chain(self.said.values().flatten());
-        told.filter(|position| position.task == upstream).max_by_key(|position| position.watermark_us)
+    fn note(&mut self, position: UpstreamPosition) {
+        let last = self.last.entry(position.task).or_insert(position);
+        // At the same place it may be idle now, or not any more.
+        if position.watermark_us >= last.watermark_us {
+            *last = position;
+        }
     }
 
     /// How far all upstream tasks are that are not idle; where all are idle, the farthest of them, as the second stage has it.
     fn reached_by_now(&self, upstreams: u32) -> EventTime {
-        let watermark = |position: &UpstreamPosition| EventTime::from_micros(position.watermark_us);
-        let active = (0..upstreams).filter_map(|upstream| match self.last(upstream) {
-            None => Some(EventTime::BEGINNING),
-            Some(position) => (!position.idle).then(|| watermark(position)),
-        });
-        let farthest = || (0..upstreams).filter_map(|upstream| self.last(upstream)).map(watermark).max();
-        active.min().or_else(farthest).unwrap_or(EventTime::END)
+        let known = || self.last.range(..upstreams).map(|(_, position)| position);
+        if known().count() < upstreams as usize {
+            // One that has said nothing yet may be anywhere.
+            return EventTime::BEGINNING;
+        }
+        let active = known().filter(|position| !position.idle).map(|position| position.watermark_us).min();
+        let reached = active.or_else(|| known().map(|position| position.watermark_us).max());
+        reached.map_or(EventTime::END, EventTime::from_micros)
     }
 
     /// The upstream tasks that are no farther, those that are least far first.
     fn holding_back(&self, upstreams: u32, reached: EventTime) -> Vec<u32> {
-        let watermark = |upstream: &u32| self.last(*upstream).map(|position| position.watermark_us);
-        let is_no_farther = |upstream: &u32| self.last(*upstream).is_none_or(|last| !last.idle && last.watermark_us <= reached.micros());
+        let watermark = |upstream: &u32| self.last.get(upstream).map(|position| position.watermark_us);
+        let is_no_farther = |upstream: &u32| self.last.get(upstream).is_none_or(|last| !last.idle && last.watermark_us <= reached.micros());
         let mut tasks: Vec<_> = (0..upstreams).filter(is_no_farther).collect();
         tasks.sort_by_key(watermark);
         tasks
@@ -204,13 +211,14 @@ impl Told {
 
     fn question(&self, upstreams: u32, now: Duration, wait_max: Duration) -> Option<Question> {
         let awaited = self.awaited.as_ref().filter(|awaited| !awaited.given_up)?;
-        let holding_back = self.holding_back(upstreams, awaited.beyond);
+        // Asked for by each input that waits: looked for only where there is a question.
+        let holding_back = || self.holding_back(upstreams, awaited.beyond).into_iter();
         if now.saturating_sub(awaited.since) >= wait_max {
-            let unknown = holding_back.into_iter().find(|upstream| !awaited.empty.contains(upstream))?;
+            let unknown = holding_back().find(|upstream| !awaited.empty.contains(upstream))?;
             return Some(Question::HasMore(unknown, awaited.beyond));
         }
-        let is_nobody_here = self.said.is_empty() && now.saturating_sub(self.nobody_since) >= NOBODY_MAX;
-        holding_back.first().filter(|_| is_nobody_here).map(|upstream| Question::HowFar(*upstream))
+        let is_nobody_here = self.here.is_empty() && now.saturating_sub(self.nobody_since) >= NOBODY_MAX;
+        if is_nobody_here { holding_back().next().map(Question::HowFar) } else { None }
     }
 }
 
@@ -242,9 +250,37 @@ mod tests {
             (2, vec![&[(0, i64::MAX, false), (1, i64::MAX, false)]], EventTime::END),
         ] {
             let alignment = Alignment::new();
-            of_tasks.iter().zip(0..).for_each(|(watermarks, task)| alignment.tell(task, said(watermarks)));
+            of_tasks.iter().zip(0..).for_each(|(watermarks, task)| alignment.tell(task, &said(watermarks)));
             let expected = if reached == EventTime::END { Allowed::Everything } else { Allowed::Beyond(reached, 400 / u64::from(upstreams)) };
             assert_eq!(alignment.allowed(upstreams, 1, HELD_MAX), expected, "{of_tasks:?}");
+        }
+    }
+
+    /// Every input of every worker asks at each poll, under one lock.
+    #[test]
+    fn what_is_looked_at_does_not_grow_with_the_tasks_of_the_second_stage() {
+        const TASKS: u32 = 256;
+        let alignment = Alignment::new();
+        for task in 0..TASKS {
+            let news: Vec<_> = (0..TASKS).map(|upstream| (upstream, i64::from(upstream + task), false)).collect();
+            alignment.tell(task, &said(&news));
+        }
+        assert_eq!(alignment.allowed(TASKS, 1, 512 * HELD_MAX), Allowed::Beyond(at(255), 800), "the last one has read the most");
+        assert_eq!(alignment.lock().last.len(), 256);
+    }
+
+    #[test]
+    fn what_a_task_has_not_read_yet_takes_nothing_back() {
+        let alignment = Alignment::new();
+        alignment.tell(0, &said(&[(0, 5, false), (1, 9, true)]));
+        for (news, reached) in [
+            (&[(0, 4, false), (1, 3, false)][..], at(5)),
+            // It has come to where it was known to be idle, and goes on.
+            (&[(0, 12, false), (1, 9, false)], at(9)),
+            (&[(1, 9, true)], at(12)),
+        ] {
+            alignment.tell(1, &said(news));
+            assert_eq!(alignment.allowed(2, 1, HELD_MAX), Allowed::Beyond(reached, 200), "{news:?}");
         }
     }
 
@@ -259,7 +295,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_task_that_has_nothing_to_read_nor_goes_on_beside_one_that_has() {
         let (alignment, pass) = with_clock();
-        alignment.tell(7, said(&[(0, 5, false), (1, 9, false), (2, 5, false), (3, 1, true)]));
+        alignment.tell(7, &said(&[(0, 5, false), (1, 9, false), (2, 5, false), (3, 1, true)]));
         let beyond = Allowed::Beyond(at(5), 100);
         assert_eq!((alignment.allowed(4, 1, HELD_MAX), alignment.wait(at(5), 4)), (beyond, None));
         pass(WAIT_MAX);
@@ -282,7 +318,7 @@ mod tests {
         };
         assert_eq!((ask(0, false), ask(2, false)), (beyond, Allowed::Everything));
         assert_eq!(alignment.wait(at(5), 4), None, "it is known");
-        alignment.tell(7, said(&[(0, 6, false), (1, 9, false), (2, 6, false), (3, 1, true)]));
+        alignment.tell(7, &said(&[(0, 6, false), (1, 9, false), (2, 6, false), (3, 1, true)]));
         assert_eq!(alignment.allowed(4, 1, HELD_MAX), Allowed::Beyond(at(6), 100), "they go on");
         alignment.learn_has_more(0, at(5), false, 4);
         alignment.forget(7);
@@ -304,7 +340,7 @@ mod tests {
             alignment.learn_how_far(UpstreamPosition { task, watermark_us, idle: false });
         }
         assert_eq!((alignment.allowed(2, 1, HELD_MAX), ask(at(5))), (Allowed::Beyond(at(5), 200), Some(Question::HowFar(1))), "the last of them");
-        alignment.tell(3, Vec::new());
+        alignment.tell(3, &[]);
         assert_eq!(ask(at(5)), None, "it will tell");
     }
 }

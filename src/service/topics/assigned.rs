@@ -21,6 +21,7 @@ use crate::service::task::{Epoch, StrictViolation, Task, TaskOptions};
 use crate::service::topics::bases::Bases;
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, InputRange, PatternSetId};
+use crate::service::topics::metrics::Metrics;
 use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::retention::{Checkpointed, Places};
 
@@ -431,13 +432,19 @@ impl Assigned {
         self.checkpointed.places().clone()
     }
 
-    /// Has the state copied to the checkpoints, where the last time is long enough ago and its copy done. `checkpoint_epoch`: what has become of it.
-    pub(super) fn copy_if_due(&mut self, bases: &dyn Bases, interval: Duration, checkpoint_epoch: impl Fn() -> Option<u64>) {
+    /// Has the state copied to the checkpoints, where the last time is long enough ago and its copy done; not where it has not changed since the one that is there.
+    pub(super) fn copy_if_due(&mut self, bases: &dyn Bases, interval: Duration, metrics: &Metrics) {
         let is_idle = self.copying.as_ref().is_none_or(|copying| copying.try_recv() == Err(TryRecvError::Disconnected));
-        if is_idle && self.last_copy.elapsed() >= interval {
-            self.last_copy = Instant::now();
-            self.checkpointed.note(checkpoint_epoch());
-            self.checkpointed.copied(self.meta.epoch, self.store_places());
+        if !is_idle || self.last_copy.elapsed() < interval {
+            return;
+        }
+        self.last_copy = Instant::now();
+        let there = metrics.checkpoint_epoch(self.number);
+        self.checkpointed.note(there);
+        self.checkpointed.copied(self.meta.epoch, self.store_places());
+        if there == Some(self.meta.epoch) {
+            metrics.checkpoint_holds(self.number);
+        } else {
             self.copying = Some(bases.copy(self.number, self.store.clone()));
         }
     }

@@ -52,7 +52,7 @@ pub struct Metrics {
 #[derive(Debug)]
 struct TaskHere {
     told: TaskMetrics,
-    /// When its last checkpoint was made, or when it came.
+    /// When its last checkpoint was made or found to be of the state as it is, or when it came.
     checkpointed: Instant,
 }
 
@@ -108,7 +108,7 @@ pub struct TaskMetrics {
     pub lag_event_time: Option<TimeSpan>,
     /// The last epoch that is among the checkpoints, if this process has put it there.
     pub checkpoint_epoch: Option<u64>,
-    /// Since that was put there, or since the task is here. Says nothing where there are no checkpoints.
+    /// Since that was put there or last found to be of the state as it was, or since the task is here. Says nothing where there are no checkpoints.
     pub checkpoint_age: Duration,
     /// Keys that lie on the disk and not in memory, and the times that one was laid there, because more were packed than `packed_keys_max`.
     pub cold_keys: u64,
@@ -181,6 +181,13 @@ impl Metrics {
         self.checkpoints.add(took);
         if let Some(task) = self.tasks().get_mut(&task) {
             task.told.checkpoint_epoch = Some(epoch);
+            task.checkpointed = Instant::now();
+        }
+    }
+
+    /// The last checkpoint of a task was found to be of the state as it is now: it is as good as a new one.
+    pub(super) fn checkpoint_holds(&self, task: u32) {
+        if let Some(task) = self.tasks().get_mut(&task) {
             task.checkpointed = Instant::now();
         }
     }

@@ -440,6 +440,7 @@ impl Worker {
     /// What is here of it is of no use any more; it may still be ours, and begin anew.
     fn drop_task(&mut self, task: u32) -> Option<Assigned> {
         self.balance.forget(&[task]);
+        self.fetched.forget(task);
         self.pace.forget(task);
         self.starts.remove(&task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
@@ -462,7 +463,7 @@ impl Worker {
         self.drop_task(task);
         self.deployment.metrics.task_recovers(task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
-            alignment.tell(task, Vec::new());
+            alignment.tell(task, &[]);
         }
         self.tickets += 1;
         let (ticket, cancelled) = (self.tickets, Arc::new(AtomicBool::new(false)));
@@ -757,7 +758,14 @@ impl Worker {
     fn align(&mut self) -> anyhow::Result<()> {
         let Some(alignment) = self.deployment.alignment.clone() else { return Ok(()) };
         if self.deployment.stage == Stage::Rekeyed {
-            self.running().for_each(|assigned| alignment.tell(assigned.number, assigned.task.upstreams()));
+            for held in self.tasks.values_mut() {
+                if let Held::Running(assigned) = held {
+                    let news = assigned.task.take_upstream_news();
+                    if !news.is_empty() {
+                        alignment.tell(assigned.number, &news);
+                    }
+                }
+            }
             return Ok(());
         }
         let allowed = self.allowed();
@@ -790,8 +798,7 @@ impl Worker {
         let interval = Duration::from_millis(checkpoints.interval_ms);
         for held in self.tasks.values_mut() {
             if let Held::Running(assigned) = held {
-                let (metrics, task) = (&self.deployment.metrics, assigned.number);
-                assigned.copy_if_due(&*self.deployment.bases, interval, || metrics.checkpoint_epoch(task));
+                assigned.copy_if_due(&*self.deployment.bases, interval, &self.deployment.metrics);
             }
         }
     }

@@ -9,6 +9,7 @@
 //! the key, and records that cannot be decoded are passed over; patterns whose events are handed on need nothing of how topics are partitioned.
 
 use std::cell::Cell;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::codec::{DecodeOptions, Decoder};
 use crate::config::{Config, Origin};
 use crate::event::{Event, Key, StreamId};
 use crate::kafka::{Link, SampleBounds, sample};
-use crate::pattern::{Expression, FieldsUsed, Pattern, Program, Scope, Source};
+use crate::pattern::{Expression, FieldsUsed, Names, Pattern, Program, Scope, Source};
 use crate::ports::TransportError;
 use crate::service::task::time_unit;
 use crate::service::upkeep::partitioning::{met_patterns, parts_in_words, places};
@@ -66,14 +67,17 @@ struct Lines<'a> {
     /// The topic of each stream that matters.
     topics: BTreeMap<StreamId, String>,
     fields: FieldsUsed,
-    patterns: Vec<Line<'a>>,
+    lines: Vec<Line<'a>>,
 }
 
-/// Those of a pattern.
+/// Those of patterns that have the same events by the same keys.
 struct Line<'a> {
-    pattern: &'a Pattern,
-    /// The parts of its key that are compared.
+    /// One at least.
+    patterns: Vec<&'a Pattern>,
+    /// The parts of their key that are compared.
     places: Vec<usize>,
+    /// These in words.
+    key: String,
     /// By key: where an event of it was seen first, and where one was that does not meet it.
     keys: BTreeMap<Key, (Place, Option<Place>)>,
 }
@@ -95,14 +99,25 @@ impl<'a> Lines<'a> {
             Origin::Topic(topic) => Some((id, topic.clone())),
             _ => None,
         };
-        let line = |pattern: &'a Pattern| Line { pattern, places: compared(program, config, pattern), keys: BTreeMap::new() };
-        Self { program, topics: read.into_iter().filter_map(topic).collect(), fields, patterns: patterns.into_iter().map(line).collect() }
+        let (mut lines, mut known): (Vec<Line<'a>>, BTreeMap<_, usize>) = (Vec::new(), BTreeMap::new());
+        for pattern in patterns {
+            let places = compared(program, config, pattern);
+            let key = parts_in_words(program, pattern, &pattern.sources[0], &places);
+            match known.entry((key.clone(), sources_text(program, pattern, &places))) {
+                Entry::Occupied(line) => lines[*line.get()].patterns.push(pattern),
+                Entry::Vacant(line) => {
+                    line.insert(lines.len());
+                    lines.push(Line { patterns: vec![pattern], places, key, keys: BTreeMap::new() });
+                }
+            }
+        }
+        Self { program, topics: read.into_iter().filter_map(topic).collect(), fields, lines }
     }
 
     fn note(&mut self, event: &Event) {
         let here = Place { stream: event.stream, partition: event.partition, offset: event.offset };
-        for Line { pattern, places, keys } in &mut self.patterns {
-            for key in pattern.sources.iter().filter_map(|source| key_of(source, places, event)) {
+        for Line { patterns, places, keys, .. } in &mut self.lines {
+            for key in patterns[0].sources.iter().filter_map(|source| key_of(source, places, event)) {
                 let (first, other) = keys.entry(key).or_insert((here, None));
                 if first.partition != here.partition {
                     other.get_or_insert(here);
@@ -113,18 +128,22 @@ impl<'a> Lines<'a> {
 
     /// Patterns of which the same is to be said are named together.
     fn misplaced(&self) -> Vec<Misplaced> {
-        let mut found: BTreeMap<(StreamId, StreamId, String), (Vec<&str>, &Line<'_>)> = BTreeMap::new();
-        for line in &self.patterns {
+        let mut found: BTreeMap<(StreamId, StreamId, &str), (Vec<&str>, &Line<'_>)> = BTreeMap::new();
+        for line in &self.lines {
             if let Some((first, other)) = line.example() {
-                let key = parts_in_words(self.program, line.pattern, &line.pattern.sources[0], &line.places);
-                found.entry((first.stream, other.stream, key)).or_insert((Vec::new(), line)).0.push(&line.pattern.name);
+                let names = line.patterns.iter().map(|pattern| pattern.name.as_str());
+                found.entry((first.stream, other.stream, &line.key)).or_insert((Vec::new(), line)).0.extend(names);
             }
         }
-        found.into_iter().filter_map(|((_, _, key), (patterns, line))| self.say(&key, &patterns, line)).collect()
+        let say = |(mut patterns, line): (Vec<&str>, &Line<'_>)| {
+            patterns.sort_unstable();
+            self.say(&patterns, line)
+        };
+        found.into_values().filter_map(say).collect()
     }
 
-    fn say(&self, key: &str, patterns: &[&str], line: &Line<'_>) -> Option<Misplaced> {
-        let (first, other) = line.example()?;
+    fn say(&self, patterns: &[&str], line: &Line<'_>) -> Option<Misplaced> {
+        let (key, (first, other)) = (&line.key, line.example()?);
         let shown = |place: Place| format!("{}/{} (offset {})", self.topics[&place.stream], place.partition, place.offset);
         let keys = line.keys.values().filter(|(_, other)| other.is_some()).count() as u64;
         let stream = &self.program.schema.stream(other.stream).name;
@@ -154,6 +173,17 @@ fn compared(program: &Program, config: &Config, pattern: &Pattern) -> Vec<usize>
     };
     let all: Option<Vec<_>> = pattern.sources.iter().map(declared).collect();
     all.and_then(|all| all.into_iter().next()).unwrap_or_else(|| (0..pattern.key_names.len()).collect())
+}
+
+/// The events that a pattern reads, and what is compared of their keys.
+fn sources_text(program: &Program, pattern: &Pattern, places: &[usize]) -> Vec<String> {
+    let text = |source: &Source| {
+        let names = Names { schema: &program.schema, pattern, stream: Some(source.stream) };
+        let filter = source.filter.as_ref().map(|filter| filter.text(&names)).unwrap_or_default();
+        let parts: Vec<String> = places.iter().map(|place| source.key[*place].text(&names)).collect();
+        format!("{} where {filter} by {}", program.schema.stream(source.stream).name, parts.join(", "))
+    };
+    pattern.sources.iter().map(text).collect()
 }
 
 /// These parts of the key of an event that the source reads.
@@ -236,6 +266,22 @@ pattern joined { from seen, orders by user match a: seen then b: orders within 1
         let said = said(TEXT, &[], &[("clicks", 1, "ann", "a"), ("orders", 2, "ann", "a")]);
         assert_eq!((said.len(), said[0].topic.as_str()), (1, "orders-topic"), "{said:?}");
         assert!(said[0].what.contains("clicks-topic/1 (offset 0) and orders-topic/2 (offset 1)") && said[0].what.contains("matches of joined"), "{said:?}");
+    }
+
+    /// Of each key a place is kept for every line: as many as the patterns they would be the most of what a start takes.
+    #[test]
+    fn patterns_that_have_the_same_keys_of_the_same_events_keep_them_once() {
+        let kept = |patterns: &str| {
+            let declared: String = TEXT.lines().filter(|line| !line.starts_with("pattern")).flat_map(|line| [line, "\n"]).collect();
+            let compiled = compile(&[Text { path: "p.motif".to_owned(), text: declared + "define sold = orders where page != \"none\"\n" + patterns }]);
+            assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+            Lines::new(&compiled.program, &Config::one_shot(Vec::new()), 8).lines.len()
+        };
+        let pattern =
+            |name: usize, sources: &str| format!("pattern p{name} {{ from {sources} match a: clicks where page == \"{name}\" then b: clicks within 1m }}\n");
+        assert_eq!(kept(&(0..200).map(|name| pattern(name, "clicks by user")).collect::<String>()), 1);
+        let others = ["clicks by user", "clicks by page", "clicks by user, page", "clicks by lower(user)", "clicks, orders by user", "clicks, sold by user"];
+        assert_eq!(kept(&others.iter().enumerate().map(|(name, sources)| pattern(name, sources)).collect::<String>()), others.len());
     }
 
     /// What is declared tells more than a longer key of a pattern does, which seldom comes twice.

@@ -1,6 +1,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -9,7 +10,10 @@ use super::*;
 use crate::config::{Config, Origin, StreamConfig};
 use crate::engine::Match;
 use crate::language::{Source, compile};
-use crate::ports::{EntryVisitor, Record, ScratchStores};
+use crate::objects::StoredObjects;
+use crate::ports::{EntryVisitor, ObjectError, ObjectInfo, Objects, Record, ScratchStores};
+use crate::service::topics::bases::MachineBases;
+use crate::service::topics::checkpoints::Checkpoints;
 use crate::service::topics::pattern_set::PatternSet;
 use crate::store::Memory;
 
@@ -300,4 +304,67 @@ fn a_bounded_run_ends_also_where_what_was_held_lies_beyond_its_end() {
     let (found, record) = end_epoch(&mut bounded);
     assert_eq!((&found[0].0, found.len(), record.inputs[0].next), (&vec![0, 2], 1, 3), "what nobody has read before is left");
     assert!(bounded.is_ended());
+}
+
+/// Counts what is asked of it.
+struct Counted {
+    objects: StoredObjects,
+    asked: AtomicUsize,
+}
+
+impl Counted {
+    fn count(&self) -> &StoredObjects {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        &self.objects
+    }
+}
+
+impl Objects for Counted {
+    fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, ObjectError> {
+        self.count().create(name, bytes)
+    }
+
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ObjectError> {
+        self.count().put(name, bytes)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, ObjectError> {
+        self.count().get(name)
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>, ObjectError> {
+        self.count().list(folder)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), ObjectError> {
+        self.count().delete(name)
+    }
+}
+
+#[test]
+fn a_state_that_is_among_the_checkpoints_is_not_carried_there_again_and_the_checkpoint_does_not_get_old() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let objects = Arc::new(Counted { objects: StoredObjects::in_folder(&folder.path().join("objects")).expect("opens"), asked: AtomicUsize::new(0) });
+    let (checkpoints, metrics) = (Checkpoints::new(objects.clone(), "g", "one".to_owned()), Arc::new(Metrics::default()));
+    let bases = MachineBases::new(&folder.path().join("state"), Some(checkpoints), metrics.clone()).expect("opens");
+    let mut task = task_of(PATTERN, &bases.open(0).expect("opens"));
+    metrics.task_recovers(0);
+    let asked_in_an_interval = |task: &mut Assigned| {
+        let before = objects.asked.load(Ordering::Relaxed);
+        task.copy_if_due(&bases, Duration::ZERO, &metrics);
+        assert_eq!(task.copying.as_ref().expect("asked for").recv(), Err(crossbeam_channel::RecvError), "it is done");
+        objects.asked.load(Ordering::Relaxed) - before
+    };
+    for epoch in 1..=3 {
+        task.apply(&batch(epoch - 1, [(1, 1, epoch)]), None, NOW).expect("not strict");
+        end_epoch(&mut task);
+        assert!(asked_in_an_interval(&mut task) > 0);
+        for _ in 0..2 {
+            let before = Instant::now();
+            assert_eq!(asked_in_an_interval(&mut task), 0);
+            let age = metrics.snapshot(NOW).tasks[&0].checkpoint_age;
+            assert!(age <= before.elapsed(), "{age:?}");
+            assert_eq!((metrics.checkpoint_epoch(0), task.checkpoint_places(Some(epoch))), (Some(epoch), task.store_places()));
+        }
+    }
 }
