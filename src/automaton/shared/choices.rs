@@ -56,20 +56,22 @@ pub struct Workspace {
 pub(super) struct Bounds {
     /// A key with fewer sets is not compacted.
     pub sets_min: u64,
+    /// A key may hold so many sets for each run of its limit, however many choices they stand for.
+    pub sets_per_run: u64,
     /// So many matches of one instant are listed and sorted whatever the skip strategy then delivers.
     pub listed_max: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { sets_min: 64, listed_max: 64 }
+        Self { sets_min: 64, sets_per_run: 64, listed_max: 64 }
     }
 }
 
 impl Workspace {
-    /// One that forgets and compacts all the time: what comes out is the same.
+    /// One that forgets and compacts all the time, and bounds memory by the limit on runs alone: what comes out of a key within that limit is the same.
     pub fn cramped() -> Self {
-        Self { table: Table::with_most(2), bounds: Bounds { sets_min: 4, listed_max: 1 }, ..Self::default() }
+        Self { table: Table::with_most(2), bounds: Bounds { sets_min: 4, sets_per_run: 0, listed_max: 1 }, ..Self::default() }
     }
 }
 
@@ -122,7 +124,7 @@ impl Choices {
             self.prune(rules.plan);
         }
         self.growth.made += (self.sets.len() - made) as u64;
-        self.settle(rules.plan, workspace, limits);
+        self.settle(rules.plan, workspace, limits, event.time);
     }
 
     /// When time next decides or removes something; `None` if only events can.
@@ -238,11 +240,13 @@ impl Choices {
     }
 
     /// After every change: what it keeps of what is not reached any more, what it waits for.
-    pub(super) fn settle(&mut self, plan: &Plan, workspace: &Workspace, limits: &Limits) {
+    pub(super) fn settle(&mut self, plan: &Plan, workspace: &Workspace, limits: &Limits, now: EventTime) {
+        if !self.bags.is_empty() {
+            self.hold_to(plan, workspace.bounds, limits, now);
+        }
         if self.bags.is_empty() {
             return self.forget();
         }
-        self.hold_to(plan, workspace.bounds, limits);
         self.find_next(plan);
     }
 

@@ -61,7 +61,7 @@ impl Choices {
             self.prune(rules.plan);
         }
         self.growth.made += (self.sets.len() - made) as u64;
-        self.settle(rules.plan, workspace, limits);
+        self.settle(rules.plan, workspace, limits, at);
     }
 
     /// Takes out the groups for which something changes by then, with the instants that have come.
