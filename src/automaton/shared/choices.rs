@@ -47,7 +47,7 @@ pub struct Workspace {
     pub(super) table: Table,
     pub(super) bounds: Bounds,
     /// Empty between two events.
-    pub(super) bags: Vec<Bag>,
+    pub(super) bags: Bags,
     pub(super) roots: Vec<Root>,
 }
 
@@ -113,8 +113,8 @@ impl Choices {
         for bag in bags.drain(..) {
             self.step(rules, workspace, bag, class);
         }
-        std::mem::swap(&mut self.bags, &mut workspace.bags);
-        workspace.bags = bags;
+        self.bags = bags;
+        workspace.bags.swap_out(&mut self.bags);
         if self.sets.takes_since(made) {
             self.events.push(event.clone());
         }
@@ -210,7 +210,7 @@ impl Choices {
         }
     }
 
-    fn take(&mut self, plan: &Plan, moved: &Move, bag: &Bag, bags: &mut Vec<Bag>, roots: &mut Vec<Root>) {
+    fn take(&mut self, plan: &Plan, moved: &Move, bag: &Bag, bags: &mut Bags, roots: &mut Vec<Root>) {
         let (nth, cut) = (self.next_nth(), self.cut);
         let mut take_all = |sets: &mut Sets, before, start| {
             for take in &moved.takes {
