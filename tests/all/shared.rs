@@ -9,7 +9,7 @@ use std::cell::Cell;
 use motif::automaton::shared::Workspace;
 use motif::automaton::{Arrival, Automaton, Decided, Evaluation, Limits, Pending, Runs, Stepped, Stepping};
 use motif::event::{Event, EventTime, SharedEvent, StreamId, Value};
-use motif::language::{Severity, Source, compile};
+use motif::language::{Source, compile};
 use motif::pattern::Moment;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -35,7 +35,8 @@ fn choices_kept_together_decide_what_runs_decide() {
         let mut random = cases.random_of(case);
         let (sketch, events) = (random::sketch(&mut random), random::events(&mut random));
         let matches_max = if random.random_bool(0.2) { random.random_range(0..5) } else { PLENTY };
-        let limits = Limits { runs_max: PLENTY, matches_max, runs_alone_max: random.random_range(0..6) };
+        let runs_max = if matches_max == PLENTY && random.random_bool(0.3) { random.random_range(1..40) } else { PLENTY };
+        let limits = Limits { runs_max, matches_max, runs_alone_max: random.random_range(0..6) };
         match judge(&sketch, &events, limits) {
             Verdict::NotTaken => {}
             Verdict::Same(decided) => {
@@ -47,6 +48,59 @@ fn choices_kept_together_decide_what_runs_decide() {
     }
     println!("{same} patterns, {decisions} decisions");
     assert!(same > count / 4 && decisions as u64 > count / 2, "something happens");
+}
+
+/// Each start has a choice of its own, and these share nothing: so many take far more sets than runs.
+#[test]
+fn nothing_is_lost_where_runs_are_within_their_limit() {
+    const STARTS: u64 = 200;
+    let mut line = vec!["A"; STARTS as usize];
+    line.push("B");
+    let events = typed_events(&line);
+    let limits = Limits { runs_max: STARTS, matches_max: PLENTY, runs_alone_max: 5 };
+    for (body, decisions) in [
+        ("match x{150}: ev where t == \"A\" then y: ev where t == \"B\" within 1h skip none", 51),
+        ("match x{1,150} greedy: ev where t == \"A\" then y: ev where t == \"B\" within 1h skip none", STARTS as usize),
+        // What ends with its window is kept apart by its start. Each goes on beside its match, and runs out of time.
+        ("match x+ greedy: ev where t == \"A\" then y: ev where t == \"B\" within 1h skip none on timeout emit", 2 * STARTS as usize),
+    ] {
+        match judge_body(body, &events, limits) {
+            Verdict::NotTaken => panic!("{body}: not kept together"),
+            Verdict::Same(decided) => assert_eq!(decided, decisions, "{body}"),
+            Verdict::Differs(difference) => panic!("{body}: {difference}"),
+        }
+    }
+}
+
+/// Many choices in few sets: more runs than the limit says, but what they take is bounded by it.
+#[test]
+fn what_explodes_takes_no_more_than_its_limit_allows() {
+    const RUNS_MAX: u64 = 10;
+    /// Sets that a key may hold for each run, twice: it is looked at only once so many more were made.
+    const SETS_MAX: u64 = 2 * 64 * RUNS_MAX;
+    /// A set is three small numbers, an event its place and its fields: as bytes either takes less.
+    const BYTES_MAX: usize = 40;
+    let events = typed_events(&["A"; 3_000]);
+    let limits = Limits { runs_max: RUNS_MAX, matches_max: PLENTY, runs_alone_max: 5 };
+    for body in [
+        "match x: ev where t == \"A\" then any y: ev where t == \"A\" then any z: ev where t == \"A\" then c: ev where t == \"B\" within 1h skip none",
+        "match x{3,20} combinations: ev where t == \"A\" then c: ev where t == \"B\" within 1h skip none",
+    ] {
+        let (automaton, evaluation) = compiled(&format!("{SCHEMA}pattern p {{ from ev {body} }}")).expect(body);
+        let rules = Rules { automaton: &automaton, evaluation: &evaluation, limits: &limits };
+        let mut key = Key::new(Workspace::default(), false);
+        for event in events.iter().cloned().map(SharedEvent::from) {
+            key.comes(rules, event.time, Some(&event));
+            let bytes = key.bytes(rules).len();
+            assert!(bytes < 2 * SETS_MAX as usize * BYTES_MAX, "{body}: {bytes} bytes after event {}", event.offset);
+        }
+        assert!(key.pending.runs_dropped() > 0 && !key.pending.is_empty(), "{body}: the oldest are gone, the newest are there");
+    }
+}
+
+/// One of each type, a millisecond apart.
+fn typed_events(types: &[&str]) -> Vec<Event> {
+    (0..).zip(types).map(|(place, kind): (u64, _)| random::event(place, place.cast_signed(), kind, 0)).collect()
 }
 
 /// Steps that must equal something of earlier ones, of whatever type; or be more or less, or by so much, or more than one thing. Events that must not come and ask for the same, or for something else:
@@ -179,18 +233,28 @@ fn judge(sketch: &Sketch, events: &[Event], limits: Limits) -> Verdict {
     judge_text(&format!("{SCHEMA}{sketch}"), events, limits, &|evaluation| matches!(evaluation, Evaluation::Together(_)))
 }
 
+fn judge_body(body: &str, events: &[Event], limits: Limits) -> Verdict {
+    judge_text(&format!("{SCHEMA}pattern p {{ from ev {body} }}"), events, limits, &|evaluation| matches!(evaluation, Evaluation::Together(_)))
+}
+
 fn judge_text(text: &str, events: &[Event], limits: Limits, is_for: &dyn Fn(&Evaluation) -> bool) -> Verdict {
-    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: text.to_owned() }]);
-    if compiled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-        return Verdict::NotTaken;
-    }
-    let automaton = Automaton::compile(compiled.program.patterns[0].clone());
-    let evaluation = Evaluation::of(&automaton);
+    let Some((automaton, evaluation)) = compiled(text) else { return Verdict::NotTaken };
     if !is_for(&evaluation) || !automaton.pattern().windows.is_empty() {
         return Verdict::NotTaken;
     }
     let events: Vec<SharedEvent> = events.iter().cloned().map(SharedEvent::from).collect();
     compare(Rules { automaton: &automaton, evaluation: &evaluation, limits: &limits }, &events)
+}
+
+/// The automaton of the text's one pattern; `None`: there are errors.
+fn compiled(text: &str) -> Option<(Automaton, Evaluation)> {
+    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: text.to_owned() }]);
+    if compiled.has_errors() {
+        return None;
+    }
+    let automaton = Automaton::compile(compiled.program.patterns[0].clone());
+    let evaluation = Evaluation::of(&automaton);
+    Some((automaton, evaluation))
 }
 
 fn arrival<'a>(automaton: &Automaton, event: &'a SharedEvent, faults: &'a Cell<u64>) -> Arrival<'a> {
@@ -264,6 +328,10 @@ fn compare(rules: Rules<'_>, events: &[SharedEvent]) -> Verdict {
         }
         if runs.len() > RUNS_MAX {
             return Verdict::NotTaken;
+        }
+        if matches!(rules.evaluation, Evaluation::Together(_)) && rules.limits.runs_max < PLENTY && runs.runs_dropped() > 0 {
+            // From here on other ones are lost: together whole starts, and not after every event.
+            return Verdict::Same(count);
         }
         if runs.is_empty() {
             runs.clear();

@@ -2,7 +2,7 @@
 
 use crate::automaton::chain::Chain;
 use crate::automaton::runs::{Run, Runs};
-use crate::automaton::shared::bag::{Bags, Group};
+use crate::automaton::shared::bag::Group;
 use crate::automaton::shared::choices::{Choices, Growth, Workspace};
 use crate::automaton::shared::list::List;
 use crate::automaton::shared::moves::Rules;
@@ -25,6 +25,7 @@ impl Choices {
             let set = adopted.chain(&run.chain, &mut choices);
             choices.adopt(run, set, rules, workspace, now);
         }
+        workspace.bags.swap_out(&mut choices.bags);
         let made = choices.sets.len() as u64;
         choices.growth = Growth { reached: made, made };
         choices.find_next(rules.plan);
@@ -41,7 +42,7 @@ impl Choices {
         let situation = workspace.table.situation(outline.normal(rules.automaton, rules.plan), rules);
         let from = rules.plan.window.map_or(0, |span| self.events.partition_point(|event| event.time.plus(span) <= last) as Nth);
         let group = Group { start: self.sets.latest(set), last: self.nth(run.chain.event()), from, list: List::of(set) };
-        self.bags.put(&situation, group, &mut self.sets, self.cut, rules.plan);
+        workspace.bags.put(&situation, group, &mut self.sets, self.cut, rules.plan);
         if let Some(span) = rules.plan.window {
             let end = run.chain.start_time().plus(span);
             let is_later = self.clean_at == EventTime::END || self.clean_at < end;

@@ -112,37 +112,67 @@ impl Bag {
     }
 }
 
-/// Bags, in an order that the events alone decide; one for each situation.
-pub(super) trait Bags {
-    /// Adds choices to those of their situation.
-    fn put(&mut self, situation: &Arc<Situation>, group: Group, sets: &mut Sets, cut: Cut, plan: &Plan);
-
-    /// Adds all choices of another situation.
-    fn put_all(&mut self, situation: &Arc<Situation>, from: Bag, sets: &mut Sets, cut: Cut, plan: &Plan);
+/// Bags as they are put together, in an order that the events alone decide; one for each situation. It is found by the number of the situation: an unrolled `x{n}` has n of them, each of which an event moves.
+#[derive(Debug, Default)]
+pub(super) struct Bags {
+    list: Vec<Bag>,
+    /// By number of the situation: where its bag stands, if it is there. What is left from other lists is told by the bag that stands there.
+    places: Vec<u32>,
 }
 
-impl Bags for Vec<Bag> {
-    fn put(&mut self, situation: &Arc<Situation>, group: Group, sets: &mut Sets, cut: Cut, plan: &Plan) {
+impl Bags {
+    /// Goes on with those of a key, which are swapped back out when all is put.
+    pub(super) fn swap_in(&mut self, bags: &mut Vec<Bag>) {
+        std::mem::swap(&mut self.list, bags);
+        (0..self.list.len()).for_each(|place| self.note(place));
+    }
+
+    /// Hands out what was put; the memory of an empty list is used again.
+    pub(super) fn swap_out(&mut self, bags: &mut Vec<Bag>) {
+        std::mem::swap(&mut self.list, bags);
+    }
+
+    /// Adds choices to those of their situation.
+    pub(super) fn put(&mut self, situation: &Arc<Situation>, group: Group, sets: &mut Sets, cut: Cut, plan: &Plan) {
         let group = group.normal(situation, plan);
         if group.list.latest(sets) < cut.of(situation, &group) {
             // Only an absence was still waited for, and it is decided.
             return;
         }
-        match self.iter_mut().find(|bag| bag.situation.number == situation.number) {
+        match self.find(situation) {
             Some(bag) => bag.add(group, sets, cut),
             None => self.push(Bag { situation: situation.clone(), groups: VecDeque::from([group]) }),
         }
     }
 
-    fn put_all(&mut self, situation: &Arc<Situation>, from: Bag, sets: &mut Sets, cut: Cut, plan: &Plan) {
+    /// Adds all choices of another situation.
+    pub(super) fn put_all(&mut self, situation: &Arc<Situation>, from: Bag, sets: &mut Sets, cut: Cut, plan: &Plan) {
         let keeps_form = situation.by_last == from.situation.by_last && situation.outlives == from.situation.outlives;
         if !keeps_form {
             return from.groups.into_iter().for_each(|group| self.put(situation, group, sets, cut, plan));
         }
-        match self.iter_mut().find(|bag| bag.situation.number == situation.number) {
+        match self.find(situation) {
             Some(bag) => bag.add_all(from.groups, sets, cut),
             // Passed over, and alone there: nothing is made or looked at.
             None => self.push(Bag { situation: situation.clone(), groups: from.groups }),
         }
+    }
+
+    fn find(&mut self, situation: &Situation) -> Option<&mut Bag> {
+        let place = *self.places.get(situation.number)?;
+        self.list.get_mut(place as usize).filter(|bag| bag.situation.number == situation.number)
+    }
+
+    fn push(&mut self, bag: Bag) {
+        self.list.push(bag);
+        self.note(self.list.len() - 1);
+    }
+
+    fn note(&mut self, place: usize) {
+        let number = self.list[place].situation.number;
+        if self.places.len() <= number {
+            self.places.resize(number + 1, 0);
+        }
+        self.places[number] = place as u32;
     }
 }

@@ -47,7 +47,7 @@ pub struct Workspace {
     pub(super) table: Table,
     pub(super) bounds: Bounds,
     /// Empty between two events.
-    pub(super) bags: Vec<Bag>,
+    pub(super) bags: Bags,
     pub(super) roots: Vec<Root>,
 }
 
@@ -56,20 +56,22 @@ pub struct Workspace {
 pub(super) struct Bounds {
     /// A key with fewer sets is not compacted.
     pub sets_min: u64,
+    /// A key may hold so many sets for each run of its limit, however many choices they stand for.
+    pub sets_per_run: u64,
     /// So many matches of one instant are listed and sorted whatever the skip strategy then delivers.
     pub listed_max: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { sets_min: 64, listed_max: 64 }
+        Self { sets_min: 64, sets_per_run: 64, listed_max: 64 }
     }
 }
 
 impl Workspace {
-    /// One that forgets and compacts all the time: what comes out is the same.
+    /// One that forgets and compacts all the time, and bounds memory by the limit on runs alone: what comes out of a key within that limit is the same.
     pub fn cramped() -> Self {
-        Self { table: Table::with_most(2), bounds: Bounds { sets_min: 4, listed_max: 1 }, ..Self::default() }
+        Self { table: Table::with_most(2), bounds: Bounds { sets_min: 4, sets_per_run: 0, listed_max: 1 }, ..Self::default() }
     }
 }
 
@@ -111,8 +113,8 @@ impl Choices {
         for bag in bags.drain(..) {
             self.step(rules, workspace, bag, class);
         }
-        std::mem::swap(&mut self.bags, &mut workspace.bags);
-        workspace.bags = bags;
+        self.bags = bags;
+        workspace.bags.swap_out(&mut self.bags);
         if self.sets.takes_since(made) {
             self.events.push(event.clone());
         }
@@ -122,7 +124,7 @@ impl Choices {
             self.prune(rules.plan);
         }
         self.growth.made += (self.sets.len() - made) as u64;
-        self.settle(rules.plan, workspace, limits);
+        self.settle(rules.plan, workspace, limits, event.time);
     }
 
     /// When time next decides or removes something; `None` if only events can.
@@ -208,7 +210,7 @@ impl Choices {
         }
     }
 
-    fn take(&mut self, plan: &Plan, moved: &Move, bag: &Bag, bags: &mut Vec<Bag>, roots: &mut Vec<Root>) {
+    fn take(&mut self, plan: &Plan, moved: &Move, bag: &Bag, bags: &mut Bags, roots: &mut Vec<Root>) {
         let (nth, cut) = (self.next_nth(), self.cut);
         let mut take_all = |sets: &mut Sets, before, start| {
             for take in &moved.takes {
@@ -238,11 +240,13 @@ impl Choices {
     }
 
     /// After every change: what it keeps of what is not reached any more, what it waits for.
-    pub(super) fn settle(&mut self, plan: &Plan, workspace: &Workspace, limits: &Limits) {
+    pub(super) fn settle(&mut self, plan: &Plan, workspace: &Workspace, limits: &Limits, now: EventTime) {
+        if !self.bags.is_empty() {
+            self.hold_to(plan, workspace.bounds, limits, now);
+        }
         if self.bags.is_empty() {
             return self.forget();
         }
-        self.hold_to(plan, workspace.bounds, limits);
         self.find_next(plan);
     }
 

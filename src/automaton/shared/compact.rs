@@ -1,36 +1,73 @@
 //! What no choice reaches any more goes, and a key is held to its limit.
 //!
 //! Memory is compacted when twice as much was made as was reached the last time: so each set is moved about once, and a key holds at most twice what its choices need.
+//!
+//! A key is over its limit where it has more choices than it may have runs, *and* more sets than so many runs may take. It takes both. Choices alone say nothing of memory: a pattern that explodes has
+//! more of them than can be counted, in few sets. Nor do sets alone: the starts of an `x{1000}` share nothing, and each takes up to a thousand sets, but is one run. So what is evaluated run by run
+//! without loss is so here as well, in about the memory that the runs would take.
+//!
+//! What starts first goes, as with runs: the starts that are more than runs may be, each of which has a choice at least. Where choices explode, one start of eight at a time until the sets are few enough.
 
 use crate::automaton::runs::Limits;
-use crate::automaton::shared::bag::Cut;
+use crate::automaton::shared::bag::{Bag, Cut};
 use crate::automaton::shared::choices::{Bounds, Choices};
 use crate::automaton::shared::plan::Plan;
 use crate::automaton::shared::sets::{Made, Nth, SetId};
+use crate::event::EventTime;
 
-/// A key may hold so many sets for each run of its limit: choices that share nothing take far fewer.
-const SETS_PER_RUN: u64 = 64;
+/// Where choices explode one of so many starts goes at a time: what is still too much after that is not known before it is done.
+const STARTS_PER_DROP: usize = 8;
 
 const GONE: u32 = u32::MAX;
 
 impl Choices {
     /// Compacts where it is time to, and drops what starts first while there is too much.
-    pub(super) fn hold_to(&mut self, plan: &Plan, bounds: Bounds, limits: &Limits) {
+    pub(super) fn hold_to(&mut self, plan: &Plan, bounds: Bounds, limits: &Limits, now: EventTime) {
         if self.growth.made <= bounds.sets_min.max(2 * self.growth.reached) {
             return;
         }
-        let most = limits.runs_max.saturating_mul(SETS_PER_RUN);
+        // Time alone does not move the window, but what it has passed over does not count against the limit.
+        self.move_window(plan, now);
+        self.prune(plan);
         self.compact();
-        while self.sets.len() as u64 > most && self.events.len() > 1 {
-            let floor = self.cut.floor.max(self.next_nth() / 2);
-            let dropped = |set: &SetId| matches!(self.sets.at(*set).made, Made::First { event, .. } if event < floor);
-            self.dropped += (0..self.sets.len() as u32).filter(dropped).count() as u64;
-            self.cut.floor = floor;
+        let most = limits.runs_max.saturating_mul(bounds.sets_per_run);
+        while self.sets.len() as u64 > most && self.has_more_than(limits.runs_max) {
+            self.drop_first(limits.runs_max);
             self.prune(plan);
             self.compact();
         }
         let reached = self.sets.len() as u64;
         (self.growth.made, self.growth.reached) = (reached, reached);
+    }
+
+    /// There are more choices. Quick where memory has just been compacted: most sets hold only what counts then, and know how much that is.
+    fn has_more_than(&self, most: u64) -> bool {
+        let mut count = 0_u64;
+        for Bag { situation, groups } in &self.bags {
+            for group in groups {
+                let cut = self.cut.of(situation, group);
+                for set in group.list.iter() {
+                    count = count.saturating_add(self.sets.count(set, cut, most));
+                    if count > most {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Drops what starts first: the starts that are too many even if each had one choice, else some.
+    fn drop_first(&mut self, runs_max: u64) {
+        let all = (0..self.sets.len() as SetId).map(|id| self.sets.at(id).made);
+        let mut starts: Vec<Nth> = all.filter_map(|made| if let Made::First { event, .. } = made { Some(event) } else { None }).collect();
+        starts.sort_unstable();
+        let surplus = starts.len().saturating_sub(usize::try_from(runs_max).unwrap_or(usize::MAX));
+        let count = if surplus > 0 { surplus } else { starts.len().div_ceil(STARTS_PER_DROP) };
+        // What begins with the same event goes together.
+        let floor = starts[count - 1] + 1;
+        self.dropped += starts.partition_point(|start| *start < floor) as u64;
+        self.cut.floor = floor;
     }
 
     /// Keeps only the sets that some group reaches, and the events these hold, in the order in which they stand.

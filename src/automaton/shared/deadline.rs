@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::automaton::runs::Limits;
-use crate::automaton::shared::bag::{Bag, Bags, Group};
+use crate::automaton::shared::bag::{Bag, Group};
 use crate::automaton::shared::choices::{Choices, Workspace};
 use crate::automaton::shared::moves::{Outcome, Rules};
 use crate::automaton::shared::outcome::{Instant, Root};
@@ -34,7 +34,7 @@ impl Choices {
             self.take_due(rules.plan, bag, at, &mut due);
             !bag.groups.is_empty()
         });
-        self.bags = bags;
+        workspace.bags.swap_in(&mut bags);
         for (from, come, group) in due {
             let expiry = workspace.table.expire(&from, come, rules);
             let cut = self.cut.of(&from, &group);
@@ -47,9 +47,11 @@ impl Choices {
                 Outcome::Timeout => drop(roots),
             }
             if let Some(to) = to {
-                self.bags.put(to, group, &mut self.sets, self.cut, rules.plan);
+                workspace.bags.put(to, group, &mut self.sets, self.cut, rules.plan);
             }
         }
+        workspace.bags.swap_out(&mut bags);
+        self.bags = bags;
         if self.clean_at <= at {
             self.cut.window = self.next_nth();
             self.clean_at = EventTime::END;
@@ -61,7 +63,7 @@ impl Choices {
             self.prune(rules.plan);
         }
         self.growth.made += (self.sets.len() - made) as u64;
-        self.settle(rules.plan, workspace, limits);
+        self.settle(rules.plan, workspace, limits, at);
     }
 
     /// Takes out the groups for which something changes by then, with the instants that have come.
