@@ -18,8 +18,8 @@ use crate::pattern::{ConditionId, Moment, Pattern};
 /// What bounds the state of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Runs that one key of one pattern may hold, unless the pattern says so itself. Above it those that start first are dropped and counted. Where they are kept together, what is bounded is the
-    /// memory that so many would take (64 sets each): then half of the starts go at once.
+    /// Runs that one key of one pattern may hold, unless the pattern says so itself. Above it those that start first are dropped and counted. Where they are kept
+    /// together, that is so only where there are also more than 64 sets for each: see `shared/compact`.
     pub runs_max: u64,
     /// Matches of one key and pattern that one event or deadline may hand out. Where there are more none is, and nothing is removed for them; this counts as one that was
     /// dropped.
