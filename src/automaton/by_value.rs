@@ -17,6 +17,7 @@
 
 mod bounds;
 mod deadlines;
+mod numbers;
 
 use std::collections::VecDeque;
 
@@ -27,6 +28,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::automaton::by_value::bounds::Bounds;
 use crate::automaton::by_value::deadlines::Deadlines;
+use crate::automaton::by_value::numbers::Numbers;
 use crate::automaton::class::{Class, Fit};
 use crate::automaton::deadline::expire_run;
 use crate::automaton::moves::{Hand, Passed};
@@ -44,8 +46,8 @@ pub struct ByValue {
     /// The number of the first of them.
     first: u64,
     live: usize,
-    /// Numbers of runs that wait for something to be equal, ascending.
-    filed: Lookup<Filed, SmallVec<[u64; 2]>>,
+    /// Runs that wait for something to be equal.
+    filed: Lookup<Filed, Numbers>,
     /// Of the others, by where they stand.
     bounds: Vec<Bounds>,
     /// How many, by where they stand.
@@ -238,9 +240,13 @@ impl ByValue {
             }
             let met = || stand.equal_to_register.iter().map(|condition| automaton.fit(*condition)).filter(|fit| hand.class().meets(fit.bit));
             let decide = hand.class().meets_only_in(stand.awaited, met().map(|fit| fit.bit).fold(Class::EMPTY, Class::with));
-            let filed = |value| filed.get(&Filed { stand: id, value }).map_or(&[][..], SmallVec::as_slice);
+            let add_filed = |value, concerned: &mut Vec<u64>| {
+                if let Some(numbers) = filed.get(&Filed { stand: id, value }) {
+                    numbers.add_to(concerned);
+                }
+            };
             let before = concerned.len();
-            concerned.extend(filed(None));
+            add_filed(None, concerned);
             let mut values: SmallVec<[u64; 2]> = SmallVec::new();
             let are_known = decide
                 && met().filter_map(Fit::compared).all(|equality| match hand.ask_compared(equality, Hashed::of) {
@@ -254,7 +260,7 @@ impl ByValue {
             if are_known {
                 values.sort_unstable();
                 values.dedup();
-                values.iter().for_each(|hash| concerned.extend(filed(Some(*hash))));
+                values.iter().for_each(|hash| add_filed(Some(*hash), concerned));
             } else {
                 concerned.truncate(before);
                 let all = (*first..).zip(runs.iter()).filter_map(|(number, run)| Some((number, run.as_ref()?)));
@@ -282,11 +288,8 @@ impl ByValue {
             return self.bounds[stand].note(number, automaton.compared_at(run.stand), &run.aside);
         };
         match self.filed.get_mut(&filed) {
-            Some(numbers) => {
-                let place = numbers.partition_point(|other| *other < number);
-                numbers.insert(place, number);
-            }
-            None => drop(self.filed.insert(filed, SmallVec::from_slice(&[number]))),
+            Some(numbers) => numbers.insert(number),
+            None => drop(self.filed.insert(filed, Numbers::of(number))),
         }
     }
 
@@ -295,8 +298,7 @@ impl ByValue {
         self.standing[stand.0 as usize] -= 1;
         let Some(filed) = filed else { return };
         let numbers = self.filed.get_mut(&filed).expect("each run is filed");
-        let place = numbers.binary_search(&number).expect("each run is filed once");
-        numbers.remove(place);
+        numbers.remove(number);
         if numbers.is_empty() {
             self.filed.remove(&filed);
         }
