@@ -29,7 +29,7 @@ use crate::service::state::{RunsOf, RunsRange, StoredRuns};
 const RELEASED_AFTER_RECORDS: usize = 64;
 
 /// Where so many matches wait to be taken, nothing more is stepped. (Few where the service's own tests run, so that they come to it.)
-pub const MATCHES_WAITING_MAX: usize = if cfg!(test) { 20 } else { 20_000 };
+pub const MATCHES_WAITING_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
 
 /// What a task needs to know.
 #[derive(Clone, Debug)]
