@@ -57,7 +57,13 @@ pub fn measure(name: &str, plan: &Plan, broker: &Broker, table: &mut Table<'_>) 
     let first = deployment.start(0);
     await_read(broker, &deployment, keys);
     let loaded = deployment.log(0).len();
-    deployment.await_log(0, loaded, &["checkpoint"], 2 * TASKS.cast_unsigned() as usize);
+    let is_copied = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // A state that has not changed is not copied again.
+        scope.spawn(|| add_keys(broker, &input, keys, &is_copied));
+        let _over = SetOnDrop(&is_copied);
+        deployment.await_log(0, loaded, &["checkpoint"], 2 * TASKS.cast_unsigned() as usize);
+    });
     let states: Vec<u64> = (0..TASKS).map(|task| folder_bytes(&deployment.path("state-0/0").join(task.to_string()))).collect();
     let least = *states.iter().min().expect("two tasks");
     assert!(plan.part > 1 || least >= STATE_BYTES_MIN, "{states:?} bytes of state");
@@ -110,6 +116,18 @@ fn load(broker: &Broker, input: &str, keys: u64) {
     let producer: BaseProducer = broker.config().set("linger.ms", "20").set("compression.type", "lz4").create().expect("a client");
     (0..keys).for_each(|number| send(&producer, input, number, 0));
     producer.flush(LIMIT).expect("delivered");
+}
+
+/// The first event of more keys, a few.
+fn add_keys(broker: &Broker, input: &str, keys: u64, is_over: &AtomicBool) {
+    let producer: BaseProducer = broker.config().set("linger.ms", "0").create().expect("a client");
+    for number in keys.. {
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        send(&producer, input, number, 0);
+        producer.poll(Duration::from_millis(100));
+    }
 }
 
 /// The second events, key by key, at a steady rate.
