@@ -35,12 +35,11 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
         rig.feed(keys, start);
         rig.feed_by_batch(100_000, later)
     });
-    for (what, steps) in [
-        ("of as many keys", "match a: events where typ == 0 then not b: events where typ == 1 for 10m"),
-        ("of one line, found by value,", "match a: events where typ == 0 then not b: events where typ == 1 and amt == a.amt + 5000 for 10m"),
-    ] {
-        // Of a key, all is written with each epoch in which it changes.
-        let (line, absences) = if what.starts_with("of one") { (Line::One, keys / 10) } else { (Line::OfEachKey, keys) };
+    let absence = "match a: events where typ == 0 then not b: events where typ == 1 for 10m";
+    let by_value = "match a: events where typ == 0 then not b: events where typ == 1 and amt == a.amt + 5000 for 10m";
+    // Of a key, all is written with each epoch in which it changes: so one line has fewer.
+    let (each, one) = ((Line::OfEachKey, keys), (Line::One, keys / 10));
+    for (what, steps, (line, absences)) in [("of as many keys", absence, each), ("of one line, found by value,", by_value, one)] {
         longest(&name(&format!("an hour on, {} absences {what} are decided", counted(absences))), plan, table, || decided(steps, line, absences, start));
     }
     longest(&name("half of the events on one key"), plan, table, || {

@@ -35,7 +35,7 @@ use crate::automaton::moves::{Hand, Passed};
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
 use crate::automaton::skip::Floor;
 use crate::automaton::snapshot::encode;
-use crate::automaton::ways::{Automaton, StandId};
+use crate::automaton::ways::{Automaton, Stand, StandId};
 use crate::event::{EventTime, Lookup, Value};
 
 /// See the [module](self).
@@ -238,33 +238,15 @@ impl ByValue {
                 bounds.find(hand, (fit.and_then(Fit::compared), decides), (runs, *first), id, concerned);
                 continue;
             }
-            let met = || stand.equal_to_register.iter().map(|condition| automaton.fit(*condition)).filter(|fit| hand.class().meets(fit.bit));
-            let decide = hand.class().meets_only_in(stand.awaited, met().map(|fit| fit.bit).fold(Class::EMPTY, Class::with));
-            let add_filed = |value, concerned: &mut Vec<u64>| {
-                if let Some(numbers) = filed.get(&Filed { stand: id, value }) {
-                    numbers.add_to(concerned);
+            match values_met(automaton, hand, stand) {
+                Some(values) => {
+                    let met = values.into_iter().map(Some).chain([None]).filter_map(|value| filed.get(&Filed { stand: id, value }));
+                    met.for_each(|numbers| numbers.add_to(concerned));
                 }
-            };
-            let before = concerned.len();
-            add_filed(None, concerned);
-            let mut values: SmallVec<[u64; 2]> = SmallVec::new();
-            let are_known = decide
-                && met().filter_map(Fit::compared).all(|equality| match hand.ask_compared(equality, Hashed::of) {
-                    Hashed::EqualToNothing => true,
-                    Hashed::At(hash) => {
-                        values.push(hash);
-                        true
-                    }
-                    Hashed::Unknown => false,
-                });
-            if are_known {
-                values.sort_unstable();
-                values.dedup();
-                values.iter().for_each(|hash| add_filed(Some(*hash), concerned));
-            } else {
-                concerned.truncate(before);
-                let all = (*first..).zip(runs.iter()).filter_map(|(number, run)| Some((number, run.as_ref()?)));
-                concerned.extend(all.filter(|(_, run)| run.stand == id).map(|(number, _)| number));
+                None => {
+                    let all = (*first..).zip(runs.iter()).filter_map(|(number, run)| Some((number, run.as_ref()?)));
+                    concerned.extend(all.filter(|(_, run)| run.stand == id).map(|(number, _)| number));
+                }
             }
         }
     }
@@ -352,6 +334,26 @@ impl ByValue {
             runs.into_iter().flatten().for_each(|run| self.push(automaton, run));
         }
     }
+}
+
+/// Under which values those are filed that the event may concern, each once, of runs that stand there and wait for something to be equal; beside these it may concern all that cannot be filed. `None`:
+/// it may concern any.
+fn values_met(automaton: &Automaton, hand: &Hand<'_, ()>, stand: &Stand) -> Option<SmallVec<[u64; 2]>> {
+    let met = || stand.equal_to_register.iter().map(|condition| automaton.fit(*condition)).filter(|fit| hand.class().meets(fit.bit));
+    if !hand.class().meets_only_in(stand.awaited, met().map(|fit| fit.bit).fold(Class::EMPTY, Class::with)) {
+        return None;
+    }
+    let mut values = SmallVec::new();
+    for equality in met().filter_map(Fit::compared) {
+        match hand.ask_compared(equality, Hashed::of) {
+            Hashed::EqualToNothing => {}
+            Hashed::At(hash) => values.push(hash),
+            Hashed::Unknown => return None,
+        }
+    }
+    values.sort_unstable();
+    values.dedup();
+    Some(values)
 }
 
 #[cfg(test)]

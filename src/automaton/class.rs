@@ -140,10 +140,7 @@ impl Automaton {
             others.extend(self.demand(way.demand).no.iter().map(|none_of| none_of.condition));
         });
         others.extend(self.withouts().map(|(_, condition)| condition));
-        let mut asked = [steps, others].concat();
-        let mut seen = std::collections::BTreeSet::new();
-        asked.retain(|condition| seen.insert(*condition));
-        asked
+        [steps, others].concat()
     }
 
     pub(super) fn fit(&self, id: ConditionId) -> &Fit {

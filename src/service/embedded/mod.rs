@@ -217,10 +217,10 @@ impl Loop {
     fn finish(&mut self) -> anyhow::Result<()> {
         self.apply_unterminated()?;
         self.task.end();
-        self.outputs.append(&self.task.take_epoch()?)?;
+        self.append()?;
         while self.task.is_behind() {
             self.task.go_on();
-            self.outputs.append(&self.task.take_epoch()?)?;
+            self.append()?;
         }
         self.outputs.sync()?;
         if !self.keeps_state {
@@ -301,18 +301,21 @@ impl Loop {
     /// Appends to the outputs in the middle of an epoch, so that what waits does not fill the memory. After a crash it is cut off and comes out again.
     fn append_much(&mut self) -> anyhow::Result<()> {
         if self.task.matches_waiting() >= APPENDED_MATCHES || self.task.set_aside_bytes() >= SET_ASIDE_BYTES_MAX {
-            self.dirty = true;
-            self.outputs.append(&self.task.take_epoch()?)?;
+            self.append()?;
         }
         while self.task.is_behind() {
             if self.outputs.kept_bytes() >= KEPT_BYTES_MAX {
                 self.commit()?;
             }
-            self.dirty = true;
             self.task.go_on();
-            self.outputs.append(&self.task.take_epoch()?)?;
+            self.append()?;
         }
         Ok(())
+    }
+
+    fn append(&mut self) -> anyhow::Result<()> {
+        self.dirty = true;
+        self.outputs.append(&self.task.take_epoch()?)
     }
 
     fn summary(&self, stopped: bool) -> Summary {
