@@ -1,24 +1,25 @@
 //! Many runs of one pattern and key, found by the value that they wait for.
 //!
 //! Where a step must equal something of an earlier one (`b.user == a.user`), or be more or less than it (`b.amount > 10 * a.amount`), an event concerns few of the runs that wait for it. Those that
-//! hold its value are filed by where they stand and by value, and an event costs a look at these, however many wait for others. All others lie in *stretches* of neighbours, and of each it is known
-//! what its runs ask for at least: where an event has less, it costs one look at the stretch ([`Bounds`]). What steps a run is the same as for any; only the finding differs.
+//! wait for something to equal a value of theirs are filed by it, and an event costs a look at those of its value, however many wait for others: whatever they wait for, the next turn of a loop, one of
+//! several steps, what must not come (`not paid where id == order.id for 10m`), what closes the wait for a step. One that waits for several things is filed under each.
 //!
-//! What must not come (`not paid where id == order.id for 10m`) is found by the same value; so is what closes the wait for a step where it asks for the same of the run.
+//! What else a run waits for concerns all that stand where it does. These lie in *stretches* of neighbours, and of each it is known what its runs ask for at least: where an event has less, it costs
+//! one look at the stretch ([`Bounds`]). What steps a run is the same as for any; only the finding differs.
 //!
-//! This is for patterns whose steps follow each other one by one: a run has one way then, and one successor, which takes its place; their order is that of their starts. So a limit, or a match that
-//! others may not overlap, removes the first. Time removes those whose [turn](deadlines) it is.
+//! A limit, or a match that others may not overlap, removes what starts first; time removes what runs out: whose turn it is tell [turns].
 //!
-//! Invariants: a run is filed once, under what [`Filed::of`] says of it, or noted in the bounds of where it stands; the first place holds a run, if there is any; the next deadline is one of a
-//! run; the bytes are those of [`Runs`] with the same runs.
+//! Invariants: a run is found as [`Found::of`] says of it; runs stand in the order of [`Runs`] with the same runs, and so do the bytes; the first place holds a run, if there is any; the next deadline
+//! is one of a run.
 //!
 //! The idea is that of a symmetric hash join (A. Wilschut, P. Apers, 1991), one side of which is a partial match; that of the stretches is
 //! that of small materialized aggregates (G. Moerkotte, VLDB 1998), the zone maps of column stores.
 
 mod bounds;
-mod deadlines;
 mod numbers;
+mod turns;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use rust_decimal::Decimal;
@@ -26,33 +27,39 @@ use rust_decimal::prelude::ToPrimitive;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::automaton::aside::Aside;
 use crate::automaton::by_value::bounds::Bounds;
-use crate::automaton::by_value::deadlines::Deadlines;
 use crate::automaton::by_value::numbers::Numbers;
-use crate::automaton::class::{Class, Fit};
+use crate::automaton::by_value::turns::Turns;
+use crate::automaton::class::{Class, Equality, Finding, Fit};
 use crate::automaton::deadline::expire_run;
 use crate::automaton::moves::{Hand, Passed};
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
 use crate::automaton::skip::Floor;
 use crate::automaton::snapshot::encode;
-use crate::automaton::ways::{Automaton, Stand, StandId};
-use crate::event::{EventTime, Lookup, Value};
+use crate::automaton::ways::Automaton;
+use crate::event::{EventTime, Lookup, Place, Value};
+use crate::pattern::Moment;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct ByValue {
-    /// In the order of their starts; `None`: gone.
+    /// `None`: gone.
     runs: VecDeque<Option<Run>>,
     /// The number of the first of them.
     first: u64,
     live: usize,
     /// Runs that wait for something to be equal.
     filed: Lookup<Filed, Numbers>,
-    /// Of the others, by where they stand.
+    /// What else they wait for: by where they stand, and behind these those that have ways of their own.
     bounds: Vec<Bounds>,
-    /// How many, by where they stand.
-    standing: Vec<usize>,
-    deadlines: Deadlines,
+    /// What the latter wait for.
+    awaited_by_own: Class,
+    deadlines: Turns<EventTime>,
+    /// `None`: they stand in the order of their starts, as those do of which each has but one successor.
+    starts: Option<Turns<Place>>,
+    /// No run that has come starts later.
+    latest_start: Place,
     dropped: u64,
     /// The runs that the event or the instant at hand may concern: memory that is used again.
     concerned: Vec<u64>,
@@ -61,9 +68,18 @@ pub struct ByValue {
 /// Under what a run is filed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Filed {
-    stand: StandId,
+    /// The place of an equality among the automaton's.
+    equality: usize,
     /// `None`: it waits for a value that cannot be filed.
     value: Option<u64>,
+}
+
+/// Where a run is found.
+#[derive(PartialEq, Eq, Debug)]
+struct Found {
+    filed: SmallVec<[Filed; 1]>,
+    /// Among the bounds.
+    noted: Option<usize>,
 }
 
 /// What a run is filed under that waits in vain.
@@ -100,38 +116,63 @@ fn of_decimal(number: Decimal) -> u64 {
     whole.map_or_else(|| xxh3_64(&number.serialize()), i64::cast_unsigned)
 }
 
-impl Filed {
-    /// `None`: it does not wait for something to be equal.
-    fn of(automaton: &Automaton, run: &Run) -> Option<Self> {
-        automaton.compared_at(run.stand).filter(|compared| compared.is_equality())?;
-        let value = match run.aside.ask(Hashed::of) {
-            Hashed::At(hash) => Some(hash),
-            Hashed::EqualToNothing => Some(NULL),
-            Hashed::Unknown => None,
-        };
-        Some(Self { stand: run.stand, value })
+impl Found {
+    fn of(automaton: &Automaton, run: &Run) -> Self {
+        match run.aside.own() {
+            None => Self::by(&automaton.stand(run.stand).finding, run.stand.0 as usize, automaton, run),
+            Some(own) => Self::by(&automaton.finding(&own.ways), automaton.stands.len(), automaton, run),
+        }
+    }
+
+    fn by(finding: &Finding, place: usize, automaton: &Automaton, run: &Run) -> Self {
+        let mut filed = SmallVec::new();
+        for equality in &finding.equalities {
+            filed.push(Filed { equality: *equality, value: value_of(automaton, run, &automaton.equalities[*equality]) });
+        }
+        Self { filed, noted: (finding.others != Class::EMPTY).then_some(place) }
+    }
+}
+
+/// What a run that waits for the equality is filed under.
+fn value_of(automaton: &Automaton, run: &Run, equality: &Equality) -> Option<u64> {
+    let has_register = run.waits_for(automaton).1.is_some_and(|condition| equality.conditions.contains(&condition));
+    let found = match run.aside.known() {
+        Aside::Later => None,
+        known => has_register.then_some(known),
+    };
+    let calculated = || {
+        let compared = automaton.fit(equality.conditions[0]).compared().expect("an equality is a comparison");
+        // What cannot be calculated is counted where the condition is asked as it stands.
+        compared.register(&automaton.recall(&run.chain), Moment::plain(&Cell::new(0)))
+    };
+    let hashed = |register: &Aside| match register {
+        Aside::Anything => Hashed::Unknown,
+        register => register.ask(Hashed::of),
+    };
+    match found.map_or_else(|| hashed(&calculated()), hashed) {
+        Hashed::At(hash) => Some(hash),
+        Hashed::EqualToNothing => Some(NULL),
+        Hashed::Unknown => None,
     }
 }
 
 impl ByValue {
-    /// The runs of a pattern with a value to be found by. `None` where they do not stand in the order of their starts.
-    pub fn of_runs(runs: &Runs, automaton: &Automaton) -> Option<Self> {
-        if !runs.alive.is_sorted_by_key(|run| run.chain.start()) {
-            return None;
-        }
+    pub fn of_runs(runs: &Runs, automaton: &Automaton) -> Self {
         let mut by_value = Self {
             runs: VecDeque::with_capacity(2 * runs.alive.len()),
             first: 0,
             live: 0,
             filed: Lookup::default(),
-            bounds: vec![Bounds::default(); automaton.stands.len()],
-            standing: vec![0; automaton.stands.len()],
-            deadlines: Deadlines::default(),
+            bounds: vec![Bounds::default(); automaton.stands.len() + 1],
+            awaited_by_own: Class::EMPTY,
+            deadlines: Turns::default(),
+            starts: None,
+            latest_start: Place::FIRST,
             dropped: runs.dropped,
             concerned: Vec::new(),
         };
         runs.alive.iter().for_each(|run| by_value.push(automaton, run.clone()));
-        Some(by_value)
+        by_value
     }
 
     /// As [`Runs::advance`].
@@ -140,25 +181,27 @@ impl ByValue {
         let hand = Hand::new(automaton, event, class, moment, &());
         let out = &mut stepped.events;
         self.find_concerned(automaton, &hand);
-        // In any order: what comes out is put in order by its starts, of which each run has its own.
         let concerned = std::mem::take(&mut self.concerned);
         for number in &concerned {
             let place = self.place(*number);
-            let run = self.runs[place].as_mut().expect("what is filed is there");
-            let (before, deadline) = ((run.stand, Filed::of(automaton, run)), run.deadline);
+            let run = self.runs[place].as_mut().expect("what is found is there");
+            let (before, stand, deadline) = (Found::of(automaton, run), run.stand, run.deadline);
             let born_before = out.born.len();
-            if hand.come_by(run, out) == Passed::On {
+            let passed = hand.come_by(run, out);
+            if passed == Passed::On && run.stand == stand && run.aside.own().is_none() {
                 continue;
             }
-            let successor = (out.born.len() > born_before).then(|| out.born.swap_remove(born_before));
-            self.unfile(*number, before);
-            if let Some(run) = &successor {
-                self.file(automaton, *number, run);
+            // One that moves on keeps its place, as in a list of runs.
+            let mut moved = || if out.born.len() > born_before { Some(out.born.swap_remove(born_before)) } else { None };
+            let after = if passed == Passed::On { self.runs[place].take() } else { moved() };
+            self.forget(*number, &before);
+            if let Some(run) = &after {
+                self.find_by(automaton, *number, run);
                 if run.deadline != deadline {
-                    self.deadlines.add(run.deadline, *number);
+                    self.add_deadline(*number, run);
                 }
             }
-            self.runs[place] = successor;
+            self.runs[place] = after;
         }
         self.concerned = concerned;
         hand.begin(out);
@@ -179,31 +222,42 @@ impl ByValue {
         let mut due = std::mem::take(&mut self.concerned);
         due.clear();
         self.deadlines.take_until(instant, &mut due);
+        put_in_order(&mut due);
         for number in &due {
-            let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-            let Some((place, run)) = place.and_then(|place| Some((place, self.runs.get_mut(place)?.as_mut()?))) else { continue };
-            if run.deadline <= instant && run.deadline < EventTime::END {
-                let goes_on = expire_run(automaton, run, run.deadline, &mut stepped.due, &());
-                assert!(!goes_on, "a run that has one way is over when the time of that is up");
-                self.remove(automaton, place);
+            if run_of(&self.runs, self.first, *number).is_none_or(|run| run.deadline > instant || run.deadline == EventTime::END) {
+                continue;
             }
+            let place = self.place(*number);
+            let run = self.runs[place].as_mut().expect("it has just been seen there");
+            let before = Found::of(automaton, run);
+            let mut goes_on = true;
+            while goes_on && run.deadline <= instant && run.deadline < EventTime::END {
+                let at = if automaton.timing.decides { run.deadline } else { instant };
+                goes_on = expire_run(automaton, run, at, &mut stepped.due, &());
+            }
+            let run = self.runs[place].take().filter(|_| goes_on);
+            self.forget(*number, &before);
+            if let Some(run) = &run {
+                self.find_by(automaton, *number, run);
+                self.add_deadline(*number, run);
+            }
+            self.runs[place] = run;
         }
         self.concerned = due;
         if let Some(floor) = stepped.deliver_due(automaton, limits, &mut self.dropped) {
             self.remove_below(automaton, floor);
         }
-        self.trim();
         if instant == EventTime::END {
             while self.live > 0 {
                 self.remove_first(automaton);
             }
-            self.trim();
         }
+        self.trim();
     }
 
     /// When time next decides or removes something; `None` if only events can.
     pub fn next_deadline(&self) -> Option<EventTime> {
-        self.deadlines.next()
+        self.deadlines.first().map(|(deadline, _)| deadline)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -224,31 +278,32 @@ impl ByValue {
         encode(self.runs.iter().flatten(), self.dropped, automaton, out);
     }
 
+    /// The numbers of all runs that the event may concern, ascending.
     fn find_concerned(&mut self, automaton: &Automaton, hand: &Hand<'_, ()>) {
-        let Self { runs, first, filed, bounds, standing, concerned, .. } = self;
+        let Self { runs, first, filed, bounds, awaited_by_own, concerned, .. } = self;
         concerned.clear();
-        for (id, bounds) in (0..).map(StandId).zip(bounds) {
-            let stand = automaton.stand(id);
-            if standing[id.0 as usize] == 0 || !hand.class().meets(stand.awaited) {
-                continue;
-            }
-            if stand.equal_to_register.is_empty() {
-                let fit = stand.register.map(|condition| automaton.fit(condition));
-                let decides = fit.is_some_and(|fit| hand.class().meets_only_in(stand.awaited, fit.bit));
-                bounds.find(hand, (fit.and_then(Fit::compared), decides), (runs, *first), id, concerned);
-                continue;
-            }
-            match values_met(automaton, hand, stand) {
-                Some(values) => {
-                    let met = values.into_iter().map(Some).chain([None]).filter_map(|value| filed.get(&Filed { stand: id, value }));
-                    met.for_each(|numbers| numbers.add_to(concerned));
-                }
-                None => {
-                    let all = (*first..).zip(runs.iter()).filter_map(|(number, run)| Some((number, run.as_ref()?)));
-                    concerned.extend(all.filter(|(_, run)| run.stand == id).map(|(number, _)| number));
-                }
+        for (place, equality) in automaton.equalities.iter().enumerate().filter(|(_, equality)| hand.class().meets(equality.bits)) {
+            let Some(values) = values_met(automaton, hand, equality) else {
+                concerned.clear();
+                return concerned.extend((*first..).zip(runs.iter()).filter(|(_, run)| run.is_some()).map(|(number, _)| number));
+            };
+            let met = values.into_iter().map(Some).chain([None]).filter_map(|value| filed.get(&Filed { equality: place, value }));
+            met.for_each(|numbers| numbers.add_to(concerned));
+        }
+        let (own, standing) = bounds.split_last_mut().expect("there is one for those that have ways of their own");
+        for id in automaton.asking_more.iter().copied() {
+            let (stand, bounds) = (automaton.stand(id), &mut standing[id.0 as usize]);
+            if !bounds.is_empty() && hand.class().meets(stand.finding.others) {
+                let fit = automaton.bounded_by(id);
+                let decides = fit.is_some_and(|fit| hand.class().meets_only_in(stand.finding.others, fit.bit));
+                let stands_here = |run: &Run| run.stand == id && run.aside.own().is_none();
+                bounds.find(hand, (fit.and_then(Fit::compared), decides), (runs, *first), stands_here, concerned);
             }
         }
+        if !own.is_empty() && hand.class().meets(*awaited_by_own) {
+            own.find(hand, (None, false), (runs, *first), |run| run.aside.own().is_some(), concerned);
+        }
+        put_in_order(concerned);
     }
 
     fn place(&self, number: u64) -> usize {
@@ -257,95 +312,149 @@ impl ByValue {
 
     fn push(&mut self, automaton: &Automaton, run: Run) {
         let number = self.first + self.runs.len() as u64;
-        self.file(automaton, number, &run);
-        self.deadlines.add(run.deadline, number);
+        self.find_by(automaton, number, &run);
+        self.add_deadline(number, &run);
+        self.add_start(number, run.chain.start());
         self.runs.push_back(Some(run));
     }
 
-    fn file(&mut self, automaton: &Automaton, number: u64, run: &Run) {
+    fn add_start(&mut self, number: u64, start: Place) {
+        if self.starts.is_none() && start < self.latest_start {
+            let mut starts = Turns::default();
+            (self.first..)
+                .zip(&self.runs)
+                .filter_map(|(number, run)| Some((number, run.as_ref()?)))
+                .for_each(|(number, run)| starts.add(run.chain.start(), number));
+            self.starts = Some(starts);
+        }
+        self.latest_start = self.latest_start.max(start);
+        if let Some(starts) = &mut self.starts {
+            starts.add(start, number);
+        }
+    }
+
+    /// The end of time is none.
+    fn add_deadline(&mut self, number: u64, run: &Run) {
+        if run.deadline < EventTime::END {
+            self.deadlines.add(run.deadline, number);
+        }
+    }
+
+    /// From now on the run is found.
+    fn find_by(&mut self, automaton: &Automaton, number: u64, run: &Run) {
         self.live += 1;
-        let stand = run.stand.0 as usize;
-        self.standing[stand] += 1;
-        let Some(filed) = Filed::of(automaton, run) else {
-            return self.bounds[stand].note(number, automaton.compared_at(run.stand), &run.aside);
-        };
-        match self.filed.get_mut(&filed) {
-            Some(numbers) => numbers.insert(number),
-            None => drop(self.filed.insert(filed, Numbers::of(number))),
+        let Found { filed, noted } = Found::of(automaton, run);
+        for filed in filed {
+            match self.filed.get_mut(&filed) {
+                Some(numbers) => numbers.insert(number),
+                None => drop(self.filed.insert(filed, Numbers::of(number))),
+            }
+        }
+        let Some(place) = noted else { return };
+        let bounds = &mut self.bounds[place];
+        bounds.trim(self.first);
+        match run.aside.own() {
+            Some(own) => {
+                self.awaited_by_own = self.awaited_by_own.with(own.awaited);
+                bounds.note(number, None, &Aside::Nothing);
+            }
+            None => bounds.note(number, automaton.bounded_by(run.stand).and_then(Fit::compared), &run.aside),
         }
     }
 
-    fn unfile(&mut self, number: u64, (stand, filed): (StandId, Option<Filed>)) {
+    /// It is not any more.
+    fn forget(&mut self, number: u64, found: &Found) {
         self.live -= 1;
-        self.standing[stand.0 as usize] -= 1;
-        let Some(filed) = filed else { return };
-        let numbers = self.filed.get_mut(&filed).expect("each run is filed");
-        numbers.remove(number);
-        if numbers.is_empty() {
-            self.filed.remove(&filed);
+        for filed in &found.filed {
+            let numbers = self.filed.get_mut(filed).expect("each run is filed");
+            numbers.remove(number);
+            if numbers.is_empty() {
+                self.filed.remove(filed);
+            }
+        }
+        if let Some(place) = found.noted {
+            self.bounds[place].leave();
         }
     }
 
-    /// What is at that place, if it is a run.
-    fn remove(&mut self, automaton: &Automaton, place: usize) {
-        if let Some(run) = self.runs[place].take() {
-            self.unfile(self.first + place as u64, (run.stand, Filed::of(automaton, &run)));
-        }
+    fn remove(&mut self, automaton: &Automaton, number: u64) {
+        let place = self.place(number);
+        let run = self.runs[place].take().expect("what is removed is there");
+        self.forget(number, &Found::of(automaton, &run));
+    }
+
+    /// The run that starts first, and where; of those that start together it is the one that stands first.
+    fn first_start(&mut self) -> Option<(Place, u64)> {
+        self.trim_starts();
+        let first = || self.runs.front()?.as_ref().map(|run| (run.chain.start(), self.first));
+        self.starts.as_ref().map_or_else(first, Turns::first)
     }
 
     fn remove_first(&mut self, automaton: &Automaton) {
-        self.trim();
-        self.remove(automaton, 0);
+        if let Some((_, number)) = self.first_start() {
+            self.remove(automaton, number);
+        }
     }
 
-    /// Those that start below the floor are the first.
     fn remove_below(&mut self, automaton: &Automaton, floor: Floor) {
-        self.trim();
-        while self.runs.front().and_then(Option::as_ref).is_some_and(|first| !floor.spares_run(first)) {
-            self.remove_first(automaton);
-            self.trim();
+        while let Some((_, number)) = self.first_start().filter(|(start, _)| !floor.spares(*start)) {
+            self.remove(automaton, number);
         }
     }
 
-    /// The first place is that of a run, and the next deadline as well.
+    /// The first place is that of a run, and so is the next deadline.
     fn trim(&mut self) {
-        let before = self.first;
-        while self.runs.front().is_some_and(Option::is_none) {
-            self.runs.pop_front();
-            self.first += 1;
-        }
-        if self.first > before {
-            self.bounds.iter_mut().for_each(|bounds| bounds.trim(self.first));
-        }
+        self.trim_starts();
         let Self { deadlines, runs, first, .. } = self;
-        let run_of = |number: u64| runs.get(usize::try_from(number.checked_sub(*first)?).ok()?)?.as_ref();
-        deadlines.trim(|deadline, number| run_of(number).is_some_and(|run| run.deadline == deadline));
+        deadlines.trim(|deadline, number| run_of(runs, *first, number).is_some_and(|run| run.deadline == deadline));
+    }
+
+    /// The first place is that of a run, and what starts first is there.
+    fn trim_starts(&mut self) {
+        let Self { runs, first, starts, .. } = self;
+        while runs.front().is_some_and(Option::is_none) {
+            runs.pop_front();
+            *first += 1;
+        }
+        if let Some(starts) = starts {
+            starts.trim(|_, number| run_of(runs, *first, number).is_some());
+        }
     }
 
     /// What is gone takes no more memory than what is there, and a little.
     fn make_dense(&mut self, automaton: &Automaton) {
-        if self.runs.len().max(self.deadlines.len()) > 64 + 2 * self.live {
+        let starts = self.starts.as_ref().map_or(0, Turns::len);
+        if self.runs.len().max(self.deadlines.len()).max(starts) > 64 + 2 * self.live {
             let runs = std::mem::take(&mut self.runs);
             self.filed = Lookup::default();
             self.bounds.fill(Bounds::default());
-            self.standing.fill(0);
-            self.deadlines = Deadlines::default();
+            self.awaited_by_own = Class::EMPTY;
+            (self.deadlines, self.starts, self.latest_start) = (Turns::default(), None, Place::FIRST);
             (self.first, self.live) = (0, 0);
             runs.into_iter().flatten().for_each(|run| self.push(automaton, run));
         }
     }
 }
 
-/// Under which values those are filed that the event may concern, each once, of runs that stand there and wait for something to be equal; beside these it may concern all that cannot be filed. `None`:
-/// it may concern any.
-fn values_met(automaton: &Automaton, hand: &Hand<'_, ()>, stand: &Stand) -> Option<SmallVec<[u64; 2]>> {
-    let met = || stand.equal_to_register.iter().map(|condition| automaton.fit(*condition)).filter(|fit| hand.class().meets(fit.bit));
-    if !hand.class().meets_only_in(stand.awaited, met().map(|fit| fit.bit).fold(Class::EMPTY, Class::with)) {
-        return None;
+/// The run of that number, if it is there; `first`: the number of the first place.
+fn run_of(runs: &VecDeque<Option<Run>>, first: u64, number: u64) -> Option<&Run> {
+    runs.get(usize::try_from(number.checked_sub(first)?).ok()?)?.as_ref()
+}
+
+/// Each once.
+fn put_in_order(numbers: &mut Vec<u64>) {
+    if !numbers.is_sorted() {
+        numbers.sort_unstable();
     }
+    numbers.dedup();
+}
+
+/// Under which values those are filed that the event may concern, each once, of runs that wait for the equality; beside these it may concern all that cannot be filed. `None`: it may concern any.
+fn values_met(automaton: &Automaton, hand: &Hand<'_, ()>, equality: &Equality) -> Option<SmallVec<[u64; 2]>> {
+    let met = equality.conditions.iter().map(|condition| automaton.fit(*condition)).filter(|fit| hand.class().meets(fit.bit));
     let mut values = SmallVec::new();
-    for equality in met().filter_map(Fit::compared) {
-        match hand.ask_compared(equality, Hashed::of) {
+    for compared in met.filter_map(Fit::compared) {
+        match hand.ask_compared(compared, Hashed::of) {
             Hashed::EqualToNothing => {}
             Hashed::At(hash) => values.push(hash),
             Hashed::Unknown => return None,

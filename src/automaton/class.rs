@@ -10,6 +10,9 @@
 //! The idea of a bit for each condition is that of CORE (Bucchi et al., PVLDB 15, 2022).
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
 
 use crate::automaton::compared::Compared;
 use crate::automaton::way_set::WaySet;
@@ -71,6 +74,28 @@ pub(super) struct Fit {
     is_all_compared: bool,
 }
 
+/// What runs ask of events: each that does something to one fits one of these conditions, or all do (`any`).
+struct Asked {
+    conditions: Vec<ConditionId>,
+    any: Class,
+}
+
+/// Conditions that want something of the event to equal the same of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Equality {
+    pub conditions: Vec<ConditionId>,
+    /// Theirs.
+    pub bits: Class,
+}
+
+/// How a run is found by the events that may do something to it: by what it waits for to be equal, and by class where that is not all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Finding {
+    /// Places among the automaton's.
+    pub equalities: SmallVec<[usize; 1]>,
+    pub others: Class,
+}
+
 impl Fit {
     /// What remains to be asked where the bit is set.
     pub(super) fn asked(&self) -> Option<&Expression> {
@@ -87,7 +112,7 @@ impl Fit {
             return Self { bit, stream, alone: Vec::new(), rest: Some(condition.clone()), compared: None, is_all_compared: false };
         }
         let (alone, rest) = condition.conjuncts();
-        let compared = rest.iter().filter_map(|conjunct| Compared::of(conjunct)).min_by_key(Compared::rank);
+        let compared = Compared::best_of(&rest);
         let alone = alone.into_iter().cloned().collect();
         let expression = match rest.as_slice() {
             [] => None,
@@ -121,26 +146,52 @@ impl Automaton {
 
     /// The condition whose comparison a run with these ways has a register for: of a step, if there is one, else of what must not come.
     pub(super) fn register(&self, ways: &WaySet) -> Option<ConditionId> {
-        self.asked(ways).into_iter().find(|condition| self.fit(*condition).compared().is_some())
+        self.asked(ways).conditions.into_iter().find(|condition| self.fit(*condition).compared().is_some())
     }
 
-    /// Those that a run with these ways waits for, and that want what that one wants to be equal.
-    pub(super) fn equal_to(&self, register: ConditionId, ways: &WaySet) -> Vec<ConditionId> {
-        let Some(equality) = self.fit(register).compared() else { return Vec::new() };
-        let is_equal = |condition: &ConditionId| self.fit(*condition).compared().is_some_and(|compared| compared.equals_the_same(equality));
-        self.asked(ways).into_iter().filter(is_equal).collect()
+    /// How runs with these ways are found.
+    pub(super) fn finding(&self, ways: &WaySet) -> Finding {
+        let Asked { conditions, any } = self.asked(ways);
+        let mut finding = Finding { equalities: SmallVec::new(), others: any };
+        for condition in conditions {
+            match self.equalities.iter().position(|equality| equality.conditions.contains(&condition)) {
+                Some(place) if finding.equalities.contains(&place) => {}
+                Some(place) => finding.equalities.push(place),
+                None => finding.others = finding.others.with(self.fit(condition).bit),
+            }
+        }
+        finding
     }
 
-    /// The conditions of the steps that these ways lead to; behind them those of what must not come.
-    fn asked(&self, ways: &WaySet) -> Vec<ConditionId> {
-        let (mut steps, mut others) = (Vec::new(), Vec::new());
+    /// The equalities of the pattern.
+    pub(super) fn find_equalities(&self) -> Vec<Equality> {
+        let mut found: BTreeMap<String, Equality> = BTreeMap::new();
+        for (condition, fit) in (0..).map(ConditionId).zip(&self.fits) {
+            if let Some(asked) = fit.compared().and_then(Compared::asked_to_equal) {
+                let equality = found.entry(asked).or_insert_with(|| Equality { conditions: Vec::new(), bits: Class::EMPTY });
+                equality.conditions.push(condition);
+                equality.bits = equality.bits.with(fit.bit);
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// What runs with these ways ask of events: of the steps that the ways lead to first, then of what must not come, then the rest.
+    fn asked(&self, ways: &WaySet) -> Asked {
+        let (mut steps, mut absent, mut others, mut any) = (Vec::new(), Vec::new(), Vec::new(), Class::EMPTY);
         ways.for_each(|way| {
             let way = self.way(way);
+            let demand = self.demand(way.demand);
             steps.extend(way.to.map(|node| self.node(node).condition));
-            others.extend(self.demand(way.demand).no.iter().map(|none_of| none_of.condition));
+            absent.extend(demand.no.iter().map(|none_of| none_of.condition));
+            others.extend(demand.greedy.iter().map(|hunger| hunger.condition));
+            others.extend(&demand.until);
+            if demand.how == How::Next || !demand.no_next.is_empty() || demand.greedy.iter().any(|hunger| hunger.next_only) {
+                any = Class::NOTHING;
+            }
         });
-        others.extend(self.withouts().map(|(_, condition)| condition));
-        [steps, others].concat()
+        absent.extend(self.withouts().map(|(_, condition)| condition));
+        Asked { conditions: [steps, absent, others].concat(), any }
     }
 
     pub(super) fn fit(&self, id: ConditionId) -> &Fit {
@@ -149,23 +200,8 @@ impl Automaton {
 
     /// The events that come by ways like these without changing anything are those whose class does not meet this.
     pub(super) fn awaited(&self, ways: &WaySet) -> Class {
-        let mut awaited = self.withouts().fold(Class::EMPTY, |class, (_, condition)| class.with(self.fit(condition).bit));
-        ways.for_each(|id| {
-            let way = self.way(id);
-            let demand = self.demand(way.demand);
-            let mut asks = |condition: ConditionId| awaited = awaited.with(self.fit(condition).bit);
-            demand.no.iter().for_each(|none_of| asks(none_of.condition));
-            demand.greedy.iter().for_each(|hunger| asks(hunger.condition));
-            demand.until.iter().for_each(|condition| asks(*condition));
-            if let Some(node) = way.to {
-                asks(self.node(node).condition);
-            }
-            let any = demand.how == How::Next || !demand.no_next.is_empty() || demand.greedy.iter().any(|hunger| hunger.next_only);
-            if any {
-                awaited = awaited.with(Class::NOTHING);
-            }
-        });
-        awaited
+        let Asked { conditions, any } = self.asked(ways);
+        conditions.into_iter().fold(any, |awaited, condition| awaited.with(self.fit(condition).bit))
     }
 }
 

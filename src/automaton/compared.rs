@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use crate::automaton::aside::Aside;
 use crate::event::Value;
-use crate::pattern::{Arithmetic, Chosen, Comparison, Expression, Moment, NothingChosen, Scope, at_path, calculate, order};
+use crate::pattern::{Arithmetic, Chosen, Comparison, Expression, Moment, NothingChosen, Scope, StepId, at_path, calculate, order};
 
 #[derive(Clone, Debug)]
 pub(super) struct Compared {
@@ -19,6 +19,8 @@ pub(super) struct Compared {
     /// That is this field, and no part of a record.
     field: Option<usize>,
     own: Side,
+    /// It is asked once these have chosen something: until then whatever comes fits.
+    once_chosen: Vec<StepId>,
 }
 
 /// The run's own side.
@@ -41,6 +43,11 @@ const TERMS_MAX: usize = 8;
 impl Compared {
     /// `None`: there is no such comparison.
     pub(super) fn of(conjunct: &Expression) -> Option<Self> {
+        if let Some((step, rest)) = conjunct.once_chosen() {
+            let mut compared = Self::best_of(&rest.conjuncts())?;
+            compared.once_chosen.push(step);
+            return Some(compared);
+        }
         if let Some((comparison, of_event, of_chosen)) = conjunct.compares_with_chosen() {
             return Some(Self::between(comparison, of_event.clone(), Side::Stated(of_chosen.clone())));
         }
@@ -62,12 +69,17 @@ impl Compared {
         (of_others.len() <= TERMS_MAX && of_others.iter().all(says)).then(|| Self::between(comparison, of_event.expression, Side::Moved(of_others)))
     }
 
+    /// That which it is best to have a register for.
+    pub(super) fn best_of(conjuncts: &[&Expression]) -> Option<Self> {
+        conjuncts.iter().filter_map(|conjunct| Self::of(conjunct)).min_by_key(Self::rank)
+    }
+
     fn between(comparison: Comparison, of_event: Expression, own: Side) -> Self {
-        Self { comparison, field: of_event.whole_field(), of_event, own }
+        Self { comparison, field: of_event.whole_field(), of_event, own, once_chosen: Vec::new() }
     }
 
     /// Less for what is better to have a register for, of several comparisons: an equality lets fewest runs by, and what is moved may say nothing.
-    pub(super) fn rank(&self) -> impl Ord + use<> {
+    fn rank(&self) -> impl Ord + use<> {
         (!self.is_equality(), self.is_moved(), self.field.is_none())
     }
 
@@ -75,10 +87,9 @@ impl Compared {
         self.comparison == Comparison::Equal && !self.is_moved()
     }
 
-    /// Both are equalities, and what the event is compared with is the same of every run.
-    pub(super) fn equals_the_same(&self, other: &Self) -> bool {
-        let text = |compared: &Self| format!("{:?}", compared.own);
-        self.is_equality() && other.is_equality() && text(self) == text(other)
+    /// If it is an equality: what of a run is asked to equal something of the event, told from whatever else may be asked.
+    pub(super) fn asked_to_equal(&self) -> Option<String> {
+        self.is_equality().then(|| format!("{:?}", (&self.own, &self.once_chosen)))
     }
 
     fn is_moved(&self) -> bool {
@@ -87,7 +98,7 @@ impl Compared {
 
     /// It says all, and to ask it of an event calculates nothing.
     pub(super) fn is_plain(&self) -> bool {
-        matches!(self.of_event, Expression::Field(_)) && !self.is_moved()
+        matches!(self.of_event, Expression::Field(_)) && !self.is_moved() && self.once_chosen.is_empty()
     }
 
     /// To find out the register takes more than a look.
@@ -96,6 +107,9 @@ impl Compared {
     }
 
     pub(super) fn register(&self, chosen: &dyn Chosen, moment: Moment<'_>) -> Aside {
+        if self.once_chosen.iter().any(|step| chosen.count(*step) == 0) {
+            return Aside::Anything;
+        }
         let scope = Scope { fields: None, chosen, moment };
         match &self.own {
             Side::Stated(own) => Aside::of(own.value(&scope)),

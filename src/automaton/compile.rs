@@ -11,7 +11,7 @@ use crate::automaton::class::{Class, Fit};
 use crate::automaton::graph::{Graph, Point, START};
 use crate::automaton::tally::TallyPlan;
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, PlainStart, Stand, Timing, Way, WayId};
+use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, PlainStart, Stand, StandId, Timing, Way, WayId};
 use crate::event::EventTime;
 use crate::pattern::{ConditionId, OnTimeout, Pattern, StepId, Without};
 
@@ -60,6 +60,8 @@ impl Automaton {
             plain_start: None,
             tallies,
             asks_registers_late: false,
+            equalities: Vec::new(),
+            asking_more: Vec::new(),
             fits,
             beginning: Class::EMPTY,
             awaited_somewhere: Class::EMPTY,
@@ -76,12 +78,15 @@ impl Automaton {
             demands,
             pattern,
         };
+        automaton.equalities = automaton.find_equalities();
         automaton.find_stands();
+        let asks_more = |(_, stand): &(StandId, &Stand)| stand.finding.others != Class::EMPTY;
+        automaton.asking_more = (0..).map(StandId).zip(&automaton.stands).filter(asks_more).map(|(id, _)| id).collect();
         automaton.awaited_somewhere = automaton.stands.iter().fold(Class::EMPTY, |all, stand| all.with(stand.awaited));
         let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
         automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);
         automaton.plain_start = automaton.find_plain_start();
-        automaton.asks_registers_late = !automaton.tallies.is_empty() && automaton.found_by().is_none();
+        automaton.asks_registers_late = !automaton.tallies.is_empty() && !(automaton.goes_step_by_step() && automaton.found_by().is_some());
         automaton
     }
 
@@ -109,8 +114,7 @@ impl Automaton {
 
     fn stand_of(&self, node: NodeId, ways: WaySet) -> Stand {
         let register = self.register(&ways);
-        let (awaited, equal_to_register) = (self.awaited(&ways), register.map_or_else(Vec::new, |register| self.equal_to(register, &ways)));
-        Stand { node, awaited, register, equal_to_register, followed_by: self.follows_plainly(&ways, register), ways }
+        Stand { node, awaited: self.awaited(&ways), register, finding: self.finding(&ways), followed_by: self.follows_plainly(&ways, register), ways }
     }
 
     fn follows_plainly(&self, ways: &WaySet, register: Option<ConditionId>) -> Option<NodeId> {

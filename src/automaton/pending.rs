@@ -258,11 +258,7 @@ impl Pending {
         let Self::Runs(runs) = &*self else { return };
         match stepping.evaluation {
             Evaluation::RunByRun(_) => {}
-            Evaluation::ByValue(_) => {
-                if let Some(found) = ByValue::of_runs(runs, stepping.automaton) {
-                    *self = Self::ByValue(Box::new(found));
-                }
-            }
+            Evaluation::ByValue(_) => *self = Self::ByValue(Box::new(ByValue::of_runs(runs, stepping.automaton))),
             Evaluation::Together(_) => {
                 let (rules, workspace, _) = stepping.together();
                 *self = Self::Choices(Box::new(Choices::of_runs(runs, rules, workspace, now)));

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::automaton::chain::Chain;
-use crate::automaton::class::{Class, Fit};
+use crate::automaton::class::{Class, Equality, Finding, Fit};
 use crate::automaton::compared::Compared;
 use crate::automaton::pending::FoundBy;
 use crate::automaton::tally::{Recalled, TallyPlan};
@@ -53,8 +53,7 @@ pub(super) struct Stand {
     pub awaited: Class,
     /// The condition, among those awaited, for which it has a register.
     pub register: Option<ConditionId>,
-    /// If that must be equal: all conditions awaited that want something of the event to equal the same.
-    pub equal_to_register: Vec<ConditionId>,
+    pub finding: Finding,
     /// Where it waits for one step and for nothing else, and by class and register alone it is known whether an event fits: the node of that step.
     /// What concerns the run is taken there then, and nothing of the run stays behind.
     pub followed_by: Option<NodeId>,
@@ -138,8 +137,12 @@ pub struct Automaton {
     pub(super) plain_start: Option<PlainStart>,
     /// What the chains of runs answer as they grow.
     pub(super) tallies: TallyPlan,
-    /// Steps are repeated, and registers that have to be calculated are so once they are asked for: most runs of a loop go on before they are. Not where runs are found by them.
+    /// Steps are repeated, and registers that have to be calculated are so once they are asked for: most runs of a loop go on before they are. Not where runs may be found by what is more or less.
     pub(super) asks_registers_late: bool,
+    /// By each of which runs may be found.
+    pub(super) equalities: Vec<Equality>,
+    /// Where runs stand that are not found by these alone.
+    pub(super) asking_more: Vec<StandId>,
     /// By condition.
     pub(super) fits: Vec<Fit>,
     /// The bits of the events that may begin a run.
@@ -218,7 +221,7 @@ impl Automaton {
     }
 
     /// Whether the steps follow each other one by one: then a run has one way, which is gone once it is taken, and an event begins one run at most.
-    fn goes_step_by_step(&self) -> bool {
+    pub(super) fn goes_step_by_step(&self) -> bool {
         let goes_on = |(node, stand): (&Node, &Stand)| stand.ways.len() == usize::from(!node.completes) && node.until.is_none();
         let is_plain = |demand: &Demand| demand.is_plain() && matches!(demand.how, How::Begin | How::Then);
         self.start.len() == 1 && self.nodes.iter().zip(&self.stands).all(goes_on) && self.ways.iter().all(|way| is_plain(self.demand(way.demand)))
@@ -226,12 +229,13 @@ impl Automaton {
 
     /// The condition by whose comparison with earlier steps runs can be found ([`super::by_value`]), one that must come or one that must not: an equality, if there is one.
     pub(super) fn found_by(&self) -> Option<FoundBy> {
-        if !self.goes_step_by_step() {
+        if self.sees_every_event {
             return None;
         }
-        let compared = || self.stands.iter().filter_map(|stand| Some((stand.register?, self.fit(stand.register?).compared()?)));
-        let found = compared().find(|(_, compared)| compared.is_equality()).or_else(|| compared().find(|(_, compared)| compared.has_order()));
-        found.map(|(condition, compared)| FoundBy { condition, is_equality: compared.is_equality() })
+        let equality = self.stands.iter().find_map(|stand| stand.finding.equalities.first()).map(|place| self.equalities[*place].conditions[0]);
+        let order = || self.stands.iter().filter_map(|stand| stand.register).find(|condition| self.fit(*condition).compared().is_some_and(Compared::has_order));
+        let of = |is_equality| move |condition| FoundBy { condition, is_equality };
+        equality.map(of(true)).or_else(|| order().filter(|_| self.goes_step_by_step()).map(of(false)))
     }
 
     /// The bits of the events that may do something to some run.
@@ -266,9 +270,10 @@ impl Automaton {
         &self.stands[id.0 as usize]
     }
 
-    /// What a run that stands there has its register for.
-    pub(super) fn compared_at(&self, id: StandId) -> Option<&Compared> {
-        self.stand(id).register.and_then(|condition| self.fit(condition).compared())
+    /// What runs that stand there have their registers for, if it is not by an equality that they are found.
+    pub(super) fn bounded_by(&self, id: StandId) -> Option<&Fit> {
+        let stand = self.stand(id);
+        stand.register.map(|condition| self.fit(condition)).filter(|fit| stand.finding.others.meets(fit.bit))
     }
 
     /// Where a run stands that has just taken the node.

@@ -160,6 +160,22 @@ impl Expression {
         }
     }
 
+    /// Of `count(x) == 0 or …`: the step, and the rest, which decides once the step has chosen something.
+    pub fn once_chosen(&self) -> Option<(StepId, &Self)> {
+        let Self::Or(parts) = self else { return None };
+        let step_of = |part: &Self| match part {
+            Self::Compare { comparison: Comparison::Equal, left, right } => match (&**left, &**right) {
+                (Self::Count(step), Self::Constant(Value::Int(0))) | (Self::Constant(Value::Int(0)), Self::Count(step)) => Some(*step),
+                _ => None,
+            },
+            _ => None,
+        };
+        match parts.as_slice() {
+            [one, other] => step_of(one).map(|step| (step, other)).or_else(|| step_of(other).map(|step| (step, one))),
+            _ => None,
+        }
+    }
+
     /// Of a comparison of a field of the event at hand with a constant, whichever stands first: the comparison, as seen from the field, and the two.
     pub fn compares_with_constant(&self) -> Option<(Comparison, &FieldPath, &Value)> {
         let Self::Compare { comparison, left, right } = self else { return None };

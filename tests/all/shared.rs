@@ -43,7 +43,7 @@ fn choices_kept_together_decide_what_runs_decide() {
                 same += 1;
                 decisions += decided;
             }
-            Verdict::Differs(_) => panic!("seed {seed}, case {case}: {}", shrunk(sketch, events, limits)),
+            Verdict::Differs(_) => panic!("seed {seed}, case {case}: {}", shrunk(sketch, events, &|sketch, events| judge(sketch, events, limits))),
         }
     }
     println!("{same} patterns, {decisions} decisions");
@@ -195,6 +195,32 @@ fn runs_found_by_value_decide_what_runs_decide() {
     }
     println!("{same} patterns, {decisions} decisions");
     assert!(same > cases.count / 4 && decisions as u64 > cases.count, "something happens");
+}
+
+/// The same of any patterns that ask for equals, however their steps follow each other: loops, what may be left out, one step or another, all in any order.
+#[test]
+fn runs_of_any_pattern_found_by_value_decide_what_runs_decide() {
+    let cases = RandomCases::asked_for(CASES);
+    let (mut same, mut decisions) = (0, 0);
+    let is_found_by_value = |evaluation: &Evaluation| matches!(evaluation, Evaluation::ByValue(_));
+    for case in 0..cases.count {
+        let mut random = cases.random_of(case);
+        let sketch = random::sketch_with(&mut random, 0.7);
+        let events = random::events_up_to(&mut random, 40);
+        let limits = Limits {
+            runs_max: if random.random_bool(0.2) { random.random_range(1..12) } else { PLENTY },
+            matches_max: if random.random_bool(0.1) { random.random_range(0..4) } else { PLENTY },
+            runs_alone_max: random.random_range(0..6),
+        };
+        let differs = |sketch: &Sketch, events: &[Event]| judge_text(&format!("{SCHEMA}{sketch}"), events, limits, &is_found_by_value);
+        match differs(&sketch, &events) {
+            Verdict::NotTaken => {}
+            Verdict::Same(decided) => (same, decisions) = (same + 1, decisions + decided),
+            Verdict::Differs(_) => panic!("seed {}, case {case}, {limits:?}: {}", cases.seed, shrunk(sketch, events, &differs)),
+        }
+    }
+    println!("{same} patterns, {decisions} decisions");
+    assert!(same > cases.count / 8 && decisions as u64 > cases.count, "something happens");
 }
 
 fn valued_events(random: &mut ChaCha8Rng) -> Vec<Event> {
@@ -374,8 +400,8 @@ fn told(decided: &Decided) -> String {
     format!("  {:?} {:?} at {}ms: {}, {} lost before", decided.kind, decided.by, decided.at.micros() / 1_000, chosen.join(" "), decided.runs_dropped)
 }
 
-fn shrunk(mut sketch: Sketch, mut events: Vec<Event>, limits: Limits) -> String {
-    let differs = |sketch: &Sketch, events: &[Event]| matches!(judge(sketch, events, limits), Verdict::Differs { .. });
+fn shrunk(mut sketch: Sketch, mut events: Vec<Event>, judge: &dyn Fn(&Sketch, &[Event]) -> Verdict) -> String {
+    let differs = |sketch: &Sketch, events: &[Event]| matches!(judge(sketch, events), Verdict::Differs { .. });
     loop {
         let fewer = (0..events.len()).map(|place| [&events[..place], &events[place + 1..]].concat());
         if let Some(found) = fewer.into_iter().find(|fewer| differs(&sketch, fewer)) {
@@ -386,7 +412,7 @@ fn shrunk(mut sketch: Sketch, mut events: Vec<Event>, limits: Limits) -> String 
             break;
         }
     }
-    let Verdict::Differs(difference) = judge(&sketch, &events, limits) else { unreachable!("it differed before") };
+    let Verdict::Differs(difference) = judge(&sketch, &events) else { unreachable!("it differed before") };
     let listed: Vec<String> = events.iter().map(|event| format!("  {}: {}ms {:?}", event.offset, event.time.micros() / 1_000, event.fields)).collect();
     format!("\n{sketch}\n{}\n{difference}", listed.join("\n"))
 }

@@ -9,7 +9,12 @@ use motif::event::{Event, EventTime, StreamId, Value};
 use super::sketch::{Body, Condition, Element, Item, Loop, Sketch};
 
 pub fn sketch(random: &mut ChaCha8Rng) -> Sketch {
-    let mut maker = Maker { random, names: Vec::new(), made: 0 };
+    sketch_with(random, 0.0)
+}
+
+/// With that chance for each condition that something must equal what was chosen before. Where there is one, it never matters which event is the very next.
+pub fn sketch_with(random: &mut ChaCha8Rng, equality: f64) -> Sketch {
+    let mut maker = Maker { random, names: Vec::new(), made: 0, equality };
     let count = maker.random.random_range(1..=4);
     let mut items = maker.items(count, 2, Place { whole: true, firm_before: false });
     maker.ending(&mut items);
@@ -24,7 +29,11 @@ pub fn sketch(random: &mut ChaCha8Rng) -> Sketch {
 }
 
 pub fn events(random: &mut ChaCha8Rng) -> Vec<Event> {
-    let count = random.random_range(1..=12);
+    events_up_to(random, 12)
+}
+
+pub fn events_up_to(random: &mut ChaCha8Rng, most: u64) -> Vec<Event> {
+    let count = random.random_range(1..=most);
     let mut millis = 0;
     (0..count)
         .map(|place: u64| {
@@ -48,6 +57,7 @@ struct Maker<'a> {
     /// Steps so far that conditions may name: those that stand before, in text order.
     names: Vec<String>,
     made: usize,
+    equality: f64,
 }
 
 /// Where a sequence stands.
@@ -112,11 +122,15 @@ impl Maker<'_> {
     fn absence(&mut self, hold: Option<u32>) -> Item {
         let condition = self.condition(None);
         let name = self.name();
-        if self.maybe(0.3) { Item::NextNot(name, condition) } else { Item::Not(name, condition, hold) }
+        if self.maybe(0.3) && self.equality == 0.0 { Item::NextNot(name, condition) } else { Item::Not(name, condition, hold) }
     }
 
     fn element(&mut self, first: bool, must: bool, depth: u32, firm: bool) -> Element {
-        let how = if first { "" } else { *["", "", "", "next", "any"].choose(self.random).expect("not empty") };
+        let how = match *["", "", "", "next", "any"].choose(self.random).expect("not empty") {
+            _ if first => "",
+            "next" if self.equality > 0.0 => "",
+            how => how,
+        };
         let within_ms = (!first && self.maybe(0.15)).then(|| self.random.random_range(1..8));
         let kind = if depth == 0 { 0 } else { self.count(&[0.7, 0.12, 0.1, 0.08]) };
         let body = match kind {
@@ -128,7 +142,14 @@ impl Maker<'_> {
             2 => self.either(depth, firm && !first),
             _ => {
                 let count = self.random.random_range(2..=3);
-                let steps = (0..count).map(|_| (self.name(), self.condition(None))).collect::<Vec<_>>();
+                let mut steps: Vec<(String, Condition)> = Vec::new();
+                for _ in 0..count {
+                    let (name, mut condition) = (self.name(), self.condition(None));
+                    if self.equality > 0.0 && self.maybe(0.4) {
+                        condition.0.extend(steps.last().map(|(beside, _)| format!("count({beside}) == 0 or v == {beside}.v")));
+                    }
+                    steps.push((name, condition));
+                }
                 self.names.extend(steps.iter().map(|(name, _)| name.clone()));
                 return Element { how, within_ms, body: Body::All(steps), loops: Loop::default() };
             }
@@ -173,7 +194,8 @@ impl Maker<'_> {
 
     fn inside(&mut self, loops: &mut Loop) {
         if !matches!(loops.times.as_str(), "" | "?") {
-            loops.inside = *["", "", "consecutive", "combinations"].choose(self.random).expect("not empty");
+            let inside = *["", "", "consecutive", "combinations"].choose(self.random).expect("not empty");
+            loops.inside = if inside == "consecutive" && self.equality > 0.0 { "" } else { inside };
             loops.each_ms = self.maybe(0.15).then(|| self.random.random_range(1..6));
         }
     }
@@ -207,7 +229,29 @@ impl Maker<'_> {
             let name = self.names.choose(self.random).expect("not empty").clone();
             parts.push(self.look_back(&name, sign, number));
         }
+        parts.extend(self.equality());
+        if let (true, Some(own)) = (self.equality > 0.0 && self.maybe(0.4), own) {
+            let asked = *["v == own.v", "own.v == v and v > 1", "v == first(own.v)", "v > own.v", "v - own.v <= 1"].choose(self.random).expect("not empty");
+            let (none, asked) = (format!("count({own}) == 0"), asked.replace("own", own));
+            parts.push(if self.maybe(0.8) { format!("{none} or {asked}") } else { format!("{asked} or {none}") });
+        }
         Condition(parts)
+    }
+
+    fn equality(&mut self) -> Option<String> {
+        if self.equality == 0.0 || self.names.is_empty() || !self.maybe(self.equality) {
+            return None;
+        }
+        // Mostly one that all branches see.
+        let last = if self.maybe(0.7) { 0 } else { self.names.len() - 1 };
+        let name = &self.names[self.random.random_range(0..=last)];
+        Some(match self.random.random_range(0..9) {
+            0..5 => format!("v == {name}.v"),
+            5 => format!("v == first({name}.v)"),
+            6 => format!("v == {name}.v + 1"),
+            7 => format!("v == sum({name}.v)"),
+            _ => format!("count({name}) == v"),
+        })
     }
 
     fn look_back(&mut self, name: &str, sign: &str, number: i64) -> String {
@@ -239,6 +283,7 @@ impl Maker<'_> {
         if self.maybe(0.5) {
             parts.push(format!("v > {}", self.random.random_range(0..5)));
         }
+        parts.extend(self.equality());
         (Condition(parts), between)
     }
 
