@@ -35,6 +35,12 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
             table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| valued_absence(1_000 * within_s.cast_signed(), sized(plan, EVENTS))))));
         }
     }
+    for within_s in [1, 10, 100] {
+        let name = format!("a loop or another step, of a value of their own that each of some {} waits for on one key, CPU ns per event", counted(within_s * 1_000));
+        if plan.wants(SECTION, &name) {
+            table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| loop_or_step(1_000 * within_s.cast_signed(), sized(plan, EVENTS))))));
+        }
+    }
     for taken in [1_000, 100_000] {
         let name = format!("an event compared with the average of up to {} that a step has taken, CPU ns per event", counted(taken));
         if plan.wants(SECTION, &name) {
@@ -105,6 +111,26 @@ fn valued_absence(lasts_ms: i64, events: u64) -> f64 {
         }
     }
     assert_eq!(rig.end(), found, "as by hand");
+    ns
+}
+
+/// The same where each goes on with one event or several of one kind, or with one of another. Each end of the loop is a match.
+fn loop_or_step(within_ms: i64, events: u64) -> f64 {
+    let other = |name: &str, typ| format!("{name}: events where typ == {typ} and amt == 1000 * (a.amt - 1)");
+    let steps = format!("match a: events where typ == 0 then ({} | {}) within {within_ms}ms", other("b+", 1), other("c", 2));
+    let mut rig = Rig::new(&patterns([steps]), EngineOptions { runs_per_key_max: u64::MAX, ..EngineOptions::default() });
+    let event = |number: u64| fields(number, 1, 10);
+    let ns = rig.feed_timed(events, event);
+    // All other starts wait for what no event has.
+    let matters = |event: &Fields| event.typ == 0 && event.amt == 1 || [1, 2].contains(&event.typ) && event.amt == 0;
+    let matter: Vec<Fields> = (0..events).map(event).filter(matters).collect();
+    let starts = matter.iter().enumerate().filter(|(_, event)| event.typ == 0);
+    let found_of = |(place, start): (usize, &Fields)| {
+        let in_time = matter[place..].iter().take_while(|event| event.at_ms < start.at_ms + within_ms);
+        let mut hits = in_time.filter(|event| event.typ != 0).map(|event| event.typ).peekable();
+        if hits.peek() == Some(&2) { 1 } else { hits.filter(|typ| *typ == 1).count() as u64 }
+    };
+    assert_eq!(rig.end(), starts.map(found_of).sum::<u64>(), "as by hand");
     ns
 }
 

@@ -12,8 +12,9 @@ use crate::pattern::ConditionId;
 /// The run's own side of the comparison that it waits for (its *register*, null where there is none), and what differs from where it stands.
 ///
 /// What most comparisons are about takes 16 bytes, so that a run is smaller by half of a [`Value`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) enum Aside {
+    #[default]
     Nothing,
     Int(i64),
     Float(f64),

@@ -2,10 +2,12 @@
 //!
 //! Where a step must equal something of an earlier one (`b.user == a.user`), or be more or less than it (`b.amount > 10 * a.amount`), an event concerns few of the runs that wait for it. Those that
 //! wait for something to equal a value of theirs are filed by it, and an event costs a look at those of its value, however many wait for others: whatever they wait for, the next turn of a loop, one of
-//! several steps, what must not come (`not paid where id == order.id for 10m`), what closes the wait for a step. One that waits for several things is filed under each.
+//! several steps, what must not come (`not paid where id == order.id for 10m`), what closes the wait for a step. One that waits for several things is found by each.
 //!
-//! What else a run waits for concerns all that stand where it does. These lie in *stretches* of neighbours, and of each it is known what its runs ask for at least: where an event has less, it costs
-//! one look at the stretch ([`Bounds`]). What steps a run is the same as for any; only the finding differs.
+//! What must be more or less than a value of theirs is known of *stretches* of neighbours together: what the runs of each ask for at least. Where an event has less, it costs one look at the stretch
+//! ([`Stretches`]). What compares with nothing of a run concerns all that wait for it; these are known by stretches as well.
+//!
+//! What steps a run is the same as for any; only the finding differs.
 //!
 //! A limit, or a match that others may not overlap, removes what starts first; time removes what runs out: whose turn it is tell [turns].
 //!
@@ -15,23 +17,27 @@
 //! The idea is that of a symmetric hash join (A. Wilschut, P. Apers, 1991), one side of which is a partial match; that of the stretches is
 //! that of small materialized aggregates (G. Moerkotte, VLDB 1998), the zone maps of column stores.
 
-mod bounds;
 mod numbers;
+mod stretches;
 mod turns;
 
+use std::borrow::Cow;
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::automaton::aside::Aside;
-use crate::automaton::by_value::bounds::Bounds;
+use crate::automaton::aside::{Aside, Own};
 use crate::automaton::by_value::numbers::Numbers;
+use crate::automaton::by_value::stretches::Stretches;
 use crate::automaton::by_value::turns::Turns;
-use crate::automaton::class::{Class, Equality, Finding, Fit};
+use crate::automaton::class::{Class, Finding, Fit};
+use crate::automaton::compared::Compared;
 use crate::automaton::deadline::expire_run;
 use crate::automaton::moves::{Hand, Passed};
 use crate::automaton::runs::{Arrival, Limits, Run, Runs, Stepped};
@@ -51,10 +57,10 @@ pub struct ByValue {
     live: usize,
     /// Runs that wait for something to be equal.
     filed: Lookup<Filed, Numbers>,
-    /// What else they wait for: by where they stand, and behind these those that have ways of their own.
-    bounds: Vec<Bounds>,
-    /// What the latter wait for.
-    awaited_by_own: Class,
+    /// By register, unless it is an equality: what those ask for at least that have it.
+    bounded: Vec<Stretches<Aside>>,
+    /// What else they wait for.
+    others: Stretches<Class>,
     deadlines: Turns<EventTime>,
     /// `None`: they stand in the order of their starts, as those do of which each has but one successor.
     starts: Option<Turns<Place>>,
@@ -68,18 +74,17 @@ pub struct ByValue {
 /// Under what a run is filed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Filed {
-    /// The place of an equality among the automaton's.
+    /// The place of an equality among the automaton's registers.
     equality: usize,
     /// `None`: it waits for a value that cannot be filed.
     value: Option<u64>,
 }
 
-/// Where a run is found.
-#[derive(PartialEq, Eq, Debug)]
+/// How a run is found.
 struct Found {
     filed: SmallVec<[Filed; 1]>,
-    /// Among the bounds.
-    noted: Option<usize>,
+    bounded: SmallVec<[usize; 1]>,
+    others: Class,
 }
 
 /// What a run is filed under that waits in vain.
@@ -118,41 +123,61 @@ fn of_decimal(number: Decimal) -> u64 {
 
 impl Found {
     fn of(automaton: &Automaton, run: &Run) -> Self {
-        match run.aside.own() {
-            None => Self::by(&automaton.stand(run.stand).finding, run.stand.0 as usize, automaton, run),
-            Some(own) => Self::by(&automaton.finding(&own.ways), automaton.stands.len(), automaton, run),
+        let stand = automaton.stand(run.stand);
+        match run.aside.own().filter(|own| own.ways != stand.ways) {
+            None => Self::by(&stand.finding, automaton, run),
+            Some(own) => Self::by(&automaton.finding(&own.ways), automaton, run),
         }
     }
 
-    fn by(finding: &Finding, place: usize, automaton: &Automaton, run: &Run) -> Self {
-        let mut filed = SmallVec::new();
-        for equality in &finding.equalities {
-            filed.push(Filed { equality: *equality, value: value_of(automaton, run, &automaton.equalities[*equality]) });
+    fn by(finding: &Finding, automaton: &Automaton, run: &Run) -> Self {
+        let mut found = Self { filed: SmallVec::new(), bounded: SmallVec::new(), others: finding.others };
+        for place in &finding.registers {
+            if automaton.registers[*place].is_equality {
+                found.filed.push(Filed { equality: *place, value: value_of(automaton, run, *place) });
+            } else {
+                found.bounded.push(*place);
+            }
         }
-        Self { filed, noted: (finding.others != Class::EMPTY).then_some(place) }
+        found
     }
 }
 
-/// What a run that waits for the equality is filed under.
-fn value_of(automaton: &Automaton, run: &Run, equality: &Equality) -> Option<u64> {
-    let has_register = run.waits_for(automaton).1.is_some_and(|condition| equality.conditions.contains(&condition));
-    let found = match run.aside.known() {
-        Aside::Later => None,
-        known => has_register.then_some(known),
-    };
-    let calculated = || {
-        let compared = automaton.fit(equality.conditions[0]).compared().expect("an equality is a comparison");
+/// What conditions of that register compare events with.
+fn register_of<'a>(automaton: &Automaton, run: &'a Run, place: usize) -> Cow<'a, Aside> {
+    let own = |own: &Own| own.compares.and_then(|condition| automaton.place_of_register(condition));
+    let at_hand = run.aside.own().map_or_else(|| automaton.stand(run.stand).register_place, own);
+    match run.aside.known() {
+        known if at_hand == Some(place) && !matches!(known, Aside::Later) => Cow::Borrowed(known),
         // What cannot be calculated is counted where the condition is asked as it stands.
-        compared.register(&automaton.recall(&run.chain), Moment::plain(&Cell::new(0)))
-    };
-    let hashed = |register: &Aside| match register {
+        _ => Cow::Owned(compared(automaton, place).register(&automaton.recall(&run.chain), Moment::plain(&Cell::new(0)))),
+    }
+}
+
+/// A comparison with that register: they widen bounds alike.
+fn compared(automaton: &Automaton, place: usize) -> &Compared {
+    automaton.fit(automaton.registers[place].conditions[0]).compared().expect("registers are those of comparisons")
+}
+
+/// What a run is filed under that has that register.
+fn value_of(automaton: &Automaton, run: &Run, place: usize) -> Option<u64> {
+    let hashed = match &*register_of(automaton, run, place) {
         Aside::Anything => Hashed::Unknown,
         register => register.ask(Hashed::of),
     };
-    match found.map_or_else(|| hashed(&calculated()), hashed) {
+    match hashed {
         Hashed::At(hash) => Some(hash),
         Hashed::EqualToNothing => Some(NULL),
         Hashed::Unknown => None,
+    }
+}
+
+/// What fits that register meets the bound as well from now on. The default is no bound: what no event meets, or one that waits for nothing that there is.
+fn widen(bound: &mut Aside, compared: &Compared, register: &Aside) {
+    match compared.lets_by(register, bound) {
+        None => *bound = Aside::Anything,
+        Some(Ordering::Greater) => *bound = register.clone(),
+        Some(Ordering::Less | Ordering::Equal) => {}
     }
 }
 
@@ -163,8 +188,8 @@ impl ByValue {
             first: 0,
             live: 0,
             filed: Lookup::default(),
-            bounds: vec![Bounds::default(); automaton.stands.len() + 1],
-            awaited_by_own: Class::EMPTY,
+            bounded: vec![Stretches::default(); automaton.registers.len()],
+            others: Stretches::default(),
             deadlines: Turns::default(),
             starts: None,
             latest_start: Place::FIRST,
@@ -280,29 +305,39 @@ impl ByValue {
 
     /// The numbers of all runs that the event may concern, ascending.
     fn find_concerned(&mut self, automaton: &Automaton, hand: &Hand<'_, ()>) {
-        let Self { runs, first, filed, bounds, awaited_by_own, concerned, .. } = self;
+        let Self { runs, first, filed, bounded, others, concerned, .. } = self;
         concerned.clear();
-        for (place, equality) in automaton.equalities.iter().enumerate().filter(|(_, equality)| hand.class().meets(equality.bits)) {
-            let Some(values) = values_met(automaton, hand, equality) else {
-                concerned.clear();
-                return concerned.extend((*first..).zip(runs.iter()).filter(|(_, run)| run.is_some()).map(|(number, _)| number));
-            };
-            let met = values.into_iter().map(Some).chain([None]).filter_map(|value| filed.get(&Filed { equality: place, value }));
-            met.for_each(|numbers| numbers.add_to(concerned));
-        }
-        let (own, standing) = bounds.split_last_mut().expect("there is one for those that have ways of their own");
-        for id in automaton.asking_more.iter().copied() {
-            let (stand, bounds) = (automaton.stand(id), &mut standing[id.0 as usize]);
-            if !bounds.is_empty() && hand.class().meets(stand.finding.others) {
-                let fit = automaton.bounded_by(id);
-                let decides = fit.is_some_and(|fit| hand.class().meets_only_in(stand.finding.others, fit.bit));
-                let stands_here = |run: &Run| run.stand == id && run.aside.own().is_none();
-                bounds.find(hand, (fit.and_then(Fit::compared), decides), (runs, *first), stands_here, concerned);
+        for (place, register) in automaton.registers.iter().enumerate().filter(|(_, register)| hand.class().meets(register.bits)) {
+            let asked = register.conditions.iter().map(|condition| automaton.fit(*condition)).filter(|fit| hand.class().meets(fit.bit));
+            let asked: SmallVec<[&Compared; 2]> = asked.filter_map(Fit::compared).collect();
+            if register.is_equality {
+                let Some(values) = values_asked_for(hand, &asked) else {
+                    concerned.clear();
+                    return concerned.extend((*first..).zip(runs.iter()).filter(|(_, run)| run.is_some()).map(|(number, _)| number));
+                };
+                let met = values.into_iter().map(Some).chain([None]).filter_map(|value| filed.get(&Filed { equality: place, value }));
+                met.for_each(|numbers| numbers.add_to(concerned));
+                continue;
             }
+            let meets = |register: &Aside| asked.iter().any(|compared| hand.may_meet(compared, register));
+            bounded[place].visit_met(*first, meets, |numbers, bound| {
+                let has_it = |run: &Run| run.aside.own().is_some() || automaton.stand(run.stand).finding.registers.contains(&place);
+                for (number, run) in runs_of(runs, *first, numbers).filter(|(_, run)| has_it(run)) {
+                    let register = register_of(automaton, run, place);
+                    widen(bound, compared(automaton, place), &register);
+                    // What a run has at hand it is asked anyway when the event comes by.
+                    concerned.extend((matches!(register, Cow::Borrowed(_)) || meets(&register)).then_some(number));
+                }
+            });
         }
-        if !own.is_empty() && hand.class().meets(*awaited_by_own) {
-            own.find(hand, (None, false), (runs, *first), |run| run.aside.own().is_some(), concerned);
-        }
+        let meets = |awaited: &Class| hand.class().meets(*awaited);
+        others.visit_met(*first, meets, |numbers, bound| {
+            for (number, run) in runs_of(runs, *first, numbers) {
+                let awaited = run.aside.own().map_or_else(|| automaton.stand(run.stand).finding.others, |own| own.awaited);
+                *bound = bound.with(awaited);
+                concerned.extend(meets(&awaited).then_some(number));
+            }
+        });
         put_in_order(concerned);
     }
 
@@ -343,22 +378,19 @@ impl ByValue {
     /// From now on the run is found.
     fn find_by(&mut self, automaton: &Automaton, number: u64, run: &Run) {
         self.live += 1;
-        let Found { filed, noted } = Found::of(automaton, run);
+        let Found { filed, bounded, others } = Found::of(automaton, run);
         for filed in filed {
             match self.filed.get_mut(&filed) {
                 Some(numbers) => numbers.insert(number),
                 None => drop(self.filed.insert(filed, Numbers::of(number))),
             }
         }
-        let Some(place) = noted else { return };
-        let bounds = &mut self.bounds[place];
-        bounds.trim(self.first);
-        match run.aside.own() {
-            Some(own) => {
-                self.awaited_by_own = self.awaited_by_own.with(own.awaited);
-                bounds.note(number, None, &Aside::Nothing);
-            }
-            None => bounds.note(number, automaton.bounded_by(run.stand).and_then(Fit::compared), &run.aside),
+        for place in bounded {
+            widen(self.bounded[place].note(number, self.first), compared(automaton, place), &register_of(automaton, run, place));
+        }
+        if others != Class::EMPTY {
+            let bound = self.others.note(number, self.first);
+            *bound = bound.with(others);
         }
     }
 
@@ -372,8 +404,9 @@ impl ByValue {
                 self.filed.remove(filed);
             }
         }
-        if let Some(place) = found.noted {
-            self.bounds[place].leave();
+        found.bounded.iter().for_each(|place| self.bounded[*place].leave());
+        if found.others != Class::EMPTY {
+            self.others.leave();
         }
     }
 
@@ -427,8 +460,8 @@ impl ByValue {
         if self.runs.len().max(self.deadlines.len()).max(starts) > 64 + 2 * self.live {
             let runs = std::mem::take(&mut self.runs);
             self.filed = Lookup::default();
-            self.bounds.fill(Bounds::default());
-            self.awaited_by_own = Class::EMPTY;
+            self.bounded.fill(Stretches::default());
+            self.others = Stretches::default();
             (self.deadlines, self.starts, self.latest_start) = (Turns::default(), None, Place::FIRST);
             (self.first, self.live) = (0, 0);
             runs.into_iter().flatten().for_each(|run| self.push(automaton, run));
@@ -449,11 +482,16 @@ fn put_in_order(numbers: &mut Vec<u64>) {
     numbers.dedup();
 }
 
-/// Under which values those are filed that the event may concern, each once, of runs that wait for the equality; beside these it may concern all that cannot be filed. `None`: it may concern any.
-fn values_met(automaton: &Automaton, hand: &Hand<'_, ()>, equality: &Equality) -> Option<SmallVec<[u64; 2]>> {
-    let met = equality.conditions.iter().map(|condition| automaton.fit(*condition)).filter(|fit| hand.class().meets(fit.bit));
+/// Those of the numbers that are there; `first`: the number of the first place.
+fn runs_of(runs: &VecDeque<Option<Run>>, first: u64, numbers: Range<u64>) -> impl Iterator<Item = (u64, &Run)> {
+    let place = |number: u64| usize::try_from(number - first).map_or(runs.len(), |place| place.min(runs.len()));
+    numbers.clone().zip(runs.range(place(numbers.start)..place(numbers.end))).filter_map(|(number, run)| Some((number, run.as_ref()?)))
+}
+
+/// The values that the event has for these equalities, each once: runs that it concerns are filed under these, or cannot be filed. `None`: it may concern any.
+fn values_asked_for(hand: &Hand<'_, ()>, equalities: &[&Compared]) -> Option<SmallVec<[u64; 2]>> {
     let mut values = SmallVec::new();
-    for compared in met.filter_map(Fit::compared) {
+    for compared in equalities {
         match hand.ask_compared(compared, Hashed::of) {
             Hashed::EqualToNothing => {}
             Hashed::At(hash) => values.push(hash),

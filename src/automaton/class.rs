@@ -20,8 +20,8 @@ use crate::automaton::ways::{Automaton, How};
 use crate::event::{StreamId, Value};
 use crate::pattern::{Condition, ConditionId, Expression, Pattern, Scope};
 
-/// Bits of conditions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Bits of conditions; the default is none.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Class(u64);
 
 impl Class {
@@ -80,19 +80,20 @@ struct Asked {
     any: Class,
 }
 
-/// Conditions that want something of the event to equal the same of a run.
+/// What runs know once and for all that some conditions compare events with: to be equal to it, or all to be more, or less.
 #[derive(Clone, Debug)]
-pub(super) struct Equality {
+pub(super) struct Register {
     pub conditions: Vec<ConditionId>,
     /// Theirs.
     pub bits: Class,
+    pub is_equality: bool,
 }
 
-/// How a run is found by the events that may do something to it: by what it waits for to be equal, and by class where that is not all.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// How a run is found by the events that may do something to it: by what it has in registers, and by class where that is not all.
+#[derive(Clone, Debug)]
 pub(super) struct Finding {
     /// Places among the automaton's.
-    pub equalities: SmallVec<[usize; 1]>,
+    pub registers: SmallVec<[usize; 1]>,
     pub others: Class,
 }
 
@@ -152,25 +153,31 @@ impl Automaton {
     /// How runs with these ways are found.
     pub(super) fn finding(&self, ways: &WaySet) -> Finding {
         let Asked { conditions, any } = self.asked(ways);
-        let mut finding = Finding { equalities: SmallVec::new(), others: any };
+        let mut finding = Finding { registers: SmallVec::new(), others: any };
         for condition in conditions {
-            match self.equalities.iter().position(|equality| equality.conditions.contains(&condition)) {
-                Some(place) if finding.equalities.contains(&place) => {}
-                Some(place) => finding.equalities.push(place),
+            match self.place_of_register(condition) {
+                Some(place) if finding.registers.contains(&place) => {}
+                Some(place) => finding.registers.push(place),
                 None => finding.others = finding.others.with(self.fit(condition).bit),
             }
         }
         finding
     }
 
-    /// The equalities of the pattern.
-    pub(super) fn find_equalities(&self) -> Vec<Equality> {
-        let mut found: BTreeMap<String, Equality> = BTreeMap::new();
+    /// Among those of the pattern; `None`: the condition has none by which runs are found.
+    pub(super) fn place_of_register(&self, condition: ConditionId) -> Option<usize> {
+        self.registers.iter().position(|register| register.conditions.contains(&condition))
+    }
+
+    /// Those of the pattern.
+    pub(super) fn find_registers(&self) -> Vec<Register> {
+        let mut found: BTreeMap<String, Register> = BTreeMap::new();
         for (condition, fit) in (0..).map(ConditionId).zip(&self.fits) {
-            if let Some(asked) = fit.compared().and_then(Compared::asked_to_equal) {
-                let equality = found.entry(asked).or_insert_with(|| Equality { conditions: Vec::new(), bits: Class::EMPTY });
-                equality.conditions.push(condition);
-                equality.bits = equality.bits.with(fit.bit);
+            if let Some(compared) = fit.compared().filter(|compared| compared.is_equality() || compared.has_order()) {
+                let new = || Register { conditions: Vec::new(), bits: Class::EMPTY, is_equality: compared.is_equality() };
+                let register = found.entry(compared.own_side()).or_insert_with(new);
+                register.conditions.push(condition);
+                register.bits = register.bits.with(fit.bit);
             }
         }
         found.into_values().collect()

@@ -87,9 +87,14 @@ impl Compared {
         self.comparison == Comparison::Equal && !self.is_moved()
     }
 
-    /// If it is an equality: what of a run is asked to equal something of the event, told from whatever else may be asked.
-    pub(super) fn asked_to_equal(&self) -> Option<String> {
-        self.is_equality().then(|| format!("{:?}", (&self.own, &self.once_chosen)))
+    /// Of those that say the same all registers are the same, and let events by in the same order.
+    pub(super) fn own_side(&self) -> String {
+        let direction = match self.comparison {
+            Comparison::Greater | Comparison::GreaterOrEqual => Ordering::Greater,
+            Comparison::Less | Comparison::LessOrEqual => Ordering::Less,
+            Comparison::Equal | Comparison::NotEqual => Ordering::Equal,
+        };
+        format!("{:?}", (direction, &self.own, &self.once_chosen))
     }
 
     fn is_moved(&self) -> bool {
@@ -165,6 +170,11 @@ impl Compared {
         if let Aside::Later = register {
             *register = self.register(chosen, moment);
         }
+        self.may_hold_of(register, fields, moment)
+    }
+
+    /// The same of a register that has been found out.
+    pub(super) fn may_hold_of(&self, register: &Aside, fields: &[Value], moment: Moment<'_>) -> bool {
         if let Aside::Anything = register {
             return true;
         }

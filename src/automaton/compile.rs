@@ -11,7 +11,7 @@ use crate::automaton::class::{Class, Fit};
 use crate::automaton::graph::{Graph, Point, START};
 use crate::automaton::tally::TallyPlan;
 use crate::automaton::way_set::WaySet;
-use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, PlainStart, Stand, StandId, Timing, Way, WayId};
+use crate::automaton::ways::{Automaton, Demand, DemandId, How, Node, NodeId, PlainStart, Stand, Timing, Way, WayId};
 use crate::event::EventTime;
 use crate::pattern::{ConditionId, OnTimeout, Pattern, StepId, Without};
 
@@ -60,8 +60,7 @@ impl Automaton {
             plain_start: None,
             tallies,
             asks_registers_late: false,
-            equalities: Vec::new(),
-            asking_more: Vec::new(),
+            registers: Vec::new(),
             fits,
             beginning: Class::EMPTY,
             awaited_somewhere: Class::EMPTY,
@@ -78,10 +77,8 @@ impl Automaton {
             demands,
             pattern,
         };
-        automaton.equalities = automaton.find_equalities();
+        automaton.registers = automaton.find_registers();
         automaton.find_stands();
-        let asks_more = |(_, stand): &(StandId, &Stand)| stand.finding.others != Class::EMPTY;
-        automaton.asking_more = (0..).map(StandId).zip(&automaton.stands).filter(asks_more).map(|(id, _)| id).collect();
         automaton.awaited_somewhere = automaton.stands.iter().fold(Class::EMPTY, |all, stand| all.with(stand.awaited));
         let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
         automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);
@@ -114,7 +111,9 @@ impl Automaton {
 
     fn stand_of(&self, node: NodeId, ways: WaySet) -> Stand {
         let register = self.register(&ways);
-        Stand { node, awaited: self.awaited(&ways), register, finding: self.finding(&ways), followed_by: self.follows_plainly(&ways, register), ways }
+        let register_place = register.and_then(|condition| self.place_of_register(condition));
+        let (awaited, finding) = (self.awaited(&ways), self.finding(&ways));
+        Stand { node, awaited, register, register_place, finding, followed_by: self.follows_plainly(&ways, register), ways }
     }
 
     fn follows_plainly(&self, ways: &WaySet, register: Option<ConditionId>) -> Option<NodeId> {

@@ -181,9 +181,9 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
     }
 
     /// Whether it fits as far as the comparison decides, for a register that has been found out.
-    pub(super) fn may_meet(&self, compared: &Compared, register: &mut Aside) -> bool {
+    pub(super) fn may_meet(&self, compared: &Compared, register: &Aside) -> bool {
         let fields = self.event.fields();
-        compared.holds_of_numbers(register, fields).unwrap_or_else(|| compared.may_hold(register, &NothingChosen, fields, self.moment))
+        compared.holds_of_numbers(register, fields).unwrap_or_else(|| compared.may_hold_of(register, fields, self.moment))
     }
 
     #[inline(never)]

@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::automaton::chain::Chain;
-use crate::automaton::class::{Class, Equality, Finding, Fit};
-use crate::automaton::compared::Compared;
+use crate::automaton::class::{Class, Finding, Fit, Register};
 use crate::automaton::pending::FoundBy;
 use crate::automaton::tally::{Recalled, TallyPlan};
 use crate::automaton::way_set::WaySet;
@@ -53,6 +52,8 @@ pub(super) struct Stand {
     pub awaited: Class,
     /// The condition, among those awaited, for which it has a register.
     pub register: Option<ConditionId>,
+    /// Which that is among the pattern's.
+    pub register_place: Option<usize>,
     pub finding: Finding,
     /// Where it waits for one step and for nothing else, and by class and register alone it is known whether an event fits: the node of that step.
     /// What concerns the run is taken there then, and nothing of the run stays behind.
@@ -140,9 +141,7 @@ pub struct Automaton {
     /// Steps are repeated, and registers that have to be calculated are so once they are asked for: most runs of a loop go on before they are. Not where runs may be found by what is more or less.
     pub(super) asks_registers_late: bool,
     /// By each of which runs may be found.
-    pub(super) equalities: Vec<Equality>,
-    /// Where runs stand that are not found by these alone.
-    pub(super) asking_more: Vec<StandId>,
+    pub(super) registers: Vec<Register>,
     /// By condition.
     pub(super) fits: Vec<Fit>,
     /// The bits of the events that may begin a run.
@@ -229,13 +228,14 @@ impl Automaton {
 
     /// The condition by whose comparison with earlier steps runs can be found ([`super::by_value`]), one that must come or one that must not: an equality, if there is one.
     pub(super) fn found_by(&self) -> Option<FoundBy> {
-        if self.sees_every_event {
-            return None;
-        }
-        let equality = self.stands.iter().find_map(|stand| stand.finding.equalities.first()).map(|place| self.equalities[*place].conditions[0]);
-        let order = || self.stands.iter().filter_map(|stand| stand.register).find(|condition| self.fit(*condition).compared().is_some_and(Compared::has_order));
-        let of = |is_equality| move |condition| FoundBy { condition, is_equality };
-        equality.map(of(true)).or_else(|| order().filter(|_| self.goes_step_by_step()).map(of(false)))
+        let find = |is_equality| {
+            let places = self.stands.iter().flat_map(|stand| &stand.finding.registers);
+            let found = places.map(|place| &self.registers[*place]).find(|register| register.is_equality == is_equality);
+            found.map(|register| FoundBy { condition: register.conditions[0], is_equality })
+        };
+        // What is more or less concerns many: it is worth the while where nothing else comes to runs, or little.
+        let compares_all = self.goes_step_by_step() || self.stands.iter().all(|stand| stand.finding.others == Class::EMPTY);
+        find(true).or_else(|| find(false).filter(|_| compares_all)).filter(|_| !self.sees_every_event)
     }
 
     /// The bits of the events that may do something to some run.
@@ -268,12 +268,6 @@ impl Automaton {
 
     pub(super) fn stand(&self, id: StandId) -> &Stand {
         &self.stands[id.0 as usize]
-    }
-
-    /// What runs that stand there have their registers for, if it is not by an equality that they are found.
-    pub(super) fn bounded_by(&self, id: StandId) -> Option<&Fit> {
-        let stand = self.stand(id);
-        stand.register.map(|condition| self.fit(condition)).filter(|fit| stand.finding.others.meets(fit.bit))
     }
 
     /// Where a run stands that has just taken the node.

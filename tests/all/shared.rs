@@ -197,15 +197,19 @@ fn runs_found_by_value_decide_what_runs_decide() {
     assert!(same > cases.count / 4 && decisions as u64 > cases.count, "something happens");
 }
 
-/// The same of any patterns that ask for equals, however their steps follow each other: loops, what may be left out, one step or another, all in any order.
+/// The same however the steps follow each other: loops, what may be left out, one step or another, all in any order.
 #[test]
 fn runs_of_any_pattern_found_by_value_decide_what_runs_decide() {
+    const EQUAL: [&str; 8] = ["v == x.v", "x.v == v", "v == x.v", "v == x.v", "v == first(x.v)", "v == x.v + 1", "v == sum(x.v)", "count(x) == v"];
+    const ORDERED: [&str; 8] = ["v > x.v", "x.v >= v", "v < x.v + 1", "v > first(x.v)", "v - x.v <= 1", "v >= sum(x.v)", "count(x) < v", "ts - x.ts > 3ms"];
+    let both = [EQUAL, ORDERED].concat();
     let cases = RandomCases::asked_for(CASES);
     let (mut same, mut decisions) = (0, 0);
     let is_found_by_value = |evaluation: &Evaluation| matches!(evaluation, Evaluation::ByValue(_));
     for case in 0..cases.count {
         let mut random = cases.random_of(case);
-        let sketch = random::sketch_with(&mut random, 0.7);
+        let asked = *[EQUAL.as_slice(), &ORDERED, &both].choose(&mut random).expect("not empty");
+        let sketch = random::sketch_asking(&mut random, asked);
         let events = random::events_up_to(&mut random, 40);
         let limits = Limits {
             runs_max: if random.random_bool(0.2) { random.random_range(1..12) } else { PLENTY },

@@ -9,12 +9,12 @@ use motif::event::{Event, EventTime, StreamId, Value};
 use super::sketch::{Body, Condition, Element, Item, Loop, Sketch};
 
 pub fn sketch(random: &mut ChaCha8Rng) -> Sketch {
-    sketch_with(random, 0.0)
+    sketch_asking(random, &[])
 }
 
-/// With that chance for each condition that something must equal what was chosen before. Where there is one, it never matters which event is the very next.
-pub fn sketch_with(random: &mut ChaCha8Rng, equality: f64) -> Sketch {
-    let mut maker = Maker { random, names: Vec::new(), made: 0, equality };
+/// Most conditions ask one of these as well, `x` being a step before. Where there are any, it never matters which event is the very next.
+pub fn sketch_asking(random: &mut ChaCha8Rng, asked: &[&str]) -> Sketch {
+    let mut maker = Maker { random, names: Vec::new(), made: 0, asked };
     let count = maker.random.random_range(1..=4);
     let mut items = maker.items(count, 2, Place { whole: true, firm_before: false });
     maker.ending(&mut items);
@@ -57,7 +57,7 @@ struct Maker<'a> {
     /// Steps so far that conditions may name: those that stand before, in text order.
     names: Vec<String>,
     made: usize,
-    equality: f64,
+    asked: &'a [&'a str],
 }
 
 /// Where a sequence stands.
@@ -122,13 +122,13 @@ impl Maker<'_> {
     fn absence(&mut self, hold: Option<u32>) -> Item {
         let condition = self.condition(None);
         let name = self.name();
-        if self.maybe(0.3) && self.equality == 0.0 { Item::NextNot(name, condition) } else { Item::Not(name, condition, hold) }
+        if self.maybe(0.3) && self.asked.is_empty() { Item::NextNot(name, condition) } else { Item::Not(name, condition, hold) }
     }
 
     fn element(&mut self, first: bool, must: bool, depth: u32, firm: bool) -> Element {
         let how = match *["", "", "", "next", "any"].choose(self.random).expect("not empty") {
             _ if first => "",
-            "next" if self.equality > 0.0 => "",
+            "next" if !self.asked.is_empty() => "",
             how => how,
         };
         let within_ms = (!first && self.maybe(0.15)).then(|| self.random.random_range(1..8));
@@ -145,8 +145,8 @@ impl Maker<'_> {
                 let mut steps: Vec<(String, Condition)> = Vec::new();
                 for _ in 0..count {
                     let (name, mut condition) = (self.name(), self.condition(None));
-                    if self.equality > 0.0 && self.maybe(0.4) {
-                        condition.0.extend(steps.last().map(|(beside, _)| format!("count({beside}) == 0 or v == {beside}.v")));
+                    if let (Some((beside, _)), true) = (steps.last(), self.maybe(0.4)) {
+                        condition.0.extend(self.asked_of(beside).map(|asked| format!("count({beside}) == 0 or {asked}")));
                     }
                     steps.push((name, condition));
                 }
@@ -195,7 +195,7 @@ impl Maker<'_> {
     fn inside(&mut self, loops: &mut Loop) {
         if !matches!(loops.times.as_str(), "" | "?") {
             let inside = *["", "", "consecutive", "combinations"].choose(self.random).expect("not empty");
-            loops.inside = if inside == "consecutive" && self.equality > 0.0 { "" } else { inside };
+            loops.inside = if inside == "consecutive" && !self.asked.is_empty() { "" } else { inside };
             loops.each_ms = self.maybe(0.15).then(|| self.random.random_range(1..6));
         }
     }
@@ -229,29 +229,26 @@ impl Maker<'_> {
             let name = self.names.choose(self.random).expect("not empty").clone();
             parts.push(self.look_back(&name, sign, number));
         }
-        parts.extend(self.equality());
-        if let (true, Some(own)) = (self.equality > 0.0 && self.maybe(0.4), own) {
-            let asked = *["v == own.v", "own.v == v and v > 1", "v == first(own.v)", "v > own.v", "v - own.v <= 1"].choose(self.random).expect("not empty");
-            let (none, asked) = (format!("count({own}) == 0"), asked.replace("own", own));
-            parts.push(if self.maybe(0.8) { format!("{none} or {asked}") } else { format!("{asked} or {none}") });
+        parts.extend(self.asked_before());
+        if let Some(own) = own.filter(|_| !self.asked.is_empty() && self.maybe(0.4)) {
+            let none = format!("count({own}) == 0");
+            parts.extend(self.asked_of(own).map(|asked| if asked.len() % 2 == 0 { format!("{none} or {asked}") } else { format!("{asked} or {none}") }));
         }
         Condition(parts)
     }
 
-    fn equality(&mut self) -> Option<String> {
-        if self.equality == 0.0 || self.names.is_empty() || !self.maybe(self.equality) {
+    /// Mostly of a step that all branches see.
+    fn asked_before(&mut self) -> Option<String> {
+        if self.asked.is_empty() || self.names.is_empty() || !self.maybe(0.7) {
             return None;
         }
-        // Mostly one that all branches see.
         let last = if self.maybe(0.7) { 0 } else { self.names.len() - 1 };
-        let name = &self.names[self.random.random_range(0..=last)];
-        Some(match self.random.random_range(0..9) {
-            0..5 => format!("v == {name}.v"),
-            5 => format!("v == first({name}.v)"),
-            6 => format!("v == {name}.v + 1"),
-            7 => format!("v == sum({name}.v)"),
-            _ => format!("count({name}) == v"),
-        })
+        let name = self.names[self.random.random_range(0..=last)].clone();
+        self.asked_of(&name)
+    }
+
+    fn asked_of(&mut self, name: &str) -> Option<String> {
+        self.asked.choose(self.random).map(|asked| asked.replace('x', name))
     }
 
     fn look_back(&mut self, name: &str, sign: &str, number: i64) -> String {
@@ -283,7 +280,7 @@ impl Maker<'_> {
         if self.maybe(0.5) {
             parts.push(format!("v > {}", self.random.random_range(0..5)));
         }
-        parts.extend(self.equality());
+        parts.extend(self.asked_before());
         (Condition(parts), between)
     }
 
