@@ -36,7 +36,8 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
         }
     }
     for within_s in [1, 10, 100] {
-        let name = format!("a loop or another step, of a value of their own that each of some {} waits for on one key, CPU ns per event", counted(within_s * 1_000));
+        let name =
+            format!("a loop or another step, of a value of their own that each of some {} waits for on one key, CPU ns per event", counted(within_s * 1_000));
         if plan.wants(SECTION, &name) {
             table.add(Row::new(name, Spread::of((0..plan.runs).map(|_| loop_or_step(1_000 * within_s.cast_signed(), sized(plan, EVENTS))))));
         }

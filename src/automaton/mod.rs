@@ -2,8 +2,8 @@
 //!
 //! A pattern is unrolled into *nodes* (places that take an event) and *ways* (from a node just taken, through what may be left out, to
 //! the next node or to acceptance, with all that the way demands). The automaton is immutable and shared by all keys; [`Runs`] is the state of one key.
-//! This is the plain interpreter: one run per choice of events, and what a condition says of the event alone found out once. Where a key has many runs that need not be told
-//! apart they are kept together ([`shared`]), and where they wait for values of their own they are found by these (`by_value`), both of which is held against it; [`Pending`] is any.
+//! This is the plain interpreter: one run per choice of events, and what a condition says of the event alone found out once. Where a key has many runs that need not be told apart they are kept
+//! together ([`shared`]); where they wait for values of their own they are found by these (`by_value`). Both are held against it; [`Pending`] is any of the three.
 //!
 //! ```text
 //! match probe{2,}: payments where amount < 2        >0 start
