@@ -115,7 +115,7 @@ fn valued_absence(lasts_ms: i64, events: u64) -> f64 {
     ns
 }
 
-/// The same where each goes on with one event or several of one kind, or with one of another. Each end of the loop is a match.
+/// The same where each goes on with events of one kind, each of which ends a match, and with the first of another.
 fn loop_or_step(within_ms: i64, events: u64) -> f64 {
     let other = |name: &str, typ| format!("{name}: events where typ == {typ} and amt == 1000 * (a.amt - 1)");
     let steps = format!("match a: events where typ == 0 then ({} | {}) within {within_ms}ms", other("b+", 1), other("c", 2));
@@ -128,8 +128,8 @@ fn loop_or_step(within_ms: i64, events: u64) -> f64 {
     let starts = matter.iter().enumerate().filter(|(_, event)| event.typ == 0);
     let found_of = |(place, start): (usize, &Fields)| {
         let in_time = matter[place..].iter().take_while(|event| event.at_ms < start.at_ms + within_ms);
-        let mut hits = in_time.filter(|event| event.typ != 0).map(|event| event.typ).peekable();
-        if hits.peek() == Some(&2) { 1 } else { hits.filter(|typ| *typ == 1).count() as u64 }
+        let (loops, others): (Vec<i64>, Vec<i64>) = in_time.filter(|event| event.typ != 0).map(|event| event.typ).partition(|typ| *typ == 1);
+        (loops.len() + others.len().min(1)) as u64
     };
     assert_eq!(rig.end(), starts.map(found_of).sum::<u64>(), "as by hand");
     ns
