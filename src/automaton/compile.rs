@@ -83,7 +83,8 @@ impl Automaton {
         let first = |way: WayId| automaton.way(way).to.map_or(Class::EMPTY, |node| automaton.fit(automaton.node(node).condition).bit);
         automaton.beginning = automaton.start.clone().map(first).reduce(Class::with).unwrap_or(Class::EMPTY);
         automaton.plain_start = automaton.find_plain_start();
-        automaton.asks_registers_late = !automaton.tallies.is_empty() && !(automaton.goes_step_by_step() && automaton.found_by().is_some());
+        let found_step_by_step = automaton.goes_step_by_step() && automaton.found_by().is_some();
+        automaton.asks_registers_late = !automaton.tallies.is_empty() && !found_step_by_step;
         automaton
     }
 
