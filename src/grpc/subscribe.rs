@@ -255,12 +255,16 @@ fn hint<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
 
 fn failed(log: &dyn MatchLog, error: &LogError) -> Status {
     match error {
-        LogError::OutOfRange { earliest } => {
-            let oldest = token::encode(&log.identity(), earliest);
-            Status::out_of_range(format!("matches after this token are no longer kept; the oldest token is {oldest}"))
+        LogError::OutOfRange { next } => {
+            let next = token::encode(&log.identity(), next);
+            Status::out_of_range(format!("matches after this token are no longer kept; to get those that are, start from {next}"))
         }
-        LogError::NotReached => {
-            Status::failed_precondition("the token is from further on than this service has come: its state is older; start from `earliest` or `latest`")
+        LogError::BeyondEnd { next } => {
+            let next = token::encode(&log.identity(), next);
+            Status::out_of_range(format!(
+                "the token is beyond the last match: the topic of matches was shortened, or deleted and made anew, or the state was brought back from an older copy; to get what is \
+                 there now, of which some matches may have come before (with the same ids), start from {next}"
+            ))
         }
         LogError::OtherLog => of_other_log(),
         LogError::Failed(_) => Status::unavailable(error.to_string()),

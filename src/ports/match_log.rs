@@ -38,10 +38,12 @@ pub struct LogEntry {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("that place is no longer kept")]
-    OutOfRange { earliest: LogPosition },
+    /// What is kept, is from `next` on; in parts of the log where nothing is missing that is where it was to be gone on.
+    #[error("what follows that place is no longer kept")]
+    OutOfRange { next: LogPosition },
+    /// The log was longer once, or was another one. `next`: as above.
     #[error("that place is beyond the last match")]
-    NotReached,
+    BeyondEnd { next: LogPosition },
     #[error("that place is in another log")]
     OtherLog,
     #[error("the log of matches cannot be read: {0}")]

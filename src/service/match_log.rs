@@ -133,7 +133,7 @@ impl MatchLog for StoredMatchLog {
         let (from_epoch, from_index) = place(from)?;
         let last = self.lock().last();
         if (from_epoch, from_index) > last {
-            return Err(LogError::NotReached);
+            return Err(LogError::BeyondEnd { next: self.earliest()? });
         }
         let start = entry_key(from_epoch, from_index.saturating_add(1));
         let end = entry_key(last.0, last.1.saturating_add(1));
@@ -153,7 +153,7 @@ impl MatchLog for StoredMatchLog {
         // Only now: what went while it was read may be missing.
         let trimmed = self.lock().trimmed;
         if (from_epoch, from_index) < trimmed {
-            return Err(LogError::OutOfRange { earliest: position(trimmed) });
+            return Err(LogError::OutOfRange { next: position(trimmed) });
         }
         if damaged { Err(LogError::Failed("an entry is damaged".to_owned())) } else { Ok(entries) }
     }
@@ -176,7 +176,7 @@ fn place(position: &LogPosition) -> Result<(u64, u32), LogError> {
         [epoch, index] => u32::try_from(*index).ok().map(|index| (*epoch, index)),
         _ => None,
     }
-    .ok_or(LogError::NotReached)
+    .ok_or(LogError::OtherLog)
 }
 
 fn encode_place(epoch: u64, index: u32) -> [u8; 12] {
@@ -305,8 +305,12 @@ mod tests {
         let store: Arc<dyn StateStore> = Arc::new(Memory::default());
         let log = StoredMatchLog::open(store.clone(), "i".to_owned(), 9).expect("memory");
         add(&log, &*store, 1, &["a"]);
-        for place in [vec![1, 2], vec![2, 0], vec![1], vec![1, u64::MAX]] {
-            assert!(matches!(log.read(&LogPosition(place.clone()), 9), Err(LogError::NotReached)), "{place:?}");
+        for place in [vec![1, 2], vec![2, 0]] {
+            let error = log.read(&LogPosition(place.clone()), 9).expect_err("there is no such place");
+            assert!(matches!(&error, LogError::BeyondEnd { next } if all(&log, next) == ["a"]), "{place:?}: {error}");
+        }
+        for place in [vec![1], vec![1, u64::MAX]] {
+            assert!(matches!(log.read(&LogPosition(place.clone()), 9), Err(LogError::OtherLog)), "{place:?}");
         }
     }
 }

@@ -267,9 +267,14 @@ async fn a_token_that_is_forged_or_of_another_service_is_refused() {
     other.commit_many(5);
     assert_eq!(refusal(other.address(), &token).await, Some(Code::FailedPrecondition));
     // The same service, its state brought back from an older copy.
-    let older = Service::start(100_000).await;
+    let mut older = Service::start(100_000).await;
     let mut subscriber = Subscriber::must_open(older.address(), from_token(&token)).await;
-    assert_eq!(subscriber.end().await.1.code(), Code::FailedPrecondition);
+    let (_, status) = subscriber.end().await;
+    assert_eq!(status.code(), Code::OutOfRange);
+    assert!(status.message().contains("brought back from an older copy"), "{status}");
+    let (_, next) = status.message().rsplit_once(' ').expect("a sentence that ends in the token");
+    let ids = older.commit_many(3);
+    assert_eq!(Subscriber::must_open(older.address(), from_token(next)).await.ids(3).await, ids);
 
     let mut subscriber = Subscriber::must_open(service.address(), from_earliest()).await;
     subscriber.acknowledge("no token!").await;
