@@ -21,7 +21,7 @@ use crate::kafka::group::partition;
 use crate::kafka::pending::Caller;
 use crate::kafka::permission::Operation;
 use crate::kafka::{Link, Survey, failure};
-use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, TransportError};
+use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, READ_BYTES_MAX, TransportError};
 
 /// How long a stop waits at most for the thread to notice.
 const TAIL_WAIT: Duration = Duration::from_millis(100);
@@ -197,15 +197,16 @@ impl TopicLog {
     fn drain_older(&self, consumer: &BystanderConsumer, from: &LogPosition, entries_max: usize) -> Result<(Vec<LogEntry>, bool), LogError> {
         let (mut at, ends) = (from.clone(), self.shared.ring().latest());
         let mut reached: Vec<bool> = at.0.iter().zip(&ends.0).map(|(at, end)| at >= end).collect();
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
         let deadline = Instant::now() + OLDER_TIMEOUT;
-        while entries.len() < entries_max && reached.contains(&false) && Instant::now() < deadline {
+        while entries.len() < entries_max && bytes < READ_BYTES_MAX && reached.contains(&false) && Instant::now() < deadline {
             match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
                     let (place, offset) = address(&message);
                     at.0[place] = offset + 1;
                     reached[place] |= offset + 1 >= ends.0[place];
                     let (pattern, json) = content(&message);
+                    bytes += json.len();
                     entries.push(LogEntry { position: at.clone(), pattern, json });
                 }
                 // Of a reader that was kept it may be the end as it was then: only offsets tell.
@@ -388,12 +389,13 @@ impl Ring {
         let mut heads: Vec<usize> =
             from.0.iter().zip(&self.partitions).map(|(from, partition)| partition.entries.partition_point(|entry| entry.offset < *from)).collect();
         let mut at = from.clone();
-        let mut entries = Vec::new();
-        while entries.len() < entries_max {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while entries.len() < entries_max && bytes < READ_BYTES_MAX {
             let next = self.partitions.iter().zip(&heads).enumerate().filter_map(|(place, (partition, head))| Some((place, partition.entries.get(*head)?)));
             let Some((place, entry)) = next.min_by_key(|(_, entry)| entry.sequence) else { break };
             at.0[place] = entry.offset + 1;
             heads[place] += 1;
+            bytes += entry.json.len();
             entries.push(LogEntry { position: at.clone(), pattern: entry.pattern.clone(), json: entry.json.clone() });
         }
         Some(entries)

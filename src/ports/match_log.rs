@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+/// An answer that holds as much JSON takes no further entry.
+pub const READ_BYTES_MAX: usize = 64 << 10;
+
 /// A log of committed matches. Reading never blocks and never waits for the engine.
 pub trait MatchLog: Send + Sync {
     /// Identifies the log: a position is good for this log only.
@@ -15,7 +18,8 @@ pub trait MatchLog: Send + Sync {
     /// The place after the last committed entry.
     fn latest(&self) -> Result<LogPosition, LogError>;
 
-    /// Up to `entries_max` entries after `from`, in order; empty where nothing more is committed yet. Each entry carries the position to go on from.
+    /// Up to `entries_max` entries after `from`, in order, and up to [`READ_BYTES_MAX`]; empty where nothing more is committed yet. Each entry carries the position to go on from: whoever
+    /// does so from the last gets the next at least cost.
     fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError>;
 
     /// Changes whenever entries were committed.

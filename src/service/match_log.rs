@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, StateStore, StoreError, WriteBatch};
+use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, READ_BYTES_MAX, StateStore, StoreError, WriteBatch};
 
 const ENTRY: u8 = b'l';
 const TRIMMED: &[u8] = b"t";
@@ -137,16 +137,19 @@ impl MatchLog for StoredMatchLog {
         }
         let start = entry_key(from_epoch, from_index.saturating_add(1));
         let end = entry_key(last.0, last.1.saturating_add(1));
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
         let mut damaged = false;
         if start < end {
             self.store
                 .scan(&start, &end, &mut |key, value| {
                     match decode_place(&key[1..]).zip(decode_entry(value)) {
-                        Some((place, (pattern, json))) => entries.push(LogEntry { position: position(place), pattern, json }),
+                        Some((place, (pattern, json))) => {
+                            bytes += json.len();
+                            entries.push(LogEntry { position: position(place), pattern, json });
+                        }
                         None => damaged = true,
                     }
-                    if entries.len() < entries_max && !damaged { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                    if entries.len() < entries_max && bytes < READ_BYTES_MAX && !damaged { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
                 .map_err(|error| LogError::Failed(error.to_string()))?;
         }
