@@ -335,6 +335,9 @@ fn place_in_span(bucket: i64) -> usize {
 mod tests {
     use super::*;
 
+    /// A few at a time: how many does not matter.
+    const LOOKS: usize = 7;
+
     /// As keys do: who is there, and the instant that is set for it.
     #[derive(Default)]
     struct Owner {
@@ -351,13 +354,17 @@ mod tests {
         fn due(&mut self, now: EventTime) -> Vec<u32> {
             let Self { instants, timers } = self;
             let mut came: Vec<u32> = Vec::new();
-            let mut looks = usize::MAX;
-            while let Some(number) = timers.next_due(now, &mut looks, |number| instants[number as usize]) {
-                // One that is stale is due at another time, or was before.
-                if instants[number as usize] <= now {
-                    instants[number as usize] = EventTime::END;
-                    came.push(number);
+            let mut are_more = true;
+            while are_more {
+                let mut looks = LOOKS;
+                while let Some(number) = timers.next_due(now, &mut looks, |number| instants[number as usize]) {
+                    // One that is stale is due at another time, or was before.
+                    if instants[number as usize] <= now {
+                        instants[number as usize] = EventTime::END;
+                        came.push(number);
+                    }
                 }
+                are_more = looks == 0;
             }
             came.sort_unstable();
             came
