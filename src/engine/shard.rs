@@ -51,7 +51,7 @@ pub struct Shard {
     watermark: EventTime,
 }
 
-/// Keys, and what is held of them: memory and nothing else. To let go of ten million keys takes about a second.
+/// Keys, and what is held of them: memory and nothing else. To let go of ten million keys takes more than a tenth of a second.
 #[derive(Debug)]
 pub struct ShardMemory(#[expect(dead_code, reason = "it is only let go of")] Vec<Keys>);
 
