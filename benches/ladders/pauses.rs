@@ -2,6 +2,7 @@
 //!
 //! Each call is measured in every run, and the least of its figures counts, for the engine does the same each time; then the greatest of all calls.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use motif::config::Config;
@@ -42,9 +43,43 @@ pub fn measure(plan: &Plan, table: &mut Table<'_>) {
     for (what, steps, (line, absences)) in [("of as many keys", absence, each), ("of one line, found by value,", by_value, one)] {
         longest(&name(&format!("an hour on, {} absences {what} are decided", counted(absences))), plan, table, || decided(steps, line, absences, start));
     }
+    longest(&name(&format!("a task of {} keys leaves", counted(10 * KEYS))), plan, table, || left(sized(plan, 10 * KEYS)));
     longest(&name("half of the events on one key"), plan, table, || {
         Rig::new(&Workload::Pair.text(), EngineOptions::default()).feed_by_batch(sized(plan, 2_000_000), hot)
     });
+}
+
+/// What the thread of a task has to do for it once it is somebody else's; what is left is let go of elsewhere.
+fn left(keys: u64) -> Vec<f64> {
+    let mut task = task(patterns(["match a: events where typ == 0 then b: events where typ == 1 within 10m".to_owned()]));
+    let batches = |from: u64| (from..from + keys).step_by(1_000).map(move |first| (first, (from + keys).min(first + 1_000)));
+    for (first, end) in batches(0).chain(batches(keys)) {
+        // The second time in another order, so that memory is not let go of as it was taken.
+        let key = |number: u64| if number < keys { number } else { number.wrapping_mul(7_368_787) % keys };
+        let event = |number| Fields { k: key(number).cast_signed(), typ: 0, amt: 500, at_ms: FIRST_MS + (number / 100).cast_signed() };
+        apply(&mut task, first..end, event);
+        drop(task.take_changes());
+    }
+    assert_eq!(task.counters().keys_made, keys);
+    vec![timed(|| task.into_memory()).0 / 1e6]
+}
+
+fn task(text: String) -> Task {
+    let compiled = compile(&[Source { path: "ladder.motif".to_owned(), text }]);
+    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+    let options = TaskOptions::new(&Config::one_shot(Vec::new()), EventTime::from_millis(FIRST_MS).expect("fits"));
+    Task::new(&Arc::new(compiled.program), &options, &[(StreamId(0), 0)])
+}
+
+fn apply(task: &mut Task, numbers: Range<u64>, event: impl Fn(u64) -> Fields) {
+    let mut batch = RecordBatch::new(StreamId(0), 0);
+    for offset in numbers {
+        let event = event(offset);
+        let text = format!("{{\"k\":{},\"typ\":{},\"amt\":{}}}", event.k, event.typ, event.amt);
+        let timestamp = EventTime::from_millis(event.at_ms);
+        batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp, bytes: text.as_bytes(), full_bytes: text.len() as u64 });
+    }
+    task.apply(&batch, ProcessingTime::from_micros(0)).expect("as declared");
 }
 
 /// Where the partial matches stand.
@@ -60,22 +95,12 @@ fn decided(steps: &str, line: Line, absences: u64, start: impl Fn(u64) -> Fields
     if line == Line::One {
         text = text.replace(" by k\n", "\n").replace("emit k", "emit a.k").replace("skip none", &format!("skip none  limit runs {absences}"));
     }
-    let compiled = compile(&[Source { path: "ladder.motif".to_owned(), text }]);
-    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
-    let options = TaskOptions::new(&Config::one_shot(Vec::new()), EventTime::from_millis(FIRST_MS).expect("fits"));
-    let mut task = Task::new(&Arc::new(compiled.program), &options, &[(StreamId(0), 0)]);
-    let apply = |task: &mut Task, offset: u64, event: Fields| {
-        let mut batch = RecordBatch::new(StreamId(0), 0);
-        let text = format!("{{\"k\":{},\"typ\":{},\"amt\":{}}}", event.k, event.typ, event.amt);
-        let timestamp = EventTime::from_millis(event.at_ms);
-        batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp, bytes: text.as_bytes(), full_bytes: text.len() as u64 });
-        task.apply(&batch, ProcessingTime::from_micros(0)).expect("as declared");
-    };
-    (0..absences).for_each(|number| apply(&mut task, number, start(number)));
+    let mut task = task(text);
+    (0..absences).for_each(|number| apply(&mut task, number..number + 1, &start));
     assert!(task.take_epoch().expect("in memory").matches.is_empty(), "none is decided");
     drop(task.take_changes());
     let mut found = 0;
-    let mut calls = vec![timed(|| apply(&mut task, absences, Fields { at_ms: FIRST_MS + HOUR_MS, typ: 2, ..start(0) })).0 / 1e6];
+    let mut calls = vec![timed(|| apply(&mut task, absences..absences + 1, |_| Fields { at_ms: FIRST_MS + HOUR_MS, typ: 2, ..start(0) })).0 / 1e6];
     loop {
         calls.push(timed(|| found += task.take_epoch().expect("in memory").matches.len() as u64).0 / 1e6);
         calls.push(timed(|| drop(task.take_changes())).0 / 1e6);

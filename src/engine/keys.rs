@@ -371,13 +371,14 @@ impl Keys {
         self.timers.none_before().min(self.packed.none_due_before())
     }
 
-    /// Takes out places whose timers are at or before `instant`, at most `most` and none if there are no more; what is due there is to be decided, and then they are to be armed again.
-    pub(super) fn take_due(&mut self, instant: EventTime, most: usize, due: &mut Vec<Place>) {
+    /// Takes out places whose timers are at or before `instant`, at most `most` and none if there are no more, or no `looks` are left; what is due there is to be decided, and then they are to be
+    /// armed again.
+    pub(super) fn take_due(&mut self, instant: EventTime, most: usize, looks: &mut usize, due: &mut Vec<Place>) {
         due.clear();
         let Self { timers, slots, cells, .. } = self;
         // Nothing in this loop waits for what the one before has read: so the processor fetches several places at a time.
         while due.len() < most.min(DUE_MAX)
-            && let Some(number) = timers.next_due(instant, |number| timer_of(slots, cells, number))
+            && let Some(number) = timers.next_due(instant, looks, |number| timer_of(slots, cells, number))
         {
             let place = Place::of(number);
             let is_due = match place {

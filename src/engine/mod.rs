@@ -73,7 +73,7 @@ pub use logs::WindowsSince;
 pub use matched::{Match, MatchField, OutputOrder, put_in_order};
 pub use position::{PartitionPosition, Positions, RefusedBy, RefusedRange, Rewind, UpstreamPosition};
 pub use reorder::Wanted;
-pub use shard::Shard;
+pub use shard::{Shard, ShardMemory};
 pub use snapshot::{Change, DamagedState, Restored, first_suppression_entry};
 pub use spread::{Shares, Spread};
 pub use suppression::Suppression;

@@ -51,6 +51,10 @@ pub struct Shard {
     watermark: EventTime,
 }
 
+/// Keys, and what is held of them: memory and nothing else. To let go of ten million keys takes more than a tenth of a second.
+#[derive(Debug)]
+pub struct ShardMemory(#[expect(dead_code, reason = "it is only let go of")] Vec<Keys>);
+
 impl Shard {
     /// The part `shard` of `shards`, counted from 0.
     pub fn new(compiled: Arc<Compiled>, shard: usize, shards: usize, limits: Limits, ready_keys_max: usize) -> Self {
@@ -191,6 +195,11 @@ impl Shard {
             });
         }
         out[before..].sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    }
+
+    /// What of the shard takes long to be let go of; the shard is of no use any more.
+    pub fn take_memory(&mut self) -> ShardMemory {
+        ShardMemory(std::mem::take(&mut self.lines.keys))
     }
 
     /// Nobody takes changes from now on: they are not noted.

@@ -177,6 +177,36 @@ fn what_a_jump_of_time_leaves_over_is_over() {
     assert_eq!(apply(&over.collect::<Vec<_>>()), 1, "only x");
 }
 
+/// A jump of time passes over so many timers in one call of which nothing has become, and over the others in the next. A key that is due behind them is as if it were gone.
+#[test]
+fn timers_of_keys_that_are_gone_are_passed_over_by_and_by() {
+    let program = program("pattern p { from sent by from_account  match a: sent where v == 1 then b: sent where v == 2 within 1h }");
+    let keys = 5 * EXPIRED_MAX;
+    // Far beyond the timers, and into the midst of them.
+    for (ready_keys_max, seconds) in [(keys + 1, 7_200), (0, 7_200), (keys + 1, 3_602), (0, 3_602)] {
+        let mut engine = Engine::new(&program, EngineOptions { ready_keys_max, ..EngineOptions::default() });
+        let mut offset = 0;
+        // How much comes out, and whether something is left.
+        let mut apply = |transfers: &[(usize, i64, i64)]| {
+            let mut effects = Vec::new();
+            let arrive = |(account, v, seconds): &(usize, i64, i64)| {
+                let event = event(&program, offset, (&format!("account {account}"), "", *v, *seconds));
+                offset += 1;
+                Input::Arrive { event, position: offset - 1, next_position: offset }
+            };
+            engine.apply_batch(transfers.iter().map(arrive), &mut effects);
+            (effects.len(), engine.shards[0].has_overdue())
+        };
+        let all = |v: i64, seconds: i64| (0..keys).map(|account| (account, v, seconds)).chain([(keys, 3, seconds + 1)]).collect::<Vec<_>>();
+        assert_eq!(apply(&all(1, 0)), (0, false));
+        assert_eq!(apply(&all(2, 1)), (keys, false), "all are gone");
+        apply(&[(0, 1, 2)]);
+        assert_eq!(apply(&[(1, 3, seconds)]), (0, true), "{ready_keys_max} keys ready, to {seconds}");
+        assert_eq!(apply(&[(0, 2, seconds + 2), (1, 3, seconds + 3)]).0, 0, "its time is up");
+        assert!((0..4).any(|_| apply(&[]) == (0, false)), "that was all");
+    }
+}
+
 /// As [over keys](what_a_jump_of_time_leaves_over_is_over): what it leaves is as if it were gone, and goes with the next calls.
 #[test]
 fn suppressions_that_a_jump_of_time_leaves_over_are_over() {

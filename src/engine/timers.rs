@@ -43,6 +43,8 @@ pub(super) struct Timers {
     near: Box<[Vec<u32>]>,
     /// Those of them in which something is, a bit each.
     filled: [u64; BUCKETS / 64],
+    /// Numbers of that span that have not come into its buckets yet; none of those is opened before.
+    opening: Vec<u32>,
     /// The bucket that time is in.
     bucket: i64,
     /// Of that bucket, the latest first.
@@ -104,6 +106,7 @@ impl Default for Timers {
             span: i64::MIN,
             near: Box::default(),
             filled: [0; BUCKETS / 64],
+            opening: Vec::new(),
             bucket: i64::MIN,
             opened: Vec::new(),
             soon: BinaryHeap::new(),
@@ -133,9 +136,15 @@ impl Timers {
         }
     }
 
-    /// Takes out one that is due at the instant, or stale.
-    pub(super) fn next_due(&mut self, instant: EventTime, when: impl Fn(u32) -> EventTime) -> Option<u32> {
-        loop {
+    /// Takes out one that is due at the instant, or stale. What it looks at is taken off `looks`; where none are left there may be more that are due. (Those of the bucket that the
+    /// instant is in are all looked at together.)
+    pub(super) fn next_due(&mut self, instant: EventTime, looks: &mut usize, when: impl Fn(u32) -> EventTime) -> Option<u32> {
+        while *looks > 0 {
+            if !self.opening.is_empty() {
+                self.fill_buckets(looks, &when);
+                continue;
+            }
+            *looks -= 1;
             if let Some(due) = self.due.pop() {
                 return Some(due);
             }
@@ -146,10 +155,11 @@ impl Timers {
                 return self.soon.pop().map(|Reverse((_, number))| number);
             }
             // A bucket is opened once the one before it is through, and a span likewise.
-            if !self.opened.is_empty() || !self.soon.is_empty() || !(self.open_bucket(instant, &when) || self.open_span(instant, &when)) {
+            if !self.opened.is_empty() || !self.soon.is_empty() || !(self.open_bucket(instant, looks, &when) || self.open_span(instant)) {
                 return None;
             }
         }
+        None
     }
 
     /// No timer is before it; the end of time: there is none. It may be as long before the first as a span lasts.
@@ -165,7 +175,8 @@ impl Timers {
         let filling = self.filling.iter().filter(|filling| !filling.numbers.is_empty()).map(|filling| filling.span);
         let far = self.far.first_key_value().map(|(span, _)| *span).into_iter().chain(filling).min();
         let near = near.map(|bucket| start_of(bucket, BUCKET_BITS));
-        [opened, soon, near, far.map(|span| start_of(span, SPAN_BITS))].into_iter().flatten().min().unwrap_or(EventTime::END)
+        let opening = (!self.opening.is_empty()).then(|| start_of(self.span, SPAN_BITS));
+        [opened, soon, opening, near, far.map(|span| start_of(span, SPAN_BITS))].into_iter().flatten().min().unwrap_or(EventTime::END)
     }
 
     /// Where more than twice as many are noted as there are `places`, lets go of some of those that are stale; what that costs, those that were set have paid for.
@@ -208,7 +219,7 @@ impl Timers {
     fn len(&self) -> usize {
         let near: usize = self.near.iter().map(Vec::len).sum();
         let filling: usize = self.filling.iter().map(|filling| filling.numbers.len()).sum();
-        self.far.values().map(Vec::len).sum::<usize>() + filling + near + self.opened.len() + self.soon.len() + self.due.len()
+        self.far.values().map(Vec::len).sum::<usize>() + filling + near + self.opening.len() + self.opened.len() + self.soon.len() + self.due.len()
     }
 
     fn note_near(&mut self, bucket: i64, number: u32) {
@@ -237,7 +248,7 @@ impl Timers {
     }
 
     /// The next bucket of the span with something in it, up to that of the instant. False if there is none.
-    fn open_bucket(&mut self, instant: EventTime, when: impl Fn(u32) -> EventTime) -> bool {
+    fn open_bucket(&mut self, instant: EventTime, looks: &mut usize, when: impl Fn(u32) -> EventTime) -> bool {
         let last = ((self.span.saturating_add(1)) << (SPAN_BITS - BUCKET_BITS)) - 1;
         let until = bucket_of(instant).min(last);
         if self.near.is_empty() || self.bucket >= until {
@@ -254,6 +265,7 @@ impl Timers {
         if bucket < bucket_of(instant) {
             self.due = numbers;
         } else {
+            *looks = looks.saturating_sub(numbers.len());
             let instants = numbers.into_iter().map(|number| (when(number), number)).filter(|(at, _)| bucket_of(*at) == bucket);
             self.opened.extend(instants.map(|(at, number)| Opened::of(at, number)));
             self.opened.sort_unstable_by_key(|opened| Reverse(*opened));
@@ -262,36 +274,43 @@ impl Timers {
     }
 
     /// The next span with something in it, up to that of the instant; the span that the instant is in, also where it is empty. False if nothing came of it.
-    fn open_span(&mut self, instant: EventTime, when: impl Fn(u32) -> EventTime) -> bool {
+    fn open_span(&mut self, instant: EventTime) -> bool {
         let now = span_of(instant);
         if now <= self.span {
             return false;
         }
         self.end_filling();
-        let numbers = match self.far.first_entry().filter(|first| *first.key() <= now) {
-            None => Vec::new(),
-            Some(first) => {
-                let (span, numbers) = first.remove_entry();
-                self.far_len -= numbers.len();
-                if span < now {
-                    self.due = numbers;
-                    return true;
-                }
-                numbers
+        if let Some(first) = self.far.first_entry().filter(|first| *first.key() <= now) {
+            let (span, numbers) = first.remove_entry();
+            self.far_len -= numbers.len();
+            if span < now {
+                self.due = numbers;
+                return true;
             }
-        };
+            self.opening = numbers;
+        }
         if self.near.is_empty() {
             self.near = vec![Vec::new(); BUCKETS].into();
         }
         self.span = now;
         self.bucket = (now << (SPAN_BITS - BUCKET_BITS)) - 1;
-        for number in numbers {
+        true
+    }
+
+    /// Puts numbers of the span that time is in, or was when it was opened, into its buckets.
+    fn fill_buckets(&mut self, looks: &mut usize, when: impl Fn(u32) -> EventTime) {
+        while *looks > 0
+            && let Some(number) = self.opening.pop()
+        {
+            *looks -= 1;
             let at = when(number);
-            if span_of(at) == now {
+            if span_of(at) == self.span {
                 self.note_near(bucket_of(at), number);
             }
         }
-        true
+        if self.opening.is_empty() {
+            self.opening.shrink_to_fit();
+        }
     }
 }
 
@@ -316,6 +335,9 @@ fn place_in_span(bucket: i64) -> usize {
 mod tests {
     use super::*;
 
+    /// A few at a time: how many does not matter.
+    const LOOKS: usize = 7;
+
     /// As keys do: who is there, and the instant that is set for it.
     #[derive(Default)]
     struct Owner {
@@ -332,12 +354,17 @@ mod tests {
         fn due(&mut self, now: EventTime) -> Vec<u32> {
             let Self { instants, timers } = self;
             let mut came: Vec<u32> = Vec::new();
-            while let Some(number) = timers.next_due(now, |number| instants[number as usize]) {
-                // One that is stale is due at another time, or was before.
-                if instants[number as usize] <= now {
-                    instants[number as usize] = EventTime::END;
-                    came.push(number);
+            let mut are_more = true;
+            while are_more {
+                let mut looks = LOOKS;
+                while let Some(number) = timers.next_due(now, &mut looks, |number| instants[number as usize]) {
+                    // One that is stale is due at another time, or was before.
+                    if instants[number as usize] <= now {
+                        instants[number as usize] = EventTime::END;
+                        came.push(number);
+                    }
                 }
+                are_more = looks == 0;
             }
             came.sort_unstable();
             came

@@ -3,7 +3,7 @@
 //! Each subscription is a task of its own that reads the log at its own pace: as far as the client has given credit and takes what was sent.
 //! Nothing is dropped inside a stream and nothing is remembered after it; the token in every event is the client's own memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,6 @@ use crate::ports::{LogEntry, LogError, LogPosition, MatchLog};
 
 /// Matches in one event.
 const EVENT_MATCHES_MAX: usize = 100;
-/// An event that holds as much JSON takes no further match.
-const EVENT_BYTES_MAX: usize = 64 << 10;
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 
 pub(super) struct MatchesService {
@@ -96,7 +94,10 @@ impl matches_server::Matches for MatchesService {
 struct Subscription {
     log: Arc<dyn MatchLog>,
     identity: String,
+    /// After what has been sent or passed over.
     position: LogPosition,
+    /// What follows, as far as it has been read: there was no credit for it yet.
+    read: VecDeque<LogEntry>,
     patterns: Vec<String>,
     key: KeyFilter,
     /// Matches that may still be sent; `None`: as many as there are.
@@ -124,6 +125,7 @@ impl Subscription {
             identity: log.identity(),
             log,
             position,
+            read: VecDeque::new(),
             patterns: start.patterns.clone(),
             key: KeyFilter::new(start.key.clone()),
             credit: (start.max_outstanding_matches > 0).then_some(u64::from(start.max_outstanding_matches)),
@@ -204,30 +206,24 @@ impl Subscription {
         }
     }
 
-    /// Reads the next entries and sends those that are asked for.
+    /// Sends what is asked for of the next entries, as far as there is credit. (An event holds what fits into a message of any client: no more than was read at once.)
     async fn send_next(&mut self) -> Result<Progress, Ended> {
         let credit = self.credit.unwrap_or(u64::MAX);
         if credit == 0 {
             return Ok(Progress::None);
         }
-        let (log, from) = (self.log.clone(), self.position.clone());
-        let read = tokio::task::spawn_blocking(move || log.read(&from, EVENT_MATCHES_MAX)).await;
-        let entries: Vec<LogEntry> = match read {
-            Ok(Ok(entries)) => entries,
-            Ok(Err(error)) => return Err(Some(failed(&*self.log, &error))),
-            Err(error) => return Err(Some(Status::internal(error.to_string()))),
-        };
-        if entries.is_empty() {
+        if self.read.is_empty() {
+            self.read = self.read_next().await?.into();
+        }
+        if self.read.is_empty() {
             return Ok(Progress::None);
         }
-        let (mut matches, mut bytes) = (Vec::new(), 0);
-        for entry in entries {
-            if matches.len() as u64 == credit || bytes >= EVENT_BYTES_MAX {
-                break;
-            }
+        let mut matches = Vec::new();
+        while (matches.len() as u64) < credit
+            && let Some(entry) = self.read.pop_front()
+        {
             if self.wants(&entry) {
                 matches.extend(to_match(&entry.json));
-                bytes += entry.json.len();
             }
             self.position = entry.position;
         }
@@ -238,6 +234,15 @@ impl Subscription {
         let event = self.event(Event::Matched(Matched { matches }));
         self.events.send(Ok(event)).await.map_err(|_| None)?;
         Ok(Progress::Sent)
+    }
+
+    async fn read_next(&self) -> Result<Vec<LogEntry>, Ended> {
+        let (log, from) = (self.log.clone(), self.position.clone());
+        match tokio::task::spawn_blocking(move || log.read(&from, EVENT_MATCHES_MAX)).await {
+            Ok(Ok(entries)) => Ok(entries),
+            Ok(Err(error)) => Err(Some(failed(&*self.log, &error))),
+            Err(error) => Err(Some(Status::internal(error.to_string()))),
+        }
     }
 
     fn wants(&self, entry: &LogEntry) -> bool {
@@ -255,12 +260,16 @@ fn hint<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
 
 fn failed(log: &dyn MatchLog, error: &LogError) -> Status {
     match error {
-        LogError::OutOfRange { earliest } => {
-            let oldest = token::encode(&log.identity(), earliest);
-            Status::out_of_range(format!("matches after this token are no longer kept; the oldest token is {oldest}"))
+        LogError::OutOfRange { next } => {
+            let next = token::encode(&log.identity(), next);
+            Status::out_of_range(format!("matches after this token are no longer kept; to get those that are, start from {next}"))
         }
-        LogError::NotReached => {
-            Status::failed_precondition("the token is from further on than this service has come: its state is older; start from `earliest` or `latest`")
+        LogError::BeyondEnd { next } => {
+            let next = token::encode(&log.identity(), next);
+            Status::out_of_range(format!(
+                "the token is beyond the last match: the topic of matches was shortened, or deleted and made anew, or the state was brought back from an older copy; to get what is \
+                 there now, of which some matches may have come before (with the same ids), start from {next}"
+            ))
         }
         LogError::OtherLog => of_other_log(),
         LogError::Failed(_) => Status::unavailable(error.to_string()),

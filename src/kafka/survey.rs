@@ -115,7 +115,7 @@ impl Survey {
     /// Waits until everything that the log holds now is decided, and gives the range that is kept. Where that takes longer than a transaction of ours may, it can be asked
     /// again: others may have given theirs more time, and only for how long that is tried is a matter of patience.
     fn await_stable(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
-        let end = ends(&self.uncommitted, &self.link, || self.link.uncommitted_consumer(), topic, task)?.end;
+        let end = self.written(topic, task)?.end;
         let longest = stable_timeout(&self.link);
         let deadline = Instant::now() + longest;
         loop {
@@ -187,6 +187,15 @@ impl Survey {
     /// The oldest offset that each partition keeps.
     pub(super) fn oldest_of_topic(&self, topic: &str, partitions: u32) -> Result<Vec<u64>, TransportError> {
         (0..partitions).map(|task| self.retained_of_topic(topic, task).map(|retained| retained.start)).collect()
+    }
+
+    /// Of each partition: from the oldest offset that is kept to after the last record that all replicas have, of which some may not be decided yet.
+    pub(super) fn written_of_topic(&self, topic: &str, partitions: u32) -> Result<Vec<Range<u64>>, TransportError> {
+        (0..partitions).map(|task| self.written(topic, task)).collect()
+    }
+
+    fn written(&self, topic: &str, task: u32) -> Result<Range<u64>, TransportError> {
+        ends(&self.uncommitted, &self.link, || self.link.uncommitted_consumer(), topic, task)
     }
 
     /// Of each partition: from the oldest offset that is kept to after the last committed record; empty where there is none. Markers and aborted records behind that one do not

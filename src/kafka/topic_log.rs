@@ -21,7 +21,7 @@ use crate::kafka::group::partition;
 use crate::kafka::pending::Caller;
 use crate::kafka::permission::Operation;
 use crate::kafka::{Link, Survey, failure};
-use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, TransportError};
+use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, READ_BYTES_MAX, TransportError};
 
 /// How long a stop waits at most for the thread to notice.
 const TAIL_WAIT: Duration = Duration::from_millis(100);
@@ -67,6 +67,8 @@ struct RingPartition {
     from: u64,
     /// After the last entry read.
     next: u64,
+    /// What the brokers have said last to be written goes up to here: a place in between will be reached.
+    written: u64,
     entries: VecDeque<RingEntry>,
 }
 
@@ -105,17 +107,16 @@ impl TopicLog {
     pub fn open(link: &Link, survey: Arc<Survey>, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
         // Not from where the log ends: whoever has read all records stands before the markers and aborted records behind them.
         let records = survey.records_of_topic(topic, survey.partitions(topic)?)?;
-        let consumer: BystanderConsumer = link.consumer().map_err(|error| failure::of_settings(&error))?;
-        let from: Vec<u64> = records.iter().map(|records| records.end).collect();
-        assign(&consumer, topic, &from).map_err(|error| failure::of_call("the output topic", &error))?;
-        let partition = |records: Range<u64>| RingPartition { from: records.end, next: records.end, entries: VecDeque::new() };
+        let from = LogPosition(records.iter().map(|records| records.end).collect());
+        let consumer = reader_at(link, topic, &from).map_err(|error| failure::of_call("the output topic", &error))?;
+        let partition = |records: Range<u64>| RingPartition::starting(records.end);
         let ring = Ring { entries_max, entries: 0, sequence: 0, partitions: records.into_iter().map(partition).collect() };
         let shared = Arc::new(Shared { ring: Mutex::new(ring), changed: watch::Sender::new(0), stopped: AtomicBool::new(false) });
         let tail = std::thread::Builder::new()
             .name("output-topic".to_owned())
             .spawn({
-                let (shared, survey, topic) = (shared.clone(), survey.clone(), topic.to_owned());
-                move || shared.tail(&consumer, &survey, &topic)
+                let (shared, link, survey, topic) = (shared.clone(), link.clone(), survey.clone(), topic.to_owned());
+                move || shared.tail(consumer, &link, &survey, &topic)
             })
             .map_err(|error| TransportError::fatal(format!("cannot start a thread: {error}")))?;
         let identity = format!("{}/{topic}", survey.cluster());
@@ -153,12 +154,30 @@ impl TopicLog {
         }
     }
 
+    /// What is ahead of the ring may only not be read yet, where another service has read it before. What the brokers do not even have is of records that are gone.
+    fn check_reached(&self, from: &LogPosition) -> Result<(), LogError> {
+        if !self.shared.ring().is_behind(from) {
+            return Ok(());
+        }
+        let written = self.written()?;
+        if from.0.iter().zip(&written).any(|(from, written)| *from > written.end) {
+            return Err(LogError::BeyondEnd { next: kept_from(from, &written) });
+        }
+        self.shared.ring().note_written(&written);
+        Ok(())
+    }
+
+    fn written(&self) -> Result<Vec<Range<u64>>, LogError> {
+        let partitions = self.shared.ring().count();
+        self.survey.written_of_topic(&self.topic, partitions).map_err(|error| LogError::Failed(error.to_string()))
+    }
+
     /// Entries from before the ring, from the topic itself.
     fn read_older(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
         let waiting = self.older().take(from);
         let consumer = match waiting {
             Some(consumer) => consumer,
-            None => self.reader_at(from).map_err(|error| LogError::Failed(error.to_string()))?,
+            None => reader_at(&self.link, &self.topic, from).map_err(|error| LogError::Failed(error.to_string()))?,
         };
         let (entries, is_done) = self.drain_older(&consumer, from, entries_max)?;
         if !is_done {
@@ -174,30 +193,25 @@ impl TopicLog {
         self.older.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reader_at(&self, from: &LogPosition) -> KafkaResult<BystanderConsumer> {
-        let consumer = self.link.consumer()?;
-        assign(&consumer, &self.topic, &from.0)?;
-        Ok(consumer)
-    }
-
     /// Ends where enough was read, or where every partition has reached what the tail had seen: then, the second of the two, the ring has what comes next.
     fn drain_older(&self, consumer: &BystanderConsumer, from: &LogPosition, entries_max: usize) -> Result<(Vec<LogEntry>, bool), LogError> {
         let (mut at, ends) = (from.clone(), self.shared.ring().latest());
         let mut reached: Vec<bool> = at.0.iter().zip(&ends.0).map(|(at, end)| at >= end).collect();
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
         let deadline = Instant::now() + OLDER_TIMEOUT;
-        while entries.len() < entries_max && reached.contains(&false) && Instant::now() < deadline {
+        while entries.len() < entries_max && bytes < READ_BYTES_MAX && reached.contains(&false) && Instant::now() < deadline {
             match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
                     let (place, offset) = address(&message);
                     at.0[place] = offset + 1;
                     reached[place] |= offset + 1 >= ends.0[place];
                     let (pattern, json) = content(&message);
+                    bytes += json.len();
                     entries.push(LogEntry { position: at.clone(), pattern, json });
                 }
                 // Of a reader that was kept it may be the end as it was then: only offsets tell.
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(error)) if failure::is_out_of_range(&error) => return Err(LogError::OutOfRange { earliest: self.earliest()? }),
+                Some(Err(error)) if failure::is_out_of_range(&error) => return Err(LogError::OutOfRange { next: kept_from(from, &self.written()?) }),
                 Some(Err(error)) if let Some(error) = self.link.of_poll(&self.topic, &error) => return Err(LogError::Failed(error.to_string())),
                 Some(Err(_)) | None => {}
             }
@@ -224,6 +238,7 @@ impl MatchLog for TopicLog {
 
     fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
         let from = self.complete(from)?;
+        self.check_reached(&from)?;
         let recent = self.shared.ring().read(&from, entries_max);
         match recent {
             Some(entries) => Ok(entries),
@@ -261,12 +276,12 @@ impl Shared {
         }
     }
 
-    fn tail(&self, consumer: &BystanderConsumer, survey: &Survey, topic: &str) {
+    fn tail(&self, mut consumer: BystanderConsumer, link: &Link, survey: &Survey, topic: &str) {
         let mut is_out_of_range = false;
         while !self.stopped.load(Ordering::Relaxed) {
             if is_out_of_range {
-                match self.skip(consumer, survey, topic) {
-                    Ok(()) => is_out_of_range = false,
+                match self.skip(link, survey, topic) {
+                    Ok(another) => (consumer, is_out_of_range) = (another, false),
                     Err(error) => tracing::warn!(%error, "reading the output topic"),
                 }
             }
@@ -288,18 +303,27 @@ impl Shared {
         }
     }
 
-    /// Goes on with what is kept, where records were not read before they went. Subscribers that have not seen them are told so: their place is before the ring, and gone.
-    fn skip(&self, consumer: &BystanderConsumer, survey: &Survey, topic: &str) -> Result<(), TransportError> {
-        let oldest = survey.oldest_of_topic(topic, self.ring().count())?;
+    /// Goes on with what is kept, where records were not read before they went. Subscribers that have not seen them are told so: their place is before the ring, and gone; or
+    /// beyond its end, where the topic was made anew. With another client: one that is told another place while it still leaves the last may end the process.
+    fn skip(&self, link: &Link, survey: &Survey, topic: &str) -> Result<BystanderConsumer, TransportError> {
+        let written = survey.written_of_topic(topic, self.ring().count())?;
         tracing::warn!(
             topic,
-            ?oldest,
-            "matches were not kept until they could be handed on to subscribers (retention.ms and retention.bytes decide how long they are)"
+            kept = ?written,
+            "matches were not kept until they could be handed on to subscribers: the topic was shortened (retention.ms and retention.bytes decide how long they are kept), or deleted and \
+             made anew"
         );
-        let from = self.ring().skip(&oldest);
-        assign(consumer, topic, &from.0).map_err(|error| failure::of_call("the output topic", &error))?;
+        let from = self.ring().skip(&written);
+        let consumer = reader_at(link, topic, &from).map_err(|error| failure::of_call("the output topic", &error))?;
         self.changed.send_modify(|version| *version += 1);
-        Ok(())
+        Ok(consumer)
+    }
+}
+
+impl RingPartition {
+    /// Nothing has been read so far.
+    fn starting(at: u64) -> Self {
+        Self { from: at, next: at, written: at, entries: VecDeque::new() }
     }
 }
 
@@ -326,15 +350,27 @@ impl Ring {
         }
     }
 
-    /// From these offsets on there still are records: entries behind a gap are let go. The places from where to read on.
-    fn skip(&mut self, oldest: &[u64]) -> LogPosition {
-        for (partition, &oldest) in self.partitions.iter_mut().zip(oldest) {
-            if partition.next < oldest {
+    /// These are the offsets that there are: entries behind a gap are let go, and those of records that are gone. The places from where to read on.
+    fn skip(&mut self, written: &[Range<u64>]) -> LogPosition {
+        let from = kept_from(&self.latest(), written);
+        for (partition, &from) in self.partitions.iter_mut().zip(&from.0) {
+            if partition.next != from {
                 self.entries -= partition.entries.len();
-                *partition = RingPartition { from: oldest, next: oldest, entries: VecDeque::new() };
+                *partition = RingPartition::starting(from);
             }
         }
-        self.latest()
+        from
+    }
+
+    /// Whether some of it has neither been read nor is known to be written.
+    fn is_behind(&self, at: &LogPosition) -> bool {
+        at.0.iter().zip(&self.partitions).any(|(at, partition)| *at > partition.next.max(partition.written))
+    }
+
+    fn note_written(&mut self, written: &[Range<u64>]) {
+        for (partition, written) in self.partitions.iter_mut().zip(written) {
+            partition.written = written.end;
+        }
     }
 
     fn count(&self) -> u32 {
@@ -353,24 +389,33 @@ impl Ring {
         let mut heads: Vec<usize> =
             from.0.iter().zip(&self.partitions).map(|(from, partition)| partition.entries.partition_point(|entry| entry.offset < *from)).collect();
         let mut at = from.clone();
-        let mut entries = Vec::new();
-        while entries.len() < entries_max {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while entries.len() < entries_max && bytes < READ_BYTES_MAX {
             let next = self.partitions.iter().zip(&heads).enumerate().filter_map(|(place, (partition, head))| Some((place, partition.entries.get(*head)?)));
             let Some((place, entry)) = next.min_by_key(|(_, entry)| entry.sequence) else { break };
             at.0[place] = entry.offset + 1;
             heads[place] += 1;
+            bytes += entry.json.len();
             entries.push(LogEntry { position: at.clone(), pattern: entry.pattern.clone(), json: entry.json.clone() });
         }
         Some(entries)
     }
 }
 
-fn assign(consumer: &BystanderConsumer, topic: &str, from: &[u64]) -> KafkaResult<()> {
+/// The same place, but for partitions that do not have it, or not any more: there, from the oldest record.
+fn kept_from(from: &LogPosition, written: &[Range<u64>]) -> LogPosition {
+    let kept = |(from, written): (&u64, &Range<u64>)| if (written.start..=written.end).contains(from) { *from } else { written.start };
+    LogPosition(from.0.iter().zip(written).map(kept).collect())
+}
+
+fn reader_at(link: &Link, topic: &str, from: &LogPosition) -> KafkaResult<BystanderConsumer> {
+    let consumer = link.consumer()?;
     let mut list = TopicPartitionList::new();
-    for (task, offset) in (0..).zip(from) {
+    for (task, offset) in (0..).zip(&from.0) {
         list.add_partition_offset(topic, partition(task), Offset::Offset(offset.cast_signed()))?;
     }
-    consumer.assign(&list)
+    consumer.assign(&list)?;
+    Ok(consumer)
 }
 
 fn address(message: &impl Message) -> (usize, u64) {
@@ -394,8 +439,7 @@ mod tests {
     use super::*;
 
     fn ring(entries_max: usize, partitions: usize) -> Ring {
-        let partition = || RingPartition { from: 0, next: 0, entries: VecDeque::new() };
-        Ring { entries_max, entries: 0, sequence: 0, partitions: (0..partitions).map(|_| partition()).collect() }
+        Ring { entries_max, entries: 0, sequence: 0, partitions: (0..partitions).map(|_| RingPartition::starting(0)).collect() }
     }
 
     fn texts(entries: &[LogEntry]) -> Vec<String> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, StateStore, StoreError, WriteBatch};
+use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, READ_BYTES_MAX, StateStore, StoreError, WriteBatch};
 
 const ENTRY: u8 = b'l';
 const TRIMMED: &[u8] = b"t";
@@ -133,27 +133,30 @@ impl MatchLog for StoredMatchLog {
         let (from_epoch, from_index) = place(from)?;
         let last = self.lock().last();
         if (from_epoch, from_index) > last {
-            return Err(LogError::NotReached);
+            return Err(LogError::BeyondEnd { next: self.earliest()? });
         }
         let start = entry_key(from_epoch, from_index.saturating_add(1));
         let end = entry_key(last.0, last.1.saturating_add(1));
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
         let mut damaged = false;
         if start < end {
             self.store
                 .scan(&start, &end, &mut |key, value| {
                     match decode_place(&key[1..]).zip(decode_entry(value)) {
-                        Some((place, (pattern, json))) => entries.push(LogEntry { position: position(place), pattern, json }),
+                        Some((place, (pattern, json))) => {
+                            bytes += json.len();
+                            entries.push(LogEntry { position: position(place), pattern, json });
+                        }
                         None => damaged = true,
                     }
-                    if entries.len() < entries_max && !damaged { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                    if entries.len() < entries_max && bytes < READ_BYTES_MAX && !damaged { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
                 .map_err(|error| LogError::Failed(error.to_string()))?;
         }
         // Only now: what went while it was read may be missing.
         let trimmed = self.lock().trimmed;
         if (from_epoch, from_index) < trimmed {
-            return Err(LogError::OutOfRange { earliest: position(trimmed) });
+            return Err(LogError::OutOfRange { next: position(trimmed) });
         }
         if damaged { Err(LogError::Failed("an entry is damaged".to_owned())) } else { Ok(entries) }
     }
@@ -176,7 +179,7 @@ fn place(position: &LogPosition) -> Result<(u64, u32), LogError> {
         [epoch, index] => u32::try_from(*index).ok().map(|index| (*epoch, index)),
         _ => None,
     }
-    .ok_or(LogError::NotReached)
+    .ok_or(LogError::OtherLog)
 }
 
 fn encode_place(epoch: u64, index: u32) -> [u8; 12] {
@@ -305,8 +308,12 @@ mod tests {
         let store: Arc<dyn StateStore> = Arc::new(Memory::default());
         let log = StoredMatchLog::open(store.clone(), "i".to_owned(), 9).expect("memory");
         add(&log, &*store, 1, &["a"]);
-        for place in [vec![1, 2], vec![2, 0], vec![1], vec![1, u64::MAX]] {
-            assert!(matches!(log.read(&LogPosition(place.clone()), 9), Err(LogError::NotReached)), "{place:?}");
+        for place in [vec![1, 2], vec![2, 0]] {
+            let error = log.read(&LogPosition(place.clone()), 9).expect_err("there is no such place");
+            assert!(matches!(&error, LogError::BeyondEnd { next } if all(&log, next) == ["a"]), "{place:?}: {error}");
+        }
+        for place in [vec![1], vec![1, u64::MAX]] {
+            assert!(matches!(log.read(&LogPosition(place.clone()), 9), Err(LogError::OtherLog)), "{place:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::codec::{DecodeOptions, Decoder, Rejection, RejectionCode, TimeUnit, w
 use crate::config::{Config, Strictness, TimestampUnit};
 use crate::engine::{
     Arrival, Change, ColdKeysError, Compiled, Counters, Decided, Intake, IntakeLimits, Interest, Judge, Match, Positions, RUNS_ALONE_MAX, RecordPlace, Shard,
-    StreamTiming, Suppression, UpstreamPosition,
+    ShardMemory, StreamTiming, Suppression, UpstreamPosition,
 };
 use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::{FieldsUsed, Program};
@@ -145,6 +145,14 @@ pub struct Task {
     not_restored: Option<StoredRuns>,
     epoch: Epoch,
     rejected_by_code: BTreeMap<&'static str, u64>,
+}
+
+/// What of a task takes long to be let go of: memory, and nothing that anybody else waits for.
+#[derive(Debug)]
+pub struct TaskMemory {
+    _keys: Vec<ShardMemory>,
+    _held: Intake,
+    _suppressed: Suppression,
 }
 
 /// What the task does for others, or has of them.
@@ -370,6 +378,14 @@ impl Task {
                 self.applied_before.insert((stream, position.partition), position.next_offset);
             }
         }
+    }
+
+    /// The end of the task: nothing of it is open any more, neither the store that it was taken up from nor a scratch store. Its memory can be let go of where nobody waits for that.
+    pub fn into_memory(self) -> TaskMemory {
+        let Self { mut hands, intake, suppression, .. } = self;
+        let mut keys = Vec::new();
+        hands.for_each_shard(|shard| keys.push(shard.take_memory()));
+        TaskMemory { _keys: keys, _held: intake, _suppressed: suppression }
     }
 
     /// Applies records, in the order given, and brings out what the watermark then allows, unless [too much waits](Task::is_behind) to be taken.

@@ -189,12 +189,12 @@ impl Keys {
         (slot, bytes)
     }
 
-    /// Takes out a packed key whose timer is at or before the instant.
-    pub(in crate::engine) fn next_packed_due(&mut self, instant: EventTime) -> Option<PackedId> {
+    /// Takes out a packed key whose timer is at or before the instant. `None`: there is none, or no `looks` are left.
+    pub(in crate::engine) fn next_packed_due(&mut self, instant: EventTime, looks: &mut usize) -> Option<PackedId> {
         let PackedKeys { keys, timers: set, .. } = &mut self.packed;
         let when = |number| keys.at(number).timer;
         set.sweep(keys.len() as usize, when);
-        std::iter::from_fn(|| set.next_due(instant, when)).find(|number| timers::is_due(when(*number), instant)).map(PackedId)
+        std::iter::from_fn(|| set.next_due(instant, looks, when)).find(|number| timers::is_due(when(*number), instant)).map(PackedId)
     }
 
     pub(in crate::engine) fn packed_len(&self) -> usize {

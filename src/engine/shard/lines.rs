@@ -22,6 +22,9 @@ use crate::engine::slot::{Before, Cell, CellId, Kept, RUNS_MAX, SlotId};
 use crate::event::{EventTime, SharedEvent};
 use crate::pattern::Moment;
 
+/// So many timers may be looked at for each key that may run out of time, most of which are of keys that are gone: that takes a third of the time at most.
+const LOOKS_PER_KEY: usize = 4;
+
 /// The lines of all patterns.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -298,13 +301,14 @@ impl Lines {
         let is_bounded = compiled.tables[table].ends_silently && self.watch.is_none() && instant < EventTime::END;
         // Each event begins few: what was left is caught up with.
         let mut left = if is_bounded { EXPIRED_MAX.max(2 * events) } else { usize::MAX };
+        let mut looks = left.saturating_mul(LOOKS_PER_KEY);
         let mut due = std::mem::take(&mut self.due);
         loop {
-            self.keys[table].take_due(instant, left, &mut due);
+            self.keys[table].take_due(instant, left, &mut looks, &mut due);
             self.keys[table].let_go();
             if due.is_empty() {
                 // A few at a time, so that the memory of the ones is used again for the next.
-                let unpacked = self.unpack_due(table, compiled, instant, UNPACKED_MAX.min(left / UNPACKING_COSTS));
+                let unpacked = self.unpack_due(table, compiled, instant, UNPACKED_MAX.min(left / UNPACKING_COSTS), &mut looks);
                 if unpacked == 0 {
                     break;
                 }
@@ -327,7 +331,7 @@ impl Lines {
         self.due = due;
         // What was decided may have asked them.
         self.expire_logs(table, instant);
-        self.has_overdue |= left < UNPACKING_COSTS;
+        self.has_overdue |= left < UNPACKING_COSTS || looks == 0;
     }
 
     /// Decides what is due in a cell of a pattern. False if the slot is gone.

@@ -83,11 +83,11 @@ impl Lines {
         }
     }
 
-    /// Makes keys ready whose time has come, at most so many. Returns how many there were.
-    pub(super) fn unpack_due(&mut self, table: usize, all: &Compiled, instant: EventTime, most: usize) -> usize {
+    /// Makes keys ready whose time has come, at most so many, and as many as are found with these `looks`. Returns how many there were.
+    pub(super) fn unpack_due(&mut self, table: usize, all: &Compiled, instant: EventTime, most: usize, looks: &mut usize) -> usize {
         let mut unpacked = 0;
         while unpacked < most
-            && let Some(id) = self.keys[table].next_packed_due(instant)
+            && let Some(id) = self.keys[table].next_packed_due(instant, looks)
         {
             self.unpack(table, id, all);
             unpacked += 1;

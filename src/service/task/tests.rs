@@ -1,4 +1,4 @@
-//! What time brings at once comes piece by piece, and comes to the same.
+//! What time brings at once comes piece by piece, and comes to the same; what a task leaves is memory only.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -21,10 +21,28 @@ const PATTERNS: &str = "
     pattern silent { from s by k  match a: s then b: s within 3h  skip none }
 ";
 
-fn program() -> Arc<Program> {
-    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: PATTERNS.to_owned() }]);
+fn program(text: &str) -> Arc<Program> {
+    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: text.to_owned() }]);
     assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
     Arc::new(compiled.program)
+}
+
+fn options() -> TaskOptions {
+    TaskOptions {
+        shards: 1,
+        runs_per_key_max: u64::MAX,
+        matches_per_event_max: u64::MAX,
+        ready_keys_max: 1_000,
+        packed_keys_max: 1_000,
+        scratch: None,
+        held_events_max: 1_000_000,
+        reference: EventTime::from_micros(0),
+        ahead_max: TimeSpan::from_micros(i64::MAX),
+        strictness: Strictness::Stop,
+        set_aside: SetAsideForm::Lines,
+        streams: BTreeMap::new(),
+        rekeying: None,
+    }
 }
 
 /// Many events in a minute, then one a day later, and now and then one more.
@@ -71,28 +89,14 @@ fn found_by_the_engine(program: &Program, records: &[String]) -> Vec<String> {
 
 #[test]
 fn what_time_brings_at_once_comes_piece_by_piece_and_to_the_same() {
-    let program = program();
+    let program = program(PATTERNS);
     let mut epochs_behind = 0;
     for seed in 1..=SEEDS {
         let mut random = StdRng::seed_from_u64(seed);
         let records = records(&mut random);
         let expected = found_by_the_engine(&program, &records);
         assert!(expected.len() > 400, "something comes out");
-        let options = TaskOptions {
-            shards: random.random_range(1..4),
-            runs_per_key_max: u64::MAX,
-            matches_per_event_max: u64::MAX,
-            ready_keys_max: 1_000,
-            packed_keys_max: 1_000,
-            scratch: None,
-            held_events_max: 1_000_000,
-            reference: EventTime::from_micros(0),
-            ahead_max: TimeSpan::from_micros(i64::MAX),
-            strictness: Strictness::Stop,
-            set_aside: SetAsideForm::Lines,
-            streams: BTreeMap::new(),
-            rekeying: None,
-        };
+        let options = TaskOptions { shards: random.random_range(1..4), ..options() };
         let new_task = || Task::new(&program, &options, &[(StreamId(0), 0)]);
         let now = ProcessingTime::from_micros(0);
         let store: Arc<dyn StateStore> = Arc::new(Memory::default());
@@ -132,4 +136,48 @@ fn what_time_brings_at_once_comes_piece_by_piece_and_to_the_same() {
         assert_eq!(found, expected, "seed {seed}, {} shards", options.shards);
     }
     assert!(epochs_behind > 100, "{epochs_behind} epochs ended in the middle");
+}
+
+/// The scratch store that there is.
+#[derive(Debug)]
+struct OneScratch(Arc<dyn StateStore>);
+
+impl ScratchStores for OneScratch {
+    fn make(&self) -> Result<Arc<dyn StateStore>, StoreError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Whoever is next opens them.
+#[test]
+fn what_a_task_leaves_keeps_no_store_open() {
+    let program = program("stream s { k: int  at: timestamp  time at }  pattern p { from s by k  match a: s then b: s where k == 0 within 3h  skip none }");
+    let now = ProcessingTime::from_micros(0);
+    let records: Vec<String> = (1..=4_000).map(|k| format!("{{\"k\":{k},\"at\":{}}}", 1_700_000_000_000_u64 + k)).collect();
+    let store: Arc<dyn StateStore> = Arc::new(Memory::default());
+    let mut task = Task::new(&program, &options(), &[(StreamId(0), 0)]);
+    task.apply(&batch(&records, 0, 2_000), now).expect("as declared");
+    let mut changes = WriteBatch::default();
+    put_changes(task.take_changes(), &mut changes);
+    store.write(changes).expect("in memory");
+    let positions = task.positions();
+    drop(task.into_memory());
+
+    // It has state that it has not taken up, and keys that have left memory.
+    let scratch: Arc<dyn StateStore> = Arc::new(Memory::default());
+    let options = TaskOptions { ready_keys_max: 10, packed_keys_max: 10, scratch: Some(Arc::new(OneScratch(scratch.clone()))), ..options() };
+    let mut task = Task::new(&program, &options, &[(StreamId(0), 0)]);
+    task.restore_as_needed(&store, &positions).expect("just written");
+    for from in [2_000, 3_000] {
+        task.apply(&batch(&records, from, from + 1_000), now).expect("as declared");
+        // Only what was told leaves memory.
+        drop(task.take_changes());
+    }
+    let open = || [Arc::strong_count(&store), Arc::strong_count(&scratch)];
+    assert!(task.is_restoring() && task.counters().keys_spilled > 0, "{:?}", task.counters());
+    drop(options);
+    assert!(open().iter().all(|holders| *holders > 1));
+    let memory = task.into_memory();
+    assert_eq!(open(), [1, 1]);
+    drop(memory);
 }

@@ -17,7 +17,7 @@ use crate::event::{EventTime, ProcessingTime, StreamId};
 use crate::ports::{InputPartition, Record, RecordBatch, StateStore, StoreError, WriteBatch};
 use crate::service::rekeying::Announced;
 use crate::service::state::{self, Meta};
-use crate::service::task::{Epoch, StrictViolation, Task, TaskOptions};
+use crate::service::task::{Epoch, StrictViolation, Task, TaskMemory, TaskOptions};
 use crate::service::topics::bases::Bases;
 use crate::service::topics::deployment::Deployment;
 use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, InputRange, PatternSetId};
@@ -449,9 +449,9 @@ impl Assigned {
         }
     }
 
-    /// The store, for somebody else.
-    pub(super) fn into_store(self) -> Arc<dyn StateStore> {
-        self.store
+    /// The store, for somebody else, and what is to be let go of.
+    pub(super) fn into_parts(self) -> (Arc<dyn StateStore>, TaskMemory) {
+        (self.store, self.task.into_memory())
     }
 
     /// An input that has shown nothing yet stands where it begins.

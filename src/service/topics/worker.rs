@@ -19,8 +19,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::engine::Counters;
 use crate::event::{ProcessingTime, TimeSpan};
-use crate::ports::{Failure, Fetched, GroupChange, InputPartition, StoreError, Transport, TransportError};
-use crate::service::task::MATCHES_WAITING_MAX;
+use crate::ports::{Failure, Fetched, GroupChange, InputPartition, StateStore, StoreError, Transport, TransportError};
+use crate::service::task::{MATCHES_WAITING_MAX, TaskMemory};
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
@@ -133,6 +133,19 @@ impl Held {
             Self::Running(assigned) => Some(assigned),
             _ => None,
         }
+    }
+}
+
+/// What there was of a task of ours that is not one any more, or begins anew.
+struct Left {
+    store: Arc<dyn StateStore>,
+    memory: TaskMemory,
+}
+
+impl Left {
+    fn of(assigned: Assigned) -> Self {
+        let (store, memory) = assigned.into_parts();
+        Self { store, memory }
     }
 }
 
@@ -399,9 +412,8 @@ impl Worker {
                     releasing.tasks.retain(|task| !tasks.contains(task));
                 }
                 self.releasing.take_if(|releasing| releasing.tasks.is_empty());
-                for task in tasks {
-                    self.part_with(task);
-                }
+                let left = tasks.into_iter().filter_map(|task| self.part_with(task)).map(|left| left.memory).collect();
+                self.let_go(left);
             }
             GroupChange::JoinsAnew => self.deployment.metrics.joined_anew(),
         }
@@ -411,13 +423,15 @@ impl Worker {
     /// Gives up tasks whose epoch is finished, and has their states carried to where the next one finds them.
     fn hand_over(&mut self, tasks: Vec<u32>) -> anyhow::Result<()> {
         self.release_if_ready(true)?;
-        let mut copies = Vec::new();
+        let (mut copies, mut left) = (Vec::new(), Vec::new());
         for &task in &tasks {
             self.transport.pause(&self.deployment.inputs_of(task))?;
-            if let Some(assigned) = self.part_with(task) {
-                copies.push(self.deployment.bases.copy(task, assigned.into_store()));
+            if let Some(Left { store, memory }) = self.part_with(task) {
+                copies.push(self.deployment.bases.copy(task, store));
+                left.push(memory);
             }
         }
+        self.let_go(left);
         self.releasing = Some(Releasing { tasks, copies, deadline: Instant::now() + HAND_OVER_MAX });
         self.release_if_ready(false)
     }
@@ -432,13 +446,13 @@ impl Worker {
     }
 
     /// It is somebody else's from now on. Its store is closed with what is given back.
-    fn part_with(&mut self, task: u32) -> Option<Assigned> {
+    fn part_with(&mut self, task: u32) -> Option<Left> {
         self.deployment.metrics.forget_task(task);
         self.drop_task(task)
     }
 
     /// What is here of it is of no use any more; it may still be ours, and begin anew.
-    fn drop_task(&mut self, task: u32) -> Option<Assigned> {
+    fn drop_task(&mut self, task: u32) -> Option<Left> {
         self.balance.forget(&[task]);
         self.fetched.forget(task);
         self.pace.forget(task);
@@ -449,7 +463,7 @@ impl Worker {
         match self.tasks.remove(&task) {
             Some(Held::Running(assigned)) => {
                 self.count(&assigned);
-                Some(*assigned)
+                Some(Left::of(*assigned))
             }
             Some(Held::Recovering { cancelled, .. }) => {
                 cancelled.store(true, Ordering::Relaxed);
@@ -459,8 +473,16 @@ impl Worker {
         }
     }
 
+    /// Those that stay do not wait for it. (One thread for all of them: it is not to take the processors from the others.)
+    fn let_go(&self, left: Vec<TaskMemory>) {
+        if !left.is_empty() {
+            self.deployment.beside.run(move || drop(left));
+        }
+    }
+
     fn begin_recovery(&mut self, task: u32) {
-        self.drop_task(task);
+        // Whoever recovers it opens the store, and needs the room.
+        let left = self.drop_task(task).map(|left| left.memory);
         self.deployment.metrics.task_recovers(task);
         if let Some(alignment) = self.deployment.alignment.as_ref().filter(|_| self.deployment.stage == Stage::Rekeyed) {
             alignment.tell(task, &[]);
@@ -470,6 +492,7 @@ impl Worker {
         self.tasks.insert(task, Held::Recovering { ticket, cancelled: cancelled.clone() });
         let (deployment, done) = (self.deployment.clone(), self.recoveries.0.clone());
         self.deployment.beside.run(move || {
+            drop(left);
             let recovered = recover(&deployment, task, &cancelled);
             // Nobody listens any more where the worker has ended.
             drop(done.send(Recovery { task, ticket, recovered }));
@@ -478,6 +501,9 @@ impl Worker {
 
     fn take_recovery(&mut self, Recovery { task, ticket, recovered }: Recovery) -> anyhow::Result<()> {
         if !matches!(self.tasks.get(&task), Some(Held::Recovering { ticket: awaited, .. }) if *awaited == ticket) {
+            if let Ok(Recovered::Ready(assigned, _)) = recovered {
+                self.let_go(vec![Left::of(*assigned).memory]);
+            }
             return Ok(());
         }
         match recovered {
@@ -637,12 +663,14 @@ impl Worker {
     /// What these tasks hold is void, whoever has them now. Those that are still ours begin anew once there is another producer: of the old one nothing can still happen then, and
     /// whether its last transaction did, those that recover read in the journal.
     fn give_up(&mut self, tasks: Vec<u32>) -> anyhow::Result<()> {
+        let mut left = Vec::new();
         for &task in &tasks {
             self.pause(task);
-            self.drop_task(task);
+            left.extend(self.drop_task(task).map(|left| left.memory));
             // That may be long before the next producer is there.
             self.deployment.metrics.task_recovers(task);
         }
+        self.let_go(left);
         tracing::info!(?tasks, "tasks are given up");
         self.renew()?;
         tasks.into_iter().for_each(|task| self.begin_recovery(task));
@@ -871,8 +899,14 @@ impl Worker {
     /// With the states among the checkpoints, as far as there is time: the next start then has nothing to repeat, wherever it is.
     fn finish(&mut self, stopped: bool) -> Summary {
         let tasks: Vec<_> = self.tasks.keys().copied().collect();
-        let states: Vec<_> = tasks.into_iter().filter_map(|task| Some((task, self.part_with(task)?.into_store()))).collect();
-        let copies: Vec<_> = states.into_iter().map(|(task, store)| self.deployment.bases.copy(task, store)).collect();
+        let (mut copies, mut left) = (Vec::new(), Vec::new());
+        for task in tasks {
+            if let Some(Left { store, memory }) = self.part_with(task) {
+                copies.push(self.deployment.bases.copy(task, store));
+                left.push(memory);
+            }
+        }
+        self.let_go(left);
         let deadline = Instant::now() + self.deployment.stop.time_for(EndPart::States);
         let is_late = |copy: &Receiver<()>| copy.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout);
         if copies.iter().filter(|copy| is_late(copy)).count() > 0 {

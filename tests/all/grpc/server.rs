@@ -267,9 +267,14 @@ async fn a_token_that_is_forged_or_of_another_service_is_refused() {
     other.commit_many(5);
     assert_eq!(refusal(other.address(), &token).await, Some(Code::FailedPrecondition));
     // The same service, its state brought back from an older copy.
-    let older = Service::start(100_000).await;
+    let mut older = Service::start(100_000).await;
     let mut subscriber = Subscriber::must_open(older.address(), from_token(&token)).await;
-    assert_eq!(subscriber.end().await.1.code(), Code::FailedPrecondition);
+    let (_, status) = subscriber.end().await;
+    assert_eq!(status.code(), Code::OutOfRange);
+    assert!(status.message().contains("brought back from an older copy"), "{status}");
+    let (_, next) = status.message().rsplit_once(' ').expect("a sentence that ends in the token");
+    let ids = older.commit_many(3);
+    assert_eq!(Subscriber::must_open(older.address(), from_token(next)).await.ids(3).await, ids);
 
     let mut subscriber = Subscriber::must_open(service.address(), from_earliest()).await;
     subscriber.acknowledge("no token!").await;
@@ -416,6 +421,59 @@ async fn two_subscribers_do_not_wait_for_each_other() {
         slow.give_credit(1).await;
     }
     assert_eq!(found, ids);
+}
+
+/// A log that notes how far it was read each time.
+struct Noting {
+    log: Arc<StoredMatchLog>,
+    read: std::sync::Mutex<Vec<LogPosition>>,
+}
+
+impl MatchLog for Noting {
+    fn identity(&self) -> String {
+        self.log.identity()
+    }
+
+    fn earliest(&self) -> Result<LogPosition, LogError> {
+        self.log.earliest()
+    }
+
+    fn latest(&self) -> Result<LogPosition, LogError> {
+        self.log.latest()
+    }
+
+    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
+        let read = self.log.read(from, entries_max)?;
+        self.read.lock().expect("nothing panics under it").extend(read.iter().map(|entry| entry.position.clone()));
+        Ok(read)
+    }
+
+    fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.log.changed()
+    }
+}
+
+/// To a log on Kafka it is no small thing to read again what it has read before.
+#[tokio::test]
+async fn nothing_is_read_twice_however_little_is_taken_at_a_time() {
+    let mut service = Service::start(100_000).await;
+    let mut ids = service.commit_with("web_scan", &[r#"{"ip":"192.0.2.1"}"#; 50], &"x".repeat(4_000));
+    ids.extend(service.commit_many(250));
+    for max_outstanding_matches in [0, 1, 30] {
+        let log = Arc::new(Noting { log: service.log.clone(), read: std::sync::Mutex::default() });
+        let parts = ServerParts { log: log.clone(), ..parts(None) };
+        let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), parts).await.expect("listens");
+        let mut subscriber = Subscriber::must_open(server.address(), Start { max_outstanding_matches, ..from_earliest() }).await;
+        let mut found = Vec::new();
+        while found.len() < ids.len() {
+            let next = subscriber.next_ids().await;
+            subscriber.give_credit(u32::try_from(next.len()).expect("few")).await;
+            found.extend(next);
+        }
+        assert_eq!(found, ids);
+        let read = std::mem::take(&mut *log.read.lock().expect("nothing panics under it"));
+        assert_eq!(read.len(), ids.len(), "with credit for {max_outstanding_matches}");
+    }
 }
 
 #[tokio::test]

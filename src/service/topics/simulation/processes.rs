@@ -338,7 +338,7 @@ impl Simulation {
             let deployment = self.deployment(plan, &self.connection(plan, process), &shared);
             for number in 0..TASKS {
                 let state = match recover(&deployment, number, &AtomicBool::new(false)).expect("no faults") {
-                    Recovered::Ready(assigned, _) => entries(&*assigned.into_store()),
+                    Recovered::Ready(assigned, _) => entries(&*assigned.into_parts().0),
                     Recovered::AlreadyEnded => panic!("it has no end"),
                 };
                 states.insert(plan.stage.task(number), without_meta(state));

@@ -91,7 +91,7 @@ impl Past {
 /// The epoch that the task has come to, and its state.
 fn recovered(deployment: &Deployment) -> (u64, Entries) {
     match recover(deployment, TASK, &AtomicBool::new(false)) {
-        Ok(Recovered::Ready(assigned, _)) => (assigned.epoch(), entries(&*assigned.into_store())),
+        Ok(Recovered::Ready(assigned, _)) => (assigned.epoch(), entries(&*assigned.into_parts().0)),
         Ok(Recovered::AlreadyEnded) => panic!("it has no end"),
         Err(error) => panic!("{error:#}"),
     }

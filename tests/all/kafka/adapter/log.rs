@@ -149,9 +149,12 @@ fn what_is_kept_of_a_topic_that_was_shortened_since_is_read_from_the_earliest_pl
     let beginning = log.earliest().expect("a place");
     // The first record of partition 0, and the mark behind it.
     broker.delete_records(&topic, 0, 2);
-    let LogError::OutOfRange { earliest } = log.read(&beginning, 3).expect_err("some of it is gone") else { panic!("it is gone for good") };
-    assert_eq!(earliest, log.earliest().expect("a place"));
-    assert_eq!(read_on(&log, &earliest).0, ["b", "c", "d"]);
+    let LogError::OutOfRange { next } = log.read(&beginning, 3).expect_err("some of it is gone") else { panic!("it is gone for good") };
+    assert_eq!(next, log.earliest().expect("a place"));
+    assert_eq!(read_on(&log, &next).0, ["b", "c", "d"]);
+    // In the partition of which nothing is gone it is gone on from where that was.
+    let LogError::OutOfRange { next } = log.read(&LogPosition(vec![0, 1]), 3).expect_err("some of it is gone") else { panic!("it is gone for good") };
+    assert_eq!(read_on(&log, &next).0, ["c", "d"]);
 
     // Nor is anything waited for that is gone.
     (0..2).for_each(|partition| broker.delete_records(&topic, partition, 4));
@@ -203,9 +206,66 @@ fn matches_that_went_before_they_were_read_are_known_to_be_missing_and_the_other
         std::thread::park_timeout(Duration::from_millis(5));
     }
     assert!(changed.has_changed().expect("open"));
-    let LogError::OutOfRange { earliest } = log.read(&at, 3).expect_err("e is missing") else { panic!("it is gone for good") };
-    assert_eq!(read_on(&log, &earliest).0, ["b", "d", "f", "g"]);
-    assert_eq!(read_on(&log, &LogPosition(vec![3, 2])).0, ["f", "g"]);
+    let LogError::OutOfRange { next } = log.read(&at, 3).expect_err("e is missing") else { panic!("it is gone for good") };
+    assert_eq!(read_on(&log, &next).0, ["f", "g"]);
+    assert_eq!(read_on(&log, &log.earliest().expect("a place")).0, ["b", "d", "f", "g"]);
+}
+
+/// Whoever was told of them by another service, which is ahead, waits until this one has come as far; who asks for what no broker has would wait for ever.
+#[test]
+fn a_place_ahead_of_the_log_is_waited_for_where_the_brokers_have_it_and_refused_where_they_do_not() {
+    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
+    broker.create_topic("matches", 2);
+    let survey_link = link(&broker, "group");
+    let mut log_link = survey_link.clone();
+    log_link.properties.insert("client.id".to_owned(), "behind".to_owned());
+    let held = proxy.play(FETCH, "behind", Trick::HoldAll);
+    let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
+    let log = TopicLog::open(&log_link, survey, "matches", 6).expect("opens");
+    broker.produce(&[(0, "a"), (0, "b"), (1, "c")].map(|(partition, value)| produced("matches", partition, value)));
+    assert_eq!(log.latest().expect("a place").0, [0, 0]);
+    let read = |place: [u64; 2]| log.read(&LogPosition(place.to_vec()), 3);
+    for place in [[1, 0], [2, 1], [0, 1]] {
+        assert!(read(place).expect("it will be reached").is_empty(), "{place:?}");
+    }
+    for (place, kept) in [([3, 1], [0, 1]), ([1, 2], [1, 0]), ([3, 2], [0, 0])] {
+        let error = read(place).expect_err("no broker has it");
+        assert!(matches!(&error, LogError::BeyondEnd { next } if next.0 == kept), "{place:?}: {error:?}");
+    }
+    held.let_go();
+    log.settle(LIMIT);
+    assert_eq!(read_on(&log, &LogPosition(vec![1, 1])).0, ["b"]);
+}
+
+#[test]
+fn a_place_in_a_topic_that_was_made_anew_since_is_refused_and_what_comes_then_is_read() {
+    let Some(broker) = broker() else { return };
+    let topic = unique("matches");
+    broker.create_topic(&topic, 2);
+    let record = |partition: i32, value: &str| produced(&topic, partition, value);
+    broker.produce(&[record(0, "a"), record(0, "b"), record(1, "c")]);
+    let before = open(broker, &topic);
+    let (values, at) = read_on(&before, &before.earliest().expect("a place"));
+    assert_eq!(values, ["a", "b", "c"]);
+    broker.delete_topic(&topic);
+    broker.create_topic(&topic, 2);
+    broker.produce(&[record(0, "d")]);
+    // One that was opened before notices it by and by.
+    for log in [open(broker, &topic), before] {
+        let deadline = Instant::now() + LIMIT;
+        let next = loop {
+            match log.read(&at, 3) {
+                Err(LogError::BeyondEnd { next }) => break next,
+                Err(LogError::Failed(_)) => {}
+                other => assert!(matches!(&other, Ok(entries) if entries.is_empty()), "{other:?}"),
+            }
+            assert!(Instant::now() < deadline, "it is waited for");
+            std::thread::park_timeout(Duration::from_millis(5));
+        };
+        assert_eq!(next, LogPosition(vec![0, 0]));
+        log.settle(LIMIT);
+        assert_eq!(read_on(&log, &next).0, ["d"]);
+    }
 }
 
 #[test]
