@@ -542,12 +542,6 @@ impl Task {
         self.release();
     }
 
-    /// The same, and all of it is to be in one epoch.
-    pub fn end_at_once(&mut self) {
-        self.intake.end();
-        self.release_all();
-    }
-
     /// What came out since the last call.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ use crate::service::topics::metrics::TaskMetrics;
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::pace::{Pace, Reading};
 use crate::service::topics::recover::{Cancelled, Recovered, is_outage, recover};
+use crate::service::topics::recovery::Refusal;
 use crate::service::topics::retention;
 use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
@@ -109,6 +110,8 @@ pub(super) struct Worker {
     /// Which others it has, asked for now and then.
     group_asked: Instant,
     ended_elsewhere: Inquiry<anyhow::Result<Vec<u32>>>,
+    /// Of a task to which something was added after its end: it is said once no other closes windows any more.
+    refused: Option<anyhow::Error>,
     /// How far a task is that others wait for: the alignment is told.
     standing: Inquiry<()>,
     /// Whether inputs hold what a restart would read: the log is told.
@@ -132,6 +135,15 @@ impl Held {
         match self {
             Self::Running(assigned) => Some(assigned),
             _ => None,
+        }
+    }
+
+    /// Or may: that is only known once it is there.
+    fn closes_windows(&self) -> bool {
+        match self {
+            Self::Recovering { .. } => true,
+            Self::Running(assigned) => assigned.is_closing(),
+            Self::Ended => false,
         }
     }
 }
@@ -196,6 +208,7 @@ impl Worker {
             ended_tasks: BTreeSet::new(),
             group_asked: Instant::now(),
             ended_elsewhere: Inquiry::default(),
+            refused: None,
             standing: Inquiry::default(),
             retention: Inquiry::default(),
             summary: Summary::default(),
@@ -231,6 +244,9 @@ impl Worker {
             self.close_epoch(self.deployment.watchdog)?;
         }
         self.release_if_ready(stop)?;
+        if let Some(refused) = self.refused.take_if(|_| !stop && !self.tasks.values().any(Held::closes_windows)) {
+            return Err(refused);
+        }
         if stop || self.is_ended_everywhere()? {
             return Ok(Some(self.finish(stop)));
         }
@@ -482,12 +498,12 @@ impl Worker {
         }
         match recovered {
             Err(error) if error.is::<Cancelled>() => {}
-            Err(error) => return Err(error),
-            Ok(Recovered::AlreadyEnded) => {
-                // It is never behind again.
-                self.deployment.metrics.forget_task(task);
-                self.tasks.insert(task, Held::Ended);
+            Err(error) if matches!(error.downcast_ref(), Some(Refusal::Ended { .. })) => {
+                self.refused.get_or_insert(error);
+                self.note_ended(task);
             }
+            Err(error) => return Err(error),
+            Ok(Recovered::AlreadyEnded) => self.note_ended(task),
             Ok(Recovered::Ready(mut assigned, from)) => {
                 self.epoch.due |= assigned.end_if_reached(&self.deployment);
                 self.silences.check(&self.deployment, &mut assigned, &*self.transport, &self.balance, self.epoch.now);
@@ -496,6 +512,12 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn note_ended(&mut self, task: u32) {
+        // It is never behind again.
+        self.deployment.metrics.forget_task(task);
+        self.tasks.insert(task, Held::Ended);
     }
 
     /// Tried in each turn from now on, until it can be.
@@ -614,6 +636,10 @@ impl Worker {
                 match assigned.keep(part, &record, journal_offset) {
                     Ok(()) => tell(&self.deployment, assigned, &*self.transport, &self.silences),
                     Err(error) => self.begin_again_if_damaged(task, error.into())?,
+                }
+                if record.ended && self.deployment.ends.is_none() {
+                    // It was a bounded run's end, finished by one that is not: whether anything is left to read, the recovery tells.
+                    self.begin_again(task);
                 }
             }
         }

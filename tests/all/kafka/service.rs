@@ -226,7 +226,8 @@ impl Service {
             let records = events.iter().filter(|event| event.topic == *topic && event.partition == partition);
             direct::apply(&mut task, stream, number, records.map(|event| (event.value.as_str(), event.timestamp.and_then(EventTime::from_millis))));
         }
-        task.end_at_once();
+        task.end();
+        task.catch_up();
         direct::lines(program, &task.take_epoch().expect("in memory").matches)
     }
 

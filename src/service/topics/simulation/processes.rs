@@ -80,21 +80,27 @@ struct ProcessShared {
 
 /// Until everything is committed, then once more without faults for the states.
 pub(super) fn run(scenario: Scenario, seed: u64, faults: Faults, processes: usize) -> (Outcome, Simulation) {
+    let mut simulation = run_until(scenario, seed, faults, processes, &|cluster| cluster.is_finished(scenario));
+    if scenario.is_bounded() {
+        return (Outcome::new(simulation.cluster.delivered(), BTreeMap::new()), simulation);
+    }
+    simulation.run_once_more(0);
+    (Outcome::new(simulation.cluster.delivered(), simulation.states()), simulation)
+}
+
+/// Until so much is committed; then all processes are gone, and nothing fails any more.
+pub(super) fn run_until(scenario: Scenario, seed: u64, faults: Faults, processes: usize, is_so: &dyn Fn(&Shared) -> bool) -> Simulation {
     let running = Simulation::new(scenario, seed, faults, processes);
     for turns in 0.. {
         assert!(turns < TURNS_MAX, "no progress, MOTIF_TEST_SEED={seed}: {}", lock(&running).cluster.standing());
-        if lock(&running).cluster.is_finished(scenario) {
+        if is_so(&lock(&running).cluster) {
             break;
         }
         step(&running);
     }
     let mut simulation = Arc::into_inner(running).expect("whoever waited is done").into_inner().expect("one thread");
     simulation.end_all();
-    if scenario.is_bounded() {
-        return (Outcome::new(simulation.cluster.delivered(), BTreeMap::new()), simulation);
-    }
-    simulation.run_once_more(0);
-    (Outcome::new(simulation.cluster.delivered(), simulation.states()), simulation)
+    simulation
 }
 
 fn lock(running: &Mutex<Simulation>) -> MutexGuard<'_, Simulation> {
@@ -366,5 +372,13 @@ impl Simulation {
     pub(super) fn first_worker(&mut self) -> Worker {
         let shared = self.shared(0);
         self.worker(self.scenario.plan(Stage::First), 0, &shared)
+    }
+
+    /// The same of a run that has no end, whatever the scenario says.
+    pub(super) fn first_worker_without_end(&mut self) -> Worker {
+        let (shared, plan) = (self.shared(0), self.scenario.plan(Stage::First));
+        let connection = self.connection(plan, 0);
+        let deployment = Deployment { ends: None, ..self.deployment(plan, &connection, &shared) };
+        Worker::new(Arc::new(deployment), Box::new(Simulated::join(connection, &shared.stop)))
     }
 }
