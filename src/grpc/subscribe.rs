@@ -18,7 +18,7 @@ use crate::grpc::v1::subscribe_event::Event;
 use crate::grpc::v1::subscribe_request::Message;
 use crate::grpc::v1::{Heartbeat, Matched, Start, SubscribeEvent, SubscribeRequest, matches_server, start};
 use crate::language::nearest;
-use crate::ports::{LogEntry, LogError, LogPosition, MatchLog};
+use crate::ports::{LogAmount, LogEntry, LogError, LogPosition, MatchLog};
 
 /// Matches in one event.
 const EVENT_MATCHES_MAX: usize = 100;
@@ -211,7 +211,7 @@ impl Subscription {
             return Ok(Progress::None);
         }
         let (log, from) = (self.log.clone(), self.position.clone());
-        let read = tokio::task::spawn_blocking(move || log.read(&from, EVENT_MATCHES_MAX)).await;
+        let read = tokio::task::spawn_blocking(move || log.read(&from, LogAmount { entries: EVENT_MATCHES_MAX, bytes: EVENT_BYTES_MAX })).await;
         let entries: Vec<LogEntry> = match read {
             Ok(Ok(entries)) => entries,
             Ok(Err(error)) => return Err(Some(failed(&*self.log, &error))),

@@ -46,7 +46,8 @@ pub use crate::kafka::exit_at_once;
 
 use std::path::Path;
 
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, Limits};
+use crate::ports::LogAmount;
 use crate::store::{Durability as StoreDurability, RocksOptions};
 
 /// What a run did, for the last line on standard error.
@@ -81,4 +82,9 @@ fn rocks_options(config: &Config) -> RocksOptions {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+/// What is kept for subscribers, at most.
+fn log_max(limits: &Limits) -> LogAmount {
+    LogAmount { entries: limits.log_matches_max, bytes: limits.log_bytes_max }
+}
+
 }

@@ -27,7 +27,7 @@ use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, StoreError, Wri
 use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Task, TaskOptions};
-use crate::service::{EndPart, Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
+use crate::service::{EndPart, Progress, StopSignal, StoredMatchLog, Summary, log_max, rocks_options, slot_folder};
 use crate::store::{Memory, MemoryBudget, Rocks, ScratchFolder};
 
 use inputs::{Inputs, Next};
@@ -129,7 +129,7 @@ impl Loop {
             }
         }
         let log = match &config.grpc {
-            Some(_) => Some(Arc::new(StoredMatchLog::open(store.clone(), meta.identity.clone(), config.limits.log_matches_max)?)),
+            Some(_) => Some(Arc::new(StoredMatchLog::open(store.clone(), meta.identity.clone(), log_max(&config.limits))?)),
             None => None,
         };
         let server = match (&config.grpc, &log) {
