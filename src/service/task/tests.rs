@@ -8,6 +8,7 @@ use crate::engine::{Effect, Engine, EngineOptions, Input};
 use crate::language::{Source, compile};
 use crate::ports::WriteBatch;
 use crate::service::state::put_changes;
+use crate::service::waiting::MATCHES_WAITING_MAX;
 use crate::store::Memory;
 
 const SEEDS: u64 = 30;
@@ -21,8 +22,8 @@ const PATTERNS: &str = "
     pattern silent { from s by k  match a: s then b: s within 3h  skip none }
 ";
 
-fn program() -> Arc<Program> {
-    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: PATTERNS.to_owned() }]);
+fn program(patterns: &str) -> Arc<Program> {
+    let compiled = compile(&[Source { path: "p.motif".to_owned(), text: patterns.to_owned() }]);
     assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
     Arc::new(compiled.program)
 }
@@ -48,6 +49,24 @@ fn batch(records: &[String], from: usize, to: usize) -> RecordBatch {
     batch
 }
 
+fn options(shards: usize) -> TaskOptions {
+    TaskOptions {
+        shards,
+        runs_per_key_max: u64::MAX,
+        matches_per_event_max: u64::MAX,
+        ready_keys_max: 1_000,
+        packed_keys_max: 1_000,
+        scratch: None,
+        held_events_max: 1_000_000,
+        reference: EventTime::from_micros(0),
+        ahead_max: TimeSpan::from_micros(i64::MAX),
+        strictness: Strictness::Stop,
+        set_aside: SetAsideForm::Lines,
+        streams: BTreeMap::new(),
+        rekeying: None,
+    }
+}
+
 fn told(matches: Vec<Match>) -> impl Iterator<Item = String> {
     matches.into_iter().map(|found| format!("{} {:?} at {}: {:?}", found.pattern.name, found.kind, found.at, found.id))
 }
@@ -71,28 +90,14 @@ fn found_by_the_engine(program: &Program, records: &[String]) -> Vec<String> {
 
 #[test]
 fn what_time_brings_at_once_comes_piece_by_piece_and_to_the_same() {
-    let program = program();
+    let program = program(PATTERNS);
     let mut epochs_behind = 0;
     for seed in 1..=SEEDS {
         let mut random = StdRng::seed_from_u64(seed);
         let records = records(&mut random);
         let expected = found_by_the_engine(&program, &records);
         assert!(expected.len() > 400, "something comes out");
-        let options = TaskOptions {
-            shards: random.random_range(1..4),
-            runs_per_key_max: u64::MAX,
-            matches_per_event_max: u64::MAX,
-            ready_keys_max: 1_000,
-            packed_keys_max: 1_000,
-            scratch: None,
-            held_events_max: 1_000_000,
-            reference: EventTime::from_micros(0),
-            ahead_max: TimeSpan::from_micros(i64::MAX),
-            strictness: Strictness::Stop,
-            set_aside: SetAsideForm::Lines,
-            streams: BTreeMap::new(),
-            rekeying: None,
-        };
+        let options = options(random.random_range(1..4));
         let new_task = || Task::new(&program, &options, &[(StreamId(0), 0)]);
         let now = ProcessingTime::from_micros(0);
         let store: Arc<dyn StateStore> = Arc::new(Memory::default());
@@ -132,4 +137,38 @@ fn what_time_brings_at_once_comes_piece_by_piece_and_to_the_same() {
         assert_eq!(found, expected, "seed {seed}, {} shards", options.shards);
     }
     assert!(epochs_behind > 100, "{epochs_behind} epochs ended in the middle");
+}
+
+/// Once it has been seen how long they are; of both, fewer wait than of what is short.
+#[test]
+fn of_what_is_long_less_waits() {
+    const TEXT_BYTES: usize = 5_000;
+    const EVERY: &str = "stream s { k: int  text: string  at: timestamp  time at }
+        pattern each { from s by k  match a: s }
+        pattern open { from s by k  match a: s then b: s where text == \"none\" within 30d }";
+    let records: Vec<String> =
+        (0..2_000_u64).map(|n| format!("{{\"k\":{n},\"text\":\"{}\",\"at\":{}}}", "x".repeat(TEXT_BYTES), 1_700_000_000_000 + n)).collect();
+    for (pattern, changes_of_epoch, matches_of_epoch) in [("each", 0, 3 * MATCH_BYTES_WAITING_MAX / TEXT_BYTES), ("open", 25, 0)] {
+        let text = EVERY.lines().filter(|line| line.contains("stream") || line.contains(pattern)).collect::<String>();
+        let program = program(&text);
+        for shards in [1, 3] {
+            let mut task = Task::new(&program, &options(shards), &[(StreamId(0), 0)]);
+            let (mut matches, mut changes, mut epochs) = (0, 0, 0);
+            for from in (0..records.len()).step_by(100) {
+                task.apply(&batch(&records, from, from + 100), ProcessingTime::from_micros(0)).expect("as declared");
+                loop {
+                    let (found, changed) = (task.take_epoch().expect("in memory").matches.len(), task.take_changes().len());
+                    (matches, changes, epochs) = (matches + found, changes + changed, epochs + 1);
+                    if epochs > 40 {
+                        assert!(found <= matches_of_epoch && changed <= changes_of_epoch, "{pattern}, {shards} shards: {found} matches, {changed} changes");
+                    }
+                    if !task.is_behind() {
+                        break;
+                    }
+                    task.go_on();
+                }
+            }
+            assert_eq!((matches, changes), if pattern == "each" { (1_999, 0) } else { (0, 1_999) }, "{pattern}, {shards} shards: the last event is held");
+        }
+    }
 }

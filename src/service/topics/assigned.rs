@@ -308,6 +308,11 @@ impl Assigned {
         self.progress == Progress::Closing || self.progress == Progress::Running && self.meta.closing
     }
 
+    /// All windows are closed, and that is not committed yet.
+    pub(super) fn has_closed(&self) -> bool {
+        self.progress == Progress::Closing && !self.task.is_behind()
+    }
+
     pub(super) fn is_ended(&self) -> bool {
         self.progress == Progress::Ended
     }
@@ -320,6 +325,11 @@ impl Assigned {
     /// Held events are being read again: until all are there, the task's positions do not tell where to read from.
     fn is_catching_up(&self) -> bool {
         self.inputs.values().any(|input| input.read < input.stored)
+    }
+
+    /// There is more to bring out than waits, once the epoch has ended; which it does not before all that was held is there.
+    pub(super) fn is_behind(&self) -> bool {
+        self.task.is_behind() && !self.is_catching_up()
     }
 
     /// How many of these records, from a place on, were read before the task began here.
@@ -346,11 +356,10 @@ impl Assigned {
         let offsets: Vec<_> = self.inputs.iter().map(|(stream, progress)| (progress.input.source, next(stream))).collect();
         let moved = self.inputs.values().zip(&offsets).any(|(progress, (_, next))| progress.stored != *next);
         let is_silent = epoch.matches.is_empty() && epoch.set_aside.is_empty() && !self.has_news(epoch.announced);
-        let nothing = is_silent && !moved && self.progress == Progress::Running;
+        let nothing = is_silent && !moved && self.progress == Progress::Running && !self.task.waiting().is_full();
         if nothing && quiet == Quiet::PassedOver && self.last_part.elapsed() < QUIET_MAX {
             return Ok(None);
         }
-        let has_closed = self.progress == Progress::Closing && !self.task.is_behind();
         let changes = self.take_changes();
         let had_overdue = std::mem::replace(&mut self.had_overdue, self.task.has_overdue());
         // How many overdue keys the changes tell of is chance.
@@ -377,8 +386,8 @@ impl Assigned {
             out_digest: 0,
             out_from: None,
             state_digest: (is_exact && number.is_multiple_of(STATE_DIGEST_EPOCHS)).then(|| state_digest(&changes)),
-            closing: self.is_closing() && !has_closed,
-            ended: has_closed,
+            closing: self.is_closing() && !self.has_closed(),
+            ended: self.has_closed(),
             reset: self.reset,
         };
         Ok(Some(Part { record, announced: epoch.announced, epoch, offsets, changes, positions }))

@@ -20,7 +20,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use crate::engine::Counters;
 use crate::event::{ProcessingTime, TimeSpan};
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, StoreError, Transport, TransportError};
-use crate::service::task::MATCHES_WAITING_MAX;
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
@@ -37,9 +36,10 @@ use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
 use crate::service::topics::standing::{ended_among, find_out};
 use crate::service::topics::watch::OUTAGE_MAX;
+use crate::service::waiting::Waiting;
 use crate::service::{EndPart, Summary};
 
-/// An epoch ends early with this many records or bytes; or with as many matches as may wait.
+/// An epoch ends early with this many records or bytes; or with as much in all tasks as may wait in one.
 const EPOCH_RECORDS_MAX: usize = 100_000;
 const EPOCH_BYTES_MAX: usize = 64 << 20;
 
@@ -266,7 +266,7 @@ impl Worker {
 
     /// Reads on; but hardly, as long as tasks have more to bring out than an epoch holds: what was read would only wait in memory.
     fn poll(&mut self) -> anyhow::Result<Option<GroupChange>> {
-        let is_behind = self.running().any(|assigned| assigned.task.is_behind());
+        let is_behind = self.running().any(Assigned::is_behind);
         if is_behind && self.polled.elapsed() < POLL_INTERVAL_BEHIND {
             return Ok(None);
         }
@@ -278,7 +278,7 @@ impl Worker {
         if self.releasing.is_some() || !self.starts.is_empty() || self.tasks.values().any(|held| matches!(held, Held::Recovering { .. })) {
             return BUSY_WAIT;
         }
-        if self.running().any(|assigned| assigned.task.is_restoring() || assigned.task.is_behind()) {
+        if self.running().any(|assigned| assigned.task.is_restoring() || assigned.is_behind()) {
             return Duration::ZERO;
         }
         self.epoch_length().saturating_sub(self.epoch.began.elapsed()).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
@@ -295,6 +295,7 @@ impl Worker {
                 && assigned.task.is_behind()
             {
                 assigned.task.go_on();
+                self.epoch.due |= assigned.has_closed();
             }
         }
     }
@@ -388,12 +389,12 @@ impl Worker {
     }
 
     fn is_due(&self) -> bool {
-        let matches = || self.running().map(|assigned| assigned.task.matches_waiting()).sum::<usize>();
+        let waiting = || self.running().map(|assigned| assigned.task.waiting()).sum::<Waiting>();
         self.epoch.due
             || self.epoch.began.elapsed() >= self.epoch_length()
             || self.epoch.records >= EPOCH_RECORDS_MAX
             || self.epoch.bytes >= EPOCH_BYTES_MAX
-            || matches() >= MATCHES_WAITING_MAX
+            || waiting().is_full()
     }
 
     fn running(&self) -> impl Iterator<Item = &Assigned> {

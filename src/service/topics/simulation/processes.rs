@@ -30,6 +30,9 @@ use crate::service::{StopSignal, Summary};
 /// A cluster that needs more turns makes no progress.
 const TURNS_MAX: usize = 100_000;
 
+/// Of a process that takes over all tasks: then all that has been read has come out, of a stream that ended as well.
+const LAST_TURNS: usize = 200;
+
 /// Of a process for which nothing comes: some tens of seconds of the simulated clock.
 const IDLE_TURNS_MAX: usize = 1_000;
 
@@ -297,7 +300,7 @@ impl Simulation {
         self.start(process);
         let Process { stop, workers, .. } = self.processes[process].take().expect("just started");
         let mut workers: Vec<Worker> = workers.into_values().flatten().collect();
-        for _ in 0..60 {
+        for _ in 0..LAST_TURNS {
             workers.iter_mut().for_each(|worker| assert!(worker.turn().expect("no faults").is_none()));
         }
         stop.ask();
@@ -370,15 +373,15 @@ impl Simulation {
 
     /// A worker of the first stage, on a machine that was there before.
     pub(super) fn first_worker(&mut self) -> Worker {
-        let shared = self.shared(0);
-        self.worker(self.scenario.plan(Stage::First), 0, &shared)
+        self.first_worker_with(&|_| {})
     }
 
-    /// The same of a run that has no end, whatever the scenario says.
-    pub(super) fn first_worker_without_end(&mut self) -> Worker {
+    /// The same where something is otherwise than the scenario says.
+    pub(super) fn first_worker_with(&mut self, change: &dyn Fn(&mut Deployment)) -> Worker {
         let (shared, plan) = (self.shared(0), self.scenario.plan(Stage::First));
         let connection = self.connection(plan, 0);
-        let deployment = Deployment { ends: None, ..self.deployment(plan, &connection, &shared) };
+        let mut deployment = self.deployment(plan, &connection, &shared);
+        change(&mut deployment);
         Worker::new(Arc::new(deployment), Box::new(Simulated::join(connection, &shared.stop)))
     }
 }
