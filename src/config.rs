@@ -202,8 +202,10 @@ pub struct Limits {
     pub ahead_max: TimeSpan,
     /// Bytes of one record.
     pub record_bytes_max: usize,
-    /// Matches kept for subscribers, at most: where there are more, the oldest tenth may go at a time.
+    /// Matches kept for subscribers, at most, and bytes of them: where there are more, the oldest tenth may go at a time. With state they lie with it, without in memory; on Kafka, where all are in
+    /// the output topic, so much of what is recent is in memory as well.
     pub log_matches_max: usize,
+    pub log_bytes_max: usize,
     /// Matches that wait for one subscriber who does not take them.
     pub subscriber_queue_max: usize,
     /// Bytes that RocksDB has in memory, for all tasks of the process together: what was written and is not yet in files, and what was read of them.
@@ -221,6 +223,7 @@ impl Default for Limits {
             ahead_max: TimeSpan::from_secs(86_400),
             record_bytes_max: 1 << 20,
             log_matches_max: 100_000,
+            log_bytes_max: 256 << 20,
             subscriber_queue_max: 1_000,
             store_memory_bytes_max: 256 << 20,
         }

@@ -122,6 +122,7 @@ struct LimitsTable {
     ahead_max: Option<String>,
     record_bytes_max: Option<usize>,
     log_matches_max: Option<usize>,
+    log_bytes_max: Option<usize>,
     subscriber_queue_max: Option<usize>,
     store_memory_bytes_max: Option<usize>,
 }
@@ -247,6 +248,7 @@ fn check_limits(table: LimitsTable) -> Result<Limits, String> {
         ahead_max: table.ahead_max.map_or(Ok(default.ahead_max), |text| parse_span("limits.ahead_max", &text))?,
         record_bytes_max: table.record_bytes_max.unwrap_or(default.record_bytes_max).max(1),
         log_matches_max: table.log_matches_max.unwrap_or(default.log_matches_max).max(1),
+        log_bytes_max: table.log_bytes_max.unwrap_or(default.log_bytes_max).max(1),
         subscriber_queue_max: table.subscriber_queue_max.unwrap_or(default.subscriber_queue_max).max(1),
         store_memory_bytes_max: table.store_memory_bytes_max.unwrap_or(default.store_memory_bytes_max).max(STORE_MEMORY_BYTES_MIN),
     })

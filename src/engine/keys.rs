@@ -505,7 +505,7 @@ impl Keys {
         self.arm_cell(cell);
     }
 
-    #[cfg(test)]
+    /// Places that have changed since the last time, those that are gone among them.
     pub(super) fn changes_noted(&self) -> usize {
         self.changed.len()
     }

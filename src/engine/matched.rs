@@ -18,6 +18,10 @@ use crate::event::binary::{write_bytes, write_unsigned};
 use crate::event::{EventTime, Key, Place, Schema, SharedEvent, StreamId, Type, Value};
 use crate::pattern::{Chosen, EmitField, EmitValue, Moment, OnTimeout, Pattern, Scope, StepId, Suppress};
 
+/// What a match has as text beside its fields, about, and the place of each of its events.
+const FRAME_BYTES: usize = 200;
+const PLACE_BYTES: usize = 12;
+
 /// A match, or a partial match that ran out of time.
 #[derive(Clone, Debug)]
 pub struct Match {
@@ -106,6 +110,16 @@ impl Match {
         let steps = (0..).zip(&pattern.steps).map(|(id, step)| (&step.name, MatchField::Events(StepId(id))));
         let everything = emitted.is_none().then(|| keys.chain(steps));
         said.chain(everything.into_iter().flatten()).map(|(name, field)| (name.as_str(), field))
+    }
+
+    /// As text in the output, about. Cost: a look at each value.
+    pub fn text_bytes(&self) -> usize {
+        let of_event = |event: &SharedEvent| event.fields().iter().map(Value::text_bytes).sum::<usize>();
+        let of_field = |(_, field): (&str, MatchField<'_>)| match field {
+            MatchField::Value(value, _) => value.text_bytes(),
+            MatchField::Events(step) => self.events_of(step).map(of_event).sum(),
+        };
+        FRAME_BYTES + PLACE_BYTES * self.chosen.len() + self.fields().map(of_field).sum::<usize>()
     }
 
     /// The events that a step has chosen, in line order.

@@ -85,6 +85,11 @@ impl Suppression {
         }
     }
 
+    /// Of how many the next call tells, at most.
+    pub fn changes_noted(&self) -> usize {
+        self.changed.len()
+    }
+
     /// Nobody takes changes from now on: they are not noted.
     pub fn note_no_changes(&mut self) {
         self.changed.clear();

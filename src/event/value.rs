@@ -38,4 +38,16 @@ impl Value {
     pub fn text(text: &str) -> Self {
         Self::Text(text.into())
     }
+
+    /// As text, about.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::List(values) | Self::Record(values) => values.iter().map(Self::text_bytes).sum(),
+            _ => NUMBER_BYTES,
+        }
+    }
 }
+
+/// As text, about.
+const NUMBER_BYTES: usize = 8;

@@ -18,10 +18,11 @@ use crate::grpc::v1::subscribe_event::Event;
 use crate::grpc::v1::subscribe_request::Message;
 use crate::grpc::v1::{Heartbeat, Matched, Start, SubscribeEvent, SubscribeRequest, matches_server, start};
 use crate::language::nearest;
-use crate::ports::{LogEntry, LogError, LogPosition, MatchLog};
+use crate::ports::{LogAmount, LogEntry, LogError, LogPosition, MatchLog};
 
-/// Matches in one event.
+/// Matches in one event, and bytes of JSON that no further one is added to.
 const EVENT_MATCHES_MAX: usize = 100;
+const EVENT_BYTES_MAX: usize = 64 << 10;
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 
 pub(super) struct MatchesService {
@@ -238,7 +239,7 @@ impl Subscription {
 
     async fn read_next(&self) -> Result<Vec<LogEntry>, Ended> {
         let (log, from) = (self.log.clone(), self.position.clone());
-        match tokio::task::spawn_blocking(move || log.read(&from, EVENT_MATCHES_MAX)).await {
+        match tokio::task::spawn_blocking(move || log.read(&from, LogAmount { entries: EVENT_MATCHES_MAX, bytes: EVENT_BYTES_MAX })).await {
             Ok(Ok(entries)) => Ok(entries),
             Ok(Err(error)) => Err(Some(failed(&*self.log, &error))),
             Err(error) => Err(Some(Status::internal(error.to_string()))),

@@ -21,7 +21,7 @@ use crate::kafka::group::partition;
 use crate::kafka::pending::Caller;
 use crate::kafka::permission::Operation;
 use crate::kafka::{Link, Survey, failure};
-use crate::ports::{LogEntry, LogError, LogPosition, MatchLog, READ_BYTES_MAX, TransportError};
+use crate::ports::{LogAmount, LogEntry, LogError, LogPosition, MatchLog, TransportError};
 
 /// How long a stop waits at most for the thread to notice.
 const TAIL_WAIT: Duration = Duration::from_millis(100);
@@ -55,8 +55,8 @@ struct Shared {
 
 /// The most recent entries, by partition.
 struct Ring {
-    entries_max: usize,
-    entries: usize,
+    kept_max: LogAmount,
+    kept: LogAmount,
     /// Counts all entries ever added.
     sequence: u64,
     partitions: Vec<RingPartition>,
@@ -77,6 +77,12 @@ struct RingEntry {
     offset: u64,
     pattern: Arc<str>,
     json: Arc<[u8]>,
+}
+
+impl RingEntry {
+    fn amount(&self) -> LogAmount {
+        LogAmount { entries: 1, bytes: self.json.len() }
+    }
 }
 
 /// Those that wait to go on from somewhere, a few; the one that has waited longest goes first.
@@ -103,14 +109,14 @@ impl<T> Waiting<T> {
 }
 
 impl TopicLog {
-    /// Starts the reading thread. Up to `entries_max` recent entries are kept in memory.
-    pub fn open(link: &Link, survey: Arc<Survey>, topic: &str, entries_max: usize) -> Result<Self, TransportError> {
+    /// Starts the reading thread. So much of what is recent is kept in memory.
+    pub fn open(link: &Link, survey: Arc<Survey>, topic: &str, kept_max: LogAmount) -> Result<Self, TransportError> {
         // Not from where the log ends: whoever has read all records stands before the markers and aborted records behind them.
         let records = survey.records_of_topic(topic, survey.partitions(topic)?)?;
         let from = LogPosition(records.iter().map(|records| records.end).collect());
         let consumer = reader_at(link, topic, &from).map_err(|error| failure::of_call("the output topic", &error))?;
         let partition = |records: Range<u64>| RingPartition::starting(records.end);
-        let ring = Ring { entries_max, entries: 0, sequence: 0, partitions: records.into_iter().map(partition).collect() };
+        let ring = Ring { kept_max, kept: LogAmount::default(), sequence: 0, partitions: records.into_iter().map(partition).collect() };
         let shared = Arc::new(Shared { ring: Mutex::new(ring), changed: watch::Sender::new(0), stopped: AtomicBool::new(false) });
         let tail = std::thread::Builder::new()
             .name("output-topic".to_owned())
@@ -173,13 +179,13 @@ impl TopicLog {
     }
 
     /// Entries from before the ring, from the topic itself.
-    fn read_older(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
+    fn read_older(&self, from: &LogPosition, until: LogAmount) -> Result<Vec<LogEntry>, LogError> {
         let waiting = self.older().take(from);
         let consumer = match waiting {
             Some(consumer) => consumer,
             None => reader_at(&self.link, &self.topic, from).map_err(|error| LogError::Failed(error.to_string()))?,
         };
-        let (entries, is_done) = self.drain_older(&consumer, from, entries_max)?;
+        let (entries, is_done) = self.drain_older(&consumer, from, until)?;
         if !is_done {
             let at = entries.last().map_or(from, |entry| &entry.position).clone();
             // A client may take long to end: not while others wait for the lock.
@@ -194,20 +200,21 @@ impl TopicLog {
     }
 
     /// Ends where enough was read, or where every partition has reached what the tail had seen: then, the second of the two, the ring has what comes next.
-    fn drain_older(&self, consumer: &BystanderConsumer, from: &LogPosition, entries_max: usize) -> Result<(Vec<LogEntry>, bool), LogError> {
+    fn drain_older(&self, consumer: &BystanderConsumer, from: &LogPosition, until: LogAmount) -> Result<(Vec<LogEntry>, bool), LogError> {
         let (mut at, ends) = (from.clone(), self.shared.ring().latest());
         let mut reached: Vec<bool> = at.0.iter().zip(&ends.0).map(|(at, end)| at >= end).collect();
-        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let (mut entries, mut read) = (Vec::new(), LogAmount::default());
         let deadline = Instant::now() + OLDER_TIMEOUT;
-        while entries.len() < entries_max && bytes < READ_BYTES_MAX && reached.contains(&false) && Instant::now() < deadline {
+        while !read.has_reached(until) && reached.contains(&false) && Instant::now() < deadline {
             match consumer.poll(TAIL_WAIT) {
                 Some(Ok(message)) => {
                     let (place, offset) = address(&message);
                     at.0[place] = offset + 1;
                     reached[place] |= offset + 1 >= ends.0[place];
                     let (pattern, json) = content(&message);
-                    bytes += json.len();
-                    entries.push(LogEntry { position: at.clone(), pattern, json });
+                    let entry = LogEntry { position: at.clone(), pattern, json };
+                    read = read.plus(entry.amount());
+                    entries.push(entry);
                 }
                 // Of a reader that was kept it may be the end as it was then: only offsets tell.
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
@@ -236,13 +243,13 @@ impl MatchLog for TopicLog {
         Ok(self.shared.ring().latest())
     }
 
-    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
+    fn read(&self, from: &LogPosition, until: LogAmount) -> Result<Vec<LogEntry>, LogError> {
         let from = self.complete(from)?;
         self.check_reached(&from)?;
-        let recent = self.shared.ring().read(&from, entries_max);
+        let recent = self.shared.ring().read(&from, until);
         match recent {
             Some(entries) => Ok(entries),
-            None => self.read_older(&from, entries_max),
+            None => self.read_older(&from, until),
         }
     }
 
@@ -333,9 +340,10 @@ impl Ring {
         let sequence = self.sequence;
         let partition = &mut self.partitions[place];
         partition.next = offset + 1;
-        partition.entries.push_back(RingEntry { sequence, offset, pattern, json });
-        self.entries += 1;
-        if self.entries > self.entries_max {
+        let entry = RingEntry { sequence, offset, pattern, json };
+        self.kept = self.kept.plus(entry.amount());
+        partition.entries.push_back(entry);
+        while self.kept.is_over(self.kept_max) {
             self.drop_oldest();
         }
     }
@@ -346,7 +354,7 @@ impl Ring {
             && let Some(entry) = partition.entries.pop_front()
         {
             partition.from = entry.offset + 1;
-            self.entries -= 1;
+            self.kept = self.kept.minus(entry.amount());
         }
     }
 
@@ -355,7 +363,7 @@ impl Ring {
         let from = kept_from(&self.latest(), written);
         for (partition, &from) in self.partitions.iter_mut().zip(&from.0) {
             if partition.next != from {
-                self.entries -= partition.entries.len();
+                self.kept = partition.entries.iter().fold(self.kept, |kept, entry| kept.minus(entry.amount()));
                 *partition = RingPartition::starting(from);
             }
         }
@@ -382,20 +390,20 @@ impl Ring {
     }
 
     /// From a place in all partitions. `None`: some of it is older than the ring.
-    fn read(&self, from: &LogPosition, entries_max: usize) -> Option<Vec<LogEntry>> {
+    fn read(&self, from: &LogPosition, until: LogAmount) -> Option<Vec<LogEntry>> {
         if from.0.iter().zip(&self.partitions).any(|(from, partition)| *from < partition.from) {
             return None;
         }
         let mut heads: Vec<usize> =
             from.0.iter().zip(&self.partitions).map(|(from, partition)| partition.entries.partition_point(|entry| entry.offset < *from)).collect();
         let mut at = from.clone();
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        while entries.len() < entries_max && bytes < READ_BYTES_MAX {
+        let (mut entries, mut read) = (Vec::new(), LogAmount::default());
+        while !read.has_reached(until) {
             let next = self.partitions.iter().zip(&heads).enumerate().filter_map(|(place, (partition, head))| Some((place, partition.entries.get(*head)?)));
             let Some((place, entry)) = next.min_by_key(|(_, entry)| entry.sequence) else { break };
             at.0[place] = entry.offset + 1;
             heads[place] += 1;
-            bytes += entry.json.len();
+            read = read.plus(entry.amount());
             entries.push(LogEntry { position: at.clone(), pattern: entry.pattern.clone(), json: entry.json.clone() });
         }
         Some(entries)
@@ -438,8 +446,8 @@ fn content(message: &impl Message) -> (Arc<str>, Arc<[u8]>) {
 mod tests {
     use super::*;
 
-    fn ring(entries_max: usize, partitions: usize) -> Ring {
-        Ring { entries_max, entries: 0, sequence: 0, partitions: (0..partitions).map(|_| RingPartition::starting(0)).collect() }
+    fn ring(kept_max: LogAmount, partitions: usize) -> Ring {
+        Ring { kept_max, kept: LogAmount::default(), sequence: 0, partitions: (0..partitions).map(|_| RingPartition::starting(0)).collect() }
     }
 
     fn texts(entries: &[LogEntry]) -> Vec<String> {
@@ -452,17 +460,17 @@ mod tests {
 
     #[test]
     fn a_reader_that_goes_on_from_any_entry_sees_the_rest_once() {
-        let mut ring = ring(100, 2);
+        let mut ring = ring(LogAmount::of_entries(100), 2);
         // Offsets skip where a transaction's markers stand.
         for (place, offset) in [(0, 0), (1, 0), (1, 1), (0, 2), (1, 4)] {
             push(&mut ring, place, offset);
         }
-        let all = ring.read(&LogPosition(vec![0, 0]), 100).expect("recent");
+        let all = ring.read(&LogPosition(vec![0, 0]), LogAmount::of_entries(100)).expect("recent");
         assert_eq!(texts(&all), ["0:0", "1:0", "1:1", "0:2", "1:4"]);
         for cut in 0..all.len() {
-            let rest = ring.read(&all[cut].position, 100).expect("recent");
+            let rest = ring.read(&all[cut].position, LogAmount::of_entries(100)).expect("recent");
             assert_eq!(texts(&rest), texts(&all[cut + 1..]));
-            let one = ring.read(&all[cut].position, 1).expect("recent");
+            let one = ring.read(&all[cut].position, LogAmount::of_entries(1)).expect("recent");
             assert_eq!(texts(&one), texts(&all[cut + 1..(cut + 2).min(all.len())]));
         }
         assert_eq!(all[4].position, ring.latest());
@@ -470,13 +478,28 @@ mod tests {
 
     #[test]
     fn what_the_ring_has_dropped_is_not_taken_for_read() {
-        let mut ring = ring(2, 2);
+        let mut ring = ring(LogAmount::of_entries(2), 2);
         for (place, offset) in [(0, 0), (1, 0), (0, 1)] {
             push(&mut ring, place, offset);
         }
-        assert!(ring.read(&LogPosition(vec![0, 0]), 10).is_none());
-        let kept = ring.read(&LogPosition(vec![1, 0]), 10).expect("recent");
+        assert!(ring.read(&LogPosition(vec![0, 0]), LogAmount::of_entries(10)).is_none());
+        let kept = ring.read(&LogPosition(vec![1, 0]), LogAmount::of_entries(10)).expect("recent");
         assert_eq!(texts(&kept), ["1:0", "0:1"]);
+    }
+
+    #[test]
+    fn of_matches_that_are_long_the_ring_keeps_fewer() {
+        let mut ring = ring(LogAmount { entries: 100, bytes: 10 }, 2);
+        for (place, offset) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+            push(&mut ring, place, offset);
+        }
+        assert!(ring.read(&LogPosition(vec![0, 1]), LogAmount::of_entries(9)).is_none());
+        let kept = ring.read(&LogPosition(vec![1, 1]), LogAmount::of_entries(9)).expect("recent");
+        assert_eq!(texts(&kept), ["0:1", "1:1"]);
+        let one = ring.read(&LogPosition(vec![1, 1]), LogAmount { entries: 9, bytes: 1 }).expect("recent");
+        assert_eq!(texts(&one), ["0:1"], "one at least");
+        ring.push(0, 2, "p".into(), vec![b'x'; 99].into());
+        assert_eq!((ring.kept, ring.latest()), (LogAmount::default(), LogPosition(vec![3, 2])), "what has no room is read from the topic");
     }
 
     #[test]

@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// An answer that holds as much JSON takes no further entry.
-pub const READ_BYTES_MAX: usize = 64 << 10;
-
 /// A log of committed matches. Reading never blocks and never waits for the engine.
 pub trait MatchLog: Send + Sync {
     /// Identifies the log: a position is good for this log only.
@@ -18,12 +15,44 @@ pub trait MatchLog: Send + Sync {
     /// The place after the last committed entry.
     fn latest(&self) -> Result<LogPosition, LogError>;
 
-    /// Up to `entries_max` entries after `from`, in order, and up to [`READ_BYTES_MAX`]; empty where nothing more is committed yet. Each entry carries the position to go on from: whoever
-    /// does so from the last gets the next at least cost.
-    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError>;
+    /// Entries after `from`, in order, until they are so much, or one that takes as many bytes by itself; none where nothing more is committed yet. Each entry carries the position to go on from:
+    /// whoever does so from the last gets the next at least cost.
+    fn read(&self, from: &LogPosition, until: LogAmount) -> Result<Vec<LogEntry>, LogError>;
 
     /// Changes whenever entries were committed.
     fn changed(&self) -> watch::Receiver<u64>;
+}
+
+/// Matches by number, and by the bytes of their text.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LogAmount {
+    pub entries: usize,
+    pub bytes: usize,
+}
+
+impl LogAmount {
+    /// Whatever they take.
+    pub fn of_entries(entries: usize) -> Self {
+        Self { entries, bytes: usize::MAX }
+    }
+
+    pub fn plus(self, other: Self) -> Self {
+        Self { entries: self.entries.saturating_add(other.entries), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    pub fn minus(self, other: Self) -> Self {
+        Self { entries: self.entries.saturating_sub(other.entries), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+
+    /// In number or bytes.
+    pub fn is_over(self, max: Self) -> bool {
+        self.entries > max.entries || self.bytes > max.bytes
+    }
+
+    /// The same, or it is as much.
+    pub fn has_reached(self, max: Self) -> bool {
+        self.entries >= max.entries || self.bytes >= max.bytes
+    }
 }
 
 /// A place between two entries. Its parts are the log's own business (epoch and index; an offset for each partition).
@@ -38,6 +67,12 @@ pub struct LogEntry {
     pub pattern: Arc<str>,
     /// The match's JSON, as in the output.
     pub json: Arc<[u8]>,
+}
+
+impl LogEntry {
+    pub fn amount(&self) -> LogAmount {
+        LogAmount { entries: 1, bytes: self.json.len() }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,7 @@ mod state_store;
 mod topic;
 mod transport;
 
-pub use match_log::{LogEntry, LogError, LogPosition, MatchLog, READ_BYTES_MAX};
+pub use match_log::{LogAmount, LogEntry, LogError, LogPosition, MatchLog};
 pub use objects::{ObjectError, ObjectFault, ObjectInfo, Objects};
 pub use publication::{Durable, PUBLICATIONS_MAX, Publication, Publisher};
 pub use record::{Original, OwnedHeader, Record, RecordBatch, Texts, read_headers, write_header};

@@ -79,6 +79,8 @@ struct Work {
     releases_taken: usize,
     /// By shard: how many releases it has begun.
     begun: Vec<usize>,
+    /// By shard: of how many keys it would tell that they have changed, when it was last done.
+    changes_noted: Vec<usize>,
     /// Memory that is used again.
     spare_parts: Vec<Vec<Reading>>,
     spare_events: Vec<Vec<Wanted>>,
@@ -105,7 +107,7 @@ enum Job {
 
 enum Done {
     Decoded { part: usize, readings: Vec<Reading> },
-    Stepped { shard: usize, release: usize, matches: Vec<Match>, spare: Vec<Wanted> },
+    Stepped { shard: usize, release: usize, matches: Vec<Match>, changes_noted: usize, spare: Vec<Wanted> },
 }
 
 impl Crew {
@@ -199,10 +201,23 @@ impl Crew {
             lock(shard).take_changes(&mut changes);
             changes
         };
-        std::thread::scope(|scope| {
+        let changes = std::thread::scope(|scope| {
             let threads: Vec<_> = self.board.shards.iter().map(|shard| scope.spawn(move || take(shard))).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
-        })
+        });
+        self.board.lock().changes_noted.fill(0);
+        changes
+    }
+
+    /// Nobody takes changes from now on.
+    pub(super) fn note_no_changes(&self) {
+        self.for_each_shard(Shard::note_no_changes);
+        self.board.lock().changes_noted.fill(0);
+    }
+
+    /// Of how many keys the next [`Crew::take_changes`] tells, about, as far as has been stepped; waits for nobody.
+    pub(super) fn changes_noted(&self) -> usize {
+        self.board.lock().changes_noted.iter().sum()
     }
 
     /// Calculations without a result that judges have seen.
@@ -290,9 +305,12 @@ impl Board {
             }
             Job::Step { shard, release, mut events, watermark } => {
                 let mut matches = Vec::new();
-                lock(&self.shards[shard]).apply(&events, watermark, &mut matches);
+                let mut stepped = lock(&self.shards[shard]);
+                stepped.apply(&events, watermark, &mut matches);
+                let changes_noted = stepped.changes_noted();
+                drop(stepped);
                 events.clear();
-                Done::Stepped { shard, release, matches, spare: events }
+                Done::Stepped { shard, release, matches, changes_noted, spare: events }
             }
         }
     }
@@ -308,6 +326,7 @@ impl Work {
             releases: VecDeque::new(),
             releases_taken: 0,
             begun: vec![0; shards],
+            changes_noted: vec![0; shards],
             spare_parts: Vec::new(),
             spare_events: Vec::new(),
             panic: None,
@@ -350,8 +369,9 @@ impl Work {
                 let place = part - self.parts_taken;
                 self.parts[place] = Some(readings);
             }
-            Done::Stepped { shard, release, matches, spare } => {
+            Done::Stepped { shard, release, matches, changes_noted, spare } => {
                 self.spare_events.push(spare);
+                self.changes_noted[shard] = changes_noted;
                 self.releases[release - self.releases_taken].matches[shard] = Some(matches);
             }
         }

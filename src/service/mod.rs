@@ -10,6 +10,7 @@
 //! | `task` | records in, one epoch's matches, set-aside lines and state changes out |
 //! | `crew` | a task's threads, where it has several |
 //! | `pieces` | how far time goes at once, where it goes far |
+//! | `waiting` | how much of what came out and changed may wait until it is taken |
 //! | `spill` | where a task's keys lie that memory has no room for |
 //! | `rekeying` | events that one task hands on to another |
 //! | `state` | what is kept under which key |
@@ -35,6 +36,7 @@ mod stop;
 pub mod task;
 pub mod topics;
 pub mod upkeep;
+mod waiting;
 
 use state_folder::slot_folder;
 
@@ -46,7 +48,8 @@ pub use crate::kafka::exit_at_once;
 
 use std::path::Path;
 
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, Limits};
+use crate::ports::LogAmount;
 use crate::store::{Durability as StoreDurability, RocksOptions};
 
 /// What a run did, for the last line on standard error.
@@ -77,6 +80,11 @@ fn rocks_options(config: &Config) -> RocksOptions {
         Durability::Process => StoreDurability::Process,
     };
     RocksOptions { durability }
+}
+
+/// What is kept for subscribers, at most.
+fn log_max(limits: &Limits) -> LogAmount {
+    LogAmount { entries: limits.log_matches_max, bytes: limits.log_bytes_max }
 }
 
 fn shown(path: &Path) -> String {

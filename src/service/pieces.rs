@@ -10,7 +10,7 @@
 use crate::event::{EventTime, TimeSpan};
 
 /// Events and matches of a piece, about: some 10 ms.
-const PIECE: u64 = if cfg!(test) { 10 } else { 8_192 };
+pub(super) const PIECE: u64 = if cfg!(test) { 10 } else { 8_192 };
 
 const FIRST_STRIDE: TimeSpan = if cfg!(test) { TimeSpan::from_millis(20) } else { TimeSpan::from_secs(1) };
 

@@ -54,6 +54,9 @@ pub struct Meta {
     /// Has an entry of its own.
     #[serde(skip)]
     pub versions: Versions,
+    /// A bounded run closes all windows, and has not closed the last: nothing more is read.
+    #[serde(default)]
+    pub closing: bool,
     /// A bounded run has closed all windows: nothing may follow.
     pub ended: bool,
     /// On Kafka, of the last epoch: the digest of its journal record, and that record's offset or one before it.

@@ -4,7 +4,7 @@
 //! threads as there are shards; the intake between them is serial, so the bytes that come out do not depend on the number of
 //! threads. With several, evaluating may go on after [`Task::apply`] has returned; whoever takes an epoch or changes of state waits for it.
 //!
-//! Where time goes far at once, what it brings out comes [piece by piece](crate::service::pieces), and so much at most before it is taken: an epoch stays of a size that can be committed, and no
+//! Where time goes far at once, what it brings out comes [piece by piece](crate::service::pieces), and [so much at most](crate::service::waiting) before it is taken: an epoch stays of a size that can be committed, and no
 //! event waits long behind what others have left.
 
 use std::collections::BTreeMap;
@@ -20,16 +20,17 @@ use crate::event::{Event, EventTime, ProcessingTime, StreamId, TimeSpan};
 use crate::pattern::{FieldsUsed, Program};
 use crate::ports::{Original, Record, RecordBatch, ScratchStores, StateStore, StoreError};
 use crate::service::crew::{Crew, RELEASES_MAX};
-use crate::service::pieces::Pieces;
+use crate::service::pieces::{PIECE, Pieces};
 use crate::service::rekeying::{Announced, Handed, HandedEvent, HandedOn, HandingOn, Rekeying, Upstreams, encode_event};
 use crate::service::spill::Spill;
 use crate::service::state::{RunsOf, RunsRange, StoredRuns};
+use crate::service::waiting::{ChangeBytes, MATCH_BYTES_WAITING_MAX, Waiting};
+
+/// A match that takes more counts for several: then a piece brings no more bytes of them than may wait.
+const MATCH_BYTES: u64 = MATCH_BYTES_WAITING_MAX as u64 / PIECE;
 
 /// On one thread, events are stepped after so many records: while what was decoded is still near the processor.
 const RELEASED_AFTER_RECORDS: usize = 64;
-
-/// Where so many matches wait to be taken, nothing more is stepped. (Few where the service's own tests run, so that they come to it.)
-pub const MATCHES_WAITING_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
 
 /// What a task needs to know.
 #[derive(Clone, Debug)]
@@ -144,6 +145,9 @@ pub struct Task {
     /// What a store has of the state beyond what was taken up.
     not_restored: Option<StoredRuns>,
     epoch: Epoch,
+    /// Of the matches that wait, about.
+    match_bytes: usize,
+    change_bytes: ChangeBytes,
     rejected_by_code: BTreeMap<&'static str, u64>,
 }
 
@@ -292,6 +296,8 @@ impl Task {
             rekeying,
             not_restored: None,
             epoch: Epoch::default(),
+            match_bytes: 0,
+            change_bytes: ChangeBytes::default(),
             rejected_by_code: BTreeMap::new(),
         }
     }
@@ -532,7 +538,7 @@ impl Task {
         self.until = EventTime::END;
     }
 
-    /// More comes out once what waits has been taken: with the next call of whatever brings something out, of [`Task::go_on`] for one.
+    /// More comes out once what waits, matches and changes, has been taken: with the next call of whatever brings something out, of [`Task::go_on`] for one.
     pub fn is_behind(&self) -> bool {
         self.intake.is_behind()
     }
@@ -558,12 +564,6 @@ impl Task {
         self.release();
     }
 
-    /// The same, and all of it is to be in one epoch.
-    pub fn end_at_once(&mut self) {
-        self.intake.end();
-        self.release_all();
-    }
-
     /// What came out since the last call.
     ///
     /// # Errors
@@ -578,6 +578,7 @@ impl Task {
             let watermark = self.intake.released();
             self.epoch.announced = Some(Announced { watermark, is_idle: self.intake.is_idle() && watermark < EventTime::END });
         }
+        self.match_bytes = 0;
         Ok(std::mem::take(&mut self.epoch))
     }
 
@@ -587,9 +588,18 @@ impl Task {
         failure
     }
 
-    /// Matches that wait to be taken.
-    pub fn matches_waiting(&self) -> usize {
-        self.epoch.matches.len()
+    /// What waits to be taken. Where that is [as much as may](Waiting::is_full), nothing more is stepped.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting { matches: self.epoch.matches.len(), match_bytes: self.match_bytes, change_bytes: self.change_bytes.of(self.changes_noted()) }
+    }
+
+    /// Of how many keys and suppressions the next [`Task::take_changes`] tells, about.
+    fn changes_noted(&self) -> usize {
+        let of_shards = match &self.hands {
+            Hands::Own(own) => own.shard.changes_noted(),
+            Hands::Crew(crew) => crew.changes_noted(),
+        };
+        of_shards + self.suppression.changes_noted()
     }
 
     /// Bytes of the lines of late events and rejected records that wait to be taken.
@@ -600,12 +610,14 @@ impl Task {
     /// The state that changed since the last call, for one batch.
     pub fn take_changes(&mut self) -> Vec<Change> {
         self.collect(0);
+        let noted = self.changes_noted();
         let mut changes = Vec::new();
         match &mut self.hands {
             Hands::Own(own) => own.shard.take_changes(&mut changes),
             Hands::Crew(crew) => changes = crew.take_changes(),
         }
         self.suppression.take_changes(&mut changes);
+        self.change_bytes.note(noted, &changes);
         changes
     }
 
@@ -620,7 +632,10 @@ impl Task {
     /// Nothing is kept from now on: nobody takes changes.
     pub fn note_no_changes(&mut self) {
         self.collect(0);
-        self.hands.for_each_shard(Shard::note_no_changes);
+        match &mut self.hands {
+            Hands::Own(own) => own.shard.note_no_changes(),
+            Hands::Crew(crew) => crew.note_no_changes(),
+        }
         self.suppression.note_no_changes();
     }
 
@@ -756,7 +771,7 @@ impl Task {
 
     /// Has what the watermark has passed stepped, as far as what comes out has room.
     fn release(&mut self) {
-        while self.epoch.matches.len() < MATCHES_WAITING_MAX && self.release_some() {}
+        while !self.waiting().is_full() && self.release_some() {}
     }
 
     fn release_all(&mut self) {
@@ -779,12 +794,13 @@ impl Task {
             self.hands.ask_each_shard(|shard| next = next.min(shard.none_comes_out_before()));
             until = self.pieces.end_of_next(from.max(next), target);
         }
-        let before = self.intake.counters().released + self.epoch.matches.len() as u64;
+        let before = self.brought_out();
         match &mut self.hands {
             Hands::Own(own) => {
                 let before = self.epoch.matches.len();
                 let watermark = own.shard.apply_released(&mut self.intake, until, &mut self.epoch.matches);
                 self.suppression.apply(&mut self.epoch.matches, before, watermark);
+                self.match_bytes += text_bytes(&self.epoch.matches[before..]);
             }
             Hands::Crew(crew) => {
                 let mut events = crew.no_events();
@@ -793,7 +809,7 @@ impl Task {
                 self.collect(if is_long { 0 } else { RELEASES_MAX });
             }
         }
-        let came = self.intake.counters().released + self.epoch.matches.len() as u64 - before;
+        let came = self.brought_out() - before;
         if is_long {
             self.pieces.note_stride(came)
         } else {
@@ -809,7 +825,13 @@ impl Task {
             let before = self.epoch.matches.len();
             self.epoch.matches.extend(matches);
             self.suppression.apply(&mut self.epoch.matches, before, watermark);
+            self.match_bytes += text_bytes(&self.epoch.matches[before..]);
         }
+    }
+
+    /// Events and matches so far, as pieces are measured: one that is large counts for several.
+    fn brought_out(&self) -> u64 {
+        self.intake.counters().released + self.epoch.matches.len() as u64 + self.match_bytes as u64 / MATCH_BYTES
     }
 }
 
@@ -883,6 +905,10 @@ impl<'a> Subject<'a> {
 /// The record was applied before a restart.
 fn is_again(applied_before: &BTreeMap<(StreamId, u32), u64>, stream: StreamId, partition: u32, offset: u64) -> bool {
     applied_before.get(&(stream, partition)).is_some_and(|next| offset < *next)
+}
+
+fn text_bytes(matches: &[Match]) -> usize {
+    matches.iter().map(Match::text_bytes).sum()
 }
 
 fn arrive(intake: &mut Intake, record: &Record<'_>, event: &mut Event, interest: &mut Interest) -> Arrival {

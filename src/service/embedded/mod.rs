@@ -27,7 +27,7 @@ use crate::ports::{MatchLog, Publisher, RecordBatch, StateStore, StoreError, Wri
 use crate::service::published::PublishedStreams;
 use crate::service::state::{self, FORMAT, Meta};
 use crate::service::task::{Task, TaskOptions};
-use crate::service::{EndPart, Progress, StopSignal, StoredMatchLog, Summary, rocks_options, slot_folder};
+use crate::service::{EndPart, Progress, StopSignal, StoredMatchLog, Summary, log_max, rocks_options, slot_folder};
 use crate::store::{Memory, MemoryBudget, Rocks, ScratchFolder};
 
 use inputs::{Inputs, Next};
@@ -37,9 +37,9 @@ use outputs::Outputs;
 const BATCH_BYTES: usize = 256 << 10;
 /// The same for each worker, where there are several: between batches they have less to do.
 const BATCH_BYTES_OF_WORKER: usize = 1 << 20;
-/// When as many matches wait, or as many bytes of late events and rejected records, they are appended to the outputs before the epoch ends.
+/// When as many matches wait, or as many bytes of them or of late events and rejected records, they are appended to the outputs before the epoch ends.
 const APPENDED_MATCHES: usize = 1_000;
-const SET_ASIDE_BYTES_MAX: usize = 1 << 20;
+const APPENDED_BYTES: usize = 1 << 20;
 /// An epoch ends early when as many bytes of matches wait for it to be given to subscribers.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 /// How long the loop waits where no source has anything, before it looks again.
@@ -129,7 +129,7 @@ impl Loop {
             }
         }
         let log = match &config.grpc {
-            Some(_) => Some(Arc::new(StoredMatchLog::open(store.clone(), meta.identity.clone(), config.limits.log_matches_max)?)),
+            Some(_) => Some(Arc::new(StoredMatchLog::open(store.clone(), meta.identity.clone(), log_max(&config.limits))?)),
             None => None,
         };
         let server = match (&config.grpc, &log) {
@@ -189,7 +189,7 @@ impl Loop {
             }
             let awaited = self.published.as_ref().is_some_and(|streams| streams.is_full() || (quiet && streams.awaits_commit()));
             self.append_much()?;
-            if awaited || self.epoch_began.elapsed() >= self.epoch_length || self.outputs.kept_bytes() >= KEPT_BYTES_MAX {
+            if awaited || self.epoch_began.elapsed() >= self.epoch_length || self.is_full() {
                 self.task.tick(wall_clock());
                 self.commit()?;
             } else if quiet {
@@ -215,6 +215,7 @@ impl Loop {
 
     /// Closes all windows; nothing of it is committed.
     fn finish(&mut self) -> anyhow::Result<()> {
+        self.task.note_no_changes();
         self.apply_unterminated()?;
         self.task.end();
         self.append()?;
@@ -300,17 +301,23 @@ impl Loop {
 
     /// Appends to the outputs in the middle of an epoch, so that what waits does not fill the memory. After a crash it is cut off and comes out again.
     fn append_much(&mut self) -> anyhow::Result<()> {
-        if self.task.matches_waiting() >= APPENDED_MATCHES || self.task.set_aside_bytes() >= SET_ASIDE_BYTES_MAX {
+        let waiting = self.task.waiting();
+        if waiting.matches >= APPENDED_MATCHES || waiting.match_bytes >= APPENDED_BYTES || self.task.set_aside_bytes() >= APPENDED_BYTES {
             self.append()?;
         }
         while self.task.is_behind() {
-            if self.outputs.kept_bytes() >= KEPT_BYTES_MAX {
+            if self.is_full() {
                 self.commit()?;
             }
             self.task.go_on();
             self.append()?;
         }
         Ok(())
+    }
+
+    /// As much waits for the epoch's end as may: of matches for subscribers, or of changes of state.
+    fn is_full(&self) -> bool {
+        self.outputs.kept_bytes() >= KEPT_BYTES_MAX || self.task.waiting().is_full()
     }
 
     fn append(&mut self) -> anyhow::Result<()> {
@@ -398,3 +405,6 @@ pub(super) fn wall_clock() -> ProcessingTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     ProcessingTime::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use crate::engine::{Effect, Engine, EngineOptions, Input};
 use crate::language::{Source, compile};
 use crate::ports::WriteBatch;
 use crate::service::state::put_changes;
+use crate::service::waiting::MATCHES_WAITING_MAX;
 use crate::store::Memory;
 
 const SEEDS: u64 = 30;
@@ -25,24 +26,6 @@ fn program(text: &str) -> Arc<Program> {
     let compiled = compile(&[Source { path: "p.motif".to_owned(), text: text.to_owned() }]);
     assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
     Arc::new(compiled.program)
-}
-
-fn options() -> TaskOptions {
-    TaskOptions {
-        shards: 1,
-        runs_per_key_max: u64::MAX,
-        matches_per_event_max: u64::MAX,
-        ready_keys_max: 1_000,
-        packed_keys_max: 1_000,
-        scratch: None,
-        held_events_max: 1_000_000,
-        reference: EventTime::from_micros(0),
-        ahead_max: TimeSpan::from_micros(i64::MAX),
-        strictness: Strictness::Stop,
-        set_aside: SetAsideForm::Lines,
-        streams: BTreeMap::new(),
-        rekeying: None,
-    }
 }
 
 /// Many events in a minute, then one a day later, and now and then one more.
@@ -64,6 +47,24 @@ fn batch(records: &[String], from: usize, to: usize) -> RecordBatch {
         batch.push(Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: text.as_bytes(), full_bytes: text.len() as u64 });
     }
     batch
+}
+
+fn options(shards: usize) -> TaskOptions {
+    TaskOptions {
+        shards,
+        runs_per_key_max: u64::MAX,
+        matches_per_event_max: u64::MAX,
+        ready_keys_max: 1_000,
+        packed_keys_max: 1_000,
+        scratch: None,
+        held_events_max: 1_000_000,
+        reference: EventTime::from_micros(0),
+        ahead_max: TimeSpan::from_micros(i64::MAX),
+        strictness: Strictness::Stop,
+        set_aside: SetAsideForm::Lines,
+        streams: BTreeMap::new(),
+        rekeying: None,
+    }
 }
 
 fn told(matches: Vec<Match>) -> impl Iterator<Item = String> {
@@ -96,7 +97,7 @@ fn what_time_brings_at_once_comes_piece_by_piece_and_to_the_same() {
         let records = records(&mut random);
         let expected = found_by_the_engine(&program, &records);
         assert!(expected.len() > 400, "something comes out");
-        let options = TaskOptions { shards: random.random_range(1..4), ..options() };
+        let options = options(random.random_range(1..4));
         let new_task = || Task::new(&program, &options, &[(StreamId(0), 0)]);
         let now = ProcessingTime::from_micros(0);
         let store: Arc<dyn StateStore> = Arc::new(Memory::default());
@@ -155,7 +156,7 @@ fn what_a_task_leaves_keeps_no_store_open() {
     let now = ProcessingTime::from_micros(0);
     let records: Vec<String> = (1..=4_000).map(|k| format!("{{\"k\":{k},\"at\":{}}}", 1_700_000_000_000_u64 + k)).collect();
     let store: Arc<dyn StateStore> = Arc::new(Memory::default());
-    let mut task = Task::new(&program, &options(), &[(StreamId(0), 0)]);
+    let mut task = Task::new(&program, &options(1), &[(StreamId(0), 0)]);
     task.apply(&batch(&records, 0, 2_000), now).expect("as declared");
     let mut changes = WriteBatch::default();
     put_changes(task.take_changes(), &mut changes);
@@ -165,7 +166,7 @@ fn what_a_task_leaves_keeps_no_store_open() {
 
     // It has state that it has not taken up, and keys that have left memory.
     let scratch: Arc<dyn StateStore> = Arc::new(Memory::default());
-    let options = TaskOptions { ready_keys_max: 10, packed_keys_max: 10, scratch: Some(Arc::new(OneScratch(scratch.clone()))), ..options() };
+    let options = TaskOptions { ready_keys_max: 10, packed_keys_max: 10, scratch: Some(Arc::new(OneScratch(scratch.clone()))), ..options(1) };
     let mut task = Task::new(&program, &options, &[(StreamId(0), 0)]);
     task.restore_as_needed(&store, &positions).expect("just written");
     for from in [2_000, 3_000] {
@@ -180,4 +181,38 @@ fn what_a_task_leaves_keeps_no_store_open() {
     let memory = task.into_memory();
     assert_eq!(open(), [1, 1]);
     drop(memory);
+}
+
+/// Once it has been seen how long they are; of both, fewer wait than of what is short.
+#[test]
+fn of_what_is_long_less_waits() {
+    const TEXT_BYTES: usize = 5_000;
+    const EVERY: &str = "stream s { k: int  text: string  at: timestamp  time at }
+        pattern each { from s by k  match a: s }
+        pattern open { from s by k  match a: s then b: s where text == \"none\" within 30d }";
+    let records: Vec<String> =
+        (0..2_000_u64).map(|n| format!("{{\"k\":{n},\"text\":\"{}\",\"at\":{}}}", "x".repeat(TEXT_BYTES), 1_700_000_000_000 + n)).collect();
+    for (pattern, changes_of_epoch, matches_of_epoch) in [("each", 0, 3 * MATCH_BYTES_WAITING_MAX / TEXT_BYTES), ("open", 25, 0)] {
+        let text = EVERY.lines().filter(|line| line.contains("stream") || line.contains(pattern)).collect::<String>();
+        let program = program(&text);
+        for shards in [1, 3] {
+            let mut task = Task::new(&program, &options(shards), &[(StreamId(0), 0)]);
+            let (mut matches, mut changes, mut epochs) = (0, 0, 0);
+            for from in (0..records.len()).step_by(100) {
+                task.apply(&batch(&records, from, from + 100), ProcessingTime::from_micros(0)).expect("as declared");
+                loop {
+                    let (found, changed) = (task.take_epoch().expect("in memory").matches.len(), task.take_changes().len());
+                    (matches, changes, epochs) = (matches + found, changes + changed, epochs + 1);
+                    if epochs > 40 {
+                        assert!(found <= matches_of_epoch && changed <= changes_of_epoch, "{pattern}, {shards} shards: {found} matches, {changed} changes");
+                    }
+                    if !task.is_behind() {
+                        break;
+                    }
+                    task.go_on();
+                }
+            }
+            assert_eq!((matches, changes), if pattern == "each" { (1_999, 0) } else { (0, 1_999) }, "{pattern}, {shards} shards: the last event is held");
+        }
+    }
 }

@@ -86,8 +86,8 @@ struct InputProgress {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Progress {
     Running,
-    /// The windows were closed; that is not committed yet.
-    Ending,
+    /// All windows are being closed, piece by piece: nothing more is read.
+    Closing,
     Ended,
 }
 
@@ -222,8 +222,8 @@ impl Assigned {
     pub(super) fn apply(&mut self, batch: &RecordBatch, mut end: Option<u64>, now: ProcessingTime) -> Result<(), StrictViolation> {
         let Some(last) = batch.iter().last().filter(|_| self.progress == Progress::Running) else { return Ok(()) };
         if let Some(input) = self.inputs.get_mut(&batch.stream) {
-            // Another process of the group may have read on beyond the end of this one.
-            end = end.map(|end| end.max(input.stored));
+            // Another process of the group may have read on beyond the end of this one; or it closes windows, and they are closed as of where it has read to.
+            end = if self.meta.closing { Some(input.stored) } else { end.map(|end| end.max(input.stored)) };
             input.read = last.offset + 1;
             input.note(batch, end.unwrap_or(u64::MAX));
         }
@@ -256,27 +256,28 @@ impl Assigned {
         let tells = record.tells_decisions();
         if !tells {
             self.tick(closed);
-            self.task.catch_up();
         }
         if record.ended {
             self.end();
         }
         if tells {
             self.task.settle(EventTime::from_micros(record.watermark_out_us), closed);
+        } else {
+            self.task.catch_up();
         }
         self.take_part(opened, closed, Quiet::Counts)
     }
 
     pub(super) fn tick(&mut self, now: ProcessingTime) {
-        if self.progress == Progress::Running {
+        if self.progress == Progress::Running && !self.meta.closing {
             self.task.tick(now);
         }
     }
 
-    /// Closes all windows where every input has reached its end. Says whether it did.
+    /// Closes all windows where every input has reached its end, or where that was begun before. Says whether it did.
     pub(super) fn end_if_reached(&mut self, deployment: &Deployment) -> bool {
         let reached = |input: InputPartition| deployment.end_of(input).is_some_and(|end| self.read_to(input) >= end);
-        let is_reached = self.is_told_the_end() || deployment.inputs_of(self.number).into_iter().all(reached);
+        let is_reached = self.meta.closing || self.is_told_the_end() || deployment.inputs_of(self.number).into_iter().all(reached);
         is_reached && self.end_if_all_is_there()
     }
 
@@ -295,10 +296,21 @@ impl Assigned {
         self.task.watermark() == EventTime::END
     }
 
-    /// Closes all windows: nothing more will come. All of it is one epoch: whoever goes on after it is to find all windows closed, or none.
+    /// Closes all windows: nothing more will come. What that brings out may be too much for one epoch. The first of them says that it was begun, so that whoever goes on after it goes on with that,
+    /// whatever has been added to the inputs since.
     fn end(&mut self) {
-        self.task.end_at_once();
-        self.progress = Progress::Ending;
+        self.task.end();
+        self.progress = Progress::Closing;
+    }
+
+    /// A bounded run was at its end here, now or before a restart, and not all windows are closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.progress == Progress::Closing || self.progress == Progress::Running && self.meta.closing
+    }
+
+    /// All windows are closed, and that is not committed yet.
+    pub(super) fn has_closed(&self) -> bool {
+        self.progress == Progress::Closing && !self.task.is_behind()
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -313,6 +325,11 @@ impl Assigned {
     /// Held events are being read again: until all are there, the task's positions do not tell where to read from.
     fn is_catching_up(&self) -> bool {
         self.inputs.values().any(|input| input.read < input.stored)
+    }
+
+    /// There is more to bring out than waits, once the epoch has ended; which it does not before all that was held is there.
+    pub(super) fn is_behind(&self) -> bool {
+        self.task.is_behind() && !self.is_catching_up()
     }
 
     /// How many of these records, from a place on, were read before the task began here.
@@ -339,7 +356,7 @@ impl Assigned {
         let offsets: Vec<_> = self.inputs.iter().map(|(stream, progress)| (progress.input.source, next(stream))).collect();
         let moved = self.inputs.values().zip(&offsets).any(|(progress, (_, next))| progress.stored != *next);
         let is_silent = epoch.matches.is_empty() && epoch.set_aside.is_empty() && !self.has_news(epoch.announced);
-        let nothing = is_silent && !moved && self.progress == Progress::Running;
+        let nothing = is_silent && !moved && self.progress == Progress::Running && !self.task.waiting().is_full();
         if nothing && quiet == Quiet::PassedOver && self.last_part.elapsed() < QUIET_MAX {
             return Ok(None);
         }
@@ -369,7 +386,8 @@ impl Assigned {
             out_digest: 0,
             out_from: None,
             state_digest: (is_exact && number.is_multiple_of(STATE_DIGEST_EPOCHS)).then(|| state_digest(&changes)),
-            ended: self.progress == Progress::Ending,
+            closing: self.is_closing() && !self.has_closed(),
+            ended: self.has_closed(),
             reset: self.reset,
         };
         Ok(Some(Part { record, announced: epoch.announced, epoch, offsets, changes, positions }))
@@ -395,10 +413,10 @@ impl Assigned {
     /// if known.
     pub(super) fn keep(&mut self, part: Part, record: &EpochRecord, journal_offset: Option<u64>) -> Result<(), StoreError> {
         let mut batch = part.changes;
-        if self.progress == Progress::Ending {
+        if record.ended {
             self.progress = Progress::Ended;
-            self.meta.ended = true;
         }
+        (self.meta.closing, self.meta.ended) = (record.closing, record.ended);
         for (progress, (_, next)) in self.inputs.values_mut().zip(&part.offsets) {
             progress.stored = *next;
         }

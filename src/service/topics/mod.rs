@@ -73,7 +73,7 @@ use crate::language::Source;
 use crate::pattern::Program;
 use crate::ports::Transport;
 use crate::service::embedded::serve;
-use crate::service::{EndPart, StopSignal, Summary};
+use crate::service::{EndPart, StopSignal, Summary, log_max};
 use crate::store::MemoryBudget;
 
 use deployment::{Deployment, Opened};
@@ -104,7 +104,7 @@ pub fn run_over(program: Arc<Program>, sources: &[Source], config: &Config, stop
     let stages = deployment::open(&program, sources, config, until_end, stop)?;
     let first = stages.first().expect("there is always a first stage");
     let log = match config.grpc {
-        Some(_) => Some(Arc::new(TopicLog::open(&first.link, first.survey.clone(), &first.deployment.outputs.matches.name, config.limits.log_matches_max)?)),
+        Some(_) => Some(Arc::new(TopicLog::open(&first.link, first.survey.clone(), &first.deployment.outputs.matches.name, log_max(&config.limits))?)),
         None => None,
     };
     let server = match (&config.grpc, &log) {

@@ -189,6 +189,13 @@ impl Recovery<'_> {
             accept_reset: self.deployment.config.accept_reset,
         };
         let start = decide(&facts);
+        if let Some(last) = last.filter(|last| last.closing) {
+            tracing::warn!(
+                task = self.number,
+                epoch = last.epoch,
+                "a run with --until-end was closing all windows when it ended: the others are closed, and nothing more is read"
+            );
+        }
         tracing::debug!(task = self.number, ?start, ?facts, "how a task begins");
         let recovered = match start {
             Start::AlreadyEnded => Ok(Recovered::AlreadyEnded),

@@ -14,6 +14,7 @@
 //! | the same, and the state knows the stream from another topic | refused: its place is in that topic |
 //! | offsets that are not those of the journal | refused: they were moved from outside, both are printed, or are gone, as with a topic that was made anew |
 //! | another number of tasks than the journal's last epoch had, where it tells | refused: partitions were added, and keys are in other ones than before |
+//! | a bounded run was closing all windows, and had not closed the last | as below, and it closes the others as of where they were read to: nothing more is read, whatever was added |
 //! | a bounded run has closed all windows | nothing to do where nothing was added; else refused |
 //! | the base is at the journal's last epoch, what is held back can be read again | resumed |
 //! | no base, and the journal does not begin at the first epoch or a reset | refused: the state is lost |

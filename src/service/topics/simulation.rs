@@ -36,8 +36,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Range;
 
+use crate::config::Strictness;
 use crate::engine::Decided;
+use crate::event::{EventTime, ProcessingTime};
+use crate::ports::RecordBatch;
+use crate::service::task::Task;
+use crate::service::topics::journal::OutputKind;
 use crate::service::topics::metrics::MetricsSnapshot;
+use crate::service::topics::outgoing::encode;
 use crate::service::topics::stages::TaskName;
 
 use cluster::Delivered;
@@ -184,6 +190,29 @@ fn undisturbed(scenario: Scenario) -> Outcome {
     let is_whole = outcome.states.len() == simulation.cluster.tasks().len() && outcome.states.values().all(|state| state.len() > 1);
     assert!(scenario.is_bounded() || is_whole, "{outcome:?}");
     outcome
+}
+
+/// What comes out where everything is read by one task, with its end.
+fn found_by_one_task(scenario: Scenario) -> Vec<String> {
+    let whole = scenario.whole();
+    let inputs = scenario.inputs(0);
+    let partitions: Vec<_> = inputs.keys().map(|input| (input.stream, input.partition)).collect();
+    let mut task = Task::new(&whole.program, &whole.task_options(EventTime::from_micros(scenario::BEGINNING_US), Strictness::SetAside), &partitions);
+    for (input, records) in inputs {
+        let mut batch = RecordBatch::new(input.stream, input.partition);
+        for (offset, arriving) in (0..).zip(&records) {
+            let (record, original) = cluster::record(offset, Some(arriving.key.as_bytes()), arriving.value.as_bytes());
+            batch.push_original(record, original);
+        }
+        task.apply(&batch, ProcessingTime::from_micros(0)).expect("not strict");
+    }
+    task.end();
+    task.catch_up();
+    let outputs = encode(&whole, 0, task.take_epoch().expect("in memory"), &|_| String::new());
+    let text = |value: Option<Vec<u8>>| String::from_utf8(value.expect("every output has one")).expect("text");
+    let mut matches: Vec<_> = outputs.into_iter().filter(|output| output.kind == OutputKind::Match).map(|output| text(output.value)).collect();
+    matches.sort();
+    matches
 }
 
 impl Simulation {

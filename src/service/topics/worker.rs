@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use crate::engine::Counters;
 use crate::event::{ProcessingTime, TimeSpan};
 use crate::ports::{Failure, Fetched, GroupChange, InputPartition, StateStore, StoreError, Transport, TransportError};
-use crate::service::task::{MATCHES_WAITING_MAX, TaskMemory};
+use crate::service::task::TaskMemory;
 use crate::service::topics::alignment::Allowed;
 use crate::service::topics::assigned::{Assigned, Part, Quiet};
 use crate::service::topics::balance::Balance;
@@ -31,14 +31,16 @@ use crate::service::topics::metrics::TaskMetrics;
 use crate::service::topics::outgoing::delivery;
 use crate::service::topics::pace::{Pace, Reading};
 use crate::service::topics::recover::{Cancelled, Recovered, is_outage, recover};
+use crate::service::topics::recovery::Refusal;
 use crate::service::topics::retention;
 use crate::service::topics::silence::Silences;
 use crate::service::topics::stages::Stage;
 use crate::service::topics::standing::{ended_among, find_out};
 use crate::service::topics::watch::OUTAGE_MAX;
+use crate::service::waiting::Waiting;
 use crate::service::{EndPart, Summary};
 
-/// An epoch ends early with this many records or bytes; or with as many matches as may wait.
+/// An epoch ends early with this many records or bytes; or with as much in all tasks as may wait in one.
 const EPOCH_RECORDS_MAX: usize = 100_000;
 const EPOCH_BYTES_MAX: usize = 64 << 20;
 
@@ -109,6 +111,8 @@ pub(super) struct Worker {
     /// Which others it has, asked for now and then.
     group_asked: Instant,
     ended_elsewhere: Inquiry<anyhow::Result<Vec<u32>>>,
+    /// Of a task to which something was added after its end: it is said once no other closes windows any more.
+    refused: Option<anyhow::Error>,
     /// How far a task is that others wait for: the alignment is told.
     standing: Inquiry<()>,
     /// Whether inputs hold what a restart would read: the log is told.
@@ -132,6 +136,15 @@ impl Held {
         match self {
             Self::Running(assigned) => Some(assigned),
             _ => None,
+        }
+    }
+
+    /// Or may: that is only known once it is there.
+    fn closes_windows(&self) -> bool {
+        match self {
+            Self::Recovering { .. } => true,
+            Self::Running(assigned) => assigned.is_closing(),
+            Self::Ended => false,
         }
     }
 }
@@ -209,6 +222,7 @@ impl Worker {
             ended_tasks: BTreeSet::new(),
             group_asked: Instant::now(),
             ended_elsewhere: Inquiry::default(),
+            refused: None,
             standing: Inquiry::default(),
             retention: Inquiry::default(),
             summary: Summary::default(),
@@ -244,6 +258,9 @@ impl Worker {
             self.close_epoch(self.deployment.watchdog)?;
         }
         self.release_if_ready(stop)?;
+        if let Some(refused) = self.refused.take_if(|_| !stop && !self.tasks.values().any(Held::closes_windows)) {
+            return Err(refused);
+        }
         if stop || self.is_ended_everywhere()? {
             return Ok(Some(self.finish(stop)));
         }
@@ -263,7 +280,7 @@ impl Worker {
 
     /// Reads on; but hardly, as long as tasks have more to bring out than an epoch holds: what was read would only wait in memory.
     fn poll(&mut self) -> anyhow::Result<Option<GroupChange>> {
-        let is_behind = self.running().any(|assigned| assigned.task.is_behind());
+        let is_behind = self.running().any(Assigned::is_behind);
         if is_behind && self.polled.elapsed() < POLL_INTERVAL_BEHIND {
             return Ok(None);
         }
@@ -275,7 +292,7 @@ impl Worker {
         if self.releasing.is_some() || !self.starts.is_empty() || self.tasks.values().any(|held| matches!(held, Held::Recovering { .. })) {
             return BUSY_WAIT;
         }
-        if self.running().any(|assigned| assigned.task.is_restoring() || assigned.task.is_behind()) {
+        if self.running().any(|assigned| assigned.task.is_restoring() || assigned.is_behind()) {
             return Duration::ZERO;
         }
         self.epoch_length().saturating_sub(self.epoch.began.elapsed()).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
@@ -292,6 +309,7 @@ impl Worker {
                 && assigned.task.is_behind()
             {
                 assigned.task.go_on();
+                self.epoch.due |= assigned.has_closed();
             }
         }
     }
@@ -385,12 +403,12 @@ impl Worker {
     }
 
     fn is_due(&self) -> bool {
-        let matches = || self.running().map(|assigned| assigned.task.matches_waiting()).sum::<usize>();
+        let waiting = || self.running().map(|assigned| assigned.task.waiting()).sum::<Waiting>();
         self.epoch.due
             || self.epoch.began.elapsed() >= self.epoch_length()
             || self.epoch.records >= EPOCH_RECORDS_MAX
             || self.epoch.bytes >= EPOCH_BYTES_MAX
-            || matches() >= MATCHES_WAITING_MAX
+            || waiting().is_full()
     }
 
     fn running(&self) -> impl Iterator<Item = &Assigned> {
@@ -508,12 +526,12 @@ impl Worker {
         }
         match recovered {
             Err(error) if error.is::<Cancelled>() => {}
-            Err(error) => return Err(error),
-            Ok(Recovered::AlreadyEnded) => {
-                // It is never behind again.
-                self.deployment.metrics.forget_task(task);
-                self.tasks.insert(task, Held::Ended);
+            Err(error) if matches!(error.downcast_ref(), Some(Refusal::Ended { .. })) => {
+                self.refused.get_or_insert(error);
+                self.note_ended(task);
             }
+            Err(error) => return Err(error),
+            Ok(Recovered::AlreadyEnded) => self.note_ended(task),
             Ok(Recovered::Ready(mut assigned, from)) => {
                 self.epoch.due |= assigned.end_if_reached(&self.deployment);
                 self.silences.check(&self.deployment, &mut assigned, &*self.transport, &self.balance, self.epoch.now);
@@ -522,6 +540,12 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn note_ended(&mut self, task: u32) {
+        // It is never behind again.
+        self.deployment.metrics.forget_task(task);
+        self.tasks.insert(task, Held::Ended);
     }
 
     /// Tried in each turn from now on, until it can be.
@@ -640,6 +664,10 @@ impl Worker {
                 match assigned.keep(part, &record, journal_offset) {
                     Ok(()) => tell(&self.deployment, assigned, &*self.transport, &self.silences),
                     Err(error) => self.begin_again_if_damaged(task, error.into())?,
+                }
+                if record.ended && self.deployment.ends.is_none() {
+                    // It was a bounded run's end, finished by one that is not: whether anything is left to read, the recovery tells.
+                    self.begin_again(task);
                 }
             }
         }

@@ -9,7 +9,7 @@ use motif::event::StreamId;
 use motif::grpc::v1::subscribe_event::Event;
 use motif::grpc::v1::{Latest, Start, start};
 use motif::grpc::{Server, ServerParts};
-use motif::ports::{Durable, LogEntry, LogError, LogPosition, MatchLog, Publisher, StateStore, WriteBatch};
+use motif::ports::{Durable, LogAmount, LogEntry, LogError, LogPosition, MatchLog, Publisher, StateStore, WriteBatch};
 use motif::service::StoredMatchLog;
 use motif::service::published::PublishedStreams;
 use motif::store::Memory;
@@ -43,7 +43,7 @@ impl Service {
 
     async fn start_with(log_matches_max: usize, identity: &str, publisher: Option<Publisher>) -> Self {
         let store = Arc::new(Memory::default());
-        let log = Arc::new(StoredMatchLog::open(store.clone(), identity.to_owned(), log_matches_max).expect("memory"));
+        let log = Arc::new(StoredMatchLog::open(store.clone(), identity.to_owned(), LogAmount::of_entries(log_matches_max)).expect("memory"));
         let parts = ServerParts { log: log.clone(), ..parts(publisher) };
         let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), parts).await.expect("listens");
         Self { store, log, server, epoch: 0, matches: 0 }
@@ -97,7 +97,7 @@ impl Service {
 fn parts(publisher: Option<Publisher>) -> ServerParts {
     let key = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     ServerParts {
-        log: Arc::new(StoredMatchLog::open(Arc::new(Memory::default()), String::new(), 1).expect("memory")),
+        log: Arc::new(StoredMatchLog::open(Arc::new(Memory::default()), String::new(), LogAmount::of_entries(1)).expect("memory")),
         publisher,
         published_streams: BTreeMap::from([("payments".to_owned(), StreamId(0))]),
         patterns: BTreeMap::from([("card_testing".to_owned(), key(&["card_id", "shop"])), ("web_scan".to_owned(), key(&["ip"]))]),
@@ -350,7 +350,7 @@ impl MatchLog for Endless {
         self.earliest()
     }
 
-    fn read(&self, from: &LogPosition, _: usize) -> Result<Vec<LogEntry>, LogError> {
+    fn read(&self, from: &LogPosition, _: LogAmount) -> Result<Vec<LogEntry>, LogError> {
         Ok(vec![LogEntry { position: LogPosition(vec![from.0[0] + 1]), pattern: "card_testing".into(), json: b"{}".as_slice().into() }])
     }
 
@@ -389,7 +389,7 @@ impl MatchLog for Other {
         self.earliest()
     }
 
-    fn read(&self, _: &LogPosition, _: usize) -> Result<Vec<LogEntry>, LogError> {
+    fn read(&self, _: &LogPosition, _: LogAmount) -> Result<Vec<LogEntry>, LogError> {
         Err(LogError::OtherLog)
     }
 
@@ -442,8 +442,8 @@ impl MatchLog for Noting {
         self.log.latest()
     }
 
-    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
-        let read = self.log.read(from, entries_max)?;
+    fn read(&self, from: &LogPosition, until: LogAmount) -> Result<Vec<LogEntry>, LogError> {
+        let read = self.log.read(from, until)?;
         self.read.lock().expect("nothing panics under it").extend(read.iter().map(|entry| entry.position.clone()));
         Ok(read)
     }
@@ -531,8 +531,8 @@ impl MatchLog for Halting {
         self.log.latest()
     }
 
-    fn read(&self, from: &LogPosition, entries_max: usize) -> Result<Vec<LogEntry>, LogError> {
-        let read = self.log.read(from, entries_max)?;
+    fn read(&self, from: &LogPosition, until: LogAmount) -> Result<Vec<LogEntry>, LogError> {
+        let read = self.log.read(from, until)?;
         let halt = self.halt.lock().expect("nothing panics under it").take();
         if let Some((has_read, may_answer)) = halt {
             has_read.send(read.len()).expect("the test waits for it");

@@ -110,7 +110,8 @@ impl Deployment {
             let first = events[..before].iter().filter(is_of).count() as u64;
             direct::apply_from(&mut task, stream, partition, first, events[before..].iter().filter(is_of).map(|event| (event.value.as_str(), None)));
         }
-        task.end_at_once();
+        task.end();
+        task.catch_up();
         direct::lines(&program, &task.take_epoch().expect("in memory").matches)
     }
 

@@ -1,5 +1,6 @@
 //! `motif run --config` between topics: what the engine gives directly, each match once, whatever is stopped and started in between.
 
+mod bounded;
 mod idle;
 mod lost_input;
 mod object_store;
@@ -209,13 +210,16 @@ impl Service {
 
     /// What the engine gives for the same records, by task: the order of an output partition as well.
     fn direct(&self, events: &[Produced]) -> Vec<Vec<String>> {
-        let program = program();
+        self.direct_by(&program_of(PATTERNS), events)
+    }
+
+    fn direct_by(&self, program: &Arc<Program>, events: &[Produced]) -> Vec<Vec<String>> {
         let mut config = Config::one_shot(Vec::new());
         let mut orders = StreamConfig::from_origin(motif::config::Origin::Topic(self.orders.clone()));
         orders.late_after = motif::event::TimeSpan::parse("5s");
         config.streams.insert("orders".to_owned(), orders);
         let options = TaskOptions::new(&config, EventTime::from_millis(BEGIN_MS).expect("fits"));
-        (0..PARTITIONS).map(|partition| self.direct_task(&program, &options, events, partition)).collect()
+        (0..PARTITIONS).map(|partition| self.direct_task(program, &options, events, partition)).collect()
     }
 
     fn direct_task(&self, program: &Arc<Program>, options: &TaskOptions, events: &[Produced], partition: i32) -> Vec<String> {
@@ -226,7 +230,8 @@ impl Service {
             let records = events.iter().filter(|event| event.topic == *topic && event.partition == partition);
             direct::apply(&mut task, stream, number, records.map(|event| (event.value.as_str(), event.timestamp.and_then(EventTime::from_millis))));
         }
-        task.end_at_once();
+        task.end();
+        task.catch_up();
         direct::lines(program, &task.take_epoch().expect("in memory").matches)
     }
 
@@ -253,13 +258,16 @@ impl Service {
     }
 
     fn assert_equals_direct(&self, events: &[Produced]) {
-        let direct = self.direct(events);
+        self.assert_equals(&self.direct(events));
+    }
+
+    fn assert_equals(&self, direct: &[Vec<String>]) {
         let mut found: Vec<Vec<String>> = vec![Vec::new(); direct.len()];
         for read in self.matches() {
             found[usize::try_from(read.partition).expect("small")].push(read.value);
         }
         assert!(direct.iter().all(|matches| matches.len() > 20), "the test asks for something");
-        for (partition, (found, direct)) in found.iter().zip(&direct).enumerate() {
+        for (partition, (found, direct)) in found.iter().zip(direct).enumerate() {
             let missing = direct.iter().find(|line| !found.contains(line));
             let extra = found.iter().find(|line| !direct.contains(line));
             let (has, wants) = (found.len(), direct.len());
@@ -304,8 +312,8 @@ fn number(read: &Read, name: &str) -> u64 {
     header(read, name).parse().expect("a number")
 }
 
-fn program() -> Arc<Program> {
-    let compiled = compile(&[Source { path: "patterns.motif".to_owned(), text: PATTERNS.to_owned() }]);
+fn program_of(patterns: &str) -> Arc<Program> {
+    let compiled = compile(&[Source { path: "patterns.motif".to_owned(), text: patterns.to_owned() }]);
     assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
     Arc::new(compiled.program)
 }

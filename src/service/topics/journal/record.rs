@@ -2,14 +2,15 @@
 //!
 //! A byte for the format, then varints, in the order of the fields. What a later version adds stands behind a new format number; an unknown one is refused.
 //! Format 1 did not tell what clock and chance had decided ([`InputRange::decided`]), and neither it nor format 2 how many tasks there were ([`EpochRecord::tasks`]); both are read, and
-//! written again as they were.
+//! written again as they were. Format 4 is written only where windows are [being closed](EpochRecord::closing): what else there is to tell, a version before it reads as well.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::{Decided, Offsets};
 use crate::event::binary::{Malformed, Reader, write_bytes, write_signed, write_unsigned};
 
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
+const WITHOUT_CLOSING: u8 = 3;
 const WITHOUT_TASKS: u8 = 2;
 const WITHOUT_DECISIONS: u8 = 1;
 
@@ -21,6 +22,7 @@ const INPUTS_MAX: u64 = 4_096;
 
 const ENDED: u64 = 1;
 const RESET: u64 = 2;
+const CLOSING: u64 = 4;
 
 /// What one epoch of a task read, and what came out of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +50,8 @@ pub struct EpochRecord {
     pub out_from: Option<u64>,
     /// Over the state that the epoch changed; every so many epochs, unless the epoch began or ended with keys that were overdue ([`crate::service::task::Task::has_overdue`]).
     pub state_digest: Option<u64>,
+    /// A bounded run closes all windows, with this epoch not the last: whoever goes on after it closes the others, and reads nothing more.
+    pub closing: bool,
     /// A bounded run has closed all windows with this epoch.
     pub ended: bool,
     /// The operator has accepted that the state before this epoch is lost: it began with none.
@@ -98,7 +102,8 @@ impl EpochRecord {
         // Whatever notes the tasks notes the decisions, too.
         let tasks = self.tasks.filter(|_| self.tells_decisions());
         out.push(match tasks {
-            Some(_) => FORMAT,
+            Some(_) if self.closing => FORMAT,
+            Some(_) => WITHOUT_CLOSING,
             None if self.tells_decisions() => WITHOUT_TASKS,
             None => WITHOUT_DECISIONS,
         });
@@ -125,7 +130,9 @@ impl EpochRecord {
             }
             None => out.push(0),
         }
-        write_unsigned(if self.ended { ENDED } else { 0 } | if self.reset { RESET } else { 0 }, &mut out);
+        let closing = self.closing && tasks.is_some();
+        let flags = [(self.ended, ENDED), (self.reset, RESET), (closing, CLOSING)];
+        write_unsigned(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum(), &mut out);
         out
     }
 
@@ -136,7 +143,7 @@ impl EpochRecord {
             return Err(MalformedRecord::Format(format));
         }
         let task = narrow(reader.unsigned("task")?, &reader, "task")?;
-        let tasks = if format == FORMAT { Some(narrow(reader.unsigned("number of tasks")?, &reader, "number of tasks")?) } else { None };
+        let tasks = if format >= WITHOUT_CLOSING { Some(narrow(reader.unsigned("number of tasks")?, &reader, "number of tasks")?) } else { None };
         let epoch = reader.unsigned("epoch")?;
         let number = reader.unsigned("number of inputs")?;
         if number > INPUTS_MAX {
@@ -153,7 +160,8 @@ impl EpochRecord {
         let out_from = read_optional(&mut reader)?;
         let state_digest = if read_flag(&mut reader, "state digest")? { Some(read_digest(&mut reader)?) } else { None };
         let flags = reader.unsigned("flags")?;
-        if flags > ENDED | RESET || !reader.is_at_end() {
+        let known = if format == FORMAT { ENDED | RESET | CLOSING } else { ENDED | RESET };
+        if flags & !known != 0 || !reader.is_at_end() {
             return Err(reader.malformed("end").into());
         }
         Ok(Self {
@@ -172,6 +180,7 @@ impl EpochRecord {
             out_digest,
             out_from,
             state_digest,
+            closing: flags & CLOSING != 0,
             ended: flags & ENDED != 0,
             reset: flags & RESET != 0,
         })
@@ -325,6 +334,7 @@ impl EpochRecord {
             out_digest: 0,
             out_from: None,
             state_digest: None,
+            closing: false,
             ended: false,
             reset: false,
         }
@@ -369,6 +379,7 @@ mod tests {
             out_digest: u64::MAX,
             out_from: Some(88),
             state_digest: None,
+            closing: false,
             ended: false,
             reset: false,
         }
@@ -382,6 +393,7 @@ mod tests {
         let changed = [
             EpochRecord { tasks: Some(9), ..record() },
             EpochRecord { epoch: 1, out_from: None, ended: true, ..record() },
+            EpochRecord { closing: true, ..record() },
             EpochRecord { state_digest: Some(9), reset: true, ..record() },
             EpochRecord { inputs: Vec::new(), out_count: u64::MAX, ..record() },
         ];
@@ -393,11 +405,11 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_an_earlier_format_is_read_and_keeps_its_bytes() {
+    fn a_record_of_each_format_is_read_and_keeps_its_bytes() {
         let mut first = EpochRecord { tasks: None, ..record() };
         let second = first.clone();
         first.inputs.iter_mut().for_each(|input| input.decided = None);
-        for (format, record) in [(1, &first), (2, &second), (3, &record())] {
+        for (format, record) in [(1, &first), (2, &second), (3, &record()), (4, &EpochRecord { closing: true, ..record() })] {
             let bytes = record.encode();
             assert_eq!((bytes[0], EpochRecord::decode(&bytes).as_ref()), (format, Ok(record)));
         }
@@ -423,7 +435,7 @@ mod tests {
         let mut longer = bytes.clone();
         longer.push(0);
         assert!(EpochRecord::decode(&longer).is_err());
-        let newer = EpochRecord::decode(&[4, 0, 0]).expect_err("unknown").to_string();
-        assert!(newer.contains("format 4"), "{newer}");
+        let newer = EpochRecord::decode(&[5, 0, 0]).expect_err("unknown").to_string();
+        assert!(newer.contains("format 5"), "{newer}");
     }
 }

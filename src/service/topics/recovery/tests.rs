@@ -89,6 +89,8 @@ fn begins_where_journal_offsets_and_base_agree() {
             Start::Replay { from: vec![20, 2], to: 5 },
         ),
         (changed(facts(1..6, Some(5), 0..50), |facts| facts.last.as_mut().expect("one").ended = true), Start::AlreadyEnded),
+        // One that was closing windows goes on with that, whatever was added.
+        (changed(facts(1..6, Some(5), 0..70), |facts| facts.last.as_mut().expect("one").closing = true), Start::Resume(vec![50])),
         // Records that do not tell how many tasks there were go with any number.
         (changed(facts(1..6, Some(5), 0..70), |facts| tasks(facts, 8)), Start::Resume(vec![50])),
         // Even without state.

@@ -237,12 +237,26 @@ impl Shared {
         record.value = record.value.replace("\"k\":", "\"K\":");
     }
 
+    /// Each input has one more record, of a time far after all others.
+    pub(super) fn add_to_inputs(&self) {
+        for records in self.lock().inputs.values_mut() {
+            let last = records.last().expect("every input has records").clone();
+            records.push(Arriving { value: format!("{{\"k\":\"{}\",\"at\":{}}}", last.key, BEGINNING_US / 1_000 + 86_400_000), ..last });
+        }
+    }
+
     pub(super) fn delete_journals(&self) {
         self.lock().journal.clear();
     }
 
     pub(super) fn journal(&self, task: TaskName) -> Vec<EpochRecord> {
         self.lock().journal(task).iter().map(|value| EpochRecord::decode(value).expect("written by us")).collect()
+    }
+
+    /// Epochs that close windows and are not the last, of the task that has fewest of them.
+    pub(super) fn closing_epochs(&self) -> usize {
+        let of_task = |task| self.journal(task).iter().filter(|record| record.closing).count();
+        self.tasks().into_iter().map(of_task).min().expect("tasks")
     }
 
     /// By task and epoch: number and digest of the outputs that are committed; epochs without any are left out.

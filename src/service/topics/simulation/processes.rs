@@ -30,6 +30,9 @@ use crate::service::{StopSignal, Summary};
 /// A cluster that needs more turns makes no progress.
 const TURNS_MAX: usize = 100_000;
 
+/// Of a process that takes over all tasks: then all that has been read has come out, of a stream that ended as well.
+const LAST_TURNS: usize = 200;
+
 /// Of a process for which nothing comes: some tens of seconds of the simulated clock.
 const IDLE_TURNS_MAX: usize = 1_000;
 
@@ -80,21 +83,27 @@ struct ProcessShared {
 
 /// Until everything is committed, then once more without faults for the states.
 pub(super) fn run(scenario: Scenario, seed: u64, faults: Faults, processes: usize) -> (Outcome, Simulation) {
+    let mut simulation = run_until(scenario, seed, faults, processes, &|cluster| cluster.is_finished(scenario));
+    if scenario.is_bounded() {
+        return (Outcome::new(simulation.cluster.delivered(), BTreeMap::new()), simulation);
+    }
+    simulation.run_once_more(0);
+    (Outcome::new(simulation.cluster.delivered(), simulation.states()), simulation)
+}
+
+/// Until so much is committed; then all processes are gone, and nothing fails any more.
+pub(super) fn run_until(scenario: Scenario, seed: u64, faults: Faults, processes: usize, is_so: &dyn Fn(&Shared) -> bool) -> Simulation {
     let running = Simulation::new(scenario, seed, faults, processes);
     for turns in 0.. {
         assert!(turns < TURNS_MAX, "no progress, MOTIF_TEST_SEED={seed}: {}", lock(&running).cluster.standing());
-        if lock(&running).cluster.is_finished(scenario) {
+        if is_so(&lock(&running).cluster) {
             break;
         }
         step(&running);
     }
     let mut simulation = Arc::into_inner(running).expect("whoever waited is done").into_inner().expect("one thread");
     simulation.end_all();
-    if scenario.is_bounded() {
-        return (Outcome::new(simulation.cluster.delivered(), BTreeMap::new()), simulation);
-    }
-    simulation.run_once_more(0);
-    (Outcome::new(simulation.cluster.delivered(), simulation.states()), simulation)
+    simulation
 }
 
 fn lock(running: &Mutex<Simulation>) -> MutexGuard<'_, Simulation> {
@@ -291,7 +300,7 @@ impl Simulation {
         self.start(process);
         let Process { stop, workers, .. } = self.processes[process].take().expect("just started");
         let mut workers: Vec<Worker> = workers.into_values().flatten().collect();
-        for _ in 0..60 {
+        for _ in 0..LAST_TURNS {
             workers.iter_mut().for_each(|worker| assert!(worker.turn().expect("no faults").is_none()));
         }
         stop.ask();
@@ -364,7 +373,15 @@ impl Simulation {
 
     /// A worker of the first stage, on a machine that was there before.
     pub(super) fn first_worker(&mut self) -> Worker {
-        let shared = self.shared(0);
-        self.worker(self.scenario.plan(Stage::First), 0, &shared)
+        self.first_worker_with(&|_| {})
+    }
+
+    /// The same where something is otherwise than the scenario says.
+    pub(super) fn first_worker_with(&mut self, change: &dyn Fn(&mut Deployment)) -> Worker {
+        let (shared, plan) = (self.shared(0), self.scenario.plan(Stage::First));
+        let connection = self.connection(plan, 0);
+        let mut deployment = self.deployment(plan, &connection, &shared);
+        change(&mut deployment);
+        Worker::new(Arc::new(deployment), Box::new(Simulated::join(connection, &shared.stop)))
     }
 }

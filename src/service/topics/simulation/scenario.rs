@@ -29,6 +29,19 @@ pattern both {
 }
 ";
 
+/// What comes out of these is decided long after the last record.
+const LONG_ABSENCES: &str = "
+pattern no_order_in_1h { from clicks, orders by k match x: clicks then not y: orders where k == \"none\" for 1h skip none }
+pattern no_order_in_2h { from clicks, orders by k match x: clicks then not y: orders where k == \"none\" for 2h skip none }
+pattern no_click_in_3h { from clicks by k match x: clicks then not y: clicks where k == \"none\" for 3h skip none }
+";
+
+const LONG_REKEYED_ABSENCES: &str = "
+pattern no_click_in_1h { from clicks by k match x: clicks then not y: clicks where k == \"none\" for 1h skip none }
+pattern no_order_in_1h { from clicks, orders by u match x: clicks then not y: orders where u == \"none\" for 1h skip none }
+pattern no_order_in_2h { from clicks, orders by u match x: clicks then not y: orders where u == \"none\" for 2h skip none }
+";
+
 /// The topics are partitioned by `k`. Every event that is evaluated by `u` is in one match of `click` or `order`.
 const REKEYED_PATTERNS: &str = "
 stream clicks { k: string u: string n: int at: timestamp time at, late after 1s }
@@ -76,13 +89,15 @@ pub(super) enum Scenario {
     Crowded,
     /// The same, and what is there is all there is: an input at its end holds the others back no more.
     Bounded,
+    /// All records are there from the beginning, what is there is all there is, and much of what comes out is decided by the end alone.
+    BoundedOpen,
     /// Two stages: all records are there from the beginning, some of them late or no JSON.
     Rekeyed,
     /// The same, but one partition comes slowly, and few events may wait for it.
     RekeyedLagging,
     /// Two stages, and records come now and then: an upstream task may be idle.
     RekeyedSporadic,
-    /// Two stages, and what is there is all there is.
+    /// Two stages, what is there is all there is, and much of what comes out is decided by the end alone.
     RekeyedBounded,
 }
 
@@ -101,7 +116,7 @@ impl Scenario {
     }
 
     pub(super) fn is_bounded(self) -> bool {
-        matches!(self, Self::Bounded | Self::RekeyedBounded)
+        matches!(self, Self::Bounded | Self::BoundedOpen | Self::RekeyedBounded)
     }
 
     pub(super) fn is_sporadic(self) -> bool {
@@ -114,7 +129,7 @@ impl Scenario {
 
     /// The stages as a service would find them: the same for all runs of the scenario.
     pub(super) fn plans(self) -> &'static [Plan] {
-        static PLANS: [OnceLock<Vec<Plan>>; 9] = [const { OnceLock::new() }; 9];
+        static PLANS: [OnceLock<Vec<Plan>>; 10] = [const { OnceLock::new() }; 10];
         PLANS[self as usize].get_or_init(|| {
             let config = self.config();
             let kafka = config.kafka.as_ref().expect("all run on Kafka");
@@ -139,8 +154,13 @@ impl Scenario {
     }
 
     fn source(self) -> Source {
-        let text = if self.is_rekeyed() { REKEYED_PATTERNS } else { PATTERNS };
-        Source { path: "p.motif".to_owned(), text: text.to_owned() }
+        let text = match self {
+            Self::RekeyedBounded => format!("{REKEYED_PATTERNS}{LONG_REKEYED_ABSENCES}"),
+            _ if self.is_rekeyed() => REKEYED_PATTERNS.to_owned(),
+            Self::BoundedOpen => format!("{PATTERNS}{LONG_ABSENCES}"),
+            _ => PATTERNS.to_owned(),
+        };
+        Source { path: "p.motif".to_owned(), text }
     }
 
     fn program(self) -> Arc<Program> {

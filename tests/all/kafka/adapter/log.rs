@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use motif::kafka::{Survey, TopicLog};
-use motif::ports::{LogError, LogPosition, MatchLog};
+use motif::ports::{LogAmount, LogError, LogPosition, MatchLog};
 
 use crate::broker::{Broker, LIMIT, Produced, broker, unique};
 use crate::kafka::adapter::{link, topics, write, writer};
@@ -13,14 +13,14 @@ use crate::kafka::proxy::{FETCH, Proxy, Trick};
 fn open(broker: &Broker, topic: &str) -> TopicLog {
     let link = link(broker, &unique("group"));
     let survey = Arc::new(Survey::open(&link, topics(&[topic])).expect("opens"));
-    TopicLog::open(&link, survey, topic, 6).expect("opens")
+    TopicLog::open(&link, survey, topic, LogAmount::of_entries(6)).expect("opens")
 }
 
 /// Everything from here on, sorted, and where that ends.
 fn read_on(log: &TopicLog, from: &LogPosition) -> (Vec<String>, LogPosition) {
     let (mut values, mut at) = (Vec::new(), from.clone());
     loop {
-        let entries = log.read(&at, 3).unwrap_or_else(|error| panic!("{error}"));
+        let entries = log.read(&at, LogAmount::of_entries(3)).unwrap_or_else(|error| panic!("{error}"));
         let Some(last) = entries.last() else { break };
         at = last.position.clone();
         values.extend(entries.iter().map(|entry| String::from_utf8(entry.json.to_vec()).expect("text")));
@@ -44,7 +44,7 @@ fn subscribers_read_the_output_topic_from_anywhere() {
     broker.produce(&(0..10).map(record).collect::<Vec<_>>());
     let link = link(broker, &unique("group"));
     let survey = Arc::new(Survey::open(&link, topics(&[&topic])).expect("opens"));
-    let log = TopicLog::open(&link, survey.clone(), &topic, 6).expect("opens");
+    let log = TopicLog::open(&link, survey.clone(), &topic, LogAmount::of_entries(6)).expect("opens");
     let (earliest, latest) = (log.earliest().expect("a place"), log.latest().expect("a place"));
     assert!(log.identity().ends_with(&topic) && log.identity().len() > topic.len() + 1, "{}", log.identity());
 
@@ -52,7 +52,7 @@ fn subscribers_read_the_output_topic_from_anywhere() {
     let mut at = earliest.clone();
     let mut older = Vec::new();
     while at != latest {
-        let entries = log.read(&at, 3).expect("in range");
+        let entries = log.read(&at, LogAmount::of_entries(3)).expect("in range");
         assert!(!entries.is_empty() && entries.len() <= 3);
         at = entries.last().expect("not empty").position.clone();
         older.extend(entries.iter().map(|entry| String::from_utf8(entry.json.to_vec()).expect("text")));
@@ -61,7 +61,7 @@ fn subscribers_read_the_output_topic_from_anywhere() {
     let mut all: Vec<_> = (0..10).map(value).collect();
     all.sort();
     assert_eq!(older, all);
-    assert!(log.read(&latest, 10).expect("in range").is_empty());
+    assert!(log.read(&latest, LogAmount::of_entries(10)).expect("in range").is_empty());
 
     // What comes later wakes those who wait; more than the ring holds.
     let mut changed = log.changed();
@@ -72,7 +72,7 @@ fn subscribers_read_the_output_topic_from_anywhere() {
     let mut at = latest;
     let mut newer = Vec::new();
     loop {
-        let entries = log.read(&at, 100).expect("in range");
+        let entries = log.read(&at, LogAmount::of_entries(100)).expect("in range");
         let Some(last) = entries.last() else { break };
         at = last.position.clone();
         newer.extend(entries.iter().map(|entry| (entry.pattern.to_string(), String::from_utf8(entry.json.to_vec()).expect("text"))));
@@ -91,7 +91,7 @@ fn a_log_that_is_behind_is_waited_for_and_no_longer_than_said() {
     log_link.properties.insert("client.id".to_owned(), "behind".to_owned());
     let held = proxy.play(FETCH, "behind", Trick::HoldAll);
     let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
-    let log = Arc::new(TopicLog::open(&log_link, survey, "matches", 6).expect("opens"));
+    let log = Arc::new(TopicLog::open(&log_link, survey, "matches", LogAmount::of_entries(6)).expect("opens"));
     let record = |partition| Produced { topic: "matches".to_owned(), partition, key: None, value: "{}".to_owned(), timestamp: None };
     broker.produce(&[0, 1].map(record));
     let settle = |wait: Duration| {
@@ -149,11 +149,13 @@ fn what_is_kept_of_a_topic_that_was_shortened_since_is_read_from_the_earliest_pl
     let beginning = log.earliest().expect("a place");
     // The first record of partition 0, and the mark behind it.
     broker.delete_records(&topic, 0, 2);
-    let LogError::OutOfRange { next } = log.read(&beginning, 3).expect_err("some of it is gone") else { panic!("it is gone for good") };
+    let LogError::OutOfRange { next } = log.read(&beginning, LogAmount::of_entries(3)).expect_err("some of it is gone") else { panic!("it is gone for good") };
     assert_eq!(next, log.earliest().expect("a place"));
     assert_eq!(read_on(&log, &next).0, ["b", "c", "d"]);
     // In the partition of which nothing is gone it is gone on from where that was.
-    let LogError::OutOfRange { next } = log.read(&LogPosition(vec![0, 1]), 3).expect_err("some of it is gone") else { panic!("it is gone for good") };
+    let LogError::OutOfRange { next } = log.read(&LogPosition(vec![0, 1]), LogAmount::of_entries(3)).expect_err("some of it is gone") else {
+        panic!("it is gone for good")
+    };
     assert_eq!(read_on(&log, &next).0, ["c", "d"]);
 
     // Nor is anything waited for that is gone.
@@ -185,7 +187,7 @@ fn matches_that_went_before_they_were_read_are_known_to_be_missing_and_the_other
     let record = |partition: i32, value: &str| produced("matches", partition, value);
     broker.produce(&[record(0, "a"), record(1, "b")]);
     let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
-    let log = TopicLog::open(&log_link, survey, "matches", 6).expect("opens");
+    let log = TopicLog::open(&log_link, survey, "matches", LogAmount::of_entries(6)).expect("opens");
     broker.produce(&[record(0, "c"), record(1, "d")]);
     log.settle(LIMIT);
     let at = log.latest().expect("a place");
@@ -206,7 +208,7 @@ fn matches_that_went_before_they_were_read_are_known_to_be_missing_and_the_other
         std::thread::park_timeout(Duration::from_millis(5));
     }
     assert!(changed.has_changed().expect("open"));
-    let LogError::OutOfRange { next } = log.read(&at, 3).expect_err("e is missing") else { panic!("it is gone for good") };
+    let LogError::OutOfRange { next } = log.read(&at, LogAmount::of_entries(3)).expect_err("e is missing") else { panic!("it is gone for good") };
     assert_eq!(read_on(&log, &next).0, ["f", "g"]);
     assert_eq!(read_on(&log, &log.earliest().expect("a place")).0, ["b", "d", "f", "g"]);
 }
@@ -221,10 +223,10 @@ fn a_place_ahead_of_the_log_is_waited_for_where_the_brokers_have_it_and_refused_
     log_link.properties.insert("client.id".to_owned(), "behind".to_owned());
     let held = proxy.play(FETCH, "behind", Trick::HoldAll);
     let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
-    let log = TopicLog::open(&log_link, survey, "matches", 6).expect("opens");
+    let log = TopicLog::open(&log_link, survey, "matches", LogAmount::of_entries(6)).expect("opens");
     broker.produce(&[(0, "a"), (0, "b"), (1, "c")].map(|(partition, value)| produced("matches", partition, value)));
     assert_eq!(log.latest().expect("a place").0, [0, 0]);
-    let read = |place: [u64; 2]| log.read(&LogPosition(place.to_vec()), 3);
+    let read = |place: [u64; 2]| log.read(&LogPosition(place.to_vec()), LogAmount::of_entries(3));
     for place in [[1, 0], [2, 1], [0, 1]] {
         assert!(read(place).expect("it will be reached").is_empty(), "{place:?}");
     }
@@ -254,7 +256,7 @@ fn a_place_in_a_topic_that_was_made_anew_since_is_refused_and_what_comes_then_is
     for log in [open(broker, &topic), before] {
         let deadline = Instant::now() + LIMIT;
         let next = loop {
-            match log.read(&at, 3) {
+            match log.read(&at, LogAmount::of_entries(3)) {
                 Err(LogError::BeyondEnd { next }) => break next,
                 Err(LogError::Failed(_)) => {}
                 other => assert!(matches!(&other, Ok(entries) if entries.is_empty()), "{other:?}"),
@@ -288,10 +290,10 @@ fn a_place_from_before_partitions_were_added_is_still_good() {
     assert_eq!(values, ["c", "d", "e", "f"]);
     assert_eq!(at, log.latest().expect("a place"));
     // Whoever has not been started again since can tell it from one of a topic that was made anew, with fewer partitions.
-    let error = older.read(&at, 3).expect_err("it does not read that partition").to_string();
+    let error = older.read(&at, LogAmount::of_entries(3)).expect_err("it does not read that partition").to_string();
     assert!(error.contains("partitions were added") && error.contains("once it is started again"), "{error}");
     for log in [&older, &log] {
-        let error = log.read(&LogPosition(vec![0; 4]), 3).expect_err("no place in this topic");
+        let error = log.read(&LogPosition(vec![0; 4]), LogAmount::of_entries(3)).expect_err("no place in this topic");
         assert!(matches!(error, LogError::OtherLog), "{error}");
     }
 }

@@ -132,7 +132,8 @@ fn run(program: &Arc<Program>, events: &[Made], partitions: Range<u32>) -> Epoch
         let records = events.iter().filter(|event| event.stream == stream && event.partition == partition);
         direct::apply(&mut task, id(stream), partition, records.map(|event| (event.value.as_str(), None)));
     }
-    task.end_at_once();
+    task.end();
+    task.catch_up();
     task.take_epoch().expect("in memory")
 }
 
