@@ -403,7 +403,8 @@ impl Intake {
         }
         let own = clock.own(partition);
         let is_told_overtaken = !AGAIN && partition.told.as_ref().is_some_and(|told| told.overtaken.contains(offset));
-        let is_overtaken = event.time > own && (event.time <= self.watermark || is_told_overtaken);
+        let was_overtaken = is_told_overtaken || refused == Some(RefusedBy::Overtaken);
+        let is_overtaken = event.time > own && (event.time <= self.watermark || was_overtaken);
         let watermark = own.max(self.watermark);
         let newest = partition.newest;
         partition.newest = newest.max(event.time);
@@ -424,6 +425,9 @@ impl Intake {
             self.advance_by(place);
         }
         let partition = &mut self.partitions[place];
+        if is_overtaken && !AGAIN && event.time > self.released {
+            partition.refuse(offset, RefusedBy::Overtaken, EventTime::BEGINNING);
+        }
         let mut notes = partition.notes.as_mut().filter(|_| !AGAIN);
         if is_overtaken && let Some(notes) = &mut notes {
             notes.overtaken(offset);

@@ -105,4 +105,6 @@ pub enum RefusedBy {
     HeldMax,
     /// On times ahead of the reference instant. The record's time did not count.
     AheadMax,
+    /// None: time had overtaken it, and had not been given out as far as that, so that the stored watermark does not tell. The record's time counted.
+    Overtaken,
 }

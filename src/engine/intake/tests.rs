@@ -456,6 +456,39 @@ fn what_was_kept_out_or_taken_stays_so_when_it_is_read_again_under_other_limits(
     }
 }
 
+/// What has come out had not gone as far as time had: so the stored watermark does not tell that it was late.
+#[test]
+fn what_time_has_overtaken_stays_late_when_it_is_read_again() {
+    let timing = StreamTiming { idle_timeout: Some(TimeSpan::from_secs(30)), ..late_after(0) };
+    let opened = || {
+        let mut intake = intake(timing, 9);
+        intake.open(A, 0);
+        intake.open(B, 0);
+        tick(&mut intake, 100);
+        intake
+    };
+    let mut before = opened();
+    arrive(&mut before, B, 0, seconds(15));
+    tick(&mut before, 120);
+    arrive(&mut before, A, 0, seconds(50));
+    tick(&mut before, 140);
+    assert_eq!(before.watermark(), seconds(50).minus(TimeSpan::TICK), "one of them is idle");
+    assert!(is_late(&arrive(&mut before, B, 1, seconds(20))));
+    assert_eq!(arrive(&mut before, B, 2, seconds(60)), Arrival::Held);
+    before.release_each(seconds(10), |_| panic!("nothing is as old"));
+    let positions = before.positions();
+    assert_eq!(positions.watermark_us, 10 * SECOND_US);
+
+    let mut after = opened();
+    after.restore(&positions);
+    for (stream, offset, time_s, arrival) in [(A, 0, 50, Arrival::Held), (B, 0, 15, Arrival::Held), (B, 1, 20, Arrival::Passed), (B, 2, 60, Arrival::Held)] {
+        assert_eq!(arrive(&mut after, stream, offset, seconds(time_s)), arrival, "{time_s}");
+    }
+    assert_eq!(after.positions().of("b", 0), positions.of("b", 0));
+    after.end();
+    assert_eq!(released(&mut after), [15, 50, 60]);
+}
+
 /// A record of partition 0 of a stream: whether it matters to anyone, and its time.
 #[derive(Clone, Copy, Debug)]
 struct Record {

@@ -325,6 +325,8 @@ impl Recovery<'_> {
                 continue;
             }
             match candidate {
+                // Where a checkpoint could not be loaded it was opened once more: by then it may have turned out damaged, and an empty one have taken its place.
+                Candidate::Local(meta) if Meta::read(&*store)?.as_ref() != Some(&meta) => {}
                 Candidate::Local(meta) => {
                     if let Some(error) = &unseen {
                         tracing::warn!(

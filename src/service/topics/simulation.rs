@@ -180,6 +180,14 @@ fn simulate(scenario: Scenario, seeds: u64, check: impl Fn(u64, Outcome, &mut Si
     }
 }
 
+/// The same of seeds that were found by search.
+fn simulate_again(scenario: Scenario, seeds: &[u64], check: impl Fn(u64, Outcome, &mut Simulation)) {
+    for &seed in seeds {
+        let (outcome, mut simulation) = processes::run(scenario, seed, FAULTS, PROCESSES);
+        check(seed, outcome, &mut simulation);
+    }
+}
+
 fn undisturbed(scenario: Scenario) -> Outcome {
     let (outcome, simulation) = processes::run(scenario, 0, NO_FAULTS, 1);
     assert_eq!(simulation.lives, if scenario.is_bounded() { 1 } else { 2 }, "and one for the states");
