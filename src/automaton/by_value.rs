@@ -217,16 +217,11 @@ impl ByValue {
                 continue;
             }
             // One that moves on keeps its place, as in a list of runs.
-            let mut moved = || if out.born.len() > born_before { Some(out.born.swap_remove(born_before)) } else { None };
-            let after = if passed == Passed::On { self.runs[place].take() } else { moved() };
-            self.forget(*number, &before);
-            if let Some(run) = &after {
-                self.find_by(automaton, *number, run);
-                if run.deadline != deadline {
-                    self.add_deadline(*number, run);
-                }
-            }
-            self.runs[place] = after;
+            let after = match passed {
+                Passed::On => self.runs[place].take(),
+                Passed::Over => (out.born.len() > born_before).then(|| out.born.swap_remove(born_before)),
+            };
+            self.put_instead(automaton, *number, (&before, deadline), after);
         }
         self.concerned = concerned;
         hand.begin(out);
@@ -254,19 +249,14 @@ impl ByValue {
             }
             let place = self.place(*number);
             let run = self.runs[place].as_mut().expect("it has just been seen there");
-            let before = Found::of(automaton, run);
+            let (before, deadline) = (Found::of(automaton, run), run.deadline);
             let mut goes_on = true;
             while goes_on && run.deadline <= instant && run.deadline < EventTime::END {
                 let at = if automaton.timing.decides { run.deadline } else { instant };
                 goes_on = expire_run(automaton, run, at, &mut stepped.due, &());
             }
-            let run = self.runs[place].take().filter(|_| goes_on);
-            self.forget(*number, &before);
-            if let Some(run) = &run {
-                self.find_by(automaton, *number, run);
-                self.add_deadline(*number, run);
-            }
-            self.runs[place] = run;
+            let after = self.runs[place].take().filter(|_| goes_on);
+            self.put_instead(automaton, *number, (&before, deadline), after);
         }
         self.concerned = due;
         if let Some(floor) = stepped.deliver_due(automaton, limits, &mut self.dropped) {
@@ -313,7 +303,7 @@ impl ByValue {
             if register.is_equality {
                 let Some(values) = values_asked_for(hand, &asked) else {
                     concerned.clear();
-                    return concerned.extend((*first..).zip(runs.iter()).filter(|(_, run)| run.is_some()).map(|(number, _)| number));
+                    return concerned.extend(runs_of(runs, *first, *first..*first + runs.len() as u64).map(|(number, _)| number));
                 };
                 let met = values.into_iter().map(Some).chain([None]).filter_map(|value| filed.get(&Filed { equality: place, value }));
                 met.for_each(|numbers| numbers.add_to(concerned));
@@ -356,16 +346,26 @@ impl ByValue {
     fn add_start(&mut self, number: u64, start: Place) {
         if self.starts.is_none() && start < self.latest_start {
             let mut starts = Turns::default();
-            (self.first..)
-                .zip(&self.runs)
-                .filter_map(|(number, run)| Some((number, run.as_ref()?)))
-                .for_each(|(number, run)| starts.add(run.chain.start(), number));
+            runs_of(&self.runs, self.first, self.first..self.first + self.runs.len() as u64).for_each(|(number, run)| starts.add(run.chain.start(), number));
             self.starts = Some(starts);
         }
         self.latest_start = self.latest_start.max(start);
         if let Some(starts) = &mut self.starts {
             starts.add(start, number);
         }
+    }
+
+    /// Of the run at that place, how it was found before and what its deadline was, this has become.
+    fn put_instead(&mut self, automaton: &Automaton, number: u64, (before, deadline): (&Found, EventTime), after: Option<Run>) {
+        self.forget(number, before);
+        if let Some(run) = &after {
+            self.find_by(automaton, number, run);
+            if run.deadline != deadline {
+                self.add_deadline(number, run);
+            }
+        }
+        let place = self.place(number);
+        self.runs[place] = after;
     }
 
     /// The end of time is none.
