@@ -423,13 +423,13 @@ async fn two_subscribers_do_not_wait_for_each_other() {
     assert_eq!(found, ids);
 }
 
-/// A log that notes how far it was read each time.
-struct Noting {
+/// A log of which it is told what each read has read, before the read answers.
+struct Told<F> {
     log: Arc<StoredMatchLog>,
-    read: std::sync::Mutex<Vec<LogPosition>>,
+    has_read: F,
 }
 
-impl MatchLog for Noting {
+impl<F: Fn(&[LogEntry]) + Send + Sync> MatchLog for Told<F> {
     fn identity(&self) -> String {
         self.log.identity()
     }
@@ -444,7 +444,7 @@ impl MatchLog for Noting {
 
     fn read(&self, from: &LogPosition, until: LogAmount) -> Result<Vec<LogEntry>, LogError> {
         let read = self.log.read(from, until)?;
-        self.read.lock().expect("nothing panics under it").extend(read.iter().map(|entry| entry.position.clone()));
+        (self.has_read)(&read);
         Ok(read)
     }
 
@@ -460,8 +460,10 @@ async fn nothing_is_read_twice_however_little_is_taken_at_a_time() {
     let mut ids = service.commit_with("web_scan", &[r#"{"ip":"192.0.2.1"}"#; 50], &"x".repeat(4_000));
     ids.extend(service.commit_many(250));
     for max_outstanding_matches in [0, 1, 30] {
-        let log = Arc::new(Noting { log: service.log.clone(), read: std::sync::Mutex::default() });
-        let parts = ServerParts { log: log.clone(), ..parts(None) };
+        let read = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let noted = read.clone();
+        let has_read = move |read: &[LogEntry]| noted.lock().expect("nothing panics under it").extend(read.iter().map(|entry| entry.position.clone()));
+        let parts = ServerParts { log: Arc::new(Told { log: service.log.clone(), has_read }), ..parts(None) };
         let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), parts).await.expect("listens");
         let mut subscriber = Subscriber::must_open(server.address(), Start { max_outstanding_matches, ..from_earliest() }).await;
         let mut found = Vec::new();
@@ -471,7 +473,7 @@ async fn nothing_is_read_twice_however_little_is_taken_at_a_time() {
             found.extend(next);
         }
         assert_eq!(found, ids);
-        let read = std::mem::take(&mut *log.read.lock().expect("nothing panics under it"));
+        let read = std::mem::take(&mut *read.lock().expect("nothing panics under it"));
         assert_eq!(read.len(), ids.len(), "with credit for {max_outstanding_matches}");
     }
 }
@@ -512,47 +514,22 @@ async fn a_server_that_stops_hands_out_what_is_committed_and_says_so() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 
-/// A log whose first read says what it has read, and answers only once it may.
-struct Halting {
-    log: Arc<StoredMatchLog>,
-    halt: std::sync::Mutex<Option<(oneshot::Sender<usize>, oneshot::Receiver<()>)>>,
-}
-
-impl MatchLog for Halting {
-    fn identity(&self) -> String {
-        self.log.identity()
-    }
-
-    fn earliest(&self) -> Result<LogPosition, LogError> {
-        self.log.earliest()
-    }
-
-    fn latest(&self) -> Result<LogPosition, LogError> {
-        self.log.latest()
-    }
-
-    fn read(&self, from: &LogPosition, until: LogAmount) -> Result<Vec<LogEntry>, LogError> {
-        let read = self.log.read(from, until)?;
-        let halt = self.halt.lock().expect("nothing panics under it").take();
-        if let Some((has_read, may_answer)) = halt {
-            has_read.send(read.len()).expect("the test waits for it");
-            may_answer.blocking_recv().expect("the test lets it go on");
-        }
-        Ok(read)
-    }
-
-    fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.log.changed()
-    }
-}
-
 #[tokio::test]
 async fn what_was_committed_just_before_the_stop_is_handed_out_to_whoever_had_just_seen_nothing() {
     let (publisher, _queue) = PublishedStreams::new([(StreamId(0), "payments".to_owned())], 1 << 20);
     let mut service = Service::start(100_000).await;
     let (has_read, told) = oneshot::channel();
     let (let_answer, may_answer) = oneshot::channel();
-    let log = Halting { log: service.log.clone(), halt: std::sync::Mutex::new(Some((has_read, may_answer))) };
+    let halt = std::sync::Mutex::new(Some((has_read, may_answer)));
+    // The first read says what it has read, and answers only once it may.
+    let has_read = move |read: &[LogEntry]| {
+        let halt = halt.lock().expect("nothing panics under it").take();
+        if let Some((has_read, may_answer)) = halt {
+            has_read.send(read.len()).expect("the test waits for it");
+            may_answer.blocking_recv().expect("the test lets it go on");
+        }
+    };
+    let log = Told { log: service.log.clone(), has_read };
     let server =
         Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ServerParts { log: Arc::new(log), ..parts(Some(publisher)) }).await.expect("listens");
     let mut subscriber = Subscriber::must_open(server.address(), from_earliest()).await;

@@ -8,7 +8,7 @@ use motif::ports::{LogAmount, LogError, LogPosition, MatchLog};
 
 use crate::broker::{Broker, LIMIT, Produced, broker, unique};
 use crate::kafka::adapter::{link, topics, write, writer};
-use crate::kafka::proxy::{FETCH, Proxy, Trick};
+use crate::kafka::proxy::{FETCH, Play, Proxy, Trick};
 
 fn open(broker: &Broker, topic: &str) -> TopicLog {
     let link = link(broker, &unique("group"));
@@ -31,6 +31,19 @@ fn read_on(log: &TopicLog, from: &LogPosition) -> (Vec<String>, LogPosition) {
 
 fn produced(topic: &str, partition: i32, value: &str) -> Produced {
     Produced { topic: topic.to_owned(), partition, key: None, value: value.to_owned(), timestamp: None }
+}
+
+/// A log of two partitions, and what is to be let go before it is given any record.
+fn log_that_is_behind() -> Option<(Broker, Proxy, Arc<Play>, Arc<TopicLog>)> {
+    let (broker, proxy) = Proxy::before_a_broker()?;
+    broker.create_topic("matches", 2);
+    let survey_link = link(&broker, "group");
+    let mut log_link = survey_link.clone();
+    log_link.properties.insert("client.id".to_owned(), "behind".to_owned());
+    let held = proxy.play(FETCH, "behind", Trick::HoldAll);
+    let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
+    let log = Arc::new(TopicLog::open(&log_link, survey, "matches", LogAmount::of_entries(6)).expect("opens"));
+    Some((broker, proxy, held, log))
 }
 
 #[test]
@@ -84,14 +97,7 @@ fn subscribers_read_the_output_topic_from_anywhere() {
 
 #[test]
 fn a_log_that_is_behind_is_waited_for_and_no_longer_than_said() {
-    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
-    broker.create_topic("matches", 2);
-    let survey_link = link(&broker, "group");
-    let mut log_link = survey_link.clone();
-    log_link.properties.insert("client.id".to_owned(), "behind".to_owned());
-    let held = proxy.play(FETCH, "behind", Trick::HoldAll);
-    let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
-    let log = Arc::new(TopicLog::open(&log_link, survey, "matches", LogAmount::of_entries(6)).expect("opens"));
+    let Some((broker, _proxy, held, log)) = log_that_is_behind() else { return };
     let record = |partition| Produced { topic: "matches".to_owned(), partition, key: None, value: "{}".to_owned(), timestamp: None };
     broker.produce(&[0, 1].map(record));
     let settle = |wait: Duration| {
@@ -216,14 +222,7 @@ fn matches_that_went_before_they_were_read_are_known_to_be_missing_and_the_other
 /// Whoever was told of them by another service, which is ahead, waits until this one has come as far; who asks for what no broker has would wait for ever.
 #[test]
 fn a_place_ahead_of_the_log_is_waited_for_where_the_brokers_have_it_and_refused_where_they_do_not() {
-    let Some((broker, proxy)) = Proxy::before_a_broker() else { return };
-    broker.create_topic("matches", 2);
-    let survey_link = link(&broker, "group");
-    let mut log_link = survey_link.clone();
-    log_link.properties.insert("client.id".to_owned(), "behind".to_owned());
-    let held = proxy.play(FETCH, "behind", Trick::HoldAll);
-    let survey = Arc::new(Survey::open(&survey_link, topics(&["matches"])).expect("opens"));
-    let log = TopicLog::open(&log_link, survey, "matches", LogAmount::of_entries(6)).expect("opens");
+    let Some((broker, _proxy, held, log)) = log_that_is_behind() else { return };
     broker.produce(&[(0, "a"), (0, "b"), (1, "c")].map(|(partition, value)| produced("matches", partition, value)));
     assert_eq!(log.latest().expect("a place").0, [0, 0]);
     let read = |place: [u64; 2]| log.read(&LogPosition(place.to_vec()), LogAmount::of_entries(3));
