@@ -81,7 +81,7 @@ struct RingEntry {
 
 impl RingEntry {
     fn amount(&self) -> LogAmount {
-        LogAmount { entries: 1, bytes: self.json.len() }
+        LogAmount::of(&self.json)
     }
 }
 

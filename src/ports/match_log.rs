@@ -36,6 +36,11 @@ impl LogAmount {
         Self { entries, bytes: usize::MAX }
     }
 
+    /// One match, of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { entries: 1, bytes: bytes.len() }
+    }
+
     pub fn plus(self, other: Self) -> Self {
         Self { entries: self.entries.saturating_add(other.entries), bytes: self.bytes.saturating_add(other.bytes) }
     }
@@ -71,7 +76,7 @@ pub struct LogEntry {
 
 impl LogEntry {
     pub fn amount(&self) -> LogAmount {
-        LogAmount { entries: 1, bytes: self.json.len() }
+        LogAmount::of(&self.json)
     }
 }
 

@@ -65,7 +65,7 @@ impl StoredMatchLog {
         }
         store.scan(&[ENTRY], &[ENTRY + 1], &mut |key, value| {
             if let Some((epoch, _)) = decode_place(&key[1..]) {
-                bounds.count(EpochEntries { epoch, amount: LogAmount { entries: 1, bytes: value.len() } });
+                bounds.count(EpochEntries { epoch, amount: LogAmount::of(value) });
             }
             ControlFlow::Continue(())
         })?;
