@@ -18,6 +18,11 @@ pub trait StateStore: Debug + Send + Sync {
     /// Puts a copy of everything as of one batch into a folder that does not exist yet, as files that can be carried elsewhere. Batches may be written meanwhile.
     fn copy_to(&self, folder: &Path) -> Result<(), StoreError>;
 
+    /// Nothing is gained by reading it ahead.
+    fn is_in_memory(&self) -> bool {
+        false
+    }
+
     /// Makes stores that lie beside this one and are no part of it.
     fn scratch(&self) -> Arc<dyn ScratchStores>;
 }

@@ -200,12 +200,25 @@ fn runs_key(change_key: &[u8]) -> Vec<u8> {
     key
 }
 
-/// The partial matches of all keys that a store has, in the order of their entries: `(pattern version and key, value)`. Where they are many, a thread of its own reads them ahead: to take them up
-/// is about as much work. Of keys that are written to meanwhile it may tell what was there before, or after.
+/// The partial matches of all keys that a store has, in the order of their entries: `(pattern version and key, value)`. Of keys that are written to meanwhile it may tell what was there before,
+/// or after.
 #[derive(Debug)]
 pub struct StoredRuns {
-    first: Option<Chunk>,
-    /// The others; none: there are no more.
+    next: Option<Chunk>,
+    rest: Rest,
+}
+
+/// What comes after the next chunk.
+#[derive(Debug)]
+enum Rest {
+    InTurn(Arc<dyn StateStore>, Vec<RunsRange>),
+    Beside(ReadBeside),
+}
+
+/// A thread of its own reads ahead: to take up what it reads is about as much work.
+#[derive(Debug)]
+struct ReadBeside {
+    /// `None`: there are no more.
     chunks: Option<Receiver<Chunk>>,
     /// Chunks whose memory is filled again, for new memory costs more than what is copied there.
     used: Sender<Chunk>,
@@ -215,32 +228,55 @@ pub struct StoredRuns {
 impl StoredRuns {
     /// Of these ranges, one after the other.
     pub fn of(store: Arc<dyn StateStore>, ranges: impl IntoIterator<Item = RunsRange>) -> Result<Self, StoreError> {
-        let (mut first, mut rest) = (Chunk::default(), Vec::new());
-        for mut range in ranges {
-            if first.is_full() || !range.read_into(&mut first, &*store)? {
-                rest.push(range);
-            }
-        }
-        let (used, spare) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
-        let mut runs = Self { first: Some(first), chunks: None, used, reading: None };
-        if !rest.is_empty() {
-            let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
-            let reading = std::thread::Builder::new().name("state".to_owned()).spawn(move || read_chunks(&*store, &rest, &sender, &spare));
-            let reading = reading.map_err(|error| StoreError::Failed(format!("no thread can be had to read it: {error}")))?;
-            (runs.chunks, runs.reading) = (Some(chunks), Some(reading));
-        }
-        Ok(runs)
+        let mut ranges = ranges.into_iter().collect();
+        let next = read_chunk(&*store, &mut ranges)?;
+        let rest = if ranges.is_empty() || store.is_in_memory() { Rest::InTurn(store, ranges) } else { Rest::Beside(ReadBeside::begin(store, ranges)?) };
+        Ok(Self { next: Some(next), rest })
     }
 
     /// Visits the next of them, a quarter of a megabyte together; waits until they are read. False: that were all.
     pub fn visit_some(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<bool, StoreError> {
-        let next = self.first.take().or_else(|| self.chunks.as_ref()?.recv().ok());
-        let Some(mut chunk) = next else { return self.end().map(|()| false) };
+        let Some(mut chunk) = self.next.take().or_else(|| self.rest.wait()) else { return self.rest.end().map(|()| false) };
         chunk.entries().for_each(|(key, value)| visit(key, value));
         chunk.clear();
-        // Where nobody wants it any more it goes.
-        drop(self.used.try_send(chunk));
-        Ok(self.chunks.is_some())
+        match &mut self.rest {
+            Rest::InTurn(_, ranges) if ranges.is_empty() => Ok(false),
+            Rest::InTurn(store, ranges) => {
+                self.next = Some(read_chunk(&**store, ranges)?);
+                Ok(true)
+            }
+            Rest::Beside(beside) => {
+                // Where nobody wants it any more it goes.
+                drop(beside.used.try_send(chunk));
+                Ok(true)
+            }
+        }
+    }
+}
+
+impl Rest {
+    fn wait(&mut self) -> Option<Chunk> {
+        match self {
+            Self::InTurn(..) => None,
+            Self::Beside(beside) => beside.chunks.as_ref()?.recv().ok(),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::InTurn(..) => Ok(()),
+            Self::Beside(beside) => beside.end(),
+        }
+    }
+}
+
+impl ReadBeside {
+    fn begin(store: Arc<dyn StateStore>, ranges: Vec<RunsRange>) -> Result<Self, StoreError> {
+        let (used, spare) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
+        let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD_MAX);
+        let reading = std::thread::Builder::new().name("state".to_owned()).spawn(move || read_chunks(&*store, &ranges, &sender, &spare));
+        let reading = reading.map_err(|error| StoreError::Failed(format!("no thread can be had to read it: {error}")))?;
+        Ok(Self { chunks: Some(chunks), used, reading: Some(reading) })
     }
 
     /// The store is nobody's any more.
@@ -250,11 +286,23 @@ impl StoredRuns {
     }
 }
 
-impl Drop for StoredRuns {
+impl Drop for ReadBeside {
     fn drop(&mut self) {
         // Nobody wants to know what has failed.
         drop(self.end());
     }
+}
+
+/// Reads until a chunk is full, and leaves the ranges that are behind it.
+fn read_chunk(store: &dyn StateStore, ranges: &mut Vec<RunsRange>) -> Result<Chunk, StoreError> {
+    let (mut chunk, mut left) = (Chunk::default(), Vec::new());
+    for mut range in std::mem::take(ranges) {
+        if chunk.is_full() || !range.read_into(&mut chunk, store)? {
+            left.push(range);
+        }
+    }
+    *ranges = left;
+    Ok(chunk)
 }
 
 fn read_chunks(store: &dyn StateStore, ranges: &[RunsRange], sender: &Sender<Chunk>, spare: &Receiver<Chunk>) -> Result<(), StoreError> {
@@ -482,16 +530,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_ahead_in_parts_comes_whole_and_in_order() {
-        let store = Memory::default();
+    fn what_is_read_in_parts_comes_whole_and_in_order() {
+        let store: Arc<dyn StateStore> = Arc::new(Memory::default());
         let key = |number: u32| number.to_be_bytes().to_vec();
         // More than may wait.
         let count = u32::try_from(3 * CHUNKS_AHEAD_MAX * CHUNK_BYTES / 50).expect("few");
         let value = |number: u32| vec![number as u8; 50 + (number % 150) as usize];
         let puts = (0..count).map(|number| (runs_key(&key(number)), value(number))).chain([(Meta::KEY.to_vec(), vec![1]), (vec![RUNS + 1], vec![2])]);
         store.write(WriteBatch { puts: puts.collect(), ..WriteBatch::default() }).expect("written");
-        let (mut runs, mut seen) = (StoredRuns::of(Arc::new(store), [RunsRange::all()]).expect("a thread"), Vec::new());
-        while runs.visit_some(|key, value| seen.push((key.to_vec(), value.to_vec()))).expect("read") {}
-        assert!(seen.into_iter().eq((0..count).map(|number| (key(number), value(number)))));
+        let middle = runs_key(&key(count / 2));
+        for ranges in [vec![RunsRange::all()], vec![RunsRange { end: middle.clone(), ..RunsRange::all() }, RunsRange { start: middle, ..RunsRange::all() }]] {
+            let beside = Rest::Beside(ReadBeside::begin(store.clone(), ranges.clone()).expect("a thread"));
+            for mut runs in [StoredRuns::of(store.clone(), ranges).expect("in memory"), StoredRuns { next: None, rest: beside }] {
+                let mut seen = Vec::new();
+                while runs.visit_some(|key, value| seen.push((key.to_vec(), value.to_vec()))).expect("read") {}
+                assert!(seen.into_iter().eq((0..count).map(|number| (key(number), value(number)))));
+            }
+        }
     }
 }

@@ -44,6 +44,10 @@ impl StateStore for Memory {
         Ok(())
     }
 
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn copy_to(&self, _: &Path) -> Result<(), StoreError> {
         Err(StoreError::Failed("what is in memory only has no files to copy".to_owned()))
     }

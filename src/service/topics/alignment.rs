@@ -27,11 +27,12 @@
 //! How far all have come, a process knows from its own tasks of the second stage; where it has none, and somebody waits, from the journals of the first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::engine::UpstreamPosition;
 use crate::event::EventTime;
+use crate::service::topics::stopwatch::Stopwatch;
 
 /// So long a standstill is waited for before it is asked whether there is anything more to read: what comes seldom comes as well.
 const WAIT_MAX: Duration = Duration::from_secs(120);
@@ -42,13 +43,10 @@ const NOBODY_MAX: Duration = Duration::from_secs(10);
 /// Between two questions: each takes a few round trips.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Tells how long ago something began that was before all else, and never goes back.
-pub(super) type Stopwatch = Arc<dyn Fn() -> Duration + Send + Sync>;
-
 /// What the second stage's tasks of this process tell its first stage.
 pub(super) struct Alignment {
     told: Mutex<Told>,
-    now: Stopwatch,
+    stopwatch: Stopwatch,
     wait_max: Duration,
 }
 
@@ -94,15 +92,15 @@ pub(super) enum Question {
 }
 
 impl Alignment {
-    /// By the machine's clock.
-    pub(super) fn new() -> Self {
-        let began = Instant::now();
-        Self::by(Arc::new(move || began.elapsed()), WAIT_MAX)
+    pub(super) fn new(stopwatch: Stopwatch) -> Self {
+        Self::waiting(stopwatch, WAIT_MAX)
     }
 
-    pub(super) fn by(now: Stopwatch, wait_max: Duration) -> Self {
+    /// And waits for so long.
+    pub(super) fn waiting(stopwatch: Stopwatch, wait_max: Duration) -> Self {
         let (here, last, reached) = (BTreeSet::new(), BTreeMap::new(), EventTime::BEGINNING);
-        Self { told: Mutex::new(Told { here, last, nobody_since: now(), reached, awaited: None, asked: Duration::ZERO }), now, wait_max }
+        let told = Told { here, last, nobody_since: stopwatch.now(), reached, awaited: None, asked: Duration::ZERO };
+        Self { told: Mutex::new(told), stopwatch, wait_max }
     }
 
     /// A task of the second stage is here, and has read this since it told last.
@@ -117,7 +115,7 @@ impl Alignment {
         let mut told = self.lock();
         told.here.remove(&task);
         if told.here.is_empty() {
-            told.nobody_since = (self.now)();
+            told.nobody_since = self.stopwatch.now();
             // Whether they are still idle nobody tells here any more.
             told.last.clear();
         }
@@ -137,7 +135,7 @@ impl Alignment {
 
     /// Somebody waits for all to get beyond this. Says what is to be asked about it.
     pub(super) fn wait(&self, reached: EventTime, upstreams: u32) -> Option<Question> {
-        let (mut told, now) = (self.lock(), (self.now)());
+        let (mut told, now) = (self.lock(), self.stopwatch.now());
         if told.awaited.as_ref().is_none_or(|awaited| awaited.beyond != reached) {
             told.awaited = Some(Awaited { beyond: reached, since: now, empty: BTreeSet::new(), given_up: false });
         }
@@ -158,7 +156,7 @@ impl Alignment {
 
     /// Whether an upstream task has anything to read in what holds it back. Only once none of those that hold all back has, they are passed over.
     pub(super) fn learn_has_more(&self, upstream: u32, beyond: EventTime, has_more: bool, upstreams: u32) {
-        let (mut told, now) = (self.lock(), (self.now)());
+        let (mut told, now) = (self.lock(), self.stopwatch.now());
         let Some(mut awaited) = told.awaited.take_if(|awaited| awaited.beyond == beyond) else { return };
         if has_more {
             (awaited.since, awaited.empty) = (now, BTreeSet::new());
@@ -224,6 +222,7 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
@@ -249,7 +248,7 @@ mod tests {
             (2, vec![&[(0, 5, true), (1, 9, true)]], at(9)),
             (2, vec![&[(0, i64::MAX, false), (1, i64::MAX, false)]], EventTime::END),
         ] {
-            let alignment = Alignment::new();
+            let alignment = Alignment::new(Stopwatch::start());
             of_tasks.iter().zip(0..).for_each(|(watermarks, task)| alignment.tell(task, &said(watermarks)));
             let expected = if reached == EventTime::END { Allowed::Everything } else { Allowed::Beyond(reached, 400 / u64::from(upstreams)) };
             assert_eq!(alignment.allowed(upstreams, 1, HELD_MAX), expected, "{of_tasks:?}");
@@ -260,7 +259,7 @@ mod tests {
     #[test]
     fn what_is_looked_at_does_not_grow_with_the_tasks_of_the_second_stage() {
         const TASKS: u32 = 256;
-        let alignment = Alignment::new();
+        let alignment = Alignment::new(Stopwatch::start());
         for task in 0..TASKS {
             let news: Vec<_> = (0..TASKS).map(|upstream| (upstream, i64::from(upstream + task), false)).collect();
             alignment.tell(task, &said(&news));
@@ -271,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_a_task_has_not_read_yet_takes_nothing_back() {
-        let alignment = Alignment::new();
+        let alignment = Alignment::new(Stopwatch::start());
         alignment.tell(0, &said(&[(0, 5, false), (1, 9, true)]));
         for (news, reached) in [
             (&[(0, 4, false), (1, 3, false)][..], at(5)),
@@ -288,7 +287,7 @@ mod tests {
     fn with_clock() -> (Alignment, impl Fn(Duration)) {
         let millis = Arc::new(AtomicU64::new(0));
         let clock = millis.clone();
-        let alignment = Alignment::by(Arc::new(move || Duration::from_millis(clock.load(Ordering::Relaxed))), WAIT_MAX);
+        let alignment = Alignment::new(Stopwatch::by(move || Duration::from_millis(clock.load(Ordering::Relaxed))));
         (alignment, move |time: Duration| _ = millis.fetch_add(u64::try_from(time.as_millis()).expect("short"), Ordering::Relaxed))
     }
 

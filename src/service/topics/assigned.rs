@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use xxhash_rust::xxh3::Xxh3;
@@ -24,6 +24,7 @@ use crate::service::topics::journal::{DETERMINISM_VERSION, EpochRecord, InputRan
 use crate::service::topics::metrics::Metrics;
 use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::retention::{Checkpointed, Places};
+use crate::service::topics::stopwatch::Stopwatch;
 
 /// Every so many epochs the journal holds a digest of what changed in the state.
 const STATE_DIGEST_EPOCHS: u64 = 16;
@@ -53,8 +54,9 @@ pub(super) struct Assigned {
     announced: Option<Announced>,
     /// The last epoch ended with keys that were overdue ([`Task::has_overdue`]), or was another's, of which that is not known.
     had_overdue: bool,
-    last_part: Instant,
-    last_copy: Instant,
+    stopwatch: Stopwatch,
+    last_part: Duration,
+    last_copy: Duration,
     copying: Option<Receiver<()>>,
     checkpointed: Checkpointed,
 }
@@ -137,6 +139,7 @@ pub(super) struct Parts {
     pub memory: KeysInMemory,
     pub restoring: Restoring,
     pub reset: bool,
+    pub stopwatch: Stopwatch,
 }
 
 /// When the state of a task is taken up.
@@ -150,7 +153,7 @@ pub(super) enum Restoring {
 impl Assigned {
     /// Takes up what the store holds. A changed pattern set drops the state of patterns that changed, which is said, and written with the next epoch.
     pub(super) fn restore(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { number, evaluation, store, mut meta, inputs, strictness, memory, restoring, reset } = parts;
+        let Parts { number, evaluation, store, mut meta, inputs, strictness, memory, restoring, reset, stopwatch } = parts;
         let program = &evaluation.program;
         let is_known = meta.epoch > 0 && !reset;
         let mut pending = WriteBatch::default();
@@ -182,7 +185,7 @@ impl Assigned {
         } else {
             inputs.values_mut().for_each(InputProgress::begin);
         }
-        let (now, progress) = (Instant::now(), if meta.ended { Progress::Ended } else { Progress::Running });
+        let (now, progress) = (stopwatch.now(), if meta.ended { Progress::Ended } else { Progress::Running });
         let announced = None;
         let from = inputs.values().map(|progress| (progress.input.source, progress.read)).collect();
         Ok(Self {
@@ -198,6 +201,7 @@ impl Assigned {
             progress,
             announced,
             had_overdue: is_known,
+            stopwatch,
             last_part: now,
             last_copy: now,
             copying: None,
@@ -357,7 +361,7 @@ impl Assigned {
         let moved = self.inputs.values().zip(&offsets).any(|(progress, (_, next))| progress.stored != *next);
         let is_silent = epoch.matches.is_empty() && epoch.set_aside.is_empty() && !self.has_news(epoch.announced);
         let nothing = is_silent && !moved && self.progress == Progress::Running && !self.task.waiting().is_full();
-        if nothing && quiet == Quiet::PassedOver && self.last_part.elapsed() < QUIET_MAX {
+        if nothing && quiet == Quiet::PassedOver && self.stopwatch.since(self.last_part) < QUIET_MAX {
             return Ok(None);
         }
         let changes = self.take_changes();
@@ -399,7 +403,7 @@ impl Assigned {
         match self.announced {
             None => now.is_idle || now.watermark > EventTime::BEGINNING,
             Some(before) if before.is_idle != now.is_idle => true,
-            Some(before) => now.watermark > before.watermark && self.last_part.elapsed() >= CLOCK_NEWS_INTERVAL,
+            Some(before) => now.watermark > before.watermark && self.stopwatch.since(self.last_part) >= CLOCK_NEWS_INTERVAL,
         }
     }
 
@@ -420,7 +424,7 @@ impl Assigned {
         for (progress, (_, next)) in self.inputs.values_mut().zip(&part.offsets) {
             progress.stored = *next;
         }
-        self.last_part = Instant::now();
+        self.last_part = self.stopwatch.now();
         (self.pending, self.reset) = (WriteBatch::default(), false);
         self.announced = part.announced;
         self.meta.epoch = record.epoch;
@@ -453,10 +457,10 @@ impl Assigned {
     /// Has the state copied to the checkpoints, where the last time is long enough ago and its copy done; not where it has not changed since the one that is there.
     pub(super) fn copy_if_due(&mut self, bases: &dyn Bases, interval: Duration, metrics: &Metrics) {
         let is_idle = self.copying.as_ref().is_none_or(|copying| copying.try_recv() == Err(TryRecvError::Disconnected));
-        if !is_idle || self.last_copy.elapsed() < interval {
+        if !is_idle || self.stopwatch.since(self.last_copy) < interval {
             return;
         }
-        self.last_copy = Instant::now();
+        self.last_copy = self.stopwatch.now();
         let there = metrics.checkpoint_epoch(self.number);
         self.checkpointed.note(there);
         self.checkpointed.copied(self.meta.epoch, self.store_places());

@@ -23,6 +23,7 @@ use crate::service::topics::metrics::Metrics;
 use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::slot::Slot;
 use crate::service::topics::stages::{self, Plan, Stage};
+use crate::service::topics::stopwatch::Stopwatch;
 use crate::service::topics::unowned::Rejoin;
 use crate::service::topics::watch::Verdict;
 use crate::service::{StopSignal, upkeep};
@@ -64,6 +65,7 @@ pub(super) struct Deployment {
     pub ends: Option<BTreeMap<InputPartition, u64>>,
     pub stop: StopSignal,
     pub clock: Clock,
+    pub stopwatch: Stopwatch,
     pub beside: Beside,
     /// How long one transaction may take in all, failed calls repeated.
     pub watchdog: Duration,
@@ -112,9 +114,10 @@ pub(super) fn open(program: &Arc<Program>, sources: &[Source], config: &Config, 
     upkeep::warn_of_partitioning(program, config, tasks);
     let misplaced_keys = upkeep::warn_of_misplaced_keys(survey.link(), program, config, tasks);
     let plans = stages::plan(program.clone(), sources, config, kafka, tasks);
-    let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::new()));
+    let stopwatch = Stopwatch::start();
+    let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::new(stopwatch.clone())));
     let open = |plan| {
-        let mut opened = Deployment::open(plan, &slot, config, kafka, until_end, stop)?;
+        let mut opened = Deployment::open(plan, &slot, config, kafka, until_end, (stop, &stopwatch))?;
         opened.deployment.alignment = alignment.clone();
         if opened.deployment.stage == Stage::First {
             opened.deployment.metrics.misplaced(misplaced_keys);
@@ -125,7 +128,14 @@ pub(super) fn open(program: &Arc<Program>, sources: &[Source], config: &Config, 
 }
 
 impl Deployment {
-    fn open(plan: Plan, slot: &Arc<Slot>, config: &Config, kafka: &KafkaConfig, until_end: UntilEnd, stop: &StopSignal) -> anyhow::Result<Opened> {
+    fn open(
+        plan: Plan,
+        slot: &Arc<Slot>,
+        config: &Config,
+        kafka: &KafkaConfig,
+        until_end: UntilEnd,
+        (stop, stopwatch): (&StopSignal, &Stopwatch),
+    ) -> anyhow::Result<Opened> {
         let Plan { stage, evaluation, link, inputs, sources, journal, handed_on, tasks } = plan;
         let topics = Topics::new(inputs.clone());
         let survey = Arc::new(Survey::open(&link, topics.clone())?.with_journal(&journal));
@@ -170,6 +180,7 @@ impl Deployment {
             ends,
             stop: stop.clone(),
             clock: Arc::new(wall_clock),
+            stopwatch: stopwatch.clone(),
             beside: Beside::OnThreads,
             watchdog: transaction * 2,
             revoke_max: transaction.min(session) / 2,

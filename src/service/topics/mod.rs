@@ -27,6 +27,7 @@
 //! | `unowned` | tasks that belong to nobody, noticed |
 //! | `watch`, `retention` | brokers that are away, inputs that were made anew or given more partitions, or are about to lose what a restart would read, noticed |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
+//! | `stopwatch` | how long something takes |
 //!
 //! More workers, or more processes with the same configuration, share the partitions among them: it makes no difference. A task that moves goes on from the state
 //! of its new machine, if that has any, or from a checkpoint, and repeats the epochs that it lacks.
@@ -59,6 +60,7 @@ mod simulation;
 mod slot;
 pub mod stages;
 mod standing;
+mod stopwatch;
 mod unowned;
 pub mod verify;
 mod watch;

@@ -255,6 +255,7 @@ impl Recovery<'_> {
             memory: (&self.deployment.config.limits).into(),
             restoring: Restoring::Meanwhile,
             reset,
+            stopwatch: self.deployment.stopwatch.clone(),
         };
         let began = Instant::now();
         let assigned = Assigned::restore(parts).with_context(|| format!("state of task {}", self.number))?;

@@ -82,6 +82,7 @@ impl Replay<'_> {
             memory: (&self.deployment.config.limits).into(),
             restoring: Restoring::Before,
             reset: record.reset,
+            stopwatch: self.deployment.stopwatch.clone(),
         };
         let assigned = Assigned::restore(parts).with_context(|| format!("state of task {}", self.number))?;
         let readers = assigned.places().into_iter().map(|(input, from)| {

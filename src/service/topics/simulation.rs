@@ -223,6 +223,21 @@ fn found_by_one_task(scenario: Scenario) -> Vec<String> {
     matches
 }
 
+/// Else what a search has found could not be looked at again.
+#[test]
+fn a_seed_tells_everything() {
+    let journals = |scenario, seed| {
+        let (_, simulation) = processes::run(scenario, seed, FAULTS, PROCESSES);
+        let of_task = |task| simulation.cluster.lock().journal(task).to_vec();
+        (simulation.cluster.tasks().into_iter().map(of_task).collect::<Vec<_>>(), simulation.lives)
+    };
+    for scenario in [Scenario::Sporadic, Scenario::RekeyedSporadic, Scenario::RekeyedBounded] {
+        for seed in seeds(20) {
+            assert_eq!(journals(scenario, seed), journals(scenario, seed), "{scenario:?}, MOTIF_TEST_SEED={seed}");
+        }
+    }
+}
+
 impl Simulation {
     /// By task and epoch: what the journal says of outputs; epochs without any are left out.
     fn journal_accounts(&self) -> BTreeMap<(TaskName, u64), (u64, u64)> {

@@ -94,7 +94,7 @@ pub(super) struct Worker {
     releasing: Option<Releasing>,
     fetched: Fetched,
     /// When it was last asked for records.
-    polled: Instant,
+    polled: Duration,
     balance: Balance,
     silences: Silences,
     /// Tasks that wait for others of their stage.
@@ -105,11 +105,11 @@ pub(super) struct Worker {
     starts_failed_in_a_row: u32,
     /// When all tasks were last told about.
     told: ProcessingTime,
-    logged: Instant,
+    logged: Duration,
     /// Tasks that a bounded run has finished, here or elsewhere.
     ended_tasks: BTreeSet<u32>,
     /// Which others it has, asked for now and then.
-    group_asked: Instant,
+    group_asked: Duration,
     ended_elsewhere: Inquiry<anyhow::Result<Vec<u32>>>,
     /// Of a task to which something was added after its end: it is said once no other closes windows any more.
     refused: Option<anyhow::Error>,
@@ -172,18 +172,18 @@ struct Recovery {
 /// Inputs that are to be read from these places on, and since when that is tried.
 struct Starting {
     from: Vec<(InputPartition, u64)>,
-    since: Instant,
+    since: Duration,
 }
 
 /// Revoked tasks, until their states are on their way.
 struct Releasing {
     tasks: Vec<u32>,
     copies: Vec<Receiver<()>>,
-    deadline: Instant,
+    deadline: Duration,
 }
 
 struct EpochSoFar {
-    began: Instant,
+    began: Duration,
     /// The wall clock that what is read is applied under.
     now: ProcessingTime,
     records: usize,
@@ -193,13 +193,14 @@ struct EpochSoFar {
 }
 
 impl EpochSoFar {
-    fn begin(now: ProcessingTime) -> Self {
-        Self { began: Instant::now(), now, records: 0, bytes: 0, due: false }
+    fn begin(began: Duration, now: ProcessingTime) -> Self {
+        Self { began, now, records: 0, bytes: 0, due: false }
     }
 }
 
 impl Worker {
     pub(super) fn new(deployment: Arc<Deployment>, transport: Box<dyn Transport + Send>) -> Self {
+        let began = deployment.stopwatch.now();
         Self {
             balance: Balance::new(&deployment),
             silences: Silences::new(&deployment),
@@ -210,17 +211,17 @@ impl Worker {
             starts: BTreeMap::new(),
             releasing: None,
             fetched: Fetched::default(),
-            polled: Instant::now(),
+            polled: began,
             pace: Pace::default(),
-            epoch: EpochSoFar::begin(deployment.now()),
+            epoch: EpochSoFar::begin(began, deployment.now()),
             deployment,
             aborts_in_a_row: 0,
             failures_in_a_row: 0,
             starts_failed_in_a_row: 0,
             told: ProcessingTime::from_micros(0),
-            logged: Instant::now(),
+            logged: began,
             ended_tasks: BTreeSet::new(),
-            group_asked: Instant::now(),
+            group_asked: began,
             ended_elsewhere: Inquiry::default(),
             refused: None,
             standing: Inquiry::default(),
@@ -246,10 +247,10 @@ impl Worker {
         }
         self.start_tasks()?;
         let change = self.poll()?;
-        let began = Instant::now();
+        let began = self.deployment.stopwatch.now();
         self.go_on();
         self.apply_fetched()?;
-        self.restore_some(began.elapsed())?;
+        self.restore_some(self.deployment.stopwatch.since(began))?;
         if let Some(change) = change {
             self.follow(change)?;
         }
@@ -281,10 +282,10 @@ impl Worker {
     /// Reads on; but hardly, as long as tasks have more to bring out than an epoch holds: what was read would only wait in memory.
     fn poll(&mut self) -> anyhow::Result<Option<GroupChange>> {
         let is_behind = self.running().any(Assigned::is_behind);
-        if is_behind && self.polled.elapsed() < POLL_INTERVAL_BEHIND {
+        if is_behind && self.deployment.stopwatch.since(self.polled) < POLL_INTERVAL_BEHIND {
             return Ok(None);
         }
-        self.polled = Instant::now();
+        self.polled = self.deployment.stopwatch.now();
         Ok(self.transport.poll(self.poll_wait(), &mut self.fetched)?)
     }
 
@@ -295,7 +296,7 @@ impl Worker {
         if self.running().any(|assigned| assigned.task.is_restoring() || assigned.is_behind()) {
             return Duration::ZERO;
         }
-        self.epoch_length().saturating_sub(self.epoch.began.elapsed()).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
+        self.epoch_length().saturating_sub(self.deployment.stopwatch.since(self.epoch.began)).clamp(Duration::from_millis(1), POLL_WAIT_MAX)
     }
 
     fn epoch_length(&self) -> Duration {
@@ -359,9 +360,9 @@ impl Worker {
 
     /// Goes on with the states of which not all was there when their tasks began: for about as long as the events of this turn took, so that neither keeps the other waiting for long.
     fn restore_some(&mut self, events_took: Duration) -> anyhow::Result<()> {
-        let until = Instant::now() + events_took.max(RESTORING_MIN);
+        let began = self.deployment.stopwatch.now();
         let mut is_more = true;
-        while is_more && Instant::now() < until {
+        while is_more && self.deployment.stopwatch.since(began) < events_took.max(RESTORING_MIN) {
             is_more = match self.restore_round() {
                 Ok(is_more) => is_more,
                 Err((task, error)) => {
@@ -405,7 +406,7 @@ impl Worker {
     fn is_due(&self) -> bool {
         let waiting = || self.running().map(|assigned| assigned.task.waiting()).sum::<Waiting>();
         self.epoch.due
-            || self.epoch.began.elapsed() >= self.epoch_length()
+            || self.deployment.stopwatch.since(self.epoch.began) >= self.epoch_length()
             || self.epoch.records >= EPOCH_RECORDS_MAX
             || self.epoch.bytes >= EPOCH_BYTES_MAX
             || waiting().is_full()
@@ -450,13 +451,14 @@ impl Worker {
             }
         }
         self.let_go(left);
-        self.releasing = Some(Releasing { tasks, copies, deadline: Instant::now() + HAND_OVER_MAX });
+        self.releasing = Some(Releasing { tasks, copies, deadline: self.deployment.stopwatch.now() + HAND_OVER_MAX });
         self.release_if_ready(false)
     }
 
     fn release_if_ready(&mut self, at_once: bool) -> anyhow::Result<()> {
         let is_done = |copy: &Receiver<()>| copy.try_recv() == Err(TryRecvError::Disconnected);
-        let is_ready = |releasing: &mut Releasing| at_once || Instant::now() >= releasing.deadline || releasing.copies.iter().all(is_done);
+        let now = self.deployment.stopwatch.now();
+        let is_ready = |releasing: &mut Releasing| at_once || now >= releasing.deadline || releasing.copies.iter().all(is_done);
         if let Some(releasing) = self.releasing.take_if(is_ready) {
             self.transport.release(&releasing.tasks)?;
         }
@@ -550,7 +552,8 @@ impl Worker {
 
     /// Tried in each turn from now on, until it can be.
     fn start(&mut self, task: u32, from: Vec<(InputPartition, u64)>) {
-        self.starts.entry(task).or_insert_with(|| Starting { from: Vec::new(), since: Instant::now() }).from.extend(from);
+        let now = self.deployment.stopwatch.now();
+        self.starts.entry(task).or_insert_with(|| Starting { from: Vec::new(), since: now }).from.extend(from);
     }
 
     /// What cannot be read yet is tried again in the next turn, after the group was heard: most likely it is only new, or not ours any more.
@@ -558,7 +561,7 @@ impl Worker {
         for (task, starting) in std::mem::take(&mut self.starts) {
             match self.transport.start(&starting.from) {
                 Ok(()) => self.starts_failed_in_a_row = 0,
-                Err(_) if starting.since.elapsed() < START_MAX => drop(self.starts.insert(task, starting)),
+                Err(_) if self.deployment.stopwatch.since(starting.since) < START_MAX => drop(self.starts.insert(task, starting)),
                 Err(error) => {
                     self.starts_failed_in_a_row += 1;
                     if self.starts_failed_in_a_row >= FAILURES_MAX {
@@ -595,19 +598,19 @@ impl Worker {
                 parts.extend(part);
             }
         }
-        self.epoch = EpochSoFar::begin(closed);
+        self.epoch = EpochSoFar::begin(self.deployment.stopwatch.now(), closed);
         for (task, error) in failed {
             self.begin_again_if_damaged(task, error.into())?;
         }
         if parts.is_empty() {
             return Ok(());
         }
-        let began = Instant::now();
+        let began = self.deployment.stopwatch.now();
         let delivery = delivery(&self.deployment, &mut parts, &*self.transport);
         let metrics = &self.deployment.metrics;
         match deliver(&mut *self.transport, &delivery, watchdog, &self.deployment.stop) {
             Delivered::Committed => {
-                metrics.committed(began.elapsed());
+                metrics.committed(self.deployment.stopwatch.since(began));
                 let journal = &self.deployment.outputs.journal;
                 // The journal's record is the last of its partition.
                 let offset = |part: &Part| self.transport.delivered_to(journal, part.record.task).map(|next| next - 1);
@@ -707,10 +710,10 @@ impl Worker {
 
     /// For as long as the brokers may be away.
     fn renew(&mut self) -> anyhow::Result<()> {
-        let (began, stop) = (Instant::now(), self.deployment.stop.clone());
+        let (began, stop) = (self.deployment.stopwatch.now(), self.deployment.stop.clone());
         loop {
             let renewed = self.transport.renew(RENEW_WAIT);
-            let is_late = began.elapsed() >= OUTAGE_MAX;
+            let is_late = self.deployment.stopwatch.since(began) >= OUTAGE_MAX;
             match renewed {
                 Ok(true) => return Ok(()),
                 Ok(false) if is_late || stop.is_asked_since(RENEW_STOP_WAIT) => {
@@ -790,8 +793,8 @@ impl Worker {
         }
         let others: Vec<u32> = (0..self.deployment.tasks).filter(|task| !self.ended_tasks.contains(task)).take(GROUP_END_TASKS_MAX).collect();
         let is_over = others.is_empty();
-        if !is_over && self.ended_elsewhere.is_free() && self.group_asked.elapsed() >= GROUP_END_INTERVAL {
-            self.group_asked = Instant::now();
+        if !is_over && self.ended_elsewhere.is_free() && self.deployment.stopwatch.since(self.group_asked) >= GROUP_END_INTERVAL {
+            self.group_asked = self.deployment.stopwatch.now();
             let deployment = self.deployment.clone();
             self.ended_elsewhere.ask(self.deployment.beside, move || ended_among(&deployment, &others));
         }
@@ -873,10 +876,10 @@ impl Worker {
     }
 
     fn log_now_and_then(&mut self) {
-        if self.logged.elapsed() < LOG_INTERVAL {
+        if self.deployment.stopwatch.since(self.logged) < LOG_INTERVAL {
             return;
         }
-        self.logged = Instant::now();
+        self.logged = self.deployment.stopwatch.now();
         self.look_at_retention();
         let now = self.deployment.metrics.snapshot(self.deployment.now());
         let (mean, longest) = (now.commits.mean(), now.commits.longest);

@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -43,6 +44,7 @@ fn task_of(patterns: &str, store: &Arc<dyn StateStore>) -> Assigned {
         memory: KeysInMemory { ready_keys_max: 50, packed_keys_max: 100 },
         restoring: Restoring::Meanwhile,
         reset: false,
+        stopwatch: Stopwatch::start(),
     };
     Assigned::restore(parts).expect("in memory")
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -29,6 +30,9 @@ pub(super) struct Cluster {
     pub random: StdRng,
     pub faults: Faults,
     pub now_us: i64,
+    /// What the stopwatch is ahead of that, as time goes on between two looks at it.
+    looked_us: u64,
+    of_looks: StdRng,
     stages: Vec<Stage>,
     /// Every member has a task at any time.
     is_balanced: bool,
@@ -135,6 +139,8 @@ impl Shared {
             random: StdRng::seed_from_u64(seed),
             faults,
             now_us: BEGINNING_US,
+            looked_us: 0,
+            of_looks: StdRng::seed_from_u64(seed ^ 0x100c),
             stages: scenario.plans().iter().map(|plan| plan.stage).collect(),
             is_balanced: scenario == Scenario::RekeyedLagging,
             inputs: scenario.inputs(seed),
@@ -207,6 +213,15 @@ impl Shared {
         ProcessingTime::from_micros(self.lock().now_us)
     }
 
+    /// At the stopwatch of a process. Now and then much time has gone by since the last look, as where a machine has too much to do.
+    pub(super) fn look(&self) -> Duration {
+        let cluster = &mut *self.lock();
+        if cluster.of_looks.random_bool(0.1) {
+            cluster.looked_us += cluster.of_looks.random_range(0..20_000);
+        }
+        Duration::from_micros(u64::try_from(cluster.now_us - BEGINNING_US).expect("it goes on") + cluster.looked_us)
+    }
+
     /// The clock goes on while nothing else does.
     pub(super) fn pass(&self, micros: i64) {
         self.lock().now_us += micros;
@@ -253,10 +268,10 @@ impl Shared {
         self.lock().journal(task).iter().map(|value| EpochRecord::decode(value).expect("written by us")).collect()
     }
 
-    /// Epochs that close windows and are not the last, of the task that has fewest of them.
-    pub(super) fn closing_epochs(&self) -> usize {
+    /// Of each task: how many epochs close windows and are not the last.
+    pub(super) fn closing_epochs(&self) -> Vec<usize> {
         let of_task = |task| self.journal(task).iter().filter(|record| record.closing).count();
-        self.tasks().into_iter().map(of_task).min().expect("tasks")
+        self.tasks().into_iter().map(of_task).collect()
     }
 
     /// By task and epoch: number and digest of the outputs that are committed; epochs without any are left out.

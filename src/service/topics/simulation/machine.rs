@@ -97,6 +97,11 @@ impl StateStore for Disk {
         if is_bad { Err(self.found_bad()) } else { self.memory.write(batch) }
     }
 
+    /// So that who reads it does so in its turn.
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
         self.memory.copy_to(folder)
     }

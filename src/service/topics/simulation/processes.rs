@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::cluster::{Client, Shared};
 use super::machine::{Checkpoint, Checkpoints, Entries, Machine, SimulatedBases, entries, without_meta};
-use super::scenario::{BEGINNING_US, LATE, OUTPUT, REJECTED, Scenario, TASKS};
+use super::scenario::{LATE, OUTPUT, REJECTED, Scenario, TASKS};
 use super::transport::{Connection, Simulated};
 use super::{Faults, NO_FAULTS, Outcome};
 use crate::kafka::Written;
@@ -22,6 +22,7 @@ use crate::service::topics::metrics::{Metrics, TaskMetrics};
 use crate::service::topics::recover::{Recovered, recover};
 use crate::service::topics::slot::Slot;
 use crate::service::topics::stages::{Plan, Stage, TaskName};
+use crate::service::topics::stopwatch::Stopwatch;
 use crate::service::topics::unowned::Rejoin;
 use crate::service::topics::watch::Verdict;
 use crate::service::topics::worker::Worker;
@@ -37,7 +38,7 @@ const LAST_TURNS: usize = 200;
 const IDLE_TURNS_MAX: usize = 1_000;
 
 /// No input that has more is silent for so long, and a process may live as long.
-const STANDSTILL_MAX: Duration = Duration::from_secs(1);
+const STANDSTILL_MAX: Duration = Duration::from_secs(2);
 
 /// What lasts from one life of a process to the next.
 struct Place {
@@ -79,6 +80,7 @@ struct ProcessShared {
     slot: Arc<Slot>,
     alignment: Option<Arc<Alignment>>,
     stop: StopSignal,
+    stopwatch: Stopwatch,
 }
 
 /// Until everything is committed, then once more without faults for the states.
@@ -149,13 +151,14 @@ impl Simulation {
     }
 
     fn shared(&self, process: usize) -> ProcessShared {
-        let clock = self.cluster.clone();
-        let micros = move || u64::try_from(clock.now().micros() - BEGINNING_US).expect("it goes on");
-        let alignment = || Arc::new(Alignment::by(Arc::new(move || Duration::from_micros(micros())), STANDSTILL_MAX));
+        let cluster = self.cluster.clone();
+        let stopwatch = Stopwatch::by(move || cluster.look());
+        let alignment = || Arc::new(Alignment::waiting(stopwatch.clone(), STANDSTILL_MAX));
         ProcessShared {
             slot: Slot::take(self.places[process].slots.path(), Some(0)).expect("one at a time").into(),
             alignment: self.scenario.is_rekeyed().then(alignment),
             stop: StopSignal::default(),
+            stopwatch,
         }
     }
 
@@ -206,6 +209,7 @@ impl Simulation {
             ends,
             stop: shared.stop.clone(),
             clock: Arc::new(move || clock.now()),
+            stopwatch: shared.stopwatch.clone(),
             beside: Beside::InTurn,
             watchdog,
             revoke_max: watchdog,

@@ -34,7 +34,9 @@ fn comes_to_the_same(scenario: Scenario, seeds: u64) {
         assert_eq!(outcome, undisturbed, "MOTIF_TEST_SEED={seed}");
         each_event_comes_out_once(scenario, seed, simulation);
         if scenario.is_bounded() {
-            assert!(simulation.cluster.closing_epochs() > 0, "MOTIF_TEST_SEED={seed}: the end comes in pieces");
+            // Where a task closes its windows in one epoch after all, it had learned that its keys are small.
+            let pieces = simulation.cluster.closing_epochs();
+            assert!(pieces.iter().sum::<usize>() > 1, "MOTIF_TEST_SEED={seed}: the end comes in pieces: {pieces:?}");
         } else {
             assert_eq!(simulation.replayed(), outcome.states, "MOTIF_TEST_SEED={seed}");
         }

@@ -19,6 +19,7 @@ use crate::service::topics::journal::{EpochRecord, InputRange};
 use crate::service::topics::outgoing::{Encoded, encode};
 use crate::service::topics::pattern_set::Evaluation;
 use crate::service::topics::recover::new_meta;
+use crate::service::topics::stopwatch::Stopwatch;
 use crate::service::topics::verify::compare::{DifferenceKind, Epoch, Out};
 use crate::service::topics::verify::task::Deployed;
 use crate::store::{Durability, Rocks, RocksOptions};
@@ -159,6 +160,7 @@ impl<'a> Recomputation<'a> {
             memory: (&Limits::default()).into(),
             restoring: Restoring::Before,
             reset: record.reset,
+            stopwatch: Stopwatch::start(),
         };
         let assigned = Assigned::restore(parts)?;
         let open = |(source, from): (InputPartition, u64)| {
