@@ -360,7 +360,7 @@ impl Assigned {
         let offsets: Vec<_> = self.inputs.iter().map(|(stream, progress)| (progress.input.source, next(stream))).collect();
         let moved = self.inputs.values().zip(&offsets).any(|(progress, (_, next))| progress.stored != *next);
         let is_silent = epoch.matches.is_empty() && epoch.set_aside.is_empty() && !self.has_news(epoch.announced);
-        let nothing = is_silent && !moved && self.progress == Progress::Running && !self.task.waiting().is_full();
+        let nothing = is_silent && !moved && self.progress == Progress::Running && !self.task.waiting().is_full() && !self.has_let_go();
         if nothing && quiet == Quiet::PassedOver && self.stopwatch.since(self.last_part) < QUIET_MAX {
             return Ok(None);
         }
@@ -405,6 +405,11 @@ impl Assigned {
             Some(before) if before.is_idle != now.is_idle => true,
             Some(before) => now.watermark > before.watermark && self.stopwatch.since(self.last_part) >= CLOCK_NEWS_INTERVAL,
         }
+    }
+
+    /// Of the keys that were overdue at the end of the last epoch. Else the store would keep them for as long as nothing comes, and a replay, which has let go of them by then, would come to another state.
+    fn has_let_go(&self) -> bool {
+        self.had_overdue && !self.task.has_overdue() && self.task.waiting().change_bytes > 0
     }
 
     fn take_changes(&mut self) -> WriteBatch {

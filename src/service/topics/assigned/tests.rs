@@ -107,6 +107,32 @@ fn a_repeated_epoch_tells_of_no_other_state_however_often_the_task_was_called() 
     }
 }
 
+/// As a replay, which repeats no more than that epoch, has let go of them as well.
+#[test]
+fn what_an_epoch_left_overdue_leaves_the_store_although_nothing_more_comes() {
+    let store = store();
+    let mut task = task_of(PATTERN, &store);
+    for (offset, account, second) in [(0, 1, 1), (1, 2, 1), (2, 3, 2)] {
+        task.apply(&batch(offset, [(account, 1, second)]), None, NOW).expect("not strict");
+        end_epoch(&mut task);
+    }
+    let mut restarted = task_of(PATTERN, &store);
+    let held = restarted.places()[0].1;
+    restarted.apply(&batch(held, (held..3).map(|_| (3, 1, 2)).chain([(4, 1, 3_600), (5, 1, 3_601)])), None, NOW).expect("not strict");
+    end_epoch(&mut restarted);
+    assert!(restarted.had_overdue && restarted.task.is_restoring(), "time has decided nothing of what is not there");
+    while restarted.task.restore_some().expect("in memory") {}
+    let keys = |store: &Arc<dyn StateStore>| entries(store).len();
+    let before = keys(&store);
+    restarted.tick(NOW);
+    let part = restarted.take_part(NOW, NOW, Quiet::PassedOver).expect("in memory").expect("they are gone");
+    let record = part.record.clone();
+    restarted.keep(part, &record, None).expect("in memory");
+    assert!(!restarted.had_overdue && keys(&store) < before, "{} of {before}", keys(&store));
+    restarted.tick(NOW);
+    assert!(restarted.take_part(NOW, NOW, Quiet::PassedOver).expect("in memory").is_none(), "once");
+}
+
 /// Notes what is written.
 #[derive(Debug, Default)]
 struct Noting {
