@@ -232,7 +232,7 @@ fn a_seed_tells_everything() {
         (simulation.cluster.tasks().into_iter().map(of_task).collect::<Vec<_>>(), simulation.lives)
     };
     for scenario in [Scenario::Sporadic, Scenario::RekeyedSporadic, Scenario::RekeyedBounded] {
-        for seed in seeds(20) {
+        for seed in seeds(20).take(20) {
             assert_eq!(journals(scenario, seed), journals(scenario, seed), "{scenario:?}, MOTIF_TEST_SEED={seed}");
         }
     }
