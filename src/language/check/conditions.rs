@@ -82,16 +82,17 @@ impl<'s, 'a> Conditions<'s, 'a> {
         let scope = Scope { declarations: self.declarations, at_hand: stream.map_or(AtHand::Unknown, AtHand::Event), around, windows: Some(self.windows) };
         let errors = findings.error_count();
         let mut lowering = Lowering::new(&scope, findings);
+        let is_sound = |lowering: &Lowering| lowering.is_whole && lowering.findings.error_count() == errors;
         if let Some(condition) = condition {
             let own = conjuncts(lowering.condition(condition));
-            if let (Some(events), true) = (events, lowering.findings.error_count() == errors) {
+            if let (Some(events), true) = (events, is_sound(&lowering)) {
                 contradictions::check_defined(&events.stream.node, &parts, &own, condition, lowering.findings);
             }
             parts.extend(own);
         }
         self.lists.append(&mut lowering.lists);
         let mentioned = std::mem::take(&mut lowering.mentioned);
-        Lowered { parts, mentioned, stands_as, sound: findings.error_count() == errors }
+        Lowered { parts, mentioned, stands_as, sound: is_sound(&lowering) }
     }
 
     /// What a step's condition says of itself, or of steps beside it in `all`, must leave room for a first event.

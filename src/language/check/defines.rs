@@ -60,8 +60,9 @@ fn resolved<'a>(define: &'a ast::Define, declarations: &Declarations<'a>, findin
     if let Some(condition) = &define.events.condition {
         let scope = Scope { declarations, at_hand: AtHand::Event(events.stream), around: Around::Event, windows: None };
         let errors = findings.error_count();
-        let parts = conjuncts(Lowering::new(&scope, findings).condition(condition));
-        if findings.error_count() == errors {
+        let mut lowering = Lowering::new(&scope, findings);
+        let parts = conjuncts(lowering.condition(condition));
+        if lowering.is_whole && findings.error_count() == errors {
             contradictions::check_defined(&define.events.stream.node, &events.conditions, &parts, condition, findings);
         }
         events.conditions.extend(parts);

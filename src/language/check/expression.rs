@@ -48,6 +48,8 @@ pub(super) struct Lowering<'l, 's, 'a> {
     pub findings: &'l mut Findings,
     /// Steps whose chosen events it looks at, as places in the table.
     pub mentioned: Vec<usize>,
+    /// Nothing was of unknown kind: what stands for that says nothing of the condition.
+    pub is_whole: bool,
     /// Bare names that are lists.
     pub lists: Vec<(&'a str, Span)>,
     /// What is asked for null somewhere in the condition.
@@ -58,7 +60,7 @@ pub(super) struct Lowering<'l, 's, 'a> {
 
 impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
     pub(super) fn new(scope: &'l Scope<'s, 'a>, findings: &'l mut Findings) -> Self {
-        Self { scope, findings, mentioned: Vec::new(), lists: Vec::new(), tested: Vec::new(), doubts: Vec::new() }
+        Self { scope, findings, mentioned: Vec::new(), is_whole: true, lists: Vec::new(), tested: Vec::new(), doubts: Vec::new() }
     }
 
     /// What is true or false of an event.
@@ -86,6 +88,12 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
     }
 
     pub(super) fn lower(&mut self, ast: &'a Ast) -> Typed<'a> {
+        let typed = self.lower_kind(ast);
+        self.is_whole &= !typed.is_unknown();
+        typed
+    }
+
+    fn lower_kind(&mut self, ast: &'a Ast) -> Typed<'a> {
         match &ast.kind {
             ExpressionKind::Parenthesized(inner) => self.lower(inner),
             ExpressionKind::Name(name) => self.bare_name(name, ast.span),
@@ -154,6 +162,7 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
     fn logic(&mut self, operator: Operator, ast: &'a Ast) -> Typed<'a> {
         let word = if operator == Operator::And { "each side of `and`" } else { "each side of `or`" };
         let errors = self.findings.error_count();
+        let is_whole = std::mem::replace(&mut self.is_whole, true);
         let (mut parts, mut places, mut false_if_absent) = (Vec::new(), Vec::new(), None);
         for operand in joined_by(operator, ast) {
             let typed = self.lower(operand);
@@ -165,9 +174,10 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
             }
             places.resize(parts.len(), operand.span);
         }
-        if operator == Operator::And && self.findings.error_count() == errors {
+        if operator == Operator::And && self.is_whole && self.findings.error_count() == errors {
             contradictions::check(&parts, &places, self.findings);
         }
+        self.is_whole &= is_whole;
         let expression = if operator == Operator::And { Expression::And(parts) } else { Expression::Or(parts) };
         Typed { false_if_absent, ..Typed::new(expression, Kind::BOOL, false, ast.span) }
     }
