@@ -80,19 +80,17 @@ impl<'s, 'a> Conditions<'s, 'a> {
         let stands_as = defined.map_or(0, |events| self.windows.standing(events));
         let mut parts = defined.map(|events| events.conditions.clone()).unwrap_or_default();
         let scope = Scope { declarations: self.declarations, at_hand: stream.map_or(AtHand::Unknown, AtHand::Event), around, windows: Some(self.windows) };
-        let errors = findings.error_count();
         let mut lowering = Lowering::new(&scope, findings);
-        let is_sound = |lowering: &Lowering| lowering.is_whole && lowering.findings.error_count() == errors;
         if let Some(condition) = condition {
             let own = conjuncts(lowering.condition(condition));
-            if let (Some(events), true) = (events, is_sound(&lowering)) {
+            if let (Some(events), true) = (events, lowering.is_sound()) {
                 contradictions::check_defined(&events.stream.node, &parts, &own, condition, lowering.findings);
             }
             parts.extend(own);
         }
         self.lists.append(&mut lowering.lists);
         let mentioned = std::mem::take(&mut lowering.mentioned);
-        Lowered { parts, mentioned, stands_as, sound: is_sound(&lowering) }
+        Lowered { parts, mentioned, stands_as, sound: lowering.is_sound() }
     }
 
     /// What a step's condition says of itself, or of steps beside it in `all`, must leave room for a first event.

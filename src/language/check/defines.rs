@@ -59,10 +59,9 @@ fn resolved<'a>(define: &'a ast::Define, declarations: &Declarations<'a>, findin
     events.lineage.insert(0, &define.name.node);
     if let Some(condition) = &define.events.condition {
         let scope = Scope { declarations, at_hand: AtHand::Event(events.stream), around: Around::Event, windows: None };
-        let errors = findings.error_count();
         let mut lowering = Lowering::new(&scope, findings);
         let parts = conjuncts(lowering.condition(condition));
-        if lowering.is_whole && findings.error_count() == errors {
+        if lowering.is_sound() {
             contradictions::check_defined(&define.events.stream.node, &events.conditions, &parts, condition, findings);
         }
         events.conditions.extend(parts);

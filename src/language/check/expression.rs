@@ -40,6 +40,11 @@ impl Typed<'_> {
     pub(super) fn is_unknown(&self) -> bool {
         self.kind.is_unknown()
     }
+
+    /// As [`Typed::unknown`] gives it; a field of unknown type is a field all the same.
+    fn is_standing_for_unknown(&self) -> bool {
+        self.is_unknown() && matches!(self.expression, Expression::Constant(Value::Null))
+    }
 }
 
 /// From one expression to its typed form.
@@ -48,8 +53,10 @@ pub(super) struct Lowering<'l, 's, 'a> {
     pub findings: &'l mut Findings,
     /// Steps whose chosen events it looks at, as places in the table.
     pub mentioned: Vec<usize>,
-    /// Nothing was of unknown kind: what stands for that says nothing of the condition.
-    pub is_whole: bool,
+    /// Errors that were there before.
+    errors: usize,
+    /// Nothing [stands for](Typed::unknown) what is not known: that would say of the condition what its text does not.
+    is_whole: bool,
     /// Bare names that are lists.
     pub lists: Vec<(&'a str, Span)>,
     /// What is asked for null somewhere in the condition.
@@ -60,7 +67,13 @@ pub(super) struct Lowering<'l, 's, 'a> {
 
 impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
     pub(super) fn new(scope: &'l Scope<'s, 'a>, findings: &'l mut Findings) -> Self {
-        Self { scope, findings, mentioned: Vec::new(), is_whole: true, lists: Vec::new(), tested: Vec::new(), doubts: Vec::new() }
+        let errors = findings.error_count();
+        Self { scope, findings, mentioned: Vec::new(), errors, is_whole: true, lists: Vec::new(), tested: Vec::new(), doubts: Vec::new() }
+    }
+
+    /// What was lowered says what its text does, and nothing is wrong with it.
+    pub(super) fn is_sound(&self) -> bool {
+        self.is_whole && self.findings.error_count() == self.errors
     }
 
     /// What is true or false of an event.
@@ -89,7 +102,7 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
 
     pub(super) fn lower(&mut self, ast: &'a Ast) -> Typed<'a> {
         let typed = self.lower_kind(ast);
-        self.is_whole &= !typed.is_unknown();
+        self.is_whole &= !typed.is_standing_for_unknown();
         typed
     }
 
