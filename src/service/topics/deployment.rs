@@ -114,10 +114,9 @@ pub(super) fn open(program: &Arc<Program>, sources: &[Source], config: &Config, 
     upkeep::warn_of_partitioning(program, config, tasks);
     let misplaced_keys = upkeep::warn_of_misplaced_keys(survey.link(), program, config, tasks);
     let plans = stages::plan(program.clone(), sources, config, kafka, tasks);
-    let stopwatch = Stopwatch::start();
-    let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::new(stopwatch.clone())));
+    let alignment = (plans.len() > 1).then(|| Arc::new(Alignment::new(Stopwatch::start())));
     let open = |plan| {
-        let mut opened = Deployment::open(plan, &slot, config, kafka, until_end, (stop, &stopwatch))?;
+        let mut opened = Deployment::open(plan, &slot, config, kafka, until_end, stop)?;
         opened.deployment.alignment = alignment.clone();
         if opened.deployment.stage == Stage::First {
             opened.deployment.metrics.misplaced(misplaced_keys);
@@ -128,14 +127,7 @@ pub(super) fn open(program: &Arc<Program>, sources: &[Source], config: &Config, 
 }
 
 impl Deployment {
-    fn open(
-        plan: Plan,
-        slot: &Arc<Slot>,
-        config: &Config,
-        kafka: &KafkaConfig,
-        until_end: UntilEnd,
-        (stop, stopwatch): (&StopSignal, &Stopwatch),
-    ) -> anyhow::Result<Opened> {
+    fn open(plan: Plan, slot: &Arc<Slot>, config: &Config, kafka: &KafkaConfig, until_end: UntilEnd, stop: &StopSignal) -> anyhow::Result<Opened> {
         let Plan { stage, evaluation, link, inputs, sources, journal, handed_on, tasks } = plan;
         let topics = Topics::new(inputs.clone());
         let survey = Arc::new(Survey::open(&link, topics.clone())?.with_journal(&journal));
@@ -180,7 +172,7 @@ impl Deployment {
             ends,
             stop: stop.clone(),
             clock: Arc::new(wall_clock),
-            stopwatch: stopwatch.clone(),
+            stopwatch: Stopwatch::start(),
             beside: Beside::OnThreads,
             watchdog: transaction * 2,
             revoke_max: transaction.min(session) / 2,

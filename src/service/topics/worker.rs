@@ -457,8 +457,8 @@ impl Worker {
 
     fn release_if_ready(&mut self, at_once: bool) -> anyhow::Result<()> {
         let is_done = |copy: &Receiver<()>| copy.try_recv() == Err(TryRecvError::Disconnected);
-        let now = self.deployment.stopwatch.now();
-        let is_ready = |releasing: &mut Releasing| at_once || now >= releasing.deadline || releasing.copies.iter().all(is_done);
+        let stopwatch = &self.deployment.stopwatch;
+        let is_ready = |releasing: &mut Releasing| at_once || stopwatch.now() >= releasing.deadline || releasing.copies.iter().all(is_done);
         if let Some(releasing) = self.releasing.take_if(is_ready) {
             self.transport.release(&releasing.tasks)?;
         }
@@ -552,8 +552,8 @@ impl Worker {
 
     /// Tried in each turn from now on, until it can be.
     fn start(&mut self, task: u32, from: Vec<(InputPartition, u64)>) {
-        let now = self.deployment.stopwatch.now();
-        self.starts.entry(task).or_insert_with(|| Starting { from: Vec::new(), since: now }).from.extend(from);
+        let stopwatch = &self.deployment.stopwatch;
+        self.starts.entry(task).or_insert_with(|| Starting { from: Vec::new(), since: stopwatch.now() }).from.extend(from);
     }
 
     /// What cannot be read yet is tried again in the next turn, after the group was heard: most likely it is only new, or not ours any more.
