@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use super::Faults;
 use super::log::Log;
 use super::scenario::{Arriving, BEGINNING_US, LATE, OUTPUT, REJECTED, Scenario, TASKS};
-use crate::event::ProcessingTime;
+use crate::event::{EventTime, ProcessingTime};
 use crate::ports::{GroupChange, InputPartition, Original, Record};
 use crate::service::topics::journal::{EpochRecord, OutputDigest, OutputKind};
 use crate::service::topics::stages::{Stage, TaskName};
@@ -268,10 +268,12 @@ impl Shared {
         self.lock().journal(task).iter().map(|value| EpochRecord::decode(value).expect("written by us")).collect()
     }
 
-    /// Of each task: how many epochs close windows and are not the last.
-    pub(super) fn closing_epochs(&self) -> Vec<usize> {
-        let of_task = |task| self.journal(task).iter().filter(|record| record.closing).count();
-        self.tasks().into_iter().map(of_task).collect()
+    /// Epochs that close windows and are not the last, of the task that has fewest of them. One of the second stage may come to the end of time before it has all that was held, and close them by
+    /// that.
+    pub(super) fn closing_epochs(&self) -> usize {
+        let closes = |record: &&EpochRecord| record.closing || !record.ended && record.watermark_out_us == EventTime::END.micros();
+        let of_task = |task| self.journal(task).iter().filter(closes).count();
+        self.tasks().into_iter().map(of_task).min().expect("tasks")
     }
 
     /// By task and epoch: number and digest of the outputs that are committed; epochs without any are left out.

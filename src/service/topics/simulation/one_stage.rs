@@ -51,7 +51,7 @@ fn comes_to_the_same_when_repeated(scenario: Scenario, found_by_search: &[u64]) 
 #[test]
 fn what_the_clock_has_decided_is_repeated_as_it_was() {
     // An event was late, and was taken after a restart.
-    comes_to_the_same_when_repeated(Scenario::Sporadic, &[9_101_196]);
+    comes_to_the_same_when_repeated(Scenario::Sporadic, &[9_800_228]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn what_the_end_of_a_bounded_run_lets_out_comes_in_many_epochs_and_once_whatever
         for record in simulation.cluster.tasks().into_iter().flat_map(|task| simulation.cluster.journal(task)) {
             assert!(record.out_count < 2 * MATCHES_WAITING_MAX as u64, "MOTIF_TEST_SEED={seed}: {record:?}");
         }
-        assert!(simulation.cluster.closing_epochs().iter().all(|pieces| *pieces > 2), "MOTIF_TEST_SEED={seed}");
+        assert!(simulation.cluster.closing_epochs() > 2, "MOTIF_TEST_SEED={seed}");
     });
 }
 
@@ -87,8 +87,7 @@ fn an_end_that_was_begun_is_finished_whatever_was_added_since() {
     let mut met = [0; 3];
     for seed in seeds(200) {
         let epochs = usize::try_from(seed % 3).expect("small") + 1;
-        let mut simulation =
-            processes::run_until(Scenario::BoundedOpen, seed, FAULTS, PROCESSES, &|cluster| cluster.closing_epochs().iter().all(|pieces| *pieces >= epochs));
+        let mut simulation = processes::run_until(Scenario::BoundedOpen, seed, FAULTS, PROCESSES, &|cluster| cluster.closing_epochs() >= epochs);
         let has_ended = |task| simulation.cluster.journal(task).last().is_some_and(|last| last.ended);
         let ended = simulation.cluster.tasks().into_iter().filter(|task| has_ended(*task)).count();
         met[ended] += 1;
