@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/motif/target
 CARGO := cargo
 MOTIF := $(CARGO_TARGET_DIR)/release/motif
 
-.PHONY: help demo demo-kafka test torture bench lint fmt build fuzz install-missing
+.PHONY: help demo demo-kafka test torture bench profile lint fmt build fuzz install-missing
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -31,6 +31,9 @@ torture: build ## Kill, freeze and end processes on Kafka for minutes, then simu
 
 bench: install-missing ## Measure, and print one table. Less: ONLY=engine (a section, or a part of rows' names), RUNS=1, PEERS=no, PART=10 (a tenth)
 	MOTIF_BENCH_ONLY="$(ONLY)" MOTIF_BENCH_RUNS="$(RUNS)" MOTIF_BENCH_PEERS="$(PEERS)" MOTIF_BENCH_PART="$(PART)" $(CARGO) bench --profile release
+
+profile: install-missing ## Count anew what runs most, for the compiler to lay the code out by; after large changes of what is in the way of each event
+	profile/collect
 
 lint: install-missing ## What CI asks of the code
 	$(CARGO) fmt --check

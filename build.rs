@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    // What the code is laid out for (`profile/rustc`).
+    println!("cargo:rerun-if-changed=profile");
+    println!("cargo:rerun-if-env-changed=MOTIF_COLLECT_PROFILE");
     let files = ["proto/motif/v1/matches.proto", "proto/motif/v1/events.proto"];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
