@@ -2,8 +2,8 @@
 //!
 //! A producer that was away for an hour is back, a partition that held the others back goes on, a night is over: then the watermark jumps, and with it come the absences and time-outs of a million keys, or
 //! all events that were held. Nobody knows beforehand how many. So a piece goes as far as a *stride* beyond the first that is known to be due. Deadlines lie as dense as the events lay that they come
-//! from: in a stride there are no more events than a piece may bring, as far as has been seen, and no more has come of one; where little comes of it, it becomes longer. Time that goes on by less than
-//! a stride, as it mostly does, is one piece.
+//! from: in a stride there are no more events than a piece may bring, as far as has been seen, and no more has come of one; where little comes of several, it becomes longer. (Not of one: what is due next
+//! is known to some seconds at first, and what is dense is often found after two or three pieces of which little comes.) Time that goes on by less than a stride, as it mostly does, is one piece.
 //!
 //! Where the pieces end shows nowhere in what comes out: everything up to there is decided, and nothing after it.
 
@@ -14,14 +14,19 @@ pub(super) const PIECE: u64 = if cfg!(test) { 10 } else { 8_192 };
 
 const FIRST_STRIDE: TimeSpan = if cfg!(test) { TimeSpan::from_millis(20) } else { TimeSpan::from_secs(1) };
 
+/// After so many pieces in a row of which little comes the stride becomes longer.
+const LITTLE_MAX: u32 = 8;
+
 #[derive(Debug)]
 pub(super) struct Pieces {
     stride: TimeSpan,
+    /// Of so many pieces in a row little has come, since the stride became longer.
+    little: u32,
 }
 
 impl Default for Pieces {
     fn default() -> Self {
-        Self { stride: FIRST_STRIDE }
+        Self { stride: FIRST_STRIDE, little: 0 }
     }
 }
 
@@ -47,8 +52,10 @@ impl Pieces {
     /// The same of a stride.
     pub(super) fn note_stride(&mut self, came: u64) {
         self.note_short(came, self.stride);
-        if came < PIECE / 4 {
+        self.little = if came < PIECE / 4 { self.little + 1 } else { 0 };
+        if self.little == LITTLE_MAX {
             self.stride = TimeSpan::from_micros(self.stride.micros().saturating_mul(2));
+            self.little = 0;
         }
     }
 }
@@ -88,7 +95,9 @@ mod tests {
         assert_eq!(pieces.end_of_next(begin, later).since(begin), TimeSpan::from_millis(2));
         pieces.note_short(PIECE, TimeSpan::from_millis(50));
         assert_eq!(pieces.end_of_next(begin, later).since(begin), TimeSpan::from_millis(2));
-        (0..40).for_each(|_| pieces.note_stride(0));
+        (1..LITTLE_MAX).for_each(|_| pieces.note_stride(PIECE / 4 - 1));
+        assert_eq!(pieces.end_of_next(begin, later).since(begin), TimeSpan::from_millis(2), "those may have ended before what is dense");
+        (0..40 * LITTLE_MAX).for_each(|_| pieces.note_stride(0));
         assert_eq!(pieces.end_of_next(begin, later), later);
         pieces.note_short(u64::MAX, TimeSpan::TICK);
         assert!(pieces.end_of_next(begin, later) > begin, "time goes on");
