@@ -137,7 +137,9 @@ impl Automaton {
         let begun = EventTime::from_micros(0);
         let deadline = self.deadline(&self.after(id).ways, begun, begun);
         let lasts = (deadline < EventTime::END).then(|| deadline.since(begun));
-        Some(PlainStart { node: id, step: node.step, register: self.after(id).register, lasts, fresh: self.asks_fresh })
+        let register = self.after(id).register;
+        let told_by_its_event = register.is_none() && self.runs_end_silently();
+        Some(PlainStart { node: id, step: node.step, register, lasts, fresh: self.asks_fresh, told_by_its_event })
     }
 }
 

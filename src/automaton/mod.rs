@@ -68,7 +68,7 @@ use crate::pattern::StepId;
 pub use class::{Class, ClassBit};
 pub use diagram::DiagramFormat;
 pub use pending::{Evaluation, FoundBy, Pending, Stepping};
-pub use runs::{Arrival, Limits, Members, Run, RunList, Runs, Stepped};
+pub use runs::{Arrival, Limits, Members, Run, RunList, Runs, Stepped, members};
 pub use snapshot::Outline;
 pub use watch::{Deadline, Role, Watch};
 pub use ways::{Automaton, PlainStart};

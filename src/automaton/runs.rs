@@ -38,6 +38,11 @@ impl Limits {
 /// Patterns that are kept together: some of them, a bit each.
 pub type Members = u16;
 
+/// The first so many of them, at least one.
+pub fn members(patterns: u8) -> Members {
+    Members::MAX >> (Members::BITS - u32::from(patterns))
+}
+
 /// One partial match. It stands where the node has put it that took its last event, or there with some ways less; only where it has come to differ from that does it say so itself.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -86,7 +91,7 @@ impl Run {
 
     /// A bit for each of them.
     pub fn patterns(&self) -> Members {
-        Members::MAX >> (Members::BITS - u32::from(self.patterns))
+        members(self.patterns)
     }
 
     pub fn first_event(&self) -> &SharedEvent {
@@ -194,11 +199,25 @@ impl PlainStart {
     /// The run that the event begins. The automaton, whose start it is, is only looked at where the run has a register.
     #[inline]
     pub fn begin(self, automaton: &Automaton, event: &SharedEvent, moment: Moment<'_>) -> Run {
-        let Self { node, step, register, lasts, fresh } = self;
-        let chain = Chain::First(step, event.clone());
-        let aside = automaton.first_register(register, &chain, moment);
-        let deadline = lasts.map_or(EventTime::END, |lasts| event.time.plus(lasts));
-        Run { chain, deadline, aside, stand: StandId(node.0), fresh, matched: false, timed_out: false, patterns: 1 }
+        let chain = Chain::First(self.step, event.clone());
+        let aside = automaton.first_register(self.register, &chain, moment);
+        self.run(chain, self.deadline(event.time), aside)
+    }
+
+    /// Of the run that an event of this time begins; the end of time: it has none.
+    #[inline]
+    pub fn deadline(self, begun: EventTime) -> EventTime {
+        self.lasts.map_or(EventTime::END, |lasts| begun.plus(lasts))
+    }
+
+    /// The run that the event has begun, which nothing has come to since. Of a start that is [told by its event](PlainStart::is_told_by_its_event).
+    pub fn begun(self, event: SharedEvent) -> Run {
+        let deadline = self.deadline(event.time);
+        self.run(Chain::First(self.step, event), deadline, Aside::Nothing)
+    }
+
+    fn run(self, chain: Chain, deadline: EventTime, aside: Aside) -> Run {
+        Run { chain, deadline, aside, stand: StandId(self.node.0), fresh: self.fresh, matched: false, timed_out: false, patterns: 1 }
     }
 }
 

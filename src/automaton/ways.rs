@@ -171,6 +171,15 @@ pub struct PlainStart {
     /// Until the least deadline of its ways; `None`: they have none.
     pub(super) lasts: Option<TimeSpan>,
     pub(super) fresh: bool,
+    /// See [`PlainStart::is_told_by_its_event`].
+    pub(super) told_by_its_event: bool,
+}
+
+impl PlainStart {
+    /// The event and the deadline are all there is to the run ([`PlainStart::begun`]), and nothing comes out when its time is up.
+    pub fn is_told_by_its_event(self) -> bool {
+        self.told_by_its_event
+    }
 }
 
 /// What deadlines there are.

@@ -223,6 +223,11 @@ impl Compiled {
         all.filter(|other| **other != place).map(|other| self.patterns[*other as usize].pattern.name.as_str()).collect()
     }
 
+    /// Of the pattern with this number.
+    pub(super) fn start_of(&self, pattern: u32) -> Option<PlainStart> {
+        self.patterns[pattern as usize].automaton.plain_start()
+    }
+
     pub(super) fn family_of(&self, pattern: u32) -> Option<&Family> {
         // A log has none.
         let first = self.patterns.get(pattern as usize)?.first?;

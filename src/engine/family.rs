@@ -18,7 +18,7 @@ use crate::engine::index::AskedFor;
 use crate::event::Value;
 use crate::pattern::{Comparison, Expression, FieldPath, Pattern, Skip, at_path};
 
-pub(super) use crate::automaton::Members;
+pub(super) use crate::automaton::{Members, members};
 
 /// What a key holds of a family says of each whether it has changed, and is kept small.
 const MEMBERS_MAX: usize = Members::BITS as usize;

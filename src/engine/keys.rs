@@ -12,16 +12,16 @@ mod packed;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::automaton::{Automaton, Pending, Run};
+use crate::automaton::{Automaton, Pending, PlainStart, Run};
 use crate::engine::blocks::{Blocks, NUMBER_BITS};
 use crate::engine::counters::Counters;
 use crate::engine::family::Members;
 use crate::engine::keys::packed::{Noting, PackedKeys};
 use crate::engine::logs::Log;
-use crate::engine::slot::{Before, Cell, CellId, Families, Held, Kept, News, Notes, Slot, SlotId, SlotRuns, Stored};
+use crate::engine::slot::{Before, Cell, CellId, Dropped, Families, Held, Kept, News, Notes, Slot, SlotId, SlotRuns, Stored};
 use crate::engine::timers::Timers;
 use crate::engine::window_log::WindowLog;
-use crate::event::{Directory, EventTime, SharedEvent};
+use crate::event::{Directory, EventTime, SharedEvent, Value};
 
 pub(super) use packed::{Found, PackedId, begin_packed, packed_key};
 
@@ -36,7 +36,7 @@ pub(super) struct Keys {
     /// Nobody takes it: it is not noted.
     tells_nobody: bool,
     /// Runs whose time was up, until they are [let go](Keys::let_go).
-    dropped: Vec<Run>,
+    dropped: Dropped,
     packed: PackedKeys,
     noting: Noting,
     /// The slot that is looked at next for whether an event has come to it.
@@ -117,14 +117,14 @@ impl Keys {
         self.slots.at(id.0)
     }
 
-    /// What the pattern has in the slot.
-    pub(super) fn look(&mut self, id: SlotId, pattern: u32) -> Kept {
-        self.slots.at_mut(id.0).look(pattern)
+    /// What the pattern has in the slot, to be stepped. `start`: the pattern's.
+    pub(super) fn look(&mut self, id: SlotId, pattern: u32, start: Option<PlainStart>) -> Kept {
+        self.slots.at_mut(id.0).look(pattern, start)
     }
 
     /// The place of the pattern's group in the slot.
-    pub(super) fn find_group(&mut self, id: SlotId, pattern: u32) -> Option<usize> {
-        if let Kept::Group(place) = self.look(id, pattern) { Some(place) } else { None }
+    pub(super) fn find_group(&mut self, id: SlotId, pattern: u32, start: Option<PlainStart>) -> Option<usize> {
+        if let Kept::Group(place) = self.look(id, pattern, start) { Some(place) } else { None }
     }
 
     pub(super) fn cell(&mut self, id: CellId) -> &mut Cell {
@@ -171,7 +171,7 @@ impl Keys {
 
     /// The runs have been stepped where they lie; `before` they were stepped there were so many. `None` if the slot is gone.
     pub(super) fn settle_stepped(&mut self, id: SlotId, (place, patterns): (usize, Members), before: Before, counters: &mut Counters) -> Option<SlotId> {
-        let now = self.slot(id).runs(place).len();
+        let now = self.slot(id).runs_len(place);
         before.count_runs(now, counters);
         if before.runs == 0 && now > 0 {
             counters.key_made();
@@ -199,7 +199,7 @@ impl Keys {
         }
         let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
         let group = self.slot(id).group(pattern);
-        let there = group.map_or(0, |place| self.slot(id).runs(place).len());
+        let there = group.map_or(0, |place| self.slot(id).runs_len(place));
         if let Some(lean) = held.pending.lean_runs().filter(|lean| there + lean.len() <= runs_max) {
             if before.runs == 0 && there == 0 {
                 counters.key_made();
@@ -223,13 +223,27 @@ impl Keys {
         let id = address.slot.unwrap_or_else(|| self.make(address.hash, address.key));
         let slot = self.slots.at_mut(id.0);
         counters.live_runs += 1;
-        if group.is_none_or(|place| slot.runs(place).is_empty()) {
+        if group.is_none_or(|place| slot.runs_len(place) == 0) {
             counters.key_made();
         }
         let deadline = slot.add_run((pattern, run.patterns()), group, run);
         let news = slot.note_runs(deadline, !self.tells_nobody);
         self.note(id, deadline, news);
         id
+    }
+
+    /// The event begins a run of so many patterns, of one that has nothing in the slot. False: it is to be [added](Keys::add_run) as any other.
+    #[inline]
+    pub(super) fn begin(&mut self, id: SlotId, pattern: u32, deadline: EventTime, begun: (u8, &SharedEvent), counters: &mut Counters) -> bool {
+        let slot = self.slots.at_mut(id.0);
+        if !slot.begin(pattern, deadline, begun) {
+            return false;
+        }
+        counters.live_runs += 1;
+        counters.key_made();
+        let news = slot.note_runs(deadline, !self.tells_nobody);
+        self.note(id, deadline, news);
+        true
     }
 
     /// What the slot says of itself is noted where it is looked for; `deadline`: its timer, if that is new.
@@ -245,7 +259,7 @@ impl Keys {
     fn move_to_cell(&mut self, id: SlotId, pattern: u32, automaton: &Automaton, held: &mut Cell, before: Before, counters: &mut Counters) {
         let slot = self.slots.at_mut(id.0);
         let place = slot.group(pattern);
-        let had_runs = before.runs > 0 || place.is_some_and(|place| !slot.runs(place).is_empty());
+        let had_runs = before.runs > 0 || place.is_some_and(|place| slot.runs_len(place) > 0);
         let mut cell = std::mem::take(held);
         slot.lift(pattern, automaton, &mut cell.pending);
         cell.pattern = pattern;
@@ -279,7 +293,7 @@ impl Keys {
     /// The same with the group at that place.
     fn settle_at(&mut self, id: SlotId, (place, patterns): (usize, Members), before: Before, counters: &mut Counters) -> Option<SlotId> {
         let slot = self.slots.at_mut(id.0);
-        let is_empty = slot.runs(place).is_empty();
+        let is_empty = slot.runs_len(place) == 0;
         counters.live_keys -= u64::from(before.runs > 0 && is_empty);
         if is_empty && !slot.is_there(place) {
             slot.remove_group(place);
@@ -395,9 +409,12 @@ impl Keys {
 
     /// Lets go of the events of the runs that were dropped.
     pub(super) fn let_go(&mut self) {
+        let Dropped { runs, events } = &mut self.dropped;
         // Asks for all of them before it waits for the first: they were last seen long ago.
-        std::hint::black_box(self.dropped.iter().filter(|run| run.first_is_null()).count());
-        self.dropped.clear();
+        std::hint::black_box(runs.iter().filter(|run| run.first_is_null()).count());
+        std::hint::black_box(events.iter().filter(|event| event.fields().first().is_none_or(Value::is_null)).count());
+        runs.clear();
+        events.clear();
     }
 
     /// Forgets everything that is alive, at the end of time.

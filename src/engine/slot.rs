@@ -16,7 +16,7 @@ mod one;
 
 use smallvec::SmallVec;
 
-use crate::automaton::{Automaton, Pending, Run, RunList};
+use crate::automaton::{Automaton, Pending, PlainStart, Run, RunList};
 use crate::engine::counters::Counters;
 use crate::engine::family::Members;
 use crate::engine::slot::group::least_deadline;
@@ -24,9 +24,9 @@ use crate::engine::slot::key::StoredKey;
 use crate::engine::slot::one::{Lone, One};
 use crate::engine::timers;
 use crate::engine::window_log::WindowLog;
-use crate::event::EventTime;
+use crate::event::{EventTime, SharedEvent};
 
-pub(super) use crate::engine::slot::group::{Group, Together};
+pub(super) use crate::engine::slot::group::{Group, Lying};
 pub(super) use crate::engine::slot::many::Many;
 
 /// Place among the slots.
@@ -106,7 +106,7 @@ pub(super) struct News {
 pub(super) enum Held<'a> {
     Nothing,
     /// Those of that one of the patterns that are kept together.
-    Runs(&'a [Run], usize),
+    Runs(Lying<'a>, usize),
     Cell(&'a Cell),
     /// To be [told](WindowLog::tell), also where it is empty.
     Log(&'a mut WindowLog),
@@ -119,6 +119,14 @@ pub(super) enum Kept {
     /// A group, at that place.
     Group(usize),
     Cell(CellId),
+}
+
+/// What time has let go of, as long as somebody has not.
+#[derive(Debug, Default)]
+pub(super) struct Dropped {
+    pub runs: Vec<Run>,
+    /// Of runs that had only begun.
+    pub events: Vec<SharedEvent>,
 }
 
 /// How a cell stands with the store.
@@ -183,7 +191,7 @@ pub(super) struct SlotRuns<'a> {
 
 impl SlotRuns<'_> {
     pub(super) fn len(&self) -> usize {
-        self.slot.runs(self.place).len()
+        self.slot.runs_len(self.place)
     }
 
     /// Where the group is now, if a run has come or gone, or waits until another time.
@@ -207,7 +215,7 @@ impl RunList for SlotRuns<'_> {
         };
         match &mut slot.holding {
             Holding::Nothing => {}
-            Holding::Many(many) => many.group_mut(*place).runs.retain(keep),
+            Holding::Many(many) => many.group_mut(*place).runs.runs_mut().retain_mut(keep),
             Holding::One(one) => one.retain(keep),
         }
     }
@@ -257,9 +265,9 @@ impl Slot {
         }
     }
 
-    /// The same, where it is to be known from now on that the pattern has nothing.
-    pub(super) fn look(&mut self, pattern: u32) -> Kept {
-        if let Holding::Many(many) = &mut self.holding { many.look(pattern) } else { self.kept(pattern) }
+    /// The same, where its runs are to be looked at, or it is to be known from now on that the pattern has nothing.
+    pub(super) fn look(&mut self, pattern: u32, start: Option<PlainStart>) -> Kept {
+        if let Holding::Many(many) = &mut self.holding { many.look(pattern, start) } else { self.kept(pattern) }
     }
 
     /// False if neither the pattern nor, if it is the first of a family, any other of it has anything, and there is room for it. Cost: none.
@@ -281,12 +289,21 @@ impl Slot {
         if let Kept::Group(place) = self.kept(pattern) { Some(place) } else { None }
     }
 
-    /// Those of the group at that place.
-    pub(super) fn runs(&self, place: usize) -> &[Run] {
+    /// Those of the group at that place, which has been [looked at](Slot::look).
+    fn runs(&self, place: usize) -> &[Run] {
         match &self.holding {
             Holding::Nothing => &[],
             Holding::One(one) => one.runs(),
-            Holding::Many(many) => &many.group(place).runs,
+            Holding::Many(many) => many.group(place).runs.runs(),
+        }
+    }
+
+    /// How many the group at that place has.
+    pub(super) fn runs_len(&self, place: usize) -> usize {
+        match &self.holding {
+            Holding::Nothing => 0,
+            Holding::One(one) => one.runs().len(),
+            Holding::Many(many) => many.group(place).runs.len(),
         }
     }
 
@@ -351,6 +368,14 @@ impl Slot {
         deadline
     }
 
+    /// The event begins a run of so many patterns, of one that has nothing here; its [event tells it](PlainStart::is_told_by_its_event). False: it is to be [added](Slot::add_run) as any other.
+    #[inline]
+    pub(super) fn begin(&mut self, pattern: u32, deadline: EventTime, begun: (u8, &SharedEvent)) -> bool {
+        let Holding::Many(many) = &mut self.holding else { return false };
+        many.begin(pattern, deadline, (begun.0, begun.1.clone()));
+        true
+    }
+
     /// The same for several. Returns the least of their deadlines.
     pub(super) fn add_runs(&mut self, of: (u32, Members), group: Option<usize>, runs: impl IntoIterator<Item = Run>) -> EventTime {
         if let Holding::Many(many) = &mut self.holding {
@@ -360,7 +385,7 @@ impl Slot {
     }
 
     /// Lets go of the runs whose time is up, for which nothing comes out; true if there were any.
-    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
+    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Dropped) -> bool {
         match &mut self.holding {
             Holding::Nothing => false,
             Holding::Many(many) => many.drop_due(instant, counters, dropped),
@@ -500,13 +525,13 @@ impl Slot {
     }
 
     /// By pattern: the group's, of which of its patterns the store has a value, and its runs.
-    pub(super) fn groups(&self) -> impl Iterator<Item = (u32, Members, &[Run])> {
+    pub(super) fn groups(&self) -> impl Iterator<Item = (u32, Members, Lying<'_>)> {
         let (one, many) = match &self.holding {
             Holding::Nothing => (None, None),
-            Holding::One(one) => (one.is_group().then(|| (one.pattern, one.is_there.into(), one.runs())), None),
+            Holding::One(one) => (one.is_group().then(|| (one.pattern, one.is_there.into(), Lying::Runs(one.runs()))), None),
             Holding::Many(many) => (None, Some(many)),
         };
-        one.into_iter().chain(many.into_iter().flat_map(Many::groups).map(|group| (group.pattern, group.there, &group.runs[..])))
+        one.into_iter().chain(many.into_iter().flat_map(Many::groups).map(|group| (group.pattern, group.there, group.runs.lying())))
     }
 
     /// By pattern.

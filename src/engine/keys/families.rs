@@ -1,21 +1,24 @@
 //! Patterns of families, put together in one group of a slot and taken apart again.
 
+use thin_vec::ThinVec;
+
 use crate::automaton::Run;
 use crate::engine::compiled::Compiled;
 use crate::engine::counters::Counters;
 use crate::engine::family::{Family, Members};
 use crate::engine::keys::Keys;
-use crate::engine::slot::{Families, Group, Kept, Many, SlotId, Together};
+use crate::engine::slot::{Families, Group, Kept, Many, SlotId};
 
 impl Keys {
     /// The patterns of families have groups of their own in the slot from now on.
     pub(in crate::engine) fn part(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
         let many = self.slots.at_mut(id.0).many();
+        many.unfold(|pattern| compiled.start_of(pattern));
         if std::mem::replace(&mut many.families, Families::Apart) == Families::Together {
             many.regroup(counters, |group, parted| {
                 for (place, pattern) in (0..).map_while(|place| Some((place, compiled.kept_under(group.pattern, place)?))) {
                     let bit = |bits: Members| bits >> place & 1;
-                    let own = group.runs.iter().filter(|run| run.is_of(place)).map(|run| run.clone().of_first(1)).collect();
+                    let own = group.runs.runs().iter().filter(|run| run.is_of(place)).map(|run| run.clone().of_first(1)).collect();
                     add(parted, Group::of(pattern, (bit(group.changed), bit(group.there)), own));
                 }
             });
@@ -30,6 +33,7 @@ impl Keys {
             return;
         }
         let many = slot.many();
+        many.unfold(|pattern| compiled.start_of(pattern));
         many.families = Families::Apart;
         let is_whole = |pattern: u32| compiled.family_of(pattern).is_none_or(|family| many.can_join(family));
         let with_cells = many.cells().iter().map(|(pattern, _)| *pattern);
@@ -41,7 +45,7 @@ impl Keys {
             None => joined.push(group),
             Some(family) => {
                 let place = family.patterns.iter().position(|pattern| *pattern == group.pattern).expect("it is of its family");
-                let own = if place == 0 { group.runs.into_iter().map(|run| family.count(run)).collect() } else { Together::None };
+                let own = if place == 0 { group.runs.into_runs(None).into_iter().map(|run| family.count(run)).collect() } else { ThinVec::new() };
                 add(joined, Group::of(family.patterns[0], (group.changed << place, group.there << place), own));
             }
         });
@@ -87,8 +91,9 @@ fn add(laid: &mut Vec<Group>, new: Group) {
         None => laid.push(new),
         Some(place) => {
             let Group { runs, changed, there, .. } = &mut laid[place];
-            runs.extend(new.runs);
-            laid[place] = Group::of(new.pattern, (*changed | new.changed, *there | new.there), std::mem::take(runs));
+            let mut runs = std::mem::take(runs.runs_mut());
+            runs.extend(new.runs.into_runs(None));
+            laid[place] = Group::of(new.pattern, (*changed | new.changed, *there | new.there), runs);
         }
     }
 }

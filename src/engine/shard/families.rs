@@ -29,8 +29,8 @@ impl Lines {
         let mut group = None;
         if let Some(slot) = address.slot.filter(|_| !is_limited) {
             keys.join(slot, all, counters);
-            group = keys.find_group(slot, candidate.pattern);
-            if group.is_some_and(|place| keys.slot(slot).runs(place).len() >= runs_max) {
+            group = keys.find_group(slot, candidate.pattern, first.automaton.plain_start());
+            if group.is_some_and(|place| keys.slot(slot).runs_len(place) >= runs_max) {
                 keys.part(slot, all, counters);
             }
         }
@@ -76,7 +76,7 @@ impl Lines {
             && class != Class::NOTHING
         {
             known = self.step_group(Address { slot: Some(slot), ..address }, place, (pattern, class), all, Some(family), standing, matches);
-            group = known.and_then(|slot| self.keys[compiled.table].find_group(slot, pattern));
+            group = known.and_then(|slot| self.keys[compiled.table].find_group(slot, pattern, automaton.plain_start()));
         }
         if begun == 0 {
             return known;

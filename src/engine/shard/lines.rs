@@ -175,9 +175,17 @@ impl Lines {
         standing: Standing<'_>,
         of_first: u8,
     ) -> SlotId {
+        let keys = &mut self.keys[table];
+        if let Some(slot) = address.slot
+            && group.is_none()
+            && start.is_told_by_its_event()
+            && keys.begin(slot, pattern, start.deadline(standing.event.time), (of_first, standing.event), &mut self.counters)
+        {
+            return slot;
+        }
         let moment = Moment { stands_as: standing.stands_as, ..Moment::plain(&self.faults) };
         let run = start.begin(automaton, standing.event, moment).of_first(of_first);
-        self.keys[table].add_run(address, pattern, group, run, &mut self.counters)
+        keys.add_run(address, pattern, group, run, &mut self.counters)
     }
 
     /// Where the pattern may have something, or the event does more than to begin a run that waits.
@@ -201,7 +209,7 @@ impl Lines {
     ) -> Option<SlotId> {
         let compiled = &all.patterns[candidate.pattern as usize];
         self.take_logs(compiled, address.slot);
-        match address.slot.map_or(Kept::Nothing, |slot| self.keys[compiled.table].look(slot, candidate.pattern)) {
+        match address.slot.map_or(Kept::Nothing, |slot| self.keys[compiled.table].look(slot, candidate.pattern, compiled.automaton.plain_start())) {
             Kept::Cell(cell) => self.step_cell(cell, candidate, all, address.key, standing, matches).then_some(address.slot).flatten(),
             Kept::Group(place) if self.watch.is_none() => self.step_group(address, place, (candidate.pattern, candidate.class), all, None, standing, matches),
             Kept::Group(_) | Kept::Nothing => self.step_slot(address, candidate, all, standing, matches),
@@ -236,7 +244,7 @@ impl Lines {
         let compiled = &all.patterns[pattern as usize];
         let slot = address.slot.expect("a group lies in a slot");
         let runs_max = usize::from(self.lie_in_slots[pattern as usize]);
-        let before = Before { runs: self.keys[compiled.table].slot(slot).runs(place).len(), dropped: 0 };
+        let before = Before { runs: self.keys[compiled.table].slot(slot).runs_len(place), dropped: 0 };
         if !class.meets(compiled.automaton.awaited_somewhere())
             && before.runs < runs_max
             && compiled.automaton.may_begin(class)
@@ -386,7 +394,7 @@ impl Lines {
         self.take_logs(compiled, Some(id));
         let (keys, held, mut step) = self.stepping(all, pattern, matches);
         let place = keys.slot(id).group(pattern).expect("what is due lies in a group");
-        let before = Before { runs: keys.slot(id).runs(place).len(), dropped: 0 };
+        let before = Before { runs: keys.slot(id).runs_len(place), dropped: 0 };
         let dropped = step.expire_lying(&mut keys.runs_at(id, place, (pattern, 1)), &key, instant);
         let slot = if dropped == 0 {
             keys.settle_stepped(id, (place, 1), before, step.counters)

@@ -163,13 +163,16 @@ impl Lines {
         bytes.clear();
         let slot = keys.slot(id);
         begin_packed(slot.families().byte(), slot.key(), bytes);
-        for (pattern, there, runs) in slot.groups() {
+        for (pattern, there, lying) in slot.groups() {
             value.clear();
-            all.patterns[pattern as usize].automaton.encode_runs(runs.iter(), value);
             patterns.clear();
-            if runs.iter().any(|run| run.patterns() != 1) {
-                patterns.extend(runs.iter().map(|run| u8::try_from(run.patterns().count_ones()).expect("few")));
-            }
+            let automaton = &all.patterns[pattern as usize].automaton;
+            lying.show(automaton.plain_start(), |runs| {
+                automaton.encode_runs(runs.iter(), value);
+                if runs.iter().any(|run| run.patterns() != 1) {
+                    patterns.extend(runs.iter().map(|run| u8::try_from(run.patterns().count_ones()).expect("few")));
+                }
+            });
             Entry { pattern, there, value, patterns }.write(bytes);
         }
         for (pattern, cell) in slot.cells() {

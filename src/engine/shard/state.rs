@@ -12,7 +12,9 @@ pub(super) fn encode_state(compiled: &CompiledPattern, held: Held<'_>) -> Option
     let mut value = Vec::new();
     match held {
         Held::Nothing => return None,
-        Held::Runs(runs, of) => compiled.automaton.encode_runs(runs.iter().filter(|run| run.is_of(of)), &mut value),
+        Held::Runs(lying, of) => {
+            lying.show(compiled.automaton.plain_start(), |runs| compiled.automaton.encode_runs(runs.iter().filter(|run| run.is_of(of)), &mut value));
+        }
         Held::Cell(cell) => cell.pending.encode(&compiled.automaton, &mut value),
         Held::Log(_) => unreachable!("a log is no pattern's"),
     }

@@ -1,14 +1,13 @@
 //! The runs of one pattern in a slot, or of a family of them.
 
-use std::mem;
-use std::ops::Deref;
+use thin_vec::ThinVec;
 
-use crate::automaton::{Automaton, Pending, Run};
+use crate::automaton::{Automaton, Pending, PlainStart, Run};
 use crate::engine::family::Members;
-use crate::event::EventTime;
+use crate::event::{EventTime, SharedEvent};
 
-/// The runs of one pattern, or of a family of them, under its first. With thousands of patterns a key has a dozen of these, and what an event waits for is the memory that they lie in: so one is 64 bytes,
-/// as much as a processor fetches at a time.
+/// The runs of one pattern, or of a family of them, under its first. With thousands of patterns a key has a dozen of these, most of which are one run that has begun and is over when its time is up; what an event
+/// waits for is the memory that they lie in. So one is 32 bytes, half of what a processor fetches at a time.
 #[derive(Debug)]
 pub(in crate::engine) struct Group {
     pub pattern: u32,
@@ -16,16 +15,15 @@ pub(in crate::engine) struct Group {
     pub changed: Members,
     /// Those of which the store has a value.
     pub there: Members,
-    /// In the order in which they came.
     pub runs: Together,
     /// The least of its runs; the end of time: none. While its runs are being stepped, as it was.
     pub(super) deadline: EventTime,
 }
 
 impl Group {
-    pub(in crate::engine) fn of(pattern: u32, (changed, there): (Members, Members), runs: Together) -> Self {
+    pub(in crate::engine) fn of(pattern: u32, (changed, there): (Members, Members), runs: ThinVec<Run>) -> Self {
         let deadline = least_deadline(&runs);
-        Self { pattern, changed, there, runs, deadline }
+        Self { pattern, changed, there, runs: Together::Runs(runs), deadline }
     }
 
     /// At the end of time all that has runs is.
@@ -42,98 +40,111 @@ pub(super) fn least_deadline(runs: &[Run]) -> EventTime {
     runs.iter().fold(EventTime::END, |least, run| least.min(run.deadline()))
 }
 
-/// Runs, mostly one: in the bytes of one, where a small vector takes eight more.
-#[derive(Debug, Default)]
+/// The runs of a group, in two words.
+#[derive(Debug)]
 pub(in crate::engine) enum Together {
-    #[default]
-    None,
-    One(Run),
-    Several(Vec<Run>),
+    /// In the order in which they came.
+    Runs(ThinVec<Run>),
+    /// One, of so many patterns, to which nothing has come since: its [event tells it](PlainStart::is_told_by_its_event). Before it is looked at or another comes beside it, it is [unfolded](Together::unfold).
+    Begun { patterns: u8, event: SharedEvent },
+}
+
+impl Default for Together {
+    fn default() -> Self {
+        Self::Runs(ThinVec::new())
+    }
 }
 
 impl Together {
-    pub(super) fn push(&mut self, run: Run) {
+    pub(in crate::engine) fn len(&self) -> usize {
         match self {
-            Self::None => *self = Self::One(run),
-            Self::Several(several) => several.push(run),
-            Self::One(_) => {
-                let Self::One(first) = mem::take(self) else { unreachable!("it has just been one") };
-                *self = Self::Several(vec![first, run]);
-            }
+            Self::Runs(runs) => runs.len(),
+            Self::Begun { .. } => 1,
         }
     }
 
-    /// Takes out the one at that place; those behind it move up.
-    pub(super) fn remove(&mut self, place: usize) -> Run {
+    pub(in crate::engine) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Those that are unfolded.
+    pub(in crate::engine) fn runs(&self) -> &[Run] {
         match self {
-            Self::Several(several) => several.remove(place),
-            Self::None | Self::One(_) => mem::take(self).into_iter().nth(place).expect("a run is taken out of those that are there"),
+            Self::Runs(runs) => runs,
+            Self::Begun { .. } => unreachable!("a run that has begun is unfolded before it is looked at"),
         }
     }
 
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Run) -> bool) {
+    pub(in crate::engine) fn runs_mut(&mut self) -> &mut ThinVec<Run> {
         match self {
-            Self::None => {}
-            Self::Several(several) => several.retain_mut(keep),
-            Self::One(run) => {
-                if !keep(run) {
-                    *self = Self::None;
-                }
-            }
+            Self::Runs(runs) => runs,
+            Self::Begun { .. } => unreachable!("a run that has begun is unfolded before it is stepped, or another comes beside it"),
+        }
+    }
+
+    /// From now on they lie there as runs. `start`: of their pattern, where it has one.
+    pub(in crate::engine) fn unfold(&mut self, start: Option<PlainStart>) {
+        if let Self::Begun { .. } = self {
+            *self = Self::Runs(std::mem::take(self).into_runs(start));
+        }
+    }
+
+    /// The same.
+    pub(in crate::engine) fn into_runs(self, start: Option<PlainStart>) -> ThinVec<Run> {
+        match self {
+            Self::Runs(runs) => runs,
+            Self::Begun { patterns, event } => one(begun(start, patterns, event)),
+        }
+    }
+
+    pub(super) fn lying(&self) -> Lying<'_> {
+        match self {
+            Self::Runs(runs) => Lying::Runs(runs),
+            Self::Begun { patterns, event } => Lying::Begun(*patterns, event),
+        }
+    }
+
+    /// Whether some is one of that one of the patterns kept together.
+    pub(super) fn has_run_of(&self, pattern: usize) -> bool {
+        match self {
+            Self::Runs(runs) => runs.iter().any(|run| run.is_of(pattern)),
+            Self::Begun { patterns, .. } => pattern < usize::from(*patterns),
         }
     }
 
     /// Takes all out, into runs before those that are there; the memory is used again.
     pub(super) fn move_before(&mut self, automaton: &Automaton, into: &mut Pending) {
+        into.put_before(automaton, self.runs_mut().drain(..));
+    }
+}
+
+/// Runs as they lie somewhere.
+#[derive(Clone, Copy)]
+pub(in crate::engine) enum Lying<'a> {
+    Runs(&'a [Run]),
+    /// As [`Together::Begun`].
+    Begun(u8, &'a SharedEvent),
+}
+
+impl Lying<'_> {
+    /// Shows them as runs. `start`: of their pattern, where it has one.
+    pub(in crate::engine) fn show<T>(self, start: Option<PlainStart>, look: impl FnOnce(&[Run]) -> T) -> T {
         match self {
-            Self::Several(several) => into.put_before(automaton, several.drain(..)),
-            Self::None | Self::One(_) => into.put_before(automaton, mem::take(self)),
+            Self::Runs(runs) => look(runs),
+            Self::Begun(patterns, event) => look(&[begun(start, patterns, event.clone())]),
         }
     }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::None;
-    }
 }
 
-impl Deref for Together {
-    type Target = [Run];
-
-    fn deref(&self) -> &[Run] {
-        match self {
-            Self::None => &[],
-            Self::One(run) => std::slice::from_ref(run),
-            Self::Several(several) => several,
-        }
-    }
+fn begun(start: Option<PlainStart>, patterns: u8, event: SharedEvent) -> Run {
+    start.expect("what has begun has begun plainly").begun(event).of_first(patterns)
 }
 
-impl Extend<Run> for Together {
-    fn extend<T: IntoIterator<Item = Run>>(&mut self, runs: T) {
-        runs.into_iter().for_each(|run| self.push(run));
-    }
-}
-
-impl FromIterator<Run> for Together {
-    fn from_iter<T: IntoIterator<Item = Run>>(runs: T) -> Self {
-        let mut together = Self::default();
-        together.extend(runs);
-        together
-    }
-}
-
-impl IntoIterator for Together {
-    type Item = Run;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<Run>, std::vec::IntoIter<Run>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        let (one, several) = match self {
-            Self::None => (None, Vec::new()),
-            Self::One(run) => (Some(run), Vec::new()),
-            Self::Several(several) => (None, several),
-        };
-        one.into_iter().chain(several)
-    }
+/// In memory for no more.
+pub(super) fn one(run: Run) -> ThinVec<Run> {
+    let mut runs = ThinVec::with_capacity(1);
+    runs.push(run);
+    runs
 }
 
 #[cfg(test)]
@@ -142,6 +153,6 @@ mod tests {
 
     #[test]
     fn a_group_is_small() {
-        assert_eq!((size_of::<Together>(), size_of::<Group>()), (48, 64));
+        assert_eq!((size_of::<Together>(), size_of::<Group>()), (16, 32));
     }
 }

@@ -9,14 +9,15 @@
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
-use crate::automaton::{Automaton, Pending, Run};
+use crate::automaton::{Automaton, Pending, PlainStart, Run};
 use crate::engine::counters::Counters;
-use crate::engine::family::Members;
-use crate::engine::slot::group::{Group, Together, least_deadline};
+use crate::engine::family::{Members, members};
+use crate::engine::slot::group::{self, Group, Together, least_deadline};
 use crate::engine::slot::one::{Lone, One};
-use crate::engine::slot::{CellId, Families, Held, Kept, Notes};
-use crate::event::{EventTime, Lookup};
+use crate::engine::slot::{CellId, Dropped, Families, Held, Kept, Notes};
+use crate::event::{EventTime, Lookup, SharedEvent};
 
 #[derive(Debug)]
 pub(in crate::engine) struct Many {
@@ -90,12 +91,12 @@ impl Many {
             families: Families::Together,
         };
         let Some(one) = one else { return many };
-        let group = |runs| Group::of(one.pattern, (one.is_changed.into(), one.is_there.into()), runs);
+        let of_one = |runs| Group::of(one.pattern, (one.is_changed.into(), one.is_there.into()), runs);
         match one.lone {
             Lone::Cell(id) => many.add_cell(one.pattern, id),
-            Lone::Run(run) => many.add_group(group(Together::One(run))),
-            Lone::Several(several) => many.add_group(group(Together::Several(several.runs))),
-            Lone::Gone => many.add_group(group(Together::None)),
+            Lone::Run(run) => many.add_group(of_one(group::one(run))),
+            Lone::Several(several) => many.add_group(of_one(several.runs.into_iter().collect())),
+            Lone::Gone => many.add_group(of_one(ThinVec::new())),
         }
         many
     }
@@ -136,9 +137,12 @@ impl Many {
         first + place.expect("a group stands where its deadline says")
     }
 
-    /// The same. Where it has nothing although it is marked, the marks are put right: what time removes leaves them as they were. (Where there are more than they can tell apart, that would be in vain.)
-    pub(super) fn look(&mut self, pattern: u32) -> Kept {
+    /// The same, and its runs are to be looked at: they are unfolded. Where it has nothing although it is marked, the marks are put right: what time removes leaves them as they were. (Where there are more than they can tell apart, that would be in vain.)
+    pub(super) fn look(&mut self, pattern: u32, start: Option<PlainStart>) -> Kept {
         let kept = self.kept(pattern);
+        if let Kept::Group(place) = kept {
+            self.groups[place].runs.unfold(start);
+        }
         let is_told = self.deadlines().is_none() && self.groups.len() + self.cells().len() <= MARKED_MAX;
         if kept == Kept::Nothing && is_told && self.patterns.may_have(pattern) {
             self.mark_patterns();
@@ -159,8 +163,14 @@ impl Many {
         &mut self.groups[place]
     }
 
+    /// Which are unfolded.
     pub(in crate::engine) fn runs_of(&self, pattern: u32) -> &[Run] {
-        if let Kept::Group(place) = self.kept(pattern) { &self.groups[place].runs } else { &[] }
+        if let Kept::Group(place) = self.kept(pattern) { self.groups[place].runs.runs() } else { &[] }
+    }
+
+    /// All runs are to be looked at.
+    pub(in crate::engine) fn unfold(&mut self, start_of: impl Fn(u32) -> Option<PlainStart>) {
+        self.groups.iter_mut().for_each(|group| group.runs.unfold(start_of(group.pattern)));
     }
 
     /// Of a pattern that has nothing here.
@@ -199,7 +209,7 @@ impl Many {
     /// The group's deadline may be another: finds it, and the place for it.
     pub(super) fn settle(&mut self, place: usize) {
         let group = &mut self.groups[place];
-        let before = std::mem::replace(&mut group.deadline, least_deadline(&group.runs));
+        let before = std::mem::replace(&mut group.deadline, least_deadline(group.runs.runs()));
         self.latest = self.latest.max(group.deadline);
         if group.deadline != before
             && self.groups.len() > 1
@@ -272,15 +282,20 @@ impl Many {
     pub(super) fn add_run(&mut self, (pattern, patterns): (u32, Members), place: Option<usize>, run: Run) {
         let deadline = run.deadline();
         let Some(place) = place else {
-            return self.add_group(Group { pattern, changed: patterns, there: 0, runs: Together::One(run), deadline });
+            return self.add_group(Group { pattern, changed: patterns, there: 0, runs: Together::Runs(group::one(run)), deadline });
         };
         let group = &mut self.groups[place];
         let is_least = group.runs.is_empty() || deadline < group.deadline;
-        group.runs.push(run);
+        group.runs.runs_mut().push(run);
         group.changed |= patterns;
         if is_least {
             self.settle(place);
         }
+    }
+
+    /// The event begins a run of so many patterns, of one that has nothing here.
+    pub(super) fn begin(&mut self, pattern: u32, deadline: EventTime, (patterns, event): (u8, SharedEvent)) {
+        self.add_group(Group { pattern, changed: members(patterns), there: 0, runs: Together::Begun { patterns, event }, deadline });
     }
 
     /// The same for several. Returns the least of their deadlines.
@@ -292,16 +307,17 @@ impl Many {
             return least;
         };
         let group = &mut self.groups[place];
-        let before = group.runs.len();
-        group.runs.extend(new);
+        let runs = group.runs.runs_mut();
+        let before = runs.len();
+        runs.extend(new);
+        let least = least_deadline(&runs[before..]);
         group.changed |= patterns;
-        let least = least_deadline(&group.runs[before..]);
         self.settle(place);
         least
     }
 
     /// As [`super::Slot::drop_due`] has it.
-    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
+    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Dropped) -> bool {
         let mut has_changed = false;
         let mut place = 0;
         while let Some(group) = self.groups.get_mut(place).filter(|group| group.deadline <= instant) {
@@ -309,28 +325,37 @@ impl Many {
                 place += 1;
                 continue;
             }
-            if group.there == 0 && matches!(group.runs, Together::One(_)) {
+            has_changed = true;
+            if group.there == 0 && group.runs.len() == 1 {
                 // As mostly: the run goes with its group.
                 let pattern = group.pattern;
                 let group = if place == 0 { self.groups.pop_front() } else { self.groups.remove(place) };
-                if let Some(Group { runs: Together::One(run), .. }) = group {
-                    dropped.push(run);
+                match group.map(|group| group.runs) {
+                    Some(Together::Begun { event, .. }) => dropped.events.push(event),
+                    Some(Together::Runs(runs)) => dropped.runs.extend(runs),
+                    None => {}
                 }
                 if self.further.is_some() {
                     self.forget_deadline(pattern);
                 }
                 (counters.live_runs, counters.live_keys) = (counters.live_runs - 1, counters.live_keys - 1);
-                has_changed = true;
                 continue;
             }
             let before = group.runs.len();
-            let is_over = |run: &Run| run.deadline() <= instant;
-            while let Some(at) = group.runs.iter().position(is_over) {
-                let run = group.runs.remove(at);
-                group.changed |= run.patterns();
-                dropped.push(run);
+            match &mut group.runs {
+                Together::Begun { .. } => {
+                    if let Together::Begun { patterns, event } = std::mem::take(&mut group.runs) {
+                        group.changed |= members(patterns);
+                        dropped.events.push(event);
+                    }
+                }
+                Together::Runs(runs) => {
+                    for run in runs.extract_if(.., |run| run.deadline() <= instant) {
+                        group.changed |= run.patterns();
+                        dropped.runs.push(run);
+                    }
+                }
             }
-            has_changed = true;
             counters.live_runs -= (before - group.runs.len()) as u64;
             counters.live_keys -= u64::from(group.runs.is_empty());
             if group.is_over() {
@@ -348,7 +373,7 @@ impl Many {
         let mut alive = SmallVec::new();
         for group in self.groups.iter_mut().filter(|group| !group.runs.is_empty()) {
             alive.push((group.pattern, group.runs.len()));
-            group.runs.clear();
+            group.runs = Together::default();
         }
         self.groups.iter_mut().for_each(|group| group.deadline = EventTime::END);
         if self.deadlines().is_some() {
@@ -378,11 +403,11 @@ impl Many {
                 let pattern = changed.trailing_zeros();
                 changed &= changed - 1;
                 let (bit, of) = (1 << pattern, pattern as usize);
-                let is_empty = !runs.iter().any(|run| run.is_of(of));
+                let is_empty = !runs.has_run_of(of);
                 if is_empty && group.there & bit == 0 {
                     continue;
                 }
-                let held = if is_empty { Held::Nothing } else { Held::Runs(runs, of) };
+                let held = if is_empty { Held::Nothing } else { Held::Runs(runs.lying(), of) };
                 let is_told = tell((group.pattern, of), key, held);
                 group.there = group.there & !bit | if is_told && !is_empty { bit } else { 0 };
             }

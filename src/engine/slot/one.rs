@@ -1,9 +1,11 @@
 //! What a slot holds where that is of one pattern: most keys have one run of one pattern, and where there are several of it they are found in as few steps as can be.
 
+use smallvec::SmallVec;
+
 use crate::automaton::{Automaton, Pending, Run};
 use crate::engine::counters::Counters;
-use crate::engine::slot::group::{Together, least_deadline};
-use crate::engine::slot::{CellId, Held, Kept, Notes};
+use crate::engine::slot::group::{Lying, least_deadline};
+use crate::engine::slot::{CellId, Dropped, Held, Kept, Notes};
 use crate::event::EventTime;
 
 /// A group, or a cell. Of a family only what its first pattern alone has.
@@ -123,35 +125,35 @@ impl One {
     }
 
     /// Takes all runs out.
-    pub(super) fn take(&mut self) -> Together {
+    pub(super) fn take(&mut self) -> SmallVec<[Run; 1]> {
         if !self.is_group() {
-            return Together::None;
+            return SmallVec::new();
         }
         match self.take_lone() {
-            Lone::Run(run) => Together::One(run),
-            Lone::Several(several) => Together::Several(several.runs),
-            Lone::Gone | Lone::Cell(_) => Together::None,
+            Lone::Run(run) => SmallVec::from_buf([run]),
+            Lone::Several(several) => SmallVec::from_vec(several.runs),
+            Lone::Gone | Lone::Cell(_) => SmallVec::new(),
         }
     }
 
     pub(super) fn lift(&mut self, pattern: u32, automaton: &Automaton, into: &mut Pending) {
         if self.pattern == pattern {
-            self.take().move_before(automaton, into);
+            into.put_before(automaton, self.take());
         }
     }
 
     /// As [`super::Slot::drop_due`] has it.
-    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Vec<Run>) -> bool {
+    pub(super) fn drop_due(&mut self, instant: EventTime, counters: &mut Counters, dropped: &mut Dropped) -> bool {
         if self.deadline() > instant || self.runs().is_empty() {
             return false;
         }
         let before = self.runs().len();
         match &mut self.lone {
             Lone::Several(several) => {
-                dropped.extend(several.runs.extract_if(.., |run| run.deadline() <= instant));
+                dropped.runs.extend(several.runs.extract_if(.., |run| run.deadline() <= instant));
                 self.settle();
             }
-            Lone::Run(_) | Lone::Gone | Lone::Cell(_) => dropped.extend(self.take()),
+            Lone::Run(_) | Lone::Gone | Lone::Cell(_) => dropped.runs.extend(self.take()),
         }
         self.is_changed = true;
         counters.live_runs -= (before - self.runs().len()) as u64;
@@ -165,7 +167,7 @@ impl One {
             return;
         }
         match &self.lone {
-            Lone::Run(_) | Lone::Several(_) => self.is_there = tell((self.pattern, 0), key, Held::Runs(self.runs(), 0)),
+            Lone::Run(_) | Lone::Several(_) => self.is_there = tell((self.pattern, 0), key, Held::Runs(Lying::Runs(self.runs()), 0)),
             Lone::Gone if self.is_there => {
                 tell((self.pattern, 0), key, Held::Nothing);
                 self.is_there = false;
