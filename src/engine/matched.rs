@@ -9,14 +9,15 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind, push_made};
 use crate::engine::compiled::key_values;
+use crate::engine::index::number;
 use crate::event::binary::{write_bytes, write_unsigned};
 use crate::event::{EventTime, Key, Place, Schema, SharedEvent, StreamId, Type, Value};
-use crate::pattern::{Chosen, EmitField, EmitValue, Moment, OnTimeout, Pattern, Scope, StepId, Suppress};
+use crate::pattern::{Chosen, EmitField, EmitValue, Expression, Moment, OnTimeout, Pattern, Scope, StepId, Suppress};
 
 /// What a match has as text beside its fields, about, and the place of each of its events.
 const FRAME_BYTES: usize = 200;
@@ -128,27 +129,35 @@ impl Match {
     }
 }
 
-/// What a pattern's matches have in common: made once.
+/// What a pattern's matches have in common: made once, and together. (With thousands of patterns all that has to be looked at for a match is far from the processor.)
 #[derive(Debug)]
 pub(super) struct Delivery {
-    /// Begins what is hashed for the id.
-    identity: Vec<u8>,
-    /// By step: its name and its stream's, as hashed.
-    steps: Vec<Vec<u8>>,
+    /// What ids are hashes of, as far as the pattern tells: its name and version, then the name of each step and of its stream.
+    hashed: Box<[u8]>,
+    /// Where in that each of these ends, the pattern's first.
+    ends: SmallVec<[u32; 4]>,
+    /// The fields that are the key, where all events have the same.
+    key: Option<SmallVec<[u16; 4]>>,
+    /// Matches, or partial ones that ran out of time, have values, or suppress others: the pattern says which.
+    calculates: bool,
 }
 
 impl Delivery {
     pub(super) fn new(pattern: &Pattern, schema: &Schema) -> Self {
-        let mut identity = Vec::new();
-        write_bytes(pattern.name.as_bytes(), &mut identity);
-        identity.extend(pattern.version.to_be_bytes());
-        let steps = pattern.steps.iter().map(|step| {
-            let mut bytes = Vec::new();
-            write_bytes(step.name.as_bytes(), &mut bytes);
-            write_bytes(schema.stream(step.stream).name.as_bytes(), &mut bytes);
-            bytes
-        });
-        Self { identity, steps: steps.collect() }
+        let mut hashed = Vec::new();
+        write_bytes(pattern.name.as_bytes(), &mut hashed);
+        hashed.extend(pattern.version.to_be_bytes());
+        let mut ends = smallvec![number(hashed.len())];
+        for step in &pattern.steps {
+            write_bytes(step.name.as_bytes(), &mut hashed);
+            write_bytes(schema.stream(step.stream).name.as_bytes(), &mut hashed);
+            ends.push(number(hashed.len()));
+        }
+        let field = |part: &Expression| part.whole_field().map(|field| u16::try_from(field).expect("the checker bounds the number of fields"));
+        let key = if let [only] = &pattern.sources[..] { only.key.iter().map(field).collect() } else { None };
+        let has_values = |kind| emitted(pattern, kind).unwrap_or_default().iter().any(|field| matches!(field.value, EmitValue::Expression { .. }));
+        let calculates = pattern.suppress.is_some() || has_values(DecidedKind::Match) || has_values(DecidedKind::Timeout);
+        Self { hashed: hashed.into(), ends, key, calculates }
     }
 
     /// Adds the match. `event`: the event at hand, where one decided. `scratch`: memory that is used again.
@@ -188,10 +197,20 @@ impl Delivery {
         });
         delivered.key.extend_from_slice(key);
         let (_, first) = chosen.first().expect("a match of no events is none");
-        assert!(key_values(pattern, first, key, &mut delivered.key_values), "what was chosen stands in the key's line");
+        match &self.key {
+            Some(fields) => delivered.key_values.extend(fields.iter().map(|field| first.fields()[usize::from(*field)].clone())),
+            None => assert!(key_values(pattern, first, key, &mut delivered.key_values), "what was chosen stands in the key's line"),
+        }
+        if self.calculates {
+            Self::calculate(pattern, chosen, moment, delivered);
+        }
+        std::mem::swap(&mut delivered.chosen, chosen);
+    }
+
+    fn calculate(pattern: &Pattern, chosen: &[(StepId, SharedEvent)], moment: Moment<'_>, delivered: &mut Match) {
         let events = Events(chosen);
         let scope = Scope { fields: None, chosen: &events, moment };
-        for field in emitted(pattern, kind).unwrap_or_default() {
+        for field in emitted(pattern, delivered.kind).unwrap_or_default() {
             if let EmitValue::Expression { expression, .. } = &field.value {
                 delivered.values.push(expression.value(&scope));
             }
@@ -199,18 +218,18 @@ impl Delivery {
         if let Some(suppress) = &pattern.suppress {
             delivered.suppress_by = suppressed_by(suppress, &delivered.key_values, &scope);
         }
-        std::mem::swap(&mut delivered.chosen, chosen);
     }
 
     fn id(&self, kind: DecidedKind, chosen: &[(StepId, SharedEvent)], bytes: &mut Vec<u8>) -> u128 {
         bytes.clear();
-        bytes.extend_from_slice(&self.identity);
+        bytes.extend_from_slice(&self.hashed[..self.ends[0] as usize]);
         bytes.push(match kind {
             DecidedKind::Match => 0,
             DecidedKind::Timeout => 1,
         });
         for (step, event) in chosen {
-            bytes.extend_from_slice(&self.steps[usize::from(step.0)]);
+            let step = usize::from(step.0);
+            bytes.extend_from_slice(&self.hashed[self.ends[step] as usize..self.ends[step + 1] as usize]);
             write_unsigned(u64::from(event.partition), bytes);
             write_unsigned(event.offset, bytes);
         }
