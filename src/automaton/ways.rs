@@ -176,7 +176,7 @@ pub struct PlainStart {
 }
 
 impl PlainStart {
-    /// The event and the deadline are all there is to the run ([`PlainStart::begun`]), and nothing comes out when its time is up.
+    /// The event tells all that there is to the run that it begins ([`PlainStart::begun`]), and nothing comes out when the time of that is up.
     pub fn is_told_by_its_event(self) -> bool {
         self.told_by_its_event
     }

@@ -35,7 +35,7 @@ pub(super) struct Keys {
     changed: Vec<PlaceNumber>,
     /// Nobody takes it: it is not noted.
     tells_nobody: bool,
-    /// Runs whose time was up, until they are [let go](Keys::let_go).
+    /// Until they are [let go](Keys::let_go).
     dropped: Dropped,
     packed: PackedKeys,
     noting: Noting,

@@ -153,7 +153,7 @@ impl Delivery {
             write_bytes(schema.stream(step.stream).name.as_bytes(), &mut hashed);
             ends.push(number(hashed.len()));
         }
-        let field = |part: &Expression| part.whole_field().map(|field| u16::try_from(field).expect("the checker bounds the number of fields"));
+        let field = |part: &Expression| part.whole_field().map(|field| u16::try_from(field).expect("fields are numbered by 16 bits"));
         let key = if let [only] = &pattern.sources[..] { only.key.iter().map(field).collect() } else { None };
         let has_values = |kind| emitted(pattern, kind).unwrap_or_default().iter().any(|field| matches!(field.value, EmitValue::Expression { .. }));
         let calculates = pattern.suppress.is_some() || has_values(DecidedKind::Match) || has_values(DecidedKind::Timeout);

@@ -121,11 +121,11 @@ pub(super) enum Kept {
     Cell(CellId),
 }
 
-/// What time has let go of, as long as somebody has not.
+/// Runs whose time was up, until their memory is let go of.
 #[derive(Debug, Default)]
 pub(super) struct Dropped {
     pub runs: Vec<Run>,
-    /// Of runs that had only begun.
+    /// Of those that had only begun.
     pub events: Vec<SharedEvent>,
 }
 
