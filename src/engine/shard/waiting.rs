@@ -40,6 +40,8 @@ impl Lines {
             if let Some(slot) = found.slot {
                 let slot = self.keys[table].slot(slot);
                 let of_cells = slot.cells().map(|(pattern, _)| pattern).filter(|pattern| *pattern < waiting.number);
+                // Asks for the runs of all before it waits for those of the first.
+                std::hint::black_box(slot.groups().filter(|(.., lying)| lying.has_run_of(0)).count());
                 let held = slot.groups().map(|(pattern, ..)| pattern).chain(of_cells);
                 patterns.extend(held.map(|pattern| all.patterns[pattern as usize].first.unwrap_or(pattern)));
             }

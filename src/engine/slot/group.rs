@@ -104,14 +104,6 @@ impl Together {
         }
     }
 
-    /// Whether some is one of that one of the patterns kept together.
-    pub(super) fn has_run_of(&self, pattern: usize) -> bool {
-        match self {
-            Self::Runs(runs) => runs.iter().any(|run| run.is_of(pattern)),
-            Self::Begun { patterns, .. } => pattern < usize::from(*patterns),
-        }
-    }
-
     /// Takes all out, into runs before those that are there; the memory is used again.
     pub(super) fn move_before(&mut self, automaton: &Automaton, into: &mut Pending) {
         into.put_before(automaton, self.runs_mut().drain(..));
@@ -127,6 +119,14 @@ pub(in crate::engine) enum Lying<'a> {
 }
 
 impl Lying<'_> {
+    /// Whether some is one of that one of the patterns kept together.
+    pub(in crate::engine) fn has_run_of(self, pattern: usize) -> bool {
+        match self {
+            Self::Runs(runs) => runs.iter().any(|run| run.is_of(pattern)),
+            Self::Begun(patterns, _) => pattern < usize::from(patterns),
+        }
+    }
+
     /// Shows them as runs. `start`: of their pattern, where it has one.
     pub(in crate::engine) fn show<T>(self, start: Option<PlainStart>, look: impl FnOnce(&[Run]) -> T) -> T {
         match self {

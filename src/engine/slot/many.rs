@@ -397,7 +397,7 @@ impl Many {
     pub(super) fn tell_changes(&mut self, key: &[u8], tell: &mut impl FnMut((u32, usize), &[u8], Held<'_>) -> bool) {
         let Self { groups, further, .. } = self;
         groups.retain_mut(|group| {
-            let runs = &group.runs;
+            let runs = group.runs.lying();
             let mut changed = std::mem::take(&mut group.changed);
             while changed != 0 {
                 let pattern = changed.trailing_zeros();
@@ -407,7 +407,7 @@ impl Many {
                 if is_empty && group.there & bit == 0 {
                     continue;
                 }
-                let held = if is_empty { Held::Nothing } else { Held::Runs(runs.lying(), of) };
+                let held = if is_empty { Held::Nothing } else { Held::Runs(runs, of) };
                 let is_told = tell((group.pattern, of), key, held);
                 group.there = group.there & !bit | if is_told && !is_empty { bit } else { 0 };
             }
