@@ -12,7 +12,7 @@ use crate::automaton::watch::Watch;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, PlainStart, StandId};
 use crate::automaton::{Decided, DecidedBy};
-use crate::event::{EventTime, SharedEvent, Value};
+use crate::event::{EventTime, SharedEvent};
 use crate::pattern::{ConditionId, Moment, Pattern};
 
 /// What bounds the state of a key.
@@ -106,7 +106,7 @@ impl Run {
 
     /// Whether the first field of its last event is null.
     pub fn first_is_null(&self) -> bool {
-        self.chain.event().fields().first().is_none_or(Value::is_null)
+        self.chain.event().first_is_null()
     }
 
     pub(super) fn ways<'a>(&'a self, automaton: &'a Automaton) -> &'a WaySet {

@@ -137,7 +137,7 @@ pub(super) struct Delivery {
     /// Where in that each of these ends, the pattern's first.
     ends: SmallVec<[u32; 4]>,
     /// The fields that are the key, where all events have the same.
-    key: Option<SmallVec<[u16; 4]>>,
+    key: Option<SmallVec<[usize; 2]>>,
     /// Matches, or partial ones that ran out of time, have values, or suppress others: the pattern says which.
     calculates: bool,
 }
@@ -153,8 +153,7 @@ impl Delivery {
             write_bytes(schema.stream(step.stream).name.as_bytes(), &mut hashed);
             ends.push(number(hashed.len()));
         }
-        let field = |part: &Expression| part.whole_field().map(|field| u16::try_from(field).expect("fields are numbered by 16 bits"));
-        let key = if let [only] = &pattern.sources[..] { only.key.iter().map(field).collect() } else { None };
+        let key = if let [only] = &pattern.sources[..] { only.key.iter().map(Expression::whole_field).collect() } else { None };
         let has_values = |kind| emitted(pattern, kind).unwrap_or_default().iter().any(|field| matches!(field.value, EmitValue::Expression { .. }));
         let calculates = pattern.suppress.is_some() || has_values(DecidedKind::Match) || has_values(DecidedKind::Timeout);
         Self { hashed: hashed.into(), ends, key, calculates }
@@ -198,7 +197,7 @@ impl Delivery {
         delivered.key.extend_from_slice(key);
         let (_, first) = chosen.first().expect("a match of no events is none");
         match &self.key {
-            Some(fields) => delivered.key_values.extend(fields.iter().map(|field| first.fields()[usize::from(*field)].clone())),
+            Some(fields) => delivered.key_values.extend(fields.iter().map(|field| first.fields()[*field].clone())),
             None => assert!(key_values(pattern, first, key, &mut delivered.key_values), "what was chosen stands in the key's line"),
         }
         if self.calculates {

@@ -26,6 +26,11 @@ impl SharedEvent {
         &self.0.slice
     }
 
+    /// Whether its first field is null: what is asked to have the event at hand.
+    pub fn first_is_null(&self) -> bool {
+        self.fields().first().is_none_or(Value::is_null)
+    }
+
     /// The same for what is the same piece of memory, and for nothing else that is alive.
     pub fn address(&self) -> usize {
         self.0.ptr().addr()

@@ -13,8 +13,8 @@ impl Keys {
     /// The patterns of families have groups of their own in the slot from now on.
     pub(in crate::engine) fn part(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
         let many = self.slots.at_mut(id.0).many();
-        many.unfold(|pattern| compiled.start_of(pattern));
         if std::mem::replace(&mut many.families, Families::Apart) == Families::Together {
+            many.unfold(|pattern| compiled.start_of(pattern));
             many.regroup(counters, |group, parted| {
                 for (place, pattern) in (0..).map_while(|place| Some((place, compiled.kept_under(group.pattern, place)?))) {
                     let bit = |bits: Members| bits >> place & 1;
@@ -41,11 +41,11 @@ impl Keys {
             return;
         }
         many.families = Families::Together;
-        many.regroup(counters, |group, joined| match compiled.family_of(group.pattern) {
+        many.regroup(counters, |mut group, joined| match compiled.family_of(group.pattern) {
             None => joined.push(group),
             Some(family) => {
                 let place = family.patterns.iter().position(|pattern| *pattern == group.pattern).expect("it is of its family");
-                let own = if place == 0 { group.runs.into_runs(None).into_iter().map(|run| family.count(run)).collect() } else { ThinVec::new() };
+                let own = if place == 0 { std::mem::take(group.runs.runs_mut()).into_iter().map(|run| family.count(run)).collect() } else { ThinVec::new() };
                 add(joined, Group::of(family.patterns[0], (group.changed << place, group.there << place), own));
             }
         });
@@ -83,7 +83,7 @@ impl Many {
 }
 
 /// To what the pattern already has there.
-fn add(laid: &mut Vec<Group>, new: Group) {
+fn add(laid: &mut Vec<Group>, mut new: Group) {
     if new.runs.is_empty() && new.there == 0 {
         return;
     }
@@ -92,7 +92,7 @@ fn add(laid: &mut Vec<Group>, new: Group) {
         Some(place) => {
             let Group { runs, changed, there, .. } = &mut laid[place];
             let mut runs = std::mem::take(runs.runs_mut());
-            runs.extend(new.runs.into_runs(None));
+            runs.append(new.runs.runs_mut());
             laid[place] = Group::of(new.pattern, (*changed | new.changed, *there | new.there), runs);
         }
     }

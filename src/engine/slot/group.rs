@@ -84,16 +84,8 @@ impl Together {
 
     /// From now on they lie there as runs. `start`: of their pattern, where it has one.
     pub(in crate::engine) fn unfold(&mut self, start: Option<PlainStart>) {
-        if let Self::Begun { .. } = self {
-            *self = Self::Runs(std::mem::take(self).into_runs(start));
-        }
-    }
-
-    /// The same.
-    pub(in crate::engine) fn into_runs(self, start: Option<PlainStart>) -> ThinVec<Run> {
-        match self {
-            Self::Runs(runs) => runs,
-            Self::Begun { patterns, event } => one(begun(start, patterns, event)),
+        if let Self::Begun { patterns, event } = self {
+            *self = Self::Runs(one(begun(start, *patterns, event.clone())));
         }
     }
 
