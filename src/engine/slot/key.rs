@@ -1,4 +1,4 @@
-//! The bytes of a key, as a slot keeps them: 16 bytes, and for longer keys one block beside it.
+//! The bytes of a key, as a slot keeps them: 24 bytes, and for longer keys one block beside it.
 
 /// By length, so that a longer one is one look away and not two.
 #[derive(Debug)]
@@ -9,7 +9,7 @@ pub(in crate::engine) enum StoredKey {
     Longer(Box<Box<[u8]>>),
 }
 
-const INLINE_MAX: usize = 14;
+const INLINE_MAX: usize = 22;
 const SHORT_MAX: usize = 31;
 const LONG_MAX: usize = 63;
 
