@@ -8,7 +8,7 @@ use std::io;
 use crate::ports::{Record, RecordBatch};
 
 /// What is read at a time, in bytes.
-const CHUNK_BYTES: usize = 256 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// What is handed out of a line that is too long, in bytes.
 const CUT_BYTES: usize = 64 << 10;

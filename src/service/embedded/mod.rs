@@ -34,7 +34,7 @@ use inputs::{Inputs, Next};
 use outputs::Outputs;
 
 /// Bytes of records that are applied at a time.
-const BATCH_BYTES: usize = 256 << 10;
+const BATCH_BYTES: usize = 64 << 10;
 /// The same for each worker, where there are several: between batches they have less to do.
 const BATCH_BYTES_OF_WORKER: usize = 1 << 20;
 /// When as many matches wait, or as many bytes of them or of late events and rejected records, they are appended to the outputs before the epoch ends.
