@@ -218,7 +218,7 @@ impl ByValue {
             }
             // One that moves on keeps its place, as in a list of runs.
             let after = match passed {
-                Passed::On => self.runs[place].take(),
+                Passed::On | Passed::Further => self.runs[place].take(),
                 Passed::Over => (out.born.len() > born_before).then(|| out.born.swap_remove(born_before)),
             };
             self.put_instead(automaton, *number, (&before, deadline), after);

@@ -22,18 +22,30 @@ pub(super) struct Link {
     step: StepId,
     /// How many events its step has, this one included.
     count: u32,
-    /// The place of the first event chosen.
-    start: Place,
-    /// What was chosen before; `None` only while the link is let go.
+    /// The place of the first event chosen. `None`: that is the one before, which says so itself: it may have been looked at last long ago.
+    start: Option<Place>,
+    /// What was chosen before; `None` only while the link is made or let go.
     before: Option<Chain>,
 }
 
 impl Chain {
     /// With one more event at the end. Cost: a look at each event since the last one of the step, and what the plan asks.
-    pub(super) fn and(&self, step: StepId, event: SharedEvent, plan: &TallyPlan) -> Self {
+    pub(super) fn and(&self, step: StepId, event: &SharedEvent, plan: &TallyPlan) -> Self {
+        let mut longer = self.clone();
+        longer.push(step, event, plan);
+        longer
+    }
+
+    /// The same where nobody goes on from what it has been: of two events, the first is not looked at then, which may have been last seen long ago.
+    pub(super) fn push(&mut self, step: StepId, event: &SharedEvent, plan: &TallyPlan) {
         let count = 1 + self.links_of(step).next().map_or(0, Self::count_of_step);
-        let link = Link { event: event.clone(), step, count, start: self.start(), before: Some(self.clone()) };
-        Self::More(ThinArc::from_header_and_iter(link, plan.answers(self, step, &event)))
+        let start = if let Self::More(_) = self { Some(self.start()) } else { None };
+        let link = Link { event: event.clone(), step, count, start, before: None };
+        let link = Self::More(ThinArc::from_header_and_iter(link, plan.answers(self, step, event)));
+        let before = std::mem::replace(self, link);
+        if let Self::More(link) = self {
+            link.with_arc_mut(|link| Arc::get_mut(link).expect("nobody has a link that is just being made").header_mut().before = Some(before));
+        }
     }
 
     /// The step of the last event chosen.
@@ -73,7 +85,7 @@ impl Chain {
     pub(super) fn start(&self) -> Place {
         match self {
             Self::First(_, event) => event.place(),
-            Self::More(link) => link.header.header.start,
+            Self::More(link) => link.header.header.start(),
         }
     }
 
@@ -86,7 +98,7 @@ impl Chain {
     pub(super) fn start_time(&self) -> EventTime {
         match self {
             Self::First(_, event) => event.time,
-            Self::More(link) => link.header.header.start.time,
+            Self::More(link) => link.header.header.start().time,
         }
     }
 
@@ -122,6 +134,12 @@ impl Chain {
             Self::First(..) => 1,
             Self::More(link) => link.header.header.count,
         }
+    }
+}
+
+impl Link {
+    fn start(&self) -> Place {
+        self.start.unwrap_or_else(|| self.before.as_ref().expect("a link is asked once it is made").event().place())
     }
 }
 

@@ -170,7 +170,7 @@ impl Run {
 impl Automaton {
     /// Of a run that begins to wait for what fits the condition.
     #[inline]
-    fn first_register(&self, condition: Option<ConditionId>, chain: &Chain, moment: Moment<'_>) -> Aside {
+    pub(super) fn first_register(&self, condition: Option<ConditionId>, chain: &Chain, moment: Moment<'_>) -> Aside {
         match condition.and_then(|condition| self.fit(condition).compared()) {
             None => Aside::Nothing,
             Some(compared) if compared.calculates() && self.asks_registers_late => Aside::Later,
@@ -297,7 +297,7 @@ impl Stepped {
                     *run = out.born.swap_remove(born_before);
                     return true;
                 }
-                passed == Passed::On
+                passed != Passed::Over
             });
         }
         hand.begin(out);

@@ -326,7 +326,7 @@ mod tests {
                     complete.push(Complete::with(chain.as_ref(), step, event));
                     continue;
                 }
-                let chain = chain.map_or_else(|| Chain::First(step, event.clone()), |chain| chain.and(step, event.clone(), &plan));
+                let chain = chain.map_or_else(|| Chain::First(step, event.clone()), |chain| chain.and(step, &event, &plan));
                 complete.push(Complete::of(chain.clone()));
                 chains.push((number, chain));
             }
@@ -351,7 +351,7 @@ mod tests {
         let mut chain = Chain::First(StepId(0), event(0));
         let last = event(length + 1);
         let choices = (1..=length).map(|number| {
-            chain = chain.and(StepId(1), event(number), &plan);
+            chain = chain.and(StepId(1), &event(number), &plan);
             if has_last { Complete::with(Some(&chain), StepId(2), &last) } else { Complete::of(chain.clone()) }
         });
         choices.collect()

@@ -232,7 +232,7 @@ fn read_links(automaton: &Automaton, events: &[SharedEvent], reader: &mut Reader
         let (parent, step, event) = read_link(automaton, links.len(), events, reader)?;
         let chain = match parent {
             None => Chain::First(step, event),
-            Some(parent) => links[parent].and(step, event, &automaton.tallies),
+            Some(parent) => links[parent].and(step, &event, &automaton.tallies),
         };
         links.push(chain);
     }

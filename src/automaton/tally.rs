@@ -260,7 +260,7 @@ mod tests {
                 let value = if random.random_bool(0.15) { Value::Null } else { values.choose(&mut random).expect("some").clone() };
                 let event = event(place, value);
                 step = if random.random_bool(stays) { step } else { *steps.choose(&mut random).expect("some") };
-                let last = chain.map_or_else(|| Chain::First(step, event.clone()), |before| before.and(step, event.clone(), &plan));
+                let last = chain.map_or_else(|| Chain::First(step, event.clone()), |before| before.and(step, &event, &plan));
                 for question in steps.into_iter().flat_map(questions) {
                     let ask = |chosen: &dyn Chosen| {
                         let faults = Cell::new(0);
@@ -288,7 +288,7 @@ mod tests {
     fn a_long_chain_is_let_go() {
         let plan = TallyPlan(questions(StepId(1)).iter().filter_map(Asked::by).collect());
         let first = Chain::First(StepId(0), event(0, Value::Int(0)));
-        let long = (1..200_000).fold(first, |chain, place| chain.and(StepId((place % 2) as u16), event(place, Value::Int(1)), &plan));
+        let long = (1..200_000).fold(first, |chain, place| chain.and(StepId((place % 2) as u16), &event(place, Value::Int(1)), &plan));
         let shared = long.clone();
         drop(long);
         assert_eq!(Recalled { chain: &shared, plan: &plan }.count(StepId(1)), 100_000);
