@@ -82,8 +82,8 @@ impl Marks {
 impl Many {
     pub(super) fn of(one: Option<One>) -> Self {
         let mut many = Self {
-            // Mostly there are several runs of one pattern.
-            groups: VecDeque::with_capacity(1),
+            // Of a family there is one; where there was something already, it is joined by what another pattern has.
+            groups: VecDeque::with_capacity(if one.is_some() { 2 } else { 1 }),
             latest: EventTime::BEGINNING,
             further: None,
             patterns: Marks::default(),
