@@ -4,7 +4,7 @@ use triomphe::{Arc, ThinArc};
 
 use crate::automaton::Choice;
 use crate::automaton::tally::{Answer, TallyPlan};
-use crate::event::{EventTime, Place, SharedEvent, Value};
+use crate::event::{EventTime, Fields, Place, SharedEvent};
 use crate::pattern::{Chosen, StepId};
 
 /// What a run has chosen: never empty, never changed. Most have chosen one event, and need no link for it.
@@ -154,11 +154,11 @@ impl Drop for Link {
 }
 
 impl Chosen for Chain {
-    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]> {
+    fn nth(&self, step: StepId, place: usize) -> Option<Fields<'_>> {
         self.links_of(step).find(|link| link.count_of_step() as usize == place + 1).map(|link| link.event().fields())
     }
 
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]> {
+    fn nth_last(&self, step: StepId, place: usize) -> Option<Fields<'_>> {
         self.links_of(step).nth(place).map(|link| link.event().fields())
     }
 
@@ -166,7 +166,7 @@ impl Chosen for Chain {
         self.links_of(step).next().map_or(0, |link| link.count_of_step() as usize)
     }
 
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value])) {
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(Fields<'_>)) {
         let mut links: Vec<&Self> = self.links_of(step).collect();
         while let Some(link) = links.pop() {
             visit(link.event().fields());

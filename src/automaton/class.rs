@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use crate::automaton::compared::Compared;
 use crate::automaton::way_set::WaySet;
 use crate::automaton::ways::{Automaton, How};
-use crate::event::{StreamId, Value};
+use crate::event::{Fields, StreamId};
 use crate::pattern::{Condition, ConditionId, Expression, Pattern, Scope};
 
 /// Bits of conditions; the default is none.
@@ -103,6 +103,10 @@ impl Fit {
         self.rest.as_ref()?.expression.as_ref()
     }
 
+    pub(super) fn stream(&self) -> StreamId {
+        self.stream
+    }
+
     pub(super) fn all(pattern: &Pattern) -> Vec<Self> {
         (0..).zip(&pattern.conditions).map(|(number, condition)| Self::of(condition, number)).collect()
     }
@@ -139,7 +143,7 @@ impl Automaton {
     }
 
     /// The class of one event of the stream.
-    pub fn class_of(&self, stream: StreamId, fields: &[Value], faults: &Cell<u64>) -> Class {
+    pub fn class_of(&self, stream: StreamId, fields: Fields<'_>, faults: &Cell<u64>) -> Class {
         let scope = Scope::of_event(fields, faults);
         let holds = |bit: &ClassBit<'_>| bit.stream == stream && bit.conjuncts.iter().all(|conjunct| conjunct.holds(&scope));
         self.class_bits().filter(holds).fold(Class::NOTHING, |class, bit| class.with(bit.class))

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use rust_decimal::Decimal;
 
 use crate::automaton::aside::Aside;
-use crate::event::Value;
+use crate::event::{Fields, Value};
 use crate::pattern::{Arithmetic, Chosen, Comparison, Expression, Moment, NothingChosen, Scope, StepId, at_path, calculate, order};
 
 #[derive(Clone, Debug)]
@@ -156,8 +156,8 @@ impl Compared {
     /// Whether the event can fit, as far as the comparison with the register decides: for whole numbers, without putting values together. (That is a third of the instructions, for each run that an
     /// event comes by.) `None`: it has to be [asked](Compared::may_hold).
     #[inline]
-    pub(super) fn holds_of_numbers(&self, register: &Aside, fields: &[Value]) -> Option<bool> {
-        match (self.field.map(|field| &fields[field]), register) {
+    pub(super) fn holds_of_numbers(&self, register: &Aside, fields: Fields<'_>) -> Option<bool> {
+        match (self.field.map(|field| fields.at(field)), register) {
             (Some(Value::Int(of_event)), Aside::Int(register)) if !self.is_moved() || is_small_number(*of_event) => {
                 Some(self.comparison.holds_of(*of_event, *register))
             }
@@ -166,7 +166,7 @@ impl Compared {
     }
 
     /// The same of any values. The register is found out where it has not been.
-    pub(super) fn may_hold(&self, register: &mut Aside, chosen: &dyn Chosen, fields: &[Value], moment: Moment<'_>) -> bool {
+    pub(super) fn may_hold(&self, register: &mut Aside, chosen: &dyn Chosen, fields: Fields<'_>, moment: Moment<'_>) -> bool {
         if let Aside::Later = register {
             *register = self.register(chosen, moment);
         }
@@ -174,7 +174,7 @@ impl Compared {
     }
 
     /// The same of a register that has been found out.
-    pub(super) fn may_hold_of(&self, register: &Aside, fields: &[Value], moment: Moment<'_>) -> bool {
+    pub(super) fn may_hold_of(&self, register: &Aside, fields: Fields<'_>, moment: Moment<'_>) -> bool {
         if let Aside::Anything = register {
             return true;
         }
@@ -387,8 +387,8 @@ mod tests {
         for (text, holds) in [("0.0000000000000000000000000001", true), ("0.000000001", false), ("0", true)] {
             let fields = [number(text), Value::Null];
             let mut register = compared.register(&chain, Moment::plain(&faults));
-            assert_eq!(conjunct.holds(&Scope { fields: Some(&fields), chosen: &chain, moment: Moment::plain(&faults) }), holds, "{text}");
-            assert_eq!(compared.may_hold(&mut register, &chain, &fields, Moment::plain(&faults)), holds, "{text}");
+            assert_eq!(conjunct.holds(&Scope { fields: Some(fields[..].into()), chosen: &chain, moment: Moment::plain(&faults) }), holds, "{text}");
+            assert_eq!(compared.may_hold(&mut register, &chain, fields[..].into(), Moment::plain(&faults)), holds, "{text}");
         }
     }
 
@@ -405,7 +405,7 @@ mod tests {
             let chain = Chain::First(StepId(0), shared([one.clone(), other.clone()]));
             let faults = Cell::new(0);
             let mut register = compared.register(&chain, Moment::plain(&faults));
-            assert_eq!(compared.may_hold(&mut register, &chain, std::slice::from_ref(&event), Moment::plain(&faults)), holds, "90 - 50 > {micros}");
+            assert_eq!(compared.may_hold(&mut register, &chain, std::slice::from_ref(&event).into(), Moment::plain(&faults)), holds, "90 - 50 > {micros}");
             assert!(matches!(register, Aside::Timestamp(at) if at.micros() == 50 + micros), "{register:?}");
         }
     }

@@ -62,6 +62,7 @@ impl Automaton {
             asks_registers_late: false,
             registers: Vec::new(),
             fits,
+            asked_later: BTreeMap::new(),
             beginning: Class::EMPTY,
             awaited_somewhere: Class::EMPTY,
             opens: bits(|without| without.from),
@@ -85,6 +86,7 @@ impl Automaton {
         automaton.plain_start = automaton.find_plain_start();
         let found_step_by_step = automaton.goes_step_by_step() && automaton.found_by().is_some();
         automaton.asks_registers_late = !automaton.tallies.is_empty() && !found_step_by_step;
+        automaton.asked_later = automaton.find_asked_later();
         automaton
     }
 

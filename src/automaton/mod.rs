@@ -22,6 +22,7 @@
 //! | `graph`, `ways`, `compile` | the pattern unrolled; the automaton; from the one to the other |
 //! | `dump`, `diagram` | the automaton as text, and as a picture |
 //! | `class` | what is known of an event before any run is looked at |
+//! | `asked_later` | which fields of an event may be looked at once that is known |
 //! | `compared` | comparisons with what was chosen before, of which a run knows its own side |
 //! | `chain`, `way_set`, `aside`, `runs` | what a run has chosen; the ways it still has; what it has beside its place; all runs of a key |
 //! | `tally` | what conditions ask of repeated steps, made as their events are chosen |
@@ -40,6 +41,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 mod aside;
+mod asked_later;
 mod by_value;
 mod chain;
 mod class;

@@ -326,7 +326,7 @@ mod tests {
                     complete.push(Complete::with(chain.as_ref(), step, event));
                     continue;
                 }
-                let chain = chain.map_or_else(|| Chain::First(step, event.clone()), |chain| chain.and(step, &event, &plan));
+                let chain = chain.map_or_else(|| Chain::First(step, event.clone()), |chain| chain.and(step, event, &plan));
                 complete.push(Complete::of(chain.clone()));
                 chains.push((number, chain));
             }

@@ -205,7 +205,7 @@ impl Tables<'_> {
             return *number;
         }
         let stream = self.automaton.streams.binary_search(&event.stream).expect("a step takes only events of its stream");
-        write_event(event, stream as u64, &mut self.events.bytes);
+        write_event(event, self.automaton.asked_later(event.stream), stream as u64, &mut self.events.bytes);
         self.events.added(Some(address))
     }
 }

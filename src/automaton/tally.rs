@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 
 use crate::automaton::chain::Chain;
 use crate::automaton::ways::{Node, Way};
-use crate::event::{SharedEvent, Value};
+use crate::event::{Fields, SharedEvent, Value};
 use crate::pattern::{Aggregate, Arithmetic, Chosen, Expression, FieldPath, Occurrence, Pattern, StepId, at_path, average, calculate, order};
 
 /// What is asked of the events of a pattern's steps, each once; as each link of a chain answers it.
@@ -171,7 +171,7 @@ impl Recalled<'_> {
     }
 
     /// Within: none so far. `None`: it has to be looked for.
-    fn event(&self, step: StepId, what: &What) -> Option<Option<&[Value]>> {
+    fn event(&self, step: StepId, what: &What) -> Option<Option<Fields<'_>>> {
         match self.answer(step, |asked| asked == what)? {
             Answer::Event(event) => Some(event.as_ref().map(SharedEvent::fields)),
             Answer::Made(..) => None,
@@ -180,13 +180,13 @@ impl Recalled<'_> {
 }
 
 impl Chosen for Recalled<'_> {
-    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]> {
+    fn nth(&self, step: StepId, place: usize) -> Option<Fields<'_>> {
         let asked = u32::try_from(place).ok().map(What::Event);
         let known = asked.and_then(|asked| self.event(step, &asked));
         known.unwrap_or_else(|| self.chain.nth(step, place))
     }
 
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]> {
+    fn nth_last(&self, step: StepId, place: usize) -> Option<Fields<'_>> {
         let known = (place == 0 && self.chain.step() != step).then(|| self.event(step, &What::Last)).flatten();
         known.unwrap_or_else(|| self.chain.nth_last(step, place))
     }
@@ -198,7 +198,7 @@ impl Chosen for Recalled<'_> {
         }
     }
 
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value])) {
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(Fields<'_>)) {
         self.chain.for_each(step, visit);
     }
 

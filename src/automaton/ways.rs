@@ -1,5 +1,6 @@
 //! The compiled automaton: nodes, the ways between them, and what each way demands.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crate::automaton::class::{Class, Finding, Fit, Register};
 use crate::automaton::pending::FoundBy;
 use crate::automaton::tally::{Recalled, TallyPlan};
 use crate::automaton::way_set::WaySet;
-use crate::event::{StreamId, TimeSpan};
+use crate::event::{Kept, StreamId, TimeSpan};
 use crate::pattern::{ConditionId, Expression, Pattern, StepId};
 
 /// A place that takes one event; nodes are numbered in text order, from 0. (A dump counts from 1: its 0 is the start.)
@@ -144,6 +145,8 @@ pub struct Automaton {
     pub(super) registers: Vec<Register>,
     /// By condition.
     pub(super) fits: Vec<Fit>,
+    /// By stream: see [`Automaton::asked_later`].
+    pub(super) asked_later: BTreeMap<StreamId, Kept>,
     /// The bits of the events that may begin a run.
     pub(super) beginning: Class,
     /// Those that runs at any of the nodes await.

@@ -135,7 +135,7 @@ fn steps(pattern: &Pattern) -> impl Iterator<Item = (StepId, &str)> {
 }
 
 fn write_whole_events(found: &Match, step: StepId, schema: &Schema, out: &mut Vec<u8>) {
-    let write = |event: &SharedEvent, out: &mut Vec<u8>| write_record(event.fields(), &schema.stream(event.stream).fields, out);
+    let write = |event: &SharedEvent, out: &mut Vec<u8>| write_record(event.fields().iter(), &schema.stream(event.stream).fields, out);
     if found.pattern.step(step).repeats {
         write_list(found.events_of(step), out, |event, out| write(event, out));
     } else {
@@ -146,7 +146,7 @@ fn write_whole_events(found: &Match, step: StepId, schema: &Schema, out: &mut Ve
     }
 }
 
-fn write_record(values: &[Value], fields: &[Field], out: &mut Vec<u8>) {
+fn write_record<'a>(values: impl Iterator<Item = &'a Value>, fields: &[Field], out: &mut Vec<u8>) {
     write_members(fields.iter().zip(values), out, |(field, value), out| {
         write_name(&field.name, out);
         write_value(value, Some(&field.r#type), out);
@@ -173,7 +173,7 @@ fn write_value(value: &Value, r#type: Option<&Type>, out: &mut Vec<u8>) {
             write_list(values.iter(), out, |value, out| write_value(value, element, out));
         }
         Value::Record(values) => match r#type {
-            Some(Type::Record(fields)) => write_record(values, fields, out),
+            Some(Type::Record(fields)) => write_record(values.iter(), fields, out),
             _ => unreachable!("where a record is shown its type is known"),
         },
     }

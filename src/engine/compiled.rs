@@ -12,9 +12,10 @@ use crate::automaton::shared::Workspace;
 use crate::automaton::{Automaton, Class, Evaluation, Limits, PlainStart, Stepping, Watch};
 use crate::engine::family::Family;
 use crate::engine::index::{AskedOfWindow, Candidate, Indexes, StreamIndex, Waiting, number};
+use crate::engine::kept::note_kept;
 use crate::engine::logs::{Log, ViewOf, WindowsSince, first_log};
 use crate::engine::matched::Delivery;
-use crate::event::{Key, SharedEvent, Value};
+use crate::event::{Fields, Kept, Key, SharedEvent, Value};
 use crate::pattern::{Expression, Pattern, Program, Scope};
 
 /// All patterns of a program, ready to run.
@@ -82,6 +83,8 @@ pub(super) struct StreamRoutes {
     pub routes: Vec<Route>,
     /// By number of a pattern or log.
     lines: Vec<LinesOf>,
+    /// What of an event is kept while it is held, and by whoever chooses it.
+    pub kept: Kept,
     /// Some log keeps events of the stream.
     pub has_logs: bool,
     /// The different keys that are asked for.
@@ -184,6 +187,7 @@ impl Compiled {
         }
         (first_log(patterns.len())..).zip(&logs).for_each(|(number, log)| tables[log.table].logs.push(number));
         streams.iter_mut().for_each(|stream| stream.note_who_waits(&patterns));
+        note_kept(&mut streams, &program.schema, &patterns);
         let glances = patterns.iter().map(CompiledPattern::glance).collect();
         let of_patterns = (0..).zip(&patterns).map(|(place, compiled)| (compiled.pattern.version, place));
         let of_logs = (first_log(patterns.len())..).zip(&logs).map(|(number, log)| (log.version, number));
@@ -250,7 +254,7 @@ impl Compiled {
 
 impl CompiledPattern {
     /// Of how many patterns that are kept with it an event can begin a run, if it can begin one of this.
-    pub(super) fn begun_by(&self, fields: &[Value]) -> u8 {
+    pub(super) fn begun_by(&self, fields: Fields<'_>) -> u8 {
         self.family.as_ref().map_or(1, |family| family.begun_by(fields))
     }
 
@@ -286,7 +290,7 @@ impl StreamRoutes {
     }
 
     /// In which lines of the candidate's pattern the event stands: by the place of the keying, and the source's bit.
-    pub(super) fn lines<'a>(&'a self, candidate: &Candidate, fields: &'a [Value], faults: &'a Cell<u64>) -> impl Iterator<Item = (usize, u64)> {
+    pub(super) fn lines<'a>(&'a self, candidate: &Candidate, fields: Fields<'a>, faults: &'a Cell<u64>) -> impl Iterator<Item = (usize, u64)> {
         let (one, several) = match self.lines[candidate.pattern as usize] {
             LinesOf::NotAtAll => unreachable!("a candidate reads the event's stream"),
             LinesOf::One(keying, bit) => (Some((keying as usize, bit)), None),
@@ -303,7 +307,7 @@ impl StreamRoutes {
     }
 
     /// Whether an event with these fields matters to somebody who may wait at that key of it.
-    pub(super) fn concerns_who_waits(&self, keying: usize, fields: &[Value]) -> bool {
+    pub(super) fn concerns_who_waits(&self, keying: usize, fields: Fields<'_>) -> bool {
         let concerns = |waiting: &Waiting, pattern: u32| self.waits_in(keying, pattern).is_some() && self.index.awaited(waiting, pattern, fields).is_some();
         self.index.waiting().is_some_and(|waiting| waiting.patterns().any(|pattern| concerns(waiting, pattern)))
     }
@@ -340,7 +344,7 @@ impl StreamRoutes {
 }
 
 impl RouteSource {
-    pub(super) fn fits(&self, fields: &[Value], faults: &Cell<u64>) -> bool {
+    pub(super) fn fits(&self, fields: Fields<'_>, faults: &Cell<u64>) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.holds(&Scope::of_event(fields, faults)))
     }
 }
@@ -353,16 +357,16 @@ impl Keying {
 
     /// Writes the event's key; `false` where a part of it is null.
     #[inline(always)]
-    pub(super) fn write(&self, fields: &[Value], faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn write(&self, fields: Fields<'_>, faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
         out.clear();
-        if let Self::Field(field) = self { Key::push(&fields[*field], out) } else { self.write_parts(fields, faults, out) }
+        if let Self::Field(field) = self { Key::push(fields.at(*field), out) } else { self.write_parts(fields, faults, out) }
     }
 
     /// (Apart, so that a key of one field, as most are, is written without a loop and a call: 40 instructions less.)
     #[inline(never)]
-    fn write_parts(&self, fields: &[Value], faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
+    fn write_parts(&self, fields: Fields<'_>, faults: &Cell<u64>, out: &mut Vec<u8>) -> bool {
         match self {
-            Self::Field(_) | Self::Fields(_) => self.fields().into_iter().flatten().all(|field| Key::push(&fields[*field], out)),
+            Self::Field(_) | Self::Fields(_) => self.fields().into_iter().flatten().all(|field| Key::push(fields.at(*field), out)),
             Self::Computed(parts) => parts.iter().all(|part| Key::push(&part.value(&Scope::of_event(fields, faults)), out)),
         }
     }

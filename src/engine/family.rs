@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use crate::automaton::Run;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::AskedFor;
-use crate::event::Value;
+use crate::event::{Fields, Value};
 use crate::pattern::{Comparison, Expression, FieldPath, Pattern, Skip, at_path};
 
 pub(super) use crate::automaton::{Members, members};
@@ -50,7 +50,7 @@ impl Asked {
 
 impl Family {
     /// Of how many members the event can begin a run, if it can begin one of the first. Cost: a comparison for each doubling of the members.
-    pub(super) fn begun_by(&self, fields: &[Value]) -> u8 {
+    pub(super) fn begun_by(&self, fields: Fields<'_>) -> u8 {
         let value = at_path(fields, &self.field);
         let begun = match (&self.asked, value) {
             (Asked::Whole(asked), Value::Int(value)) => asked.partition_point(|asked| self.comparison.holds_of(*value, *asked)),

@@ -37,7 +37,7 @@ use smallvec::SmallVec;
 use crate::automaton::Class;
 use crate::engine::compiled::{Compiled, Route, RouteSource};
 use crate::engine::spread::Parts;
-use crate::event::{Event, Value};
+use crate::event::{Event, Fields, Kept, Value};
 
 pub(super) use filed::{Indexes, StreamIndex, number};
 pub(super) use thresholds::AskedFor;
@@ -51,6 +51,8 @@ use filed::{Posting, Postings};
 pub struct Interest {
     candidates: SmallVec<[Candidate; 3]>,
     parts: Parts,
+    /// What of the event may be asked for later.
+    kept: Kept,
 }
 
 /// One of them, and the event's class there.
@@ -89,7 +91,7 @@ impl FittingSources {
     }
 
     /// Those as which the event stands in lines.
-    pub(super) fn of_route<'a>(self, route: &'a Route, fields: &'a [Value], faults: &'a Cell<u64>) -> impl Iterator<Item = &'a RouteSource> {
+    pub(super) fn of_route<'a>(self, route: &'a Route, fields: Fields<'a>, faults: &'a Cell<u64>) -> impl Iterator<Item = &'a RouteSource> {
         let fits = move |(number, source): &(usize, &RouteSource)| self.0 & Self::of(*number).0 != 0 && (*number < Self::LAST || source.fits(fields, faults));
         route.sources.iter().enumerate().filter(fits).map(|(_, source)| source)
     }
@@ -101,6 +103,11 @@ impl Interest {
         self.candidates.is_empty()
     }
 
+    /// What of the event may be asked for once it is held.
+    pub(super) fn kept(&self) -> Kept {
+        self.kept
+    }
+
     /// The parts of the keys to which the event belongs.
     pub(super) fn parts(&self) -> Parts {
         self.parts
@@ -110,7 +117,7 @@ impl Interest {
     #[cfg(test)]
     pub(super) fn some() -> Self {
         let candidate = Candidate { pattern: 0, sources: FittingSources::of(0), class: Class::NOTHING };
-        Self { candidates: SmallVec::from_slice(&[candidate]), parts: Parts::default() }
+        Self { candidates: SmallVec::from_slice(&[candidate]), parts: Parts::default(), kept: Kept::ALL }
     }
 
     /// One of them may stand for [whoever waits](Waiting::number).
@@ -126,6 +133,8 @@ pub struct Judge {
     hand: Hand,
     /// Every event matters to every pattern of its stream.
     wants_all: bool,
+    /// Whatever may be asked of them.
+    keeps_whole: bool,
     /// Into how many the keys are parted; 1: it is not asked to which of them an event belongs.
     parts: usize,
     /// Memory that is used again: a key, and the fields of an event with what is calculated of it.
@@ -169,20 +178,22 @@ impl Judge {
             remembered: vec![Remembered::default(); remembered as usize],
             faults: Cell::new(0),
         };
-        Self { compiled, hand, wants_all: false, parts, key: Vec::new(), extended: Vec::new() }
+        Self { compiled, hand, wants_all: false, keeps_whole: false, parts, key: Vec::new(), extended: Vec::new() }
     }
 
     /// Cost: a look-up for each field that some condition compares with constants, a comparison for each condition that is asked for beside, and as many candidates as are found. (Inlined: 14
     /// instructions less for each event, of which most matter to nothing.)
     #[inline(always)]
     pub fn interest(&mut self, event: &Event) -> &mut Interest {
-        let Self { compiled, hand, wants_all, parts, .. } = self;
+        let Self { compiled, hand, wants_all, keeps_whole, parts, .. } = self;
         hand.event_number += 1;
         hand.found.candidates.clear();
-        let index = &compiled.streams[usize::from(event.stream.0)].index;
+        let stream = &compiled.streams[usize::from(event.stream.0)];
+        hand.found.kept = if *keeps_whole { Kept::ALL } else { stream.kept };
+        let index = &stream.index;
         match index.at_most_one(event) {
             Some(None) if !*wants_all => {}
-            Some(Some(only)) if !*wants_all && *parts == 1 && index.waiting().is_none() => hand.take(only, index, &event.fields),
+            Some(Some(only)) if !*wants_all && *parts == 1 && index.waiting().is_none() => hand.take(only, index, event.all_fields()),
             Some(_) | None => self.gather(event),
         }
         &mut self.hand.found
@@ -191,16 +202,16 @@ impl Judge {
     /// Puts the candidates together wherever they are found.
     #[inline(never)]
     fn gather(&mut self, event: &Event) {
-        let Self { compiled, hand, wants_all, parts, key, extended } = self;
+        let Self { compiled, hand, wants_all, parts, key, extended, .. } = self;
         let stream = &compiled.streams[usize::from(event.stream.0)];
         if *wants_all {
             return hand.found.candidates.extend(stream.routes.iter().filter_map(|route| watched(route, compiled, event, &hand.faults)));
         }
         let index = &stream.index;
-        let mut fields = &event.fields[..];
+        let mut fields = event.all_fields();
         if !index.terms.is_empty() {
             terms::extend(&index.terms, fields, &hand.faults, extended);
-            fields = extended;
+            fields = (&**extended).into();
         }
         let mut before: Option<&Postings> = None;
         index.for_each_found(fields, |postings| {
@@ -226,20 +237,27 @@ impl Judge {
         self.hand.faults.get()
     }
 
+    /// From now on all fields of events are kept.
+    pub(super) fn keep_whole(&mut self) {
+        self.keeps_whole = true;
+    }
+
     /// From now on every event matters to every pattern of its stream: for those who watch.
     pub(super) fn want_all(&mut self) {
         self.wants_all = true;
+        self.keep_whole();
         self.hand.found.parts = Parts::default();
     }
 }
 
 /// The pattern of the route, whatever the event is there, or the log, if it keeps it; `None` if it stands in no line of it.
 fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>) -> Option<Candidate> {
-    let fitting = route.sources.iter().enumerate().filter(|(_, source)| source.fits(&event.fields, faults));
+    let fields = event.all_fields();
+    let fitting = route.sources.iter().enumerate().filter(|(_, source)| source.fits(fields, faults));
     let sources = fitting.fold(FittingSources::NONE, |sources, (number, _)| sources.with(FittingSources::of(number)));
     let class = match compiled.log(route.pattern) {
-        Some(log) => log.keeps(&event.fields, faults).then_some(Class::NOTHING)?,
-        None => compiled.patterns[route.pattern as usize].automaton.class_of(event.stream, &event.fields, faults),
+        Some(log) => log.keeps(fields, faults).then_some(Class::NOTHING)?,
+        None => compiled.patterns[route.pattern as usize].automaton.class_of(event.stream, fields, faults),
     };
     (sources != FittingSources::NONE).then_some(Candidate { pattern: route.pattern, sources, class })
 }
@@ -247,7 +265,7 @@ fn watched(route: &Route, compiled: &Compiled, event: &Event, faults: &Cell<u64>
 impl Hand {
     /// Takes the candidates among postings, where nothing else is filed under what the event holds.
     #[inline(never)]
-    fn take(&mut self, postings: &Postings, index: &StreamIndex, fields: &[Value]) {
+    fn take(&mut self, postings: &Postings, index: &StreamIndex, fields: Fields<'_>) {
         if let Some(certain) = postings.certain {
             return self.found.candidates.push(certain);
         }
@@ -257,7 +275,7 @@ impl Hand {
     }
 
     /// The same beside those of other postings.
-    fn merge(&mut self, postings: &Postings, index: &StreamIndex, fields: &[Value]) {
+    fn merge(&mut self, postings: &Postings, index: &StreamIndex, fields: Fields<'_>) {
         let Some(asked) = &postings.asked else {
             return postings.list.iter().for_each(|posting| self.try_posting(posting, index, fields));
         };
@@ -275,7 +293,7 @@ impl Hand {
 
     /// Notes whether the event concerns someone who may wait.
     #[inline(never)]
-    fn find_who_waits(&mut self, waiting: &Waiting, index: &StreamIndex, fields: &[Value]) {
+    fn find_who_waits(&mut self, waiting: &Waiting, index: &StreamIndex, fields: Fields<'_>) {
         let found = self.found.candidates.iter().position(|candidate| candidate.pattern == waiting.number);
         let concerns = waiting.concerns_someone(found.is_some(), fields, |atom| self.holds(atom, index, fields));
         match found {
@@ -287,7 +305,7 @@ impl Hand {
         }
     }
 
-    fn try_posting(&mut self, posting: &Posting, index: &StreamIndex, fields: &[Value]) {
+    fn try_posting(&mut self, posting: &Posting, index: &StreamIndex, fields: Fields<'_>) {
         if !posting.atoms.iter().all(|atom| self.holds(*atom, index, fields)) {
             return;
         }
@@ -306,7 +324,7 @@ impl Hand {
         }
     }
 
-    fn holds(&mut self, atom: u32, index: &StreamIndex, fields: &[Value]) -> bool {
+    fn holds(&mut self, atom: u32, index: &StreamIndex, fields: Fields<'_>) -> bool {
         let known = &mut self.atoms[atom as usize];
         if known.0 != self.event_number {
             *known = (self.event_number, index.atoms[atom as usize].holds(fields, &self.faults));

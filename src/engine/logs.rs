@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::number;
 use crate::engine::window_log::{LogPlan, View};
-use crate::event::{Schema, StreamId, Value};
+use crate::event::{Fields, Schema, StreamId};
 use crate::pattern::{Condition, Expression, Measure, Scope, Source, log_version};
 
 /// By version of a pattern: a number that those have in common that came at the same time, if it is not 0.
@@ -42,7 +42,7 @@ pub(super) struct ViewOf {
 
 impl Log {
     /// Whether it keeps an event of its stream with these fields, which stands in its line.
-    pub(super) fn keeps(&self, fields: &[Value], faults: &Cell<u64>) -> bool {
+    pub(super) fn keeps(&self, fields: Fields<'_>, faults: &Cell<u64>) -> bool {
         self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope::of_event(fields, faults)))
     }
 

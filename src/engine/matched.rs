@@ -16,7 +16,7 @@ use crate::automaton::{Choice, Decided, DecidedBy, DecidedKind, push_made};
 use crate::engine::compiled::key_values;
 use crate::engine::index::number;
 use crate::event::binary::{write_bytes, write_unsigned};
-use crate::event::{EventTime, Key, Place, Schema, SharedEvent, StreamId, Type, Value};
+use crate::event::{EventTime, Fields, Key, Place, Schema, SharedEvent, StreamId, Type, Value};
 use crate::pattern::{Chosen, EmitField, EmitValue, Expression, Moment, OnTimeout, Pattern, Scope, StepId, Suppress};
 
 /// What a match has as text beside its fields, about, and the place of each of its events.
@@ -197,7 +197,7 @@ impl Delivery {
         delivered.key.extend_from_slice(key);
         let (_, first) = chosen.first().expect("a match of no events is none");
         match &self.key {
-            Some(fields) => delivered.key_values.extend(fields.iter().map(|field| first.fields()[*field].clone())),
+            Some(fields) => delivered.key_values.extend(fields.iter().map(|field| first.fields().at(*field).clone())),
             None => assert!(key_values(pattern, first, key, &mut delivered.key_values), "what was chosen stands in the key's line"),
         }
         if self.calculates {
@@ -276,17 +276,17 @@ fn scalar_type(value: &Value) -> &'static Type {
 struct Events<'a>(&'a [(StepId, SharedEvent)]);
 
 impl Events<'_> {
-    fn of(&self, step: StepId) -> impl DoubleEndedIterator<Item = &[Value]> {
+    fn of(&self, step: StepId) -> impl DoubleEndedIterator<Item = Fields<'_>> {
         self.0.iter().filter(move |(of, _)| *of == step).map(|(_, event)| event.fields())
     }
 }
 
 impl Chosen for Events<'_> {
-    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]> {
+    fn nth(&self, step: StepId, place: usize) -> Option<Fields<'_>> {
         self.of(step).nth(place)
     }
 
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]> {
+    fn nth_last(&self, step: StepId, place: usize) -> Option<Fields<'_>> {
         self.of(step).nth_back(place)
     }
 
@@ -294,7 +294,7 @@ impl Chosen for Events<'_> {
         self.of(step).count()
     }
 
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value])) {
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(Fields<'_>)) {
         self.of(step).for_each(visit);
     }
 }

@@ -13,6 +13,7 @@
 //! | `intake` | the serial front: lateness, watermark, what is held, positions |
 //! | `partition`, `watermark`, `bounds`, `reorder` | one partition; how time comes on; the least of what holds it back; the events that wait |
 //! | `position` | how far it was read, from where to read again |
+//! | `kept` | what of an event is kept while it is held, and by those that choose it |
 //! | `decided` | what clock and chance have decided, to be said again |
 //! | `family` | patterns that are stepped as one |
 //! | `compiled` | the program ready to run: automata, and who reads which stream under which key |
@@ -42,6 +43,7 @@ mod decided;
 mod family;
 mod index;
 mod intake;
+mod kept;
 mod keys;
 mod logs;
 mod matched;
@@ -203,6 +205,11 @@ impl Engine {
     pub fn watch(&mut self, watch: &Arc<dyn Watch>) {
         self.judge.want_all();
         self.shards.iter_mut().for_each(|shard| shard.watch(watch.clone()));
+    }
+
+    /// Events are kept whole from now on: for whoever shows those of a match that no rule asks for. What comes out is the same.
+    pub fn keep_whole_events(&mut self) {
+        self.judge.keep_whole();
     }
 
     /// From now on no more keys are packed in memory, by shard and for patterns with the same keys, than these; the others are laid down with what is made here for each shard. What comes out

@@ -137,21 +137,22 @@ impl Default for Parts {
 fn for_each_key(stream: &StreamRoutes, candidates: &[Candidate], event: &Event, key: &mut Vec<u8>, mut each: impl FnMut(&Keying, Option<u64>)) {
     // Counted where the event is stepped.
     let faults = Cell::new(0);
+    let fields = event.all_fields();
     let mut made = 0_u64;
     let mut make = |place: usize| {
         let bit = u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0);
         if made & bit == 0 {
             made |= bit;
             let keying = &stream.keyings[place];
-            each(keying, keying.write(&event.fields, &faults, key).then(|| key_hash(key)));
+            each(keying, keying.write(fields, &faults, key).then(|| key_hash(key)));
         }
     };
     for candidate in candidates {
         if let Some(waiting) = stream.index.waiting().filter(|waiting| waiting.number == candidate.pattern) {
             let keyings = waiting.lines.iter().map(|(keying, _)| *keying);
-            keyings.filter(|keying| stream.concerns_who_waits(*keying, &event.fields)).for_each(&mut make);
+            keyings.filter(|keying| stream.concerns_who_waits(*keying, fields)).for_each(&mut make);
         } else {
-            stream.lines(candidate, &event.fields, &faults).for_each(|(keying, _)| make(keying));
+            stream.lines(candidate, fields, &faults).for_each(|(keying, _)| make(keying));
         }
     }
 }

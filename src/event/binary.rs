@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use crate::event::{EventTime, Place, SharedEvent, StreamId, TimeSpan, Value};
+use crate::event::{EventTime, Kept, Place, SharedEvent, StreamId, TimeSpan, Value};
 
 /// The bytes are not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,15 +90,15 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// The event, its stream as `stream`: a number that means the same to who reads it, whatever the program's numbering is by then.
-pub fn write_event(event: &SharedEvent, stream: u64, out: &mut Vec<u8>) {
+/// The event, its stream as `stream`: a number that means the same to who reads it, whatever the program's numbering is by then. Of its fields those that are `kept`; the others are null.
+pub fn write_event(event: &SharedEvent, kept: Kept, stream: u64, out: &mut Vec<u8>) {
     write_unsigned(stream, out);
     write_unsigned(u64::from(event.partition), out);
     write_unsigned(event.offset, out);
     write_signed(event.time.micros(), out);
     write_unsigned(event.fields().len() as u64, out);
-    for field in event.fields() {
-        write_value(field, out);
+    for (field, value) in event.fields().iter().enumerate() {
+        write_value(if kept.has(field) { value } else { &Value::Null }, out);
     }
 }
 
@@ -294,7 +294,7 @@ mod tests {
         let place = Place { time: EventTime::from_micros(-1), stream: StreamId(7), partition: 3, offset: 1 << 40 };
         let event = SharedEvent::new(place, samples().into_iter());
         let mut bytes = Vec::new();
-        write_event(&event, 2, &mut bytes);
+        write_event(&event, Kept::ALL, 2, &mut bytes);
         let read = Reader::new(&bytes).event(|number| (number == 2).then_some(StreamId(9))).expect("what was just written");
         assert_eq!(read, SharedEvent::new(Place { stream: StreamId(9), ..place }, samples().into_iter()));
         assert!(Reader::new(&bytes).event(|_| None).is_err());

@@ -8,6 +8,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 pub mod binary;
+mod fields;
 mod key;
 mod lookup;
 mod record;
@@ -16,6 +17,7 @@ mod shared;
 mod time;
 mod value;
 
+pub use fields::{Fields, Kept};
 pub use key::Key;
 pub use lookup::{Directory, Lookup};
 pub use record::{Event, Place};

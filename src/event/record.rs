@@ -1,6 +1,6 @@
 //! An event and its place in the line.
 
-use crate::event::{EventTime, StreamId, Value};
+use crate::event::{EventTime, Fields, StreamId, Value};
 
 /// One event as the engine sees it: typed, timed, and with the address of the record it came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,11 @@ impl Event {
     /// Of no fields, for a decoder to fill.
     pub fn empty() -> Self {
         Self { stream: StreamId(0), partition: 0, offset: 0, time: EventTime::BEGINNING, fields: Box::default() }
+    }
+
+    /// All that the stream declares.
+    pub fn all_fields(&self) -> Fields<'_> {
+        (&*self.fields).into()
     }
 
     pub fn place(&self) -> Place {

@@ -192,7 +192,7 @@ mod tests {
 
     fn asks(among: Among, item: &Value) -> bool {
         let among = Expression::Among { item: Box::new(Expression::Field([0].into())), among: Arc::new(among) };
-        among.holds(&Scope::of_event(std::slice::from_ref(item), &Cell::new(0)))
+        among.holds(&Scope::of_event(std::slice::from_ref(item).into(), &Cell::new(0)))
     }
 
     /// Whatever is in the list, of one sort or of several, and however many.

@@ -8,18 +8,18 @@ use std::cell::Cell;
 
 use chrono::{Datelike, Timelike};
 
-use crate::event::{StreamId, Value};
+use crate::event::{Fields, StreamId, Value};
 use crate::pattern::{Aggregate, Comparison, Condition, Expression, FieldPath, NoWindows, Occurrence, StepId, Windows, functions, numbers};
 
 /// The events that a run has chosen so far, by their fields: nothing else of them is asked for.
 pub trait Chosen {
     /// The step's event at this place, counted from its first.
-    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]>;
+    fn nth(&self, step: StepId, place: usize) -> Option<Fields<'_>>;
     /// The same, counted back from its last.
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]>;
+    fn nth_last(&self, step: StepId, place: usize) -> Option<Fields<'_>>;
     fn count(&self, step: StepId) -> usize;
     /// All of the step's events, in the order taken.
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value]));
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(Fields<'_>));
 
     /// What the aggregate over a field of them is, where that is known without a look at each. Counts what could not be calculated.
     fn made(&self, _: Aggregate, _: StepId, _: &FieldPath, _: &Cell<u64>) -> Option<Value> {
@@ -32,11 +32,11 @@ pub trait Chosen {
 pub struct NothingChosen;
 
 impl Chosen for NothingChosen {
-    fn nth(&self, _: StepId, _: usize) -> Option<&[Value]> {
+    fn nth(&self, _: StepId, _: usize) -> Option<Fields<'_>> {
         None
     }
 
-    fn nth_last(&self, _: StepId, _: usize) -> Option<&[Value]> {
+    fn nth_last(&self, _: StepId, _: usize) -> Option<Fields<'_>> {
         None
     }
 
@@ -44,21 +44,21 @@ impl Chosen for NothingChosen {
         0
     }
 
-    fn for_each(&self, _: StepId, _: &mut dyn FnMut(&[Value])) {}
+    fn for_each(&self, _: StepId, _: &mut dyn FnMut(Fields<'_>)) {}
 }
 
 /// What an expression may look at.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// Those of the event at hand; `None` in `emit`.
-    pub fields: Option<&'a [Value]>,
+    pub fields: Option<Fields<'a>>,
     pub chosen: &'a dyn Chosen,
     pub moment: Moment<'a>,
 }
 
 impl<'a> Scope<'a> {
     /// Nothing but the event with these fields.
-    pub fn of_event(fields: &'a [Value], faults: &'a Cell<u64>) -> Self {
+    pub fn of_event(fields: Fields<'a>, faults: &'a Cell<u64>) -> Self {
         Self { fields: Some(fields), chosen: &NothingChosen, moment: Moment::plain(faults) }
     }
 }
@@ -84,7 +84,7 @@ const NULL: &Value = &Value::Null;
 
 impl Condition {
     /// Whether an event of the stream fits.
-    pub fn holds(&self, stream: StreamId, fields: &[Value], chosen: &dyn Chosen, moment: Moment<'_>) -> bool {
+    pub fn holds(&self, stream: StreamId, fields: Fields<'_>, chosen: &dyn Chosen, moment: Moment<'_>) -> bool {
         stream == self.stream
             && (self.stands_as == 0 || self.stands_as & moment.stands_as != 0)
             && self.expression.as_ref().is_none_or(|expression| expression.holds(&Scope { fields: Some(fields), chosen, moment }))
@@ -321,9 +321,9 @@ impl Expression {
 
 /// A field of an event, through records. Null where a record on the way is.
 #[inline]
-pub fn at_path<'a>(fields: &'a [Value], path: &[u16]) -> &'a Value {
+pub fn at_path<'a>(fields: Fields<'a>, path: &[u16]) -> &'a Value {
     let (first, rest) = path.split_first().expect("a field path is never empty");
-    let mut value = &fields[usize::from(*first)];
+    let mut value = fields.at(usize::from(*first));
     for place in rest {
         value = match value {
             Value::Record(fields) => &fields[usize::from(*place)],

@@ -83,7 +83,7 @@ fn value_of(found: &Match, field: MatchField<'_>) -> Value {
     match field {
         MatchField::Value(value, _) => value.clone(),
         MatchField::Events(step) => {
-            let mut events: Vec<Value> = found.events_of(step).map(|event| Value::Record(event.fields().into())).collect();
+            let mut events: Vec<Value> = found.events_of(step).map(|event| Value::Record(event.fields().iter().cloned().collect())).collect();
             if found.pattern.step(step).repeats { Value::List(events.into()) } else { events.pop().unwrap_or_default() }
         }
     }

@@ -126,7 +126,7 @@ impl Sheet {
     /// What `from` narrows its streams to is asked before any run sees the event.
     fn note_filters(&self, event: &Event) {
         let faults = Cell::new(0);
-        let scope = Scope::of_event(&event.fields, &faults);
+        let scope = Scope::of_event(event.all_fields(), &faults);
         for filter in self.pattern.sources.iter().filter(|source| source.stream == event.stream).filter_map(|source| source.filter.as_ref()) {
             self.note_parts(event.stream, filter, &scope);
         }

@@ -45,6 +45,7 @@ fn run_watched(program: &Program, test: &Test, sheet: Option<&Arc<Sheet>>) -> Te
     let pattern = &program.patterns[test.pattern];
     let alone = Program { schema: program.schema.clone(), patterns: vec![Arc::clone(pattern)] };
     let mut engine = Engine::new(&alone, EngineOptions::default());
+    engine.keep_whole_events();
     if let Some(sheet) = sheet {
         let watch: Arc<dyn Watch> = sheet.clone();
         engine.watch(&watch);

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use crate::automaton::DecidedKind;
 use crate::engine::{Match, MatchField};
-use crate::event::{EventTime, Field, Place, Schema, Type, Value};
+use crate::event::{EventTime, Field, Fields, Place, Schema, Type, Value};
 use crate::language::{Expectation, ExpectationKind, Span, Test};
 use crate::testing::compare::Outcome;
 
@@ -75,7 +75,7 @@ pub(super) fn shown_expectation(test: &Test, line: &Expectation) -> String {
 /// Like an expectation, with all fields; below it the chosen events, a line each.
 pub(super) fn shown_outcome(test: &Test, outcome: &Outcome, schema: &Schema) -> String {
     match outcome {
-        Outcome::Late(event) => format!("late at {}: {}", event.time.since(test.start), shown_event(test, &event.place(), &event.fields, schema)),
+        Outcome::Late(event) => format!("late at {}: {}", event.time.since(test.start), shown_event(test, &event.place(), event.all_fields(), schema)),
         Outcome::Decided(found) => shown_match(test, found, schema),
     }
 }
@@ -103,10 +103,10 @@ fn shown_match(test: &Test, found: &Match, schema: &Schema) -> String {
 }
 
 /// `5s payments { card_id: "1", amount: 1 }`, without what is null and without the event time.
-fn shown_event(test: &Test, at: &Place, fields: &[Value], schema: &Schema) -> String {
+fn shown_event(test: &Test, at: &Place, fields: Fields<'_>, schema: &Schema) -> String {
     let stream = schema.stream(at.stream);
-    let shown = |place: &usize| !fields[*place].is_null() && stream.time_field != Some(*place);
-    let shown = (0..stream.fields.len()).filter(shown).map(|place| shown_field(&stream.fields[place], &fields[place]));
+    let shown = |place: &usize| !fields.at(*place).is_null() && stream.time_field != Some(*place);
+    let shown = (0..stream.fields.len()).filter(shown).map(|place| shown_field(&stream.fields[place], fields.at(place)));
     let fields: Vec<String> = shown.collect();
     format!("{} {} {{ {} }}", shown_at(test, at.time), stream.name, fields.join(", "))
 }

@@ -92,7 +92,7 @@ impl Line {
         self.count += 1;
         self.runs.expire(&self.automaton, &self.limits, time, &mut self.stepped);
         let faults = Cell::new(0);
-        let class = self.automaton.class_of(event.stream, &event.fields, &faults);
+        let class = self.automaton.class_of(event.stream, event.all_fields(), &faults);
         let arrival = Arrival { event: &SharedEvent::from(event), class, moment: Moment::plain(&faults) };
         self.runs.advance(&self.automaton, &self.limits, arrival, &mut self.stepped);
     }

@@ -713,5 +713,5 @@ fn an_event_shown_whole_reads_as_the_same_event() {
     let shown: serde_json::Value = serde_json::from_str(&written(&found, &program.schema)).expect("JSON");
     let again = shown["fields"]["pays"][0].to_string();
     let (_, event) = found.chosen.last().expect("two events");
-    assert_eq!(decode(again.as_bytes()).expect("an event").fields[..], *event.fields());
+    assert!(decode(again.as_bytes()).expect("an event").fields.iter().eq(event.fields().iter()));
 }

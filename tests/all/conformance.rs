@@ -141,13 +141,13 @@ fn run(program: &Program, inputs: &[Input], runs_alone_max: usize) -> Vec<Expect
         engine.apply(input.clone(), &mut effects);
     }
     engine.apply(Input::End, &mut effects);
-    what_came_out(effects)
+    what_came_out(effects, inputs)
 }
 
 fn run_in_one_batch(program: &Program, inputs: &[Input]) -> Vec<Expected> {
     let mut effects = Vec::new();
     engine(program, RUNS_ALONE_MAX).apply_batch(inputs.iter().cloned().chain([Input::End]), &mut effects);
-    what_came_out(effects)
+    what_came_out(effects, inputs)
 }
 
 /// After every input all that is left is the store's bytes and the positions: a program compiled anew takes them up in a new engine, and the source is read again.
@@ -171,7 +171,7 @@ fn run_with_cuts(case: &Case, runs_alone_max: usize) -> Vec<Expected> {
     engine.apply(Input::End, &mut effects);
     flush(&mut engine, &mut store);
     assert!(store.is_empty(), "at the end of time nothing is left");
-    what_came_out(effects)
+    what_came_out(effects, &inputs)
 }
 
 fn flush(engine: &mut Engine, store: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
@@ -200,10 +200,18 @@ fn take_up(engine: &mut Engine, store: &BTreeMap<Vec<u8>, Vec<u8>>, positions: &
     assert!(effects.is_empty(), "what was decided before comes out once");
 }
 
-fn what_came_out(effects: Vec<Effect>) -> Vec<Expected> {
+/// Events are told by their places: of those chosen no more is kept than patterns ask for.
+fn what_came_out(effects: Vec<Effect>, inputs: &[Input]) -> Vec<Expected> {
+    let id_at = |offset: u64| {
+        let found = inputs.iter().find_map(|input| match input {
+            Input::Arrive { event, .. } if event.offset == offset => Some(id(&event.fields)),
+            _ => None,
+        });
+        found.expect("what is chosen has arrived")
+    };
     let of = |effect| match effect {
         Effect::Matched(found) => {
-            let chosen = found.chosen.iter().map(|(step, event)| (found.pattern.step(*step).name.clone(), id(event.fields())));
+            let chosen = found.chosen.iter().map(|(step, event)| (found.pattern.step(*step).name.clone(), id_at(event.offset)));
             comes_out(found.kind, found.at, chosen)
         }
         Effect::Late { event, .. } => Expected::Late { late: id(&event.fields) },

@@ -104,17 +104,19 @@ fn run(patterns: &str, log: &str, shards: usize) -> (BTreeMap<String, Agreed>, u
     let id = program.schema.stream(stream).fields.iter().position(|field| field.name == "id").expect("events have an id");
     let mut decoder = Decoder::new(&program.schema, stream, DecodeOptions::default());
     let mut engine = Engine::new(&program, EngineOptions { shards, ..EngineOptions::default() });
-    let mut effects = Vec::new();
+    let (mut effects, mut ids) = (Vec::new(), Vec::new());
     for (offset, line) in (0..).zip(text.lines()) {
         let record = Record { offset, position: offset, next_position: offset + 1, timestamp: None, bytes: line.as_bytes(), full_bytes: line.len() as u64 };
         let event = decoder.decode(&record, 0).expect("an event");
+        ids.push(match event.fields[id] {
+            Value::Int(id) => id,
+            _ => unreachable!("ids are numbers"),
+        });
         engine.apply(Input::Arrive { event, position: offset, next_position: offset + 1 }, &mut effects);
     }
     engine.apply(Input::End, &mut effects);
-    let id = |event: &SharedEvent| match event.fields()[id] {
-        Value::Int(id) => id,
-        _ => unreachable!("ids are numbers"),
-    };
+    // No more is kept of an event than patterns ask for.
+    let id = |event: &SharedEvent| ids[usize::try_from(event.offset).expect("a line's number")];
     let mut found: BTreeMap<String, Agreed> = BTreeMap::new();
     for effect in effects {
         let Effect::Matched(matched) = effect else { continue };

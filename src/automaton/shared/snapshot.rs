@@ -54,7 +54,7 @@ impl Choices {
         write_unsigned(self.events.len() as u64, out);
         for event in &self.events {
             let stream = automaton.streams.binary_search(&event.stream).expect("a step takes only events of its stream");
-            write_event(event, stream as u64, out);
+            write_event(event, automaton.asked_later(event.stream), stream as u64, out);
         }
         write_unsigned(self.sets.len() as u64, out);
         (0..self.sets.len() as SetId).for_each(|id| write_set(self.sets.at(id).made, out));

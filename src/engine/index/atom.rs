@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use compact_str::CompactString;
 
-use crate::event::Value;
+use crate::event::{Fields, Value};
 use crate::pattern::{Comparison, Expression, Scope};
 
 /// A conjunct that asks about the event alone. Those that rules have most are spelt out: asking them takes a fraction of what walking an expression does.
@@ -55,12 +55,12 @@ impl Atom {
     }
 
     #[inline]
-    pub(super) fn holds(&self, fields: &[Value], faults: &Cell<u64>) -> bool {
+    pub(super) fn holds(&self, fields: Fields<'_>, faults: &Cell<u64>) -> bool {
         match self {
-            Self::Text { field, text } => matches!(&fields[*field], Value::Text(found) if found.as_str() == text.as_str()),
-            Self::Null { field } => fields[*field].is_null(),
-            Self::NotNull { field } => !fields[*field].is_null(),
-            Self::Compared { field, comparison, value } => comparison.holds(&fields[*field], value),
+            Self::Text { field, text } => matches!(fields.at(*field), Value::Text(found) if found.as_str() == text.as_str()),
+            Self::Null { field } => fields.at(*field).is_null(),
+            Self::NotNull { field } => !fields.at(*field).is_null(),
+            Self::Compared { field, comparison, value } => comparison.holds(fields.at(*field), value),
             Self::Other(conjunct) => conjunct.holds(&Scope::of_event(fields, faults)),
         }
     }

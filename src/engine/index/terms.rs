@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use crate::event::{StreamId, Value};
+use crate::event::{Fields, StreamId, Value};
 use crate::pattern::{Expression, Function, Scope};
 
 /// Where fewer conditions compare the same, they are tried one by one: what is asked before may make that needless. Not so with the letters and the length of a text, of which two that are tried on
@@ -81,9 +81,9 @@ fn never_fails(term: &Expression) -> bool {
 }
 
 /// Puts what is calculated of an event behind its fields.
-pub(super) fn extend(terms: &[Expression], fields: &[Value], faults: &Cell<u64>, out: &mut Vec<Value>) {
+pub(super) fn extend(terms: &[Expression], fields: Fields<'_>, faults: &Cell<u64>, out: &mut Vec<Value>) {
     out.clear();
-    out.extend_from_slice(fields);
+    out.extend(fields.iter().cloned());
     out.extend(terms.iter().map(|term| term.value(&Scope::of_event(fields, faults))));
 }
 

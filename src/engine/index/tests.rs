@@ -293,9 +293,9 @@ fn compare_with_asking(text: &str, events: u64) -> (u64, u64, u64) {
         assert_eq!(another, None);
         if let Some(waiting) = index.waiting().filter(|_| one.is_some()) {
             concerns_who_waits += 1;
-            assert!(waiting.patterns().any(|pattern| index.awaited(waiting, pattern, &event.fields).is_some()), "{event:?} concerns nobody");
+            assert!(waiting.patterns().any(|pattern| index.awaited(waiting, pattern, event.all_fields()).is_some()), "{event:?} concerns nobody");
             for pattern in waiting.patterns() {
-                let Some(class) = index.awaited(waiting, pattern, &event.fields) else { continue };
+                let Some(class) = index.awaited(waiting, pattern, event.all_fields()) else { continue };
                 match found.iter_mut().find(|candidate| candidate.pattern == pattern) {
                     Some(known) => known.class = known.class.with(class),
                     None => found.push(Candidate::of_one_source(pattern, class)),

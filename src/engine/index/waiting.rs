@@ -16,7 +16,7 @@ use crate::engine::index::places::{Place, Under};
 use crate::engine::index::thresholds::{AskedFor, Thresholds};
 use crate::engine::index::windows::{AskedOfView, AskedOfWindow};
 use crate::engine::logs::{Log, ViewOf};
-use crate::event::{StreamId, Value};
+use crate::event::{Fields, StreamId};
 use crate::pattern::at_path;
 
 /// Where fewer are found together, that costs less than to look at what is held of a key.
@@ -115,7 +115,7 @@ impl Waiting {
     }
 
     /// Whether the event, for which these atoms hold, sets one of the bits. `is_found`: so it says where they are filed. Cost: mostly a few comparisons, at most those of all.
-    pub(super) fn concerns_someone(&self, is_found: bool, fields: &[Value], mut holds: impl FnMut(u32) -> bool) -> bool {
+    pub(super) fn concerns_someone(&self, is_found: bool, fields: Fields<'_>, mut holds: impl FnMut(u32) -> bool) -> bool {
         let exceeds = |thresholds: &Thresholds| thresholds.any_holds(at_path(fields, &thresholds.path));
         let may = is_found || self.is_asked_always || self.thresholds.iter().any(exceeds);
         may && self.different.iter().any(|atoms| atoms.iter().all(|atom| holds(*atom)))
@@ -126,7 +126,7 @@ impl Waiting {
     }
 
     /// Which of the pattern's bits an event sets; `None`: none of them. `atoms`: those of the stream.
-    pub(super) fn class_of(&self, pattern: u32, atoms: &[Atom], fields: &[Value]) -> Option<Class> {
+    pub(super) fn class_of(&self, pattern: u32, atoms: &[Atom], fields: Fields<'_>) -> Option<Class> {
         // Nothing is calculated.
         let faults = Cell::new(0);
         let holds = |(_, asked): &&Bit| asked.iter().all(|atom| atoms[*atom as usize].holds(fields, &faults));

@@ -189,7 +189,7 @@ fn sources_text(program: &Program, pattern: &Pattern, places: &[usize]) -> Vec<S
 /// These parts of the key of an event that the source reads.
 fn key_of(source: &Source, places: &[usize], event: &Event) -> Option<Key> {
     let faults = Cell::new(0);
-    let scope = Scope::of_event(&event.fields, &faults);
+    let scope = Scope::of_event(event.all_fields(), &faults);
     if source.stream != event.stream || source.filter.as_ref().is_some_and(|filter| !filter.holds(&scope)) {
         return None;
     }

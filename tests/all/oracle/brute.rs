@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use motif::automaton::DecidedKind;
-use motif::event::{Event, EventTime, TimeSpan, Value};
+use motif::event::{Event, EventTime, Fields, TimeSpan, Value};
 use motif::pattern::{Chosen, ConditionId, Measure, Moment, NothingChosen, Pattern, Skip, StepId, WindowId, WindowSpan, Windows, at_path};
 
 use super::rest::{Choice, PassOver, Rest, RestKey, Take};
@@ -264,7 +264,7 @@ impl<'a> Oracle<'a> {
         let view = View { line: self.line, chosen };
         let recent = Recent { pattern: self.pattern, line: &self.line[..=place], at: self.line[place].time };
         let event = &self.line[place];
-        self.pattern.condition(condition).holds(event.stream, &event.fields, &view, Moment { windows: &recent, ..Moment::plain(&Cell::new(0)) })
+        self.pattern.condition(condition).holds(event.stream, event.all_fields(), &view, Moment { windows: &recent, ..Moment::plain(&Cell::new(0)) })
     }
 }
 
@@ -278,7 +278,7 @@ struct Recent<'a> {
 impl Windows for Recent<'_> {
     fn value(&self, id: WindowId, faults: &Cell<u64>) -> Value {
         let window = self.pattern.window(id);
-        let counts = |event: &&Event| window.events.holds(event.stream, &event.fields, &NothingChosen, Moment::plain(faults));
+        let counts = |event: &&Event| window.events.holds(event.stream, event.all_fields(), &NothingChosen, Moment::plain(faults));
         let counting: Vec<&Event> = self.line.iter().filter(counts).collect();
         let is_in = |place: usize| {
             let time = counting[place].time;
@@ -296,7 +296,7 @@ impl Windows for Recent<'_> {
             .filter(|place| is_in(*place))
             .map(|place| match &window.measure {
                 Measure::Count => Value::Null,
-                Measure::Aggregate { path, .. } => at_path(&counting[place].fields, path).clone(),
+                Measure::Aggregate { path, .. } => at_path(counting[place].all_fields(), path).clone(),
             })
             .collect();
         window.measure.of(values.into_iter(), faults)
@@ -309,17 +309,17 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn of(&self, wanted: StepId) -> impl DoubleEndedIterator<Item = &[Value]> {
-        self.chosen.iter().filter(move |(step, _)| *step == wanted).map(|(_, place)| &*self.line[*place].fields)
+    fn of(&self, wanted: StepId) -> impl DoubleEndedIterator<Item = Fields<'_>> {
+        self.chosen.iter().filter(move |(step, _)| *step == wanted).map(|(_, place)| self.line[*place].all_fields())
     }
 }
 
 impl Chosen for View<'_> {
-    fn nth(&self, step: StepId, place: usize) -> Option<&[Value]> {
+    fn nth(&self, step: StepId, place: usize) -> Option<Fields<'_>> {
         self.of(step).nth(place)
     }
 
-    fn nth_last(&self, step: StepId, place: usize) -> Option<&[Value]> {
+    fn nth_last(&self, step: StepId, place: usize) -> Option<Fields<'_>> {
         self.of(step).rev().nth(place)
     }
 
@@ -327,7 +327,7 @@ impl Chosen for View<'_> {
         self.of(step).count()
     }
 
-    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(&[Value])) {
+    fn for_each(&self, step: StepId, visit: &mut dyn FnMut(Fields<'_>)) {
         self.of(step).for_each(visit);
     }
 }
