@@ -3,6 +3,7 @@
 //! What a condition asks of the event alone is told by the class from then on. So a kind or a status, of which rules ask most, takes no memory in a partial match.
 //!
 //! Invariant: it depends on the pattern alone. So what is stored of a partial match says all that is asked of it, whatever patterns there are beside this one then or later.
+//! Whatever else is to be asked of a chosen event one day is null in what was stored before: a stored format of its own has to tell that apart.
 
 use std::collections::BTreeMap;
 
