@@ -309,7 +309,8 @@ impl ByValue {
                 met.for_each(|numbers| numbers.add_to(concerned));
                 continue;
             }
-            let meets = |register: &Aside| asked.iter().any(|compared| hand.may_meet(compared, register));
+            let at_hand: SmallVec<[(&Compared, Option<&Value>); 2]> = asked.iter().map(|compared| (*compared, hand.at_hand(compared))).collect();
+            let meets = |register: &Aside| at_hand.iter().any(|(compared, at_hand)| hand.may_meet(compared, *at_hand, register));
             bounded[place].visit_met(*first, meets, |numbers, bound| {
                 let has_it = |run: &Run| run.aside.own().is_some() || automaton.stand(run.stand).finding.registers.contains(&place);
                 for (number, run) in runs_of(runs, *first, numbers).filter(|(_, run)| has_it(run)) {

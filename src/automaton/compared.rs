@@ -153,11 +153,17 @@ impl Compared {
         }
     }
 
-    /// Whether the event can fit, as far as the comparison with the register decides: for whole numbers, without putting values together. (That is a third of the instructions, for each run that an
+    /// The event's side, where that is a field of it: to be asked for once, and not for each register, since a field that is kept among few has to be looked for.
+    #[inline]
+    pub(super) fn at_hand<'a>(&self, fields: Fields<'a>) -> Option<&'a Value> {
+        self.field.map(|field| fields.at(field))
+    }
+
+    /// Whether the event, with [that](Compared::at_hand) on its side, can fit, as far as the comparison with the register decides: for whole numbers, without putting values together. (That is a third of the instructions, for each run that an
     /// event comes by.) `None`: it has to be [asked](Compared::may_hold).
     #[inline]
-    pub(super) fn holds_of_numbers(&self, register: &Aside, fields: Fields<'_>) -> Option<bool> {
-        match (self.field.map(|field| fields.at(field)), register) {
+    pub(super) fn holds_of_numbers(&self, register: &Aside, of_event: Option<&Value>) -> Option<bool> {
+        match (of_event, register) {
             (Some(Value::Int(of_event)), Aside::Int(register)) if !self.is_moved() || is_small_number(*of_event) => {
                 Some(self.comparison.holds_of(*of_event, *register))
             }

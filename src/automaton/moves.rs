@@ -199,13 +199,18 @@ impl<'a, W: Watch + ?Sized> Hand<'a, W> {
         // As far as the comparison decides that the run has a register for, if there is nothing else about the event that it awaits.
         let Some(fit) = compares.map(|condition| self.automaton.fit(condition)).filter(|fit| self.class.meets_only_in(awaited, fit.bit)) else { return true };
         let Some(compared) = fit.compared() else { return true };
-        compared.holds_of_numbers(run.aside.register(), self.event.fields()).unwrap_or_else(|| self.may_hold(compared, run))
+        compared.holds_of_numbers(run.aside.register(), self.at_hand(compared)).unwrap_or_else(|| self.may_hold(compared, run))
     }
 
     /// Whether it fits as far as the comparison decides, for a register that has been found out.
-    pub(super) fn may_meet(&self, compared: &Compared, register: &Aside) -> bool {
-        let fields = self.event.fields();
-        compared.holds_of_numbers(register, fields).unwrap_or_else(|| compared.may_hold_of(register, fields, self.moment))
+    pub(super) fn may_meet(&self, compared: &Compared, at_hand: Option<&Value>, register: &Aside) -> bool {
+        compared.holds_of_numbers(register, at_hand).unwrap_or_else(|| compared.may_hold_of(register, self.event.fields(), self.moment))
+    }
+
+    /// The event's side of the comparison, as [`Compared::at_hand`] has it.
+    #[inline]
+    pub(super) fn at_hand(&self, compared: &Compared) -> Option<&'a Value> {
+        compared.at_hand(self.event.fields())
     }
 
     #[inline(never)]
