@@ -147,7 +147,7 @@ impl Keys {
 
     pub(super) fn set_families(&mut self, id: SlotId, families: Families) {
         if families != Families::Together {
-            self.slots.at_mut(id.0).many().families = families;
+            self.slots.at_mut(id.0).many().set_families(families);
         }
     }
 

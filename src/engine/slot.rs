@@ -10,6 +10,7 @@
 //! a cell; what holds many things once does so until it is vacant.
 
 mod group;
+mod groups;
 mod key;
 mod many;
 mod one;
@@ -511,7 +512,7 @@ impl Slot {
         match &self.holding {
             Holding::Nothing => Notes::default(),
             Holding::One(one) => one.notes,
-            Holding::Many(many) => many.notes,
+            Holding::Many(many) => many.notes(),
         }
     }
 
@@ -520,7 +521,7 @@ impl Slot {
         match &mut self.holding {
             Holding::Nothing => false,
             Holding::One(one) => one.notes.set(note, is_set),
-            Holding::Many(many) => many.notes.set(note, is_set),
+            Holding::Many(many) => many.notes_mut().set(note, is_set),
         }
     }
 
@@ -545,7 +546,7 @@ impl Slot {
     }
 
     pub(super) fn families(&self) -> Families {
-        if let Holding::Many(many) = &self.holding { many.families } else { Families::Together }
+        if let Holding::Many(many) = &self.holding { many.families() } else { Families::Together }
     }
 
     /// From now on it is one that may hold many things.

@@ -13,7 +13,7 @@ impl Keys {
     /// The patterns of families have groups of their own in the slot from now on.
     pub(in crate::engine) fn part(&mut self, id: SlotId, compiled: &Compiled, counters: &mut Counters) {
         let many = self.slots.at_mut(id.0).many();
-        if std::mem::replace(&mut many.families, Families::Apart) == Families::Together {
+        if many.set_families(Families::Apart) == Families::Together {
             many.unfold(|pattern| compiled.start_of(pattern));
             many.regroup(counters, |group, parted| {
                 for (place, pattern) in (0..).map_while(|place| Some((place, compiled.kept_under(group.pattern, place)?))) {
@@ -34,13 +34,13 @@ impl Keys {
         }
         let many = slot.many();
         many.unfold(|pattern| compiled.start_of(pattern));
-        many.families = Families::Apart;
+        many.set_families(Families::Apart);
         let is_whole = |pattern: u32| compiled.family_of(pattern).is_none_or(|family| many.can_join(family));
         let with_cells = many.cells().iter().map(|(pattern, _)| *pattern);
         if !many.groups().map(|group| group.pattern).chain(with_cells).all(is_whole) {
             return;
         }
-        many.families = Families::Together;
+        many.set_families(Families::Together);
         many.regroup(counters, |mut group, joined| match compiled.family_of(group.pattern) {
             None => joined.push(group),
             Some(family) => {

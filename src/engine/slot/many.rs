@@ -1,12 +1,7 @@
 //! What a slot holds where that is more than [one](super::one::One) thing.
 //!
-//! With a thousand patterns a key has a dozen groups of one run each; what an event or time must look at there is seldom near the processor. So few lines of memory are touched: marks tell
-//! mostly that a pattern has nothing; and groups stand in a ring in the order of their deadlines, so that what begins mostly goes to the end, and what time removes is at the front.
-//!
-//! Where a key has more than a few groups, marks would tell nothing, and looking through the groups would take longer the more there are: then a map tells which patterns have one, and its deadline,
-//! by which it is found.
-
-use std::collections::VecDeque;
+//! With a thousand patterns a key has a dozen groups of one run each; what an event or time must look at there is seldom near the processor. So few lines of memory are touched: [tags](super::groups)
+//! in the slot tell which patterns have one. Where a key has more groups than have tags, a map tells that, and the deadline of each, by which it is found.
 
 use smallvec::SmallVec;
 use thin_vec::ThinVec;
@@ -15,6 +10,7 @@ use crate::automaton::{Automaton, Pending, PlainStart, Run};
 use crate::engine::counters::Counters;
 use crate::engine::family::{Members, members};
 use crate::engine::slot::group::{self, Group, Together, least_deadline};
+use crate::engine::slot::groups::{Groups, TAGGED_MAX};
 use crate::engine::slot::one::{Lone, One};
 use crate::engine::slot::{CellId, Dropped, Families, Held, Kept, Notes};
 use crate::event::{EventTime, Lookup, SharedEvent};
@@ -22,15 +18,11 @@ use crate::event::{EventTime, Lookup, SharedEvent};
 #[derive(Debug)]
 pub(in crate::engine) struct Many {
     /// By deadline.
-    groups: VecDeque<Group>,
+    groups: Groups,
     /// None has a later deadline: so what begins does not wait for the memory in which the last of them lies. (With a thousand patterns a tenth less time.)
     latest: EventTime,
     /// `None` where both are empty, as mostly.
     further: Option<Box<Further>>,
-    /// Of each pattern that has a group or a cell, and perhaps of some that have none.
-    patterns: Marks,
-    pub notes: Notes,
-    pub families: Families,
 }
 
 /// What few slots need.
@@ -38,59 +30,20 @@ pub(in crate::engine) struct Many {
 struct Further {
     /// By pattern.
     cells: Vec<(u32, CellId)>,
-    /// By pattern, the deadline of its group. Empty unless there are, or have just been, more groups than [`MARKED_MAX`].
+    /// By pattern, the deadline of its group. Empty unless there are, or have just been, more groups than [`TAGGED_MAX`].
     deadlines: Lookup<u32, EventTime>,
 }
-
-impl Further {
-    #[inline(never)]
-    fn may_have(&self, pattern: u32) -> bool {
-        self.deadlines.is_empty() || self.deadlines.get(&pattern).is_some() || !self.cells.is_empty()
-    }
-}
-
-/// So many groups at most are told by marks; the deadlines of more are kept until half as many are left.
-const MARKED_MAX: usize = 48;
 
 /// With more of them, to make room for one among the others would take longer than a cell of its own does.
 const GROUPS_MAX: usize = 256;
 
-/// Three bits for each pattern, one in each word, by a hash of its number: with a dozen patterns, one in thirty others has all of them. (With one bit a third of the events looked through all
-/// groups in vain, and three of the eighteen lines of memory that an event fetches were theirs; with two a seventh did, and with three a ninth, since what has gone stays marked for a while.)
-///
-/// In words of 32 bits, so that a slot stays as small as it is with one run.
-#[derive(Clone, Copy, Debug, Default)]
-struct Marks([u32; 3]);
-
-impl Marks {
-    fn of(pattern: u32) -> Self {
-        let hash = pattern.wrapping_mul(0x9E37_79B9);
-        Self([27, 22, 17].map(|shift| 1 << (hash >> shift & 31)))
-    }
-
-    fn with(self, pattern: u32) -> Self {
-        let (Self([one, two, three]), Self([own_one, own_two, own_three])) = (self, Self::of(pattern));
-        Self([one | own_one, two | own_two, three | own_three])
-    }
-
-    fn may_have(self, pattern: u32) -> bool {
-        let (Self([one, two, three]), Self([own_one, own_two, own_three])) = (self, Self::of(pattern));
-        one & own_one != 0 && two & own_two != 0 && three & own_three != 0
-    }
-}
-
 impl Many {
     pub(super) fn of(one: Option<One>) -> Self {
-        let mut many = Self {
-            // Of a family there is one; where there was something already, it is joined by what another pattern has.
-            groups: VecDeque::with_capacity(if one.is_some() { 2 } else { 1 }),
-            latest: EventTime::BEGINNING,
-            further: None,
-            patterns: Marks::default(),
-            notes: one.as_ref().map_or_else(Notes::default, |one| one.notes),
-            families: Families::Together,
-        };
+        // Of a family there is one; where there was something already, it is joined by what another pattern has.
+        let groups = Groups::with_room(if one.is_some() { 2 } else { 1 });
+        let mut many = Self { groups, latest: EventTime::BEGINNING, further: None };
         let Some(one) = one else { return many };
+        *many.notes_mut() = one.notes;
         let of_one = |runs| Group::of(one.pattern, (one.is_changed.into(), one.is_there.into()), runs);
         match one.lone {
             Lone::Cell(id) => many.add_cell(one.pattern, id),
@@ -99,6 +52,23 @@ impl Many {
             Lone::Gone => many.add_group(of_one(ThinVec::new())),
         }
         many
+    }
+
+    pub(super) fn notes(&self) -> Notes {
+        self.groups.notes
+    }
+
+    pub(super) fn notes_mut(&mut self) -> &mut Notes {
+        &mut self.groups.notes
+    }
+
+    pub(in crate::engine) fn families(&self) -> Families {
+        self.groups.families
+    }
+
+    /// Returns how they were kept before.
+    pub(in crate::engine) fn set_families(&mut self, families: Families) -> Families {
+        std::mem::replace(&mut self.groups.families, families)
     }
 
     /// For the group of one more pattern.
@@ -112,18 +82,20 @@ impl Many {
 
     /// As [`super::Slot::may_keep`] has it.
     pub(super) fn may_keep(&self, pattern: u32) -> bool {
-        self.may_have(pattern) || self.families != Families::Together || !self.has_room()
+        self.has(pattern) || self.families() != Families::Together || !self.has_room()
     }
 
-    fn may_have(&self, pattern: u32) -> bool {
-        self.patterns.may_have(pattern) && self.further.as_ref().is_none_or(|further| further.may_have(pattern))
+    fn has(&self, pattern: u32) -> bool {
+        match &self.further {
+            None => self.groups.tagged(pattern).is_some(),
+            Some(further) => further.deadlines.get(&pattern).is_some() || self.kept(pattern) != Kept::Nothing,
+        }
     }
 
-    /// Cost: mostly nothing where it has nothing; else a look at each group where these are few, and where there are more, one for each doubling.
+    /// Cost: mostly nothing where it has nothing; else a look at its group, and where there are more than have tags, one for each doubling.
     pub(in crate::engine) fn kept(&self, pattern: u32) -> Kept {
         let group = match self.deadlines() {
-            None if !self.patterns.may_have(pattern) => return Kept::Nothing,
-            None => self.groups.iter().position(|group| group.pattern == pattern),
+            None => self.groups.tagged(pattern),
             Some(deadlines) => deadlines.get(&pattern).map(|deadline| self.find(pattern, *deadline)),
         };
         let cell = || self.cells().binary_search_by_key(&pattern, |(of, _)| *of).map_or(Kept::Nothing, |place| Kept::Cell(self.cells()[place].1));
@@ -133,19 +105,15 @@ impl Many {
     /// The place of the group of that pattern, which has that deadline.
     fn find(&self, pattern: u32, deadline: EventTime) -> usize {
         let first = self.groups.partition_point(|group| group.deadline < deadline);
-        let place = self.groups.range(first..).position(|group| group.pattern == pattern);
+        let place = self.groups.iter_from(first).position(|group| group.pattern == pattern);
         first + place.expect("a group stands where its deadline says")
     }
 
-    /// The same, and its runs are to be looked at: they are unfolded. Where it has nothing although it is marked, the marks are put right: what time removes leaves them as they were. (Where there are more than they can tell apart, that would be in vain.)
+    /// The same, and its runs are to be looked at: they are unfolded.
     pub(super) fn look(&mut self, pattern: u32, start: Option<PlainStart>) -> Kept {
         let kept = self.kept(pattern);
         if let Kept::Group(place) = kept {
             self.groups[place].runs.unfold(start);
-        }
-        let is_told = self.deadlines().is_none() && self.groups.len() + self.cells().len() <= MARKED_MAX;
-        if kept == Kept::Nothing && is_told && self.patterns.may_have(pattern) {
-            self.mark_patterns();
         }
         kept
     }
@@ -170,13 +138,12 @@ impl Many {
 
     /// All runs are to be looked at.
     pub(in crate::engine) fn unfold(&mut self, start_of: impl Fn(u32) -> Option<PlainStart>) {
-        self.groups.iter_mut().for_each(|group| group.runs.unfold(start_of(group.pattern)));
+        self.groups.for_each_mut(|group| group.runs.unfold(start_of(group.pattern)));
     }
 
     /// Of a pattern that has nothing here.
     pub(in crate::engine) fn add_group(&mut self, group: Group) {
-        self.patterns = self.patterns.with(group.pattern);
-        if self.groups.len() >= MARKED_MAX || self.further.is_some() {
+        if self.groups.len() >= TAGGED_MAX || self.further.is_some() {
             self.note_deadline(group.pattern, group.deadline);
         }
         if self.latest > group.deadline {
@@ -191,19 +158,16 @@ impl Many {
     }
 
     pub(super) fn remove_group(&mut self, place: usize) {
-        let Some(group) = self.groups.remove(place) else { return };
+        let group = self.groups.remove(place);
         if self.further.is_some() {
             self.forget_deadline(group.pattern);
-        }
-        if self.deadlines().is_none() {
-            self.mark_patterns();
         }
     }
 
     /// Takes all groups out.
     pub(in crate::engine) fn take_groups(&mut self) -> impl Iterator<Item = Group> + use<> {
         self.forget_deadlines();
-        std::mem::take(&mut self.groups).into_iter()
+        self.groups.take()
     }
 
     /// The group's deadline may be another: finds it, and the place for it.
@@ -211,17 +175,10 @@ impl Many {
         let group = &mut self.groups[place];
         let before = std::mem::replace(&mut group.deadline, least_deadline(group.runs.runs()));
         self.latest = self.latest.max(group.deadline);
-        if group.deadline != before
-            && self.groups.len() > 1
-            && let Some(group) = self.groups.remove(place)
-        {
+        if group.deadline != before && self.groups.len() > 1 {
+            let group = self.groups.remove(place);
             self.add_group(group);
         }
-    }
-
-    fn mark_patterns(&mut self) {
-        let with_cells = self.cells().iter().map(|(of, _)| *of);
-        self.patterns = self.groups.iter().map(|group| group.pattern).chain(with_cells).fold(Marks::default(), Marks::with);
     }
 
     /// Those of all groups, if they are kept.
@@ -232,7 +189,7 @@ impl Many {
     /// Such a group is added, if they are to be kept.
     #[inline(never)]
     fn note_deadline(&mut self, pattern: u32, deadline: EventTime) {
-        if self.groups.len() >= MARKED_MAX && self.deadlines().is_none() {
+        if self.groups.len() >= TAGGED_MAX && self.deadlines().is_none() {
             self.note_deadlines();
         }
         if let Some(further) = self.further.as_mut().filter(|further| !further.deadlines.is_empty()) {
@@ -243,7 +200,7 @@ impl Many {
     /// They are kept from now on.
     fn note_deadlines(&mut self) {
         let further = self.further.get_or_insert_default();
-        for group in &self.groups {
+        for group in self.groups.iter() {
             further.deadlines.insert(group.pattern, group.deadline);
         }
     }
@@ -257,9 +214,9 @@ impl Many {
         }
     }
 
-    /// Groups are gone: where few are left, marks tell.
+    /// Groups are gone: where few are left, tags tell.
     fn keep_deadlines_of_many(&mut self) {
-        if self.groups.len() <= MARKED_MAX / 2 && self.deadlines().is_some() {
+        if self.groups.len() <= TAGGED_MAX / 2 && self.deadlines().is_some() {
             self.forget_deadlines();
         }
     }
@@ -329,7 +286,7 @@ impl Many {
             if group.there == 0 && group.runs.len() == 1 {
                 // As mostly: the run goes with its group.
                 let pattern = group.pattern;
-                let group = if place == 0 { self.groups.pop_front() } else { self.groups.remove(place) };
+                let group = if place == 0 { self.groups.pop_front() } else { Some(self.groups.remove(place)) };
                 match group.map(|group| group.runs) {
                     Some(Together::Begun { event, .. }) => dropped.events.push(event),
                     Some(Together::Runs(runs)) => dropped.runs.extend(runs),
@@ -371,11 +328,13 @@ impl Many {
     pub(super) fn end(&mut self) -> SmallVec<[(u32, usize); 2]> {
         self.latest = EventTime::END;
         let mut alive = SmallVec::new();
-        for group in self.groups.iter_mut().filter(|group| !group.runs.is_empty()) {
-            alive.push((group.pattern, group.runs.len()));
-            group.runs = Together::default();
-        }
-        self.groups.iter_mut().for_each(|group| group.deadline = EventTime::END);
+        self.groups.for_each_mut(|group| {
+            if !group.runs.is_empty() {
+                alive.push((group.pattern, group.runs.len()));
+                group.runs = Together::default();
+            }
+            group.deadline = EventTime::END;
+        });
         if self.deadlines().is_some() {
             self.note_deadlines();
         }
@@ -425,7 +384,6 @@ impl Many {
     }
 
     pub(super) fn add_cell(&mut self, pattern: u32, id: CellId) {
-        self.patterns = self.patterns.with(pattern);
         let cells = &mut self.further.get_or_insert_default().cells;
         let after = cells.partition_point(|(of, _)| *of < pattern);
         cells.insert(after, (pattern, id));
@@ -437,7 +395,6 @@ impl Many {
         further.cells.remove(place);
         if self.deadlines().is_none() {
             self.further = self.further.take().filter(|further| !further.cells.is_empty());
-            self.mark_patterns();
         }
     }
 }
