@@ -34,6 +34,11 @@ impl SharedEvent {
         Self(ThinArc::from_header_and_iter(Head { place, kept }, values))
     }
 
+    /// Somebody else keeps it too.
+    pub fn is_shared(&self) -> bool {
+        ThinArc::strong_count(&self.0) > 1
+    }
+
     pub fn place(&self) -> Place {
         self.0.header.header.place
     }
