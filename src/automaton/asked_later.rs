@@ -17,6 +17,11 @@ impl Automaton {
         self.asked_later.get(&stream).copied().unwrap_or(Kept::NONE)
     }
 
+    /// The same of all streams.
+    pub fn all_asked_later(&self) -> &BTreeMap<StreamId, Kept> {
+        &self.asked_later
+    }
+
     pub(super) fn find_asked_later(&self) -> BTreeMap<StreamId, Kept> {
         let pattern = &self.pattern;
         let mut found: BTreeMap<StreamId, Kept> = BTreeMap::new();

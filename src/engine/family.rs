@@ -5,13 +5,15 @@
 //! thousand such rules cost about as much as there are families of them.
 //!
 //! Only patterns of which nothing but their own runs decides what comes out are put together: those without skips and limits of their own, whose steps follow each other one by one and
-//! end in silence. Where a key's runs cannot be kept together (they are very many, or were read from the store, where each pattern has its own), the members are stepped apart: as any
+//! end in silence; and only those that [keep the same](Automaton::all_asked_later) of the events that they choose. What they show of these may differ. Where a key's runs cannot be kept together (they are very many, or were read from the store, where each pattern has its own), the members are stepped apart: as any
 //! pattern is.
 //!
 //! The idea is our own reading of what multi-query optimisation calls shared sub-patterns.
 
 use std::collections::BTreeMap;
 
+#[cfg(doc)]
+use crate::automaton::Automaton;
 use crate::automaton::Run;
 use crate::engine::compiled::CompiledPattern;
 use crate::engine::index::AskedFor;
@@ -111,7 +113,9 @@ fn first_asked(compiled: &CompiledPattern) -> Option<(String, Expression)> {
     let asks = conjuncts.remove(place).clone();
     let mut others = Pattern { name: String::new(), version: 0, emit: None, suppress: None, meta: Vec::new(), ..(**pattern).clone() };
     others.conditions[usize::from(first.0)].expression = Some(Expression::And(conjuncts.into_iter().cloned().collect()));
-    Some((format!("{what} {others:?}"), asks))
+    // An event that is kept by a run of several must have what each of them may still ask for, and is stored for each as if it were alone.
+    let keeps = compiled.automaton.all_asked_later();
+    Some((format!("{what} {keeps:?} {others:?}"), asks))
 }
 
 /// How much a member asks for.
