@@ -456,10 +456,15 @@ impl Keys {
         });
     }
 
-    /// Nobody is told what changed, from now on: what was not yet is not either.
+    /// Nobody is told what changed, from now on: what was not yet is not either. So it does not matter any more of what the store has a value: what holds nothing goes at once. Cost: a look at each
+    /// slot and cell, the first time.
     pub(super) fn note_no_changes(&mut self, counters: &mut Counters) {
+        if std::mem::replace(&mut self.tells_nobody, true) {
+            return;
+        }
         self.drain_changed(counters, |_, _, _| false);
-        self.tells_nobody = true;
+        (0..self.slots.len()).for_each(|id| self.slots.at_mut(id).forget_stored());
+        (0..self.cells.len()).for_each(|id| self.cells.at_mut(id).stored = Stored::default());
     }
 
     /// `tell`: whether the store knows from now on.
@@ -508,6 +513,7 @@ impl Keys {
         let mut counted = Counters::default();
         let address = Address { slot: Some(id), hash: 0, key: &[] };
         self.lay_down(address, (pattern, 0), of, held, Before { runs: 0, dropped: 0 }, &mut counted);
+        let there = if self.tells_nobody { 0 } else { there };
         let slot = self.slots.at_mut(id.0);
         if !slot.set_stored(pattern, there) {
             let cell = slot.cell(pattern).expect("what is packed holds something");
@@ -517,7 +523,7 @@ impl Keys {
 
     /// The same with a log.
     pub(super) fn take_up_log(&mut self, id: SlotId, (number, is_there): (u32, bool), log: Box<WindowLog>) {
-        let stored = Stored { is_changed: false, is_there };
+        let stored = Stored { is_changed: false, is_there: is_there && !self.tells_nobody };
         let cell = self.add_cell(id, Cell { pattern: number, log: Some(log), stored, ..Cell::default() });
         self.arm_cell(cell);
     }

@@ -444,6 +444,15 @@ impl Slot {
         true
     }
 
+    /// Of no group it matters any more whether the store has a value.
+    pub(super) fn forget_stored(&mut self) {
+        match &mut self.holding {
+            Holding::Nothing => {}
+            Holding::One(one) => one.is_there = false,
+            Holding::Many(many) => many.forget_stored(),
+        }
+    }
+
     pub(super) fn cell(&self, pattern: u32) -> Option<CellId> {
         if let Kept::Cell(id) = self.kept(pattern) { Some(id) } else { None }
     }

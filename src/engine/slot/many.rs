@@ -378,6 +378,11 @@ impl Many {
         self.keep_deadlines_of_many();
     }
 
+    /// As [`super::Slot::forget_stored`] has it.
+    pub(super) fn forget_stored(&mut self) {
+        self.groups.for_each_mut(|group| group.there = 0);
+    }
+
     /// By pattern.
     pub(in crate::engine) fn cells(&self) -> &[(u32, CellId)] {
         self.further.as_ref().map_or(&[], |further| &further.cells)
