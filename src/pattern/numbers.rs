@@ -122,10 +122,15 @@ fn whole(operation: Arithmetic, left: i64, right: i64) -> Option<Value> {
         Arithmetic::Add => left.checked_add(right),
         Arithmetic::Subtract => left.checked_sub(right),
         Arithmetic::Multiply => left.checked_mul(right),
-        Arithmetic::Remainder => left.checked_rem(right),
+        Arithmetic::Remainder => remainder(left, right),
         Arithmetic::Divide => return exact(operation, Decimal::from(left), Decimal::from(right)),
     }
     .map(Value::Int)
+}
+
+/// Of -2^63 and -1 it is 0, though the quotient does not fit.
+fn remainder(left: i64, right: i64) -> Option<i64> {
+    (right != 0).then(|| left.wrapping_rem(right))
 }
 
 fn exact(operation: Arithmetic, left: Decimal, right: Decimal) -> Option<Value> {
@@ -162,7 +167,7 @@ fn timely(operation: Arithmetic, left: &Value, right: &Value) -> Option<Value> {
         (Arithmetic::Subtract, Value::Timestamp(left), Value::Duration(right)) => left.micros().checked_sub(right.micros()).map(time),
         (Arithmetic::Add, Value::Duration(left), Value::Duration(right)) => left.micros().checked_add(right.micros()).map(span),
         (Arithmetic::Subtract, Value::Duration(left), Value::Duration(right)) => left.micros().checked_sub(right.micros()).map(span),
-        (Arithmetic::Remainder, Value::Duration(left), Value::Duration(right)) => left.micros().checked_rem(right.micros()).map(span),
+        (Arithmetic::Remainder, Value::Duration(left), Value::Duration(right)) => remainder(left.micros(), right.micros()).map(span),
         (Arithmetic::Divide, Value::Duration(left), Value::Duration(right)) => {
             exact(Arithmetic::Divide, Decimal::from(left.micros()), Decimal::from(right.micros()))
         }
@@ -207,6 +212,21 @@ mod tests {
         for left in &numbers {
             for right in &numbers {
                 assert_eq!(order_exact(*left, *right), left.cmp(right), "{left} {right}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_remainder_has_the_sign_of_what_is_divided_and_never_overflows() {
+        let table =
+            [(7, 3, Some(1)), (-7, 3, Some(-1)), (7, -3, Some(1)), (i64::MIN, -1, Some(0)), (i64::MIN, i64::MAX, Some(-1)), (1, 0, None), (i64::MIN, 0, None)];
+        for (left, right, result) in table {
+            let span = |micros| Value::Duration(TimeSpan::from_micros(micros));
+            for of in [Value::Int, span, |number: i64| Value::Decimal(number.into())] {
+                let faults = Cell::new(0);
+                let found = calculate(Arithmetic::Remainder, &of(left), &of(right), &faults);
+                assert!(result.map_or(found == Value::Null, |result| equal(&found, &of(result))), "{left} % {right} is {found:?}");
+                assert_eq!(faults.get(), u64::from(result.is_none()), "{left} % {right}");
             }
         }
     }
