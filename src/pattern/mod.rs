@@ -10,6 +10,7 @@
 //! | `among` | the values of a list that is written out |
 //! | `window` | what a condition asks of the key's recent events |
 //! | `evaluate`, `functions`, `numbers` | what an expression is worth, given an event and what was chosen |
+//! | `decimals` | arithmetic of decimals |
 //! | `used` | which fields patterns look at |
 //! | `display` | expressions as text again |
 //! | `words` | what a pattern does, in words |
@@ -17,6 +18,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 mod among;
+mod decimals;
 mod display;
 mod evaluate;
 mod expression;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use crate::event::{Schema, StreamId, TimeSpan, Type, Value};
 
 pub use among::Among;
+pub use decimals::DECIMAL_END;
 pub use display::{Names, write_value};
 pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};

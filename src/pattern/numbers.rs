@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::event::{EventTime, TimeSpan, Value};
-use crate::pattern::{Arithmetic, Comparison};
+use crate::pattern::{Arithmetic, Comparison, decimals};
 
 /// Null, and counted.
 pub(super) fn fault(faults: &Cell<u64>) -> Value {
@@ -135,11 +135,11 @@ fn remainder(left: i64, right: i64) -> Option<i64> {
 
 fn exact(operation: Arithmetic, left: Decimal, right: Decimal) -> Option<Value> {
     match operation {
-        Arithmetic::Add => left.checked_add(right),
-        Arithmetic::Subtract => left.checked_sub(right),
-        Arithmetic::Multiply => left.checked_mul(right),
-        Arithmetic::Divide => left.checked_div(right),
-        Arithmetic::Remainder => left.checked_rem(right),
+        Arithmetic::Add => decimals::add(left, right),
+        Arithmetic::Subtract => decimals::subtract(left, right),
+        Arithmetic::Multiply => decimals::multiply(left, right),
+        Arithmetic::Divide => decimals::divide(left, right),
+        Arithmetic::Remainder => decimals::remainder(left, right),
     }
     .map(Value::Decimal)
 }
@@ -179,8 +179,9 @@ fn timely(operation: Arithmetic, left: &Value, right: &Value) -> Option<Value> {
 
 /// To the nearest microsecond, half to even.
 fn scaled(operation: Arithmetic, span: TimeSpan, number: &Value) -> Option<Value> {
-    let Value::Decimal(micros) = exact(operation, Decimal::from(span.micros()), decimal(number)?)? else { return None };
-    micros.round().to_i64().map(|micros| Value::Duration(TimeSpan::from_micros(micros)))
+    let (micros, number) = (Decimal::from(span.micros()), decimal(number)?);
+    let micros = if operation == Arithmetic::Divide { decimals::divide_to_whole(micros, number) } else { decimals::multiply_to_whole(micros, number) };
+    micros?.to_i64().map(|micros| Value::Duration(TimeSpan::from_micros(micros)))
 }
 
 #[cfg(test)]
@@ -215,7 +216,6 @@ mod tests {
             }
         }
     }
-
     #[test]
     fn a_remainder_has_the_sign_of_what_is_divided_and_never_overflows() {
         let table =
@@ -228,6 +228,27 @@ mod tests {
                 assert!(result.map_or(found == Value::Null, |result| equal(&found, &of(result))), "{left} % {right} is {found:?}");
                 assert_eq!(faults.get(), u64::from(result.is_none()), "{left} % {right}");
             }
+        }
+    }
+
+    #[test]
+    fn durations_are_scaled_to_the_nearest_microsecond() {
+        let table = [
+            // 10^-28 more than 185866.5, which would be lost if it was rounded to 28 digits on the way.
+            (999_979, Arithmetic::Multiply, "0.1858704032784688478458047619", Some(185_867)),
+            (371_733, Arithmetic::Multiply, "0.5", Some(185_866)),
+            (1_000_003, Arithmetic::Divide, "2", Some(500_002)),
+            (-3, Arithmetic::Divide, "2.0", Some(-2)),
+            (1, Arithmetic::Divide, "0", None),
+            (1, Arithmetic::Divide, "0.0000000000000000000000000001", None),
+            (i64::MAX, Arithmetic::Multiply, "2", None),
+        ];
+        for (micros, operation, number, result) in table {
+            let faults = Cell::new(0);
+            let number = Value::Decimal(number.parse().expect("a number"));
+            let found = calculate(operation, &Value::Duration(TimeSpan::from_micros(micros)), &number, &faults);
+            assert_eq!(found, result.map_or(Value::Null, |micros| Value::Duration(TimeSpan::from_micros(micros))), "{micros} {operation:?} {number:?}");
+            assert_eq!(faults.get(), u64::from(result.is_none()));
         }
     }
 }

@@ -14,9 +14,7 @@ use rust_decimal::Decimal;
 use smallvec::SmallVec;
 
 use crate::event::{TimeSpan, Value};
-
-/// Digits of a decimal are below this.
-const DIGITS_END: i128 = 1 << 96;
+use crate::pattern::DECIMAL_END;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Sum {
@@ -159,7 +157,7 @@ fn total_of_decimals<'a>(last: Decimal, by_scale: &[OfScale], newest_first: impl
     let power = |scale: u32| 10_i128.pow(most - scale);
     let add_side = |side: fn(&OfScale) -> i128| by_scale.iter().try_fold(0_i128, |total, of| side(of).checked_mul(power(of.scale))?.checked_add(total));
     let (above, below) = (add_side(|of| of.sides.above)?, add_side(|of| of.sides.below)?);
-    if above.checked_sub(below)? >= DIGITS_END {
+    if above.checked_sub(below)?.unsigned_abs() >= DECIMAL_END {
         return None;
     }
     let total = above + below;

@@ -126,9 +126,21 @@ impl Kind {
                 Value::Decimal(value)
             }
             Self::LongDecimal => {
-                // Of which a few fill all digits, so that some sums round on the way and some do not fit at all.
-                let long = [((1 << 96) - 1, 28), (1 << 95, 28), (1 << 94, 28), (10_i128.pow(27), 28), (1 << 64, 19), (3, 0), (1 << 33, 9), ((1 << 96) - 1, 0)];
-                let choices = long.len() - usize::from(rng.random_bool(0.98));
+                // Of which a few fill all digits, so that some sums round on the way and some do not fit at all; and some have more, as older state may have.
+                let end = 10_i128.pow(28);
+                let long = [
+                    (end - 1, 28),
+                    (1 << 95, 28),
+                    (1 << 92, 28),
+                    (end / 10, 28),
+                    (1 << 64, 19),
+                    (3, 0),
+                    (1 << 33, 9),
+                    (end / 2, 3),
+                    (end - 1, 0),
+                    ((1 << 96) - 1, 0),
+                ];
+                let choices = long.len() - 2 * usize::from(rng.random_bool(0.98));
                 let (digits, scale) = long[rng.random_range(0..choices)];
                 let mut value = Decimal::from_i128_with_scale(digits, scale);
                 value.set_sign_negative(rng.random());
