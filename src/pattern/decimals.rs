@@ -81,6 +81,38 @@ pub(super) fn divide_to_whole(left: Decimal, right: Decimal) -> Option<Decimal> 
     quotient(left, right, 0)
 }
 
+/// The digits that the float is written with, which are the fewest that read as it.
+pub(super) fn of_float(number: f64) -> Option<Decimal> {
+    let text = format!("{:e}", number.abs());
+    let (digits, exponent) = text.split_once('e')?;
+    let (first, others) = digits.split_once('.').unwrap_or((digits, ""));
+    let mantissa: u128 = format!("{first}{others}").parse().ok()?;
+    let scale = i32::try_from(others.len()).ok()? - exponent.parse::<i32>().ok()?;
+    if mantissa == 0 {
+        return Some(Decimal::ZERO);
+    }
+    match u32::try_from(scale) {
+        Ok(scale) => rounded(number < 0.0, Long::of(mantissa), scale, DIGITS_MAX),
+        Err(_) => {
+            let whole = power(scale.unsigned_abs()).and_then(|power| mantissa.checked_mul(power))?;
+            rounded(number < 0.0, Long::of(whole), 0, DIGITS_MAX)
+        }
+    }
+}
+
+/// The nearest float.
+pub(super) fn to_float(number: Decimal) -> Option<f64> {
+    /// Each is a float exactly.
+    const POWERS: [f64; 23] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22];
+    const EXACT_MAX: u64 = 1 << 53;
+    let mantissa = i64::try_from(number.mantissa()).ok().filter(|mantissa| mantissa.unsigned_abs() <= EXACT_MAX);
+    match mantissa.zip(POWERS.get(number.scale() as usize)) {
+        // Both are floats exactly, and their quotient is rounded once.
+        Some((mantissa, power)) => Some(mantissa as f64 / power),
+        None => number.to_string().parse().ok(),
+    }
+}
+
 /// Of what is not zero, whichever digits it has; what is added to zero stays as it is.
 fn long_sum(left: Decimal, right: Decimal) -> Option<Decimal> {
     if left.is_zero() || right.is_zero() {
@@ -489,6 +521,46 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_float_becomes_the_digits_it_is_written_with() {
+        let table = [
+            (0.0, Some("0")),
+            (-0.0, Some("0")),
+            (1.0, Some("1")),
+            (-1500.0, Some("-1500")),
+            (0.1, Some("0.1")),
+            (98_776_654_020_639.05, Some("98776654020639.05")),
+            (8_629_660_109.041_504, Some("8629660109.041504")),
+            (1e27, Some("1000000000000000000000000000")),
+            (1e28, None),
+            (-f64::MAX, None),
+            (1.5e-28, Some("0.0000000000000000000000000002")),
+            (2.5e-28, Some("0.0000000000000000000000000002")),
+            (5e-324, Some("0.0000000000000000000000000000")),
+        ];
+        for (float, text) in table {
+            assert_eq!(of_float(float).map(|number| number.to_string()).as_deref(), text, "{float}");
+        }
+        // There and back nothing is lost, where the digits have a place.
+        let random = &mut ChaCha8Rng::seed_from_u64(14);
+        for _ in 0..50_000 {
+            let float = random.random_range(-1e17..1e17) / 10_f64.powi(random.random_range(0..27));
+            let back = of_float(float).filter(|number| number.scale() < DIGITS_MAX).map(|number| to_float(number).expect("a float"));
+            assert!(back.is_none_or(|back| back == float), "{float} comes back as {back:?}");
+        }
+    }
+
+    #[test]
+    fn a_decimal_becomes_the_nearest_float() {
+        let random = &mut ChaCha8Rng::seed_from_u64(15);
+        let known = ["91488312614955.83", "9007199254740993", "9007199254740992.5", "0.3", "-0.00", "0.0000000000000000000000000001"];
+        let known = known.map(|text| text.parse().expect("a number"));
+        for number in known.into_iter().chain((0..100_000).map(|_| number(random))) {
+            // As the text is read, which is to the nearest.
+            assert_eq!(to_float(number), number.to_string().parse().ok(), "{number}");
         }
     }
 }

@@ -5,12 +5,9 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-use rust_decimal::Decimal;
-use rust_decimal::prelude::FromPrimitive;
-
 use crate::event::Value;
-use crate::pattern::{Aggregate, Arithmetic, Function, numbers};
+use crate::pattern::{Aggregate, Arithmetic, Function, decimals, numbers};
+use ipnet::IpNet;
 
 /// The mean radius of the earth in metres (IUGG).
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
@@ -56,7 +53,7 @@ fn of_one(function: Function, value: &Value, faults: &Cell<u64>) -> Value {
         (Function::Floor, Value::Float(value)) => Value::Float(value.floor()),
         (Function::Ceiling, Value::Float(value)) => Value::Float(value.ceil()),
         (Function::Float, value) => numbers::float(value).map_or_else(|| numbers::fault(faults), Value::Float),
-        (Function::Decimal, Value::Float(value)) => Decimal::from_f64(*value).map_or_else(|| numbers::fault(faults), Value::Decimal),
+        (Function::Decimal, Value::Float(value)) => decimals::of_float(*value).map_or_else(|| numbers::fault(faults), Value::Decimal),
         (Function::Decimal, value) => numbers::decimal(value).map_or_else(|| numbers::fault(faults), Value::Decimal),
         _ => Value::Null,
     }

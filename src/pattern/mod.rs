@@ -41,7 +41,7 @@ pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};
 pub use functions::{address, average};
 pub use normal::{Versions, log_version, normal_form};
-pub use numbers::{calculate, equal, order};
+pub use numbers::{calculate, equal, float, order};
 pub use steps::{Absence, Body, Connective, ContinuityInside, Element, Part, Quantifier, Sequence};
 pub use used::FieldsUsed;
 pub use window::{Measure, NoWindows, Window, WindowId, WindowSpan, Windows};

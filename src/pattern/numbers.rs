@@ -98,10 +98,10 @@ pub(super) fn negate(value: &Value, faults: &Cell<u64>) -> Value {
 }
 
 /// A number as a float; the nearest one.
-pub(super) fn float(value: &Value) -> Option<f64> {
+pub fn float(value: &Value) -> Option<f64> {
     match value {
         Value::Int(value) => Some(*value as f64),
-        Value::Decimal(value) => value.to_f64(),
+        Value::Decimal(value) => decimals::to_float(*value),
         Value::Float(value) => Some(*value),
         _ => None,
     }

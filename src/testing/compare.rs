@@ -3,12 +3,12 @@
 //! A line says some of a result, so several results may fit it: the assignment answers as many lines as can be, by augmenting paths.
 
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 
 use crate::automaton::DecidedKind;
 use crate::engine::{Match, MatchField};
 use crate::event::{Event, EventTime, Schema, TimeSpan, Value};
 use crate::language::{Expectation, ExpectationKind, Test};
+use crate::pattern::float;
 use crate::testing::report::{Failure, shown_expectation, shown_outcome};
 
 /// What came out.
@@ -108,12 +108,5 @@ fn exact(value: &Value) -> Option<Decimal> {
         Value::Int(value) => Some(Decimal::from(*value)),
         Value::Decimal(value) => Some(*value),
         _ => None,
-    }
-}
-
-fn float(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(value) => Some(*value),
-        _ => exact(value)?.to_f64(),
     }
 }
