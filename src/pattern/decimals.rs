@@ -17,7 +17,7 @@ pub const DECIMAL_END: u128 = 10_u128.pow(DIGITS_MAX);
 
 /// Whether it has no more digits than a decimal may have.
 #[inline]
-fn fits_decimal(number: Decimal) -> bool {
+pub fn fits_decimal(number: Decimal) -> bool {
     number.mantissa().unsigned_abs() < DECIMAL_END
 }
 

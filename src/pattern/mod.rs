@@ -35,7 +35,7 @@ use std::sync::Arc;
 use crate::event::{Schema, StreamId, TimeSpan, Type, Value};
 
 pub use among::Among;
-pub use decimals::DECIMAL_END;
+pub use decimals::{DECIMAL_END, fits_decimal};
 pub use display::{Names, write_value};
 pub use evaluate::{Chosen, Moment, NothingChosen, Scope, at_path};
 pub use expression::{Aggregate, Arithmetic, Comparison, Expression, FieldPath, Function, Occurrence};

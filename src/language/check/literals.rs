@@ -12,6 +12,7 @@ use crate::language::check::kinds::{Clash, Kind};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
+use crate::pattern::fits_decimal;
 
 /// A value as written, and its kind.
 #[derive(Clone, Debug)]
@@ -61,12 +62,17 @@ fn not_literal(expression: &Expression, findings: &mut Findings) -> Written {
 }
 
 pub(super) fn number(digits: &str, span: Span, findings: &mut Findings) -> Written {
-    let Ok(value) = Decimal::from_str_exact(digits) else {
+    let Some(value) = decimal(digits) else {
         let message = "a number with more digits than a decimal holds";
         findings.add(Diagnostic::new(Code::NumberRange, span, message, "at most 28 digits").help("write it shorter"));
         return Written::UNKNOWN;
     };
     Written::of(Value::Decimal(value), number_kind(value))
+}
+
+/// Digit by digit; `None`: it has too many.
+pub(super) fn decimal(digits: &str) -> Option<Decimal> {
+    Decimal::from_str_exact(digits).ok().filter(|value| fits_decimal(*value))
 }
 
 /// Of a number that has no neighbour yet.

@@ -7,7 +7,7 @@ use crate::language::ast::{Expression as Ast, ExpressionKind, Name, RecordLitera
 use crate::language::check::declarations::twice;
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
-use crate::language::check::literals::{Items, Written, fitted, written};
+use crate::language::check::literals::{Items, Written, decimal, fitted, written};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
@@ -102,9 +102,9 @@ fn scalar(expression: &Ast, what: &str, r#type: &Type, findings: &mut Findings) 
             Some(span) => Value::Duration(span),
             None => unfit(expression.span, what, r#type, "a text that is no duration", findings),
         },
-        (Value::Text(text), Type::Decimal) => match rust_decimal::Decimal::from_str_exact(text) {
-            Ok(number) => Value::Decimal(number),
-            Err(_) => unfit(expression.span, what, r#type, "a text that is no number", findings),
+        (Value::Text(text), Type::Decimal) => match decimal(text) {
+            Some(number) => Value::Decimal(number),
+            None => unfit(expression.span, what, r#type, "a text that is no number", findings),
         },
         (Value::Text(_), Type::String) | (Value::Bool(_), Type::Bool) | (Value::Duration(_), Type::Duration) => value,
         (Value::Decimal(_), Type::Int) if kind == Kind::Whole => fitted(&value, &Kind::INT),
