@@ -15,6 +15,11 @@ use crate::event::TimeSpan;
 pub use file::{load, parse};
 pub use problem::{ConfigError, ConfigProblem};
 
+/// Threads of a process that evaluate patterns, at most.
+pub const WORKERS_MAX: u16 = 256;
+/// Milliseconds between two commits, at most.
+pub const EPOCH_MS_MAX: u64 = 60_000;
+
 /// What one run of the service needs to know besides its patterns' texts.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -28,7 +33,7 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Take this slot of the state folder; `None`: the lowest that is free.
     pub slot: Option<u32>,
-    /// Threads that evaluate patterns, at least 1.
+    /// Threads that evaluate patterns, from 1 to [`WORKERS_MAX`].
     pub workers: usize,
     /// The longest time between two commits, in milliseconds.
     pub epoch_ms: u64,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::{EPOCH_MS_MAX, WORKERS_MAX};
 use crate::event::{EventTime, TimeSpan};
 
 /// Finds patterns in event streams: rules as text, on event time, each match once.
@@ -79,7 +80,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "PATH", env = "MOTIF_REJECTED")]
     pub rejected: Option<PathBuf>,
     /// Threads that evaluate; the keys are split over them
-    #[arg(long, value_name = "N", env = "MOTIF_WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", env = "MOTIF_WORKERS", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
     pub workers: Option<u16>,
     /// What is undecided at the end of the input stays undecided
     #[arg(long, env = "MOTIF_KEEP_OPEN", value_parser = FalseyValueParser::new())]
@@ -97,7 +98,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "DURATION", env = "MOTIF_AHEAD_MAX", value_parser = parse_span)]
     pub ahead_max: Option<TimeSpan>,
     /// The longest time between two commits, in milliseconds
-    #[arg(long, value_name = "MS", env = "MOTIF_EPOCH_MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(long, value_name = "MS", env = "MOTIF_EPOCH_MS", value_parser = clap::value_parser!(u64).range(1..=EPOCH_MS_MAX))]
     pub epoch_ms: Option<u64>,
     /// What commits survive: a loss of power, or a kill of the process only
     #[arg(long, value_enum, env = "MOTIF_DURABILITY")]

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::file::Number;
 use crate::config::{BucketConfig, CheckpointConfig, CheckpointPlace};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Checkpoints {
     url: String,
-    #[serde(default = "half_a_minute")]
-    interval_ms: u64,
+    pub(super) interval_ms: Number,
     endpoint: Option<String>,
     region: Option<String>,
     access_key_id: Option<String>,
@@ -22,13 +22,11 @@ pub(super) struct Checkpoints {
     allow_plaintext_beyond_loopback: bool,
 }
 
-fn half_a_minute() -> u64 {
-    30_000
-}
+const HALF_A_MINUTE_MS: u64 = 30_000;
 
 /// `file:///shared/folder`, or a path, which counts from the configuration's folder; or `s3://bucket/prefix`.
 pub(super) fn check_checkpoints(checkpoints: Checkpoints, folder: &Path) -> Result<CheckpointConfig, String> {
-    let interval_ms = checkpoints.interval_ms.clamp(10, 3_600_000);
+    let interval_ms = checkpoints.interval_ms.as_ref().map_or(HALF_A_MINUTE_MS, |said| *said.get_ref());
     let url = &checkpoints.url;
     let path = match url.split_once("://") {
         None => folder.join(url),

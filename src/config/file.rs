@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::config::checkpoints::{Checkpoints, check_checkpoints};
 use crate::config::{
-    AtEnd, Config, ConfigError, ConfigProblem, Durability, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness, TimestampUnit,
+    AtEnd, Config, ConfigError, ConfigProblem, Durability, EPOCH_MS_MAX, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness,
+    TimestampUnit, WORKERS_MAX,
 };
 use crate::event::TimeSpan;
 
@@ -34,12 +37,14 @@ struct Service {
     name: String,
     patterns: Vec<PathBuf>,
     state: Option<PathBuf>,
-    #[serde(default = "one")]
-    workers: usize,
-    epoch_ms: Option<u64>,
+    workers: Number,
+    epoch_ms: Number,
     #[serde(default)]
     durability: DurabilityWord,
 }
+
+/// A whole number that may be left out, with its place in the text.
+pub(super) type Number = Option<Spanned<u64>>;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -114,28 +119,27 @@ struct Grpc {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct LimitsTable {
-    runs_per_key_max: Option<u64>,
-    matches_per_event_max: Option<u64>,
-    ready_keys_max: Option<usize>,
-    packed_keys_max: Option<usize>,
-    held_events_max: Option<usize>,
+    runs_per_key_max: Number,
+    matches_per_event_max: Number,
+    ready_keys_max: Number,
+    packed_keys_max: Number,
+    held_events_max: Number,
     ahead_max: Option<String>,
-    record_bytes_max: Option<usize>,
-    log_matches_max: Option<usize>,
-    log_bytes_max: Option<usize>,
-    subscriber_queue_max: Option<usize>,
-    store_memory_bytes_max: Option<usize>,
+    record_bytes_max: Number,
+    log_matches_max: Number,
+    log_bytes_max: Number,
+    subscriber_queue_max: Number,
+    store_memory_bytes_max: Number,
 }
 
 /// With less, stores would write out every epoch by itself.
-const STORE_MEMORY_BYTES_MIN: usize = 16 << 20;
+const STORE_MEMORY_BYTES_MIN: u64 = 16 << 20;
+
+/// A transaction that is open for longer holds back whoever reads committed records.
+const KAFKA_EPOCH_MS_MAX: u64 = 10_000;
 
 fn default_name() -> String {
     "motif".to_owned()
-}
-
-fn one() -> usize {
-    1
 }
 
 /// Reads and checks a configuration file.
@@ -148,12 +152,14 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 /// Checks the text of a configuration; relative paths count from `folder`.
 pub fn parse(text: &str, path: &str, folder: &Path) -> Result<Config, ConfigProblem> {
     let document: Document = toml::from_str(text).map_err(|error| syntax_problem(&error, text, path))?;
+    check_numbers(&document).map_err(|(place, what)| ConfigProblem { path: path.to_owned(), line: Some(line_of(place.start, text)), what })?;
     let problem = |what: String| ConfigProblem { path: path.to_owned(), line: None, what };
+    let epoch_ms = document.service.epoch_ms.map(Spanned::into_inner);
     let mut config = Config::one_shot(document.service.patterns.iter().map(|path| folder.join(path)).collect());
     config.file = Some(PathBuf::from(path));
     config.name = document.service.name;
     config.state = document.service.state.map(|path| folder.join(path));
-    config.workers = document.service.workers.max(1);
+    config.workers = count(document.service.workers, config.workers);
     config.durability = match document.service.durability {
         DurabilityWord::Power => Durability::Power,
         DurabilityWord::Process => Durability::Process,
@@ -167,8 +173,8 @@ pub fn parse(text: &str, path: &str, folder: &Path) -> Result<Config, ConfigProb
     config.grpc = document.grpc.map(check_grpc).transpose().map_err(problem)?;
     config.checkpoints = document.checkpoints.map(|checkpoints| check_checkpoints(checkpoints, folder)).transpose().map_err(problem)?;
     let output = document.output;
-    config.kafka = document.kafka.map(|kafka| check_kafka(kafka, &output, &config.name, document.service.epoch_ms)).transpose().map_err(problem)?;
-    config.epoch_ms = document.service.epoch_ms.unwrap_or(config.epoch_ms).clamp(1, 60_000);
+    config.kafka = document.kafka.map(|kafka| check_kafka(kafka, &output, &config.name, epoch_ms)).transpose().map_err(problem)?;
+    config.epoch_ms = epoch_ms.unwrap_or(config.epoch_ms);
     config.output = Output {
         matches: output.file.map(|path| folder.join(path)),
         late: output.late_file.map(|path| folder.join(path)),
@@ -232,7 +238,7 @@ fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str, epoch_ms: Option<
         output_topic,
         late_topic: output.late_topic.clone(),
         rejected_topic: output.rejected_topic.clone(),
-        epoch_ms: epoch_ms.unwrap_or(100).clamp(1, 10_000),
+        epoch_ms: epoch_ms.unwrap_or(100),
         properties: kafka.properties,
     })
 }
@@ -240,18 +246,58 @@ fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str, epoch_ms: Option<
 fn check_limits(table: LimitsTable) -> Result<Limits, String> {
     let default = Limits::default();
     Ok(Limits {
-        runs_per_key_max: table.runs_per_key_max.unwrap_or(default.runs_per_key_max).max(1),
-        matches_per_event_max: table.matches_per_event_max.unwrap_or(default.matches_per_event_max).max(1),
-        ready_keys_max: table.ready_keys_max.unwrap_or(default.ready_keys_max),
-        packed_keys_max: table.packed_keys_max.unwrap_or(default.packed_keys_max),
-        held_events_max: table.held_events_max.unwrap_or(default.held_events_max).max(1),
+        runs_per_key_max: table.runs_per_key_max.map_or(default.runs_per_key_max, Spanned::into_inner),
+        matches_per_event_max: table.matches_per_event_max.map_or(default.matches_per_event_max, Spanned::into_inner),
+        ready_keys_max: count(table.ready_keys_max, default.ready_keys_max),
+        packed_keys_max: count(table.packed_keys_max, default.packed_keys_max),
+        held_events_max: count(table.held_events_max, default.held_events_max),
         ahead_max: table.ahead_max.map_or(Ok(default.ahead_max), |text| parse_span("limits.ahead_max", &text))?,
-        record_bytes_max: table.record_bytes_max.unwrap_or(default.record_bytes_max).max(1),
-        log_matches_max: table.log_matches_max.unwrap_or(default.log_matches_max).max(1),
-        log_bytes_max: table.log_bytes_max.unwrap_or(default.log_bytes_max).max(1),
-        subscriber_queue_max: table.subscriber_queue_max.unwrap_or(default.subscriber_queue_max).max(1),
-        store_memory_bytes_max: table.store_memory_bytes_max.unwrap_or(default.store_memory_bytes_max).max(STORE_MEMORY_BYTES_MIN),
+        record_bytes_max: count(table.record_bytes_max, default.record_bytes_max),
+        log_matches_max: count(table.log_matches_max, default.log_matches_max),
+        log_bytes_max: count(table.log_bytes_max, default.log_bytes_max),
+        subscriber_queue_max: count(table.subscriber_queue_max, default.subscriber_queue_max),
+        store_memory_bytes_max: count(table.store_memory_bytes_max, default.store_memory_bytes_max),
     })
+}
+
+/// What is said, or else what counts without that.
+fn count(said: Number, default: usize) -> usize {
+    said.map_or(default, |number| usize::try_from(number.into_inner()).unwrap_or(usize::MAX))
+}
+
+/// Numbers that would come to nothing, or to more than there can be, and where they stand. Of keys that are kept ready or packed there may be none.
+fn check_numbers(document: &Document) -> Result<(), (Range<usize>, String)> {
+    let Document { service, limits, .. } = document;
+    let epoch_ms_max = if document.kafka.is_some() { KAFKA_EPOCH_MS_MAX } else { EPOCH_MS_MAX };
+    let interval_ms = document.checkpoints.as_ref().and_then(|checkpoints| checkpoints.interval_ms.as_ref());
+    let ranges = [
+        ("service.workers", service.workers.as_ref(), 1, Some(u64::from(WORKERS_MAX)), "each is a thread that evaluates patterns"),
+        ("service.epoch_ms", service.epoch_ms.as_ref(), 1, Some(epoch_ms_max), "it is the longest time between two commits, in milliseconds"),
+        ("checkpoints.interval_ms", interval_ms, 10, Some(3_600_000), "it is the time between two checkpoints of a task, in milliseconds"),
+        ("limits.runs_per_key_max", limits.runs_per_key_max.as_ref(), 1, None, "without a partial match nothing is found"),
+        ("limits.matches_per_event_max", limits.matches_per_event_max.as_ref(), 1, None, "no match would come out"),
+        ("limits.held_events_max", limits.held_events_max.as_ref(), 1, None, "no event could wait for its turn"),
+        ("limits.record_bytes_max", limits.record_bytes_max.as_ref(), 1, None, "every record would be rejected"),
+        ("limits.log_matches_max", limits.log_matches_max.as_ref(), 1, None, "no subscriber would get a match"),
+        ("limits.log_bytes_max", limits.log_bytes_max.as_ref(), 1, None, "no subscriber would get a match"),
+        ("limits.subscriber_queue_max", limits.subscriber_queue_max.as_ref(), 1, None, "no subscriber would get a match"),
+        (
+            "limits.store_memory_bytes_max",
+            limits.store_memory_bytes_max.as_ref(),
+            STORE_MEMORY_BYTES_MIN,
+            None,
+            "with less every epoch would be written out by itself",
+        ),
+    ];
+    for (key, said, least, most, reason) in ranges {
+        let Some(said) = said else { continue };
+        let number = *said.get_ref();
+        if number < least || most.is_some_and(|most| number > most) {
+            let remedy = most.map_or_else(|| format!("give at least {least}"), |most| format!("give a number from {least} to {most}"));
+            return Err((said.span(), format!("{key} = {number}: {reason}; {remedy}")));
+        }
+    }
+    Ok(())
 }
 
 /// Input and output are either both Kafka, or both without it.
@@ -279,9 +325,14 @@ fn parse_span(key: &str, text: &str) -> Result<TimeSpan, String> {
     TimeSpan::parse(text).ok_or_else(|| format!("{key}: `{text}` is no duration; write for example \"30s\" or \"1h30m\""))
 }
 
+/// From 1.
+fn line_of(place: usize, text: &str) -> usize {
+    1 + text.bytes().take(place).filter(|&byte| byte == b'\n').count()
+}
+
 /// The library's message, its line, and for an unknown key the known one that comes nearest.
 fn syntax_problem(error: &toml::de::Error, text: &str, path: &str) -> ConfigProblem {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+    let line = error.span().map(|span| line_of(span.start, text));
     let message = error.message().to_owned();
     let mut quoted = message.split('`').skip(1).step_by(2);
     let suggestion = message.starts_with("unknown field").then(|| {
@@ -302,6 +353,61 @@ mod tests {
         let config = parse(GOOD, "motif.toml", Path::new("/etc/motif")).expect("a good configuration");
         assert_eq!(config.patterns, [PathBuf::from("/etc/motif/p")]);
         assert!(matches!(&config.streams["payments"].origin, Origin::File { path, .. } if path == Path::new("/etc/motif/payments.jsonl")));
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_its_line() {
+        for (text, line) in [
+            ("[service]\npattern = []", 2),
+            ("[service]\npatterns = []\nworker = 3\n", 3),
+            ("[service]\r\npatterns = []\r\n\r\nworker = 3\r\n", 4),
+            ("[service]\npatterns = []\n  worker = 3", 3),
+            ("[service]\npatterns = []\nworkers = \"two\"", 3),
+            ("[service]\npatterns = []\n[limit]", 3),
+            ("[service\npatterns = []", 1),
+        ] {
+            let problem = parse(text, "motif.toml", Path::new("")).expect_err(text);
+            assert_eq!(problem.line, Some(line), "{text}\n{problem}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_meant_is_refused_with_its_line() {
+        let service = |setting: &str| format!("{GOOD}[output]\nfile = \"o\"\n").replace("[streams", &format!("{setting}\n[streams"));
+        let limits = |setting: &str| format!("{GOOD}[limits]\n{setting}\n");
+        let on_kafka = |setting: &str| {
+            let text = "[service]\npatterns = []\nstate = \"s\"\n[streams.s]\ntopic = \"t\"\n[output]\ntopic = \"o\"\n[kafka]\nbrokers = \"b\"\n";
+            format!("{text}[checkpoints]\nurl = \"c\"\n").replace("state", &format!("{setting}\nstate"))
+        };
+        for (text, said) in [
+            (service("workers = 0"), "m:3: service.workers = 0: "),
+            (service("workers = 257"), "from 1 to 256"),
+            (service("workers = 65536"), "from 1 to 256"),
+            (service("epoch_ms = 0"), "m:3: service.epoch_ms = 0: "),
+            (service("epoch_ms = 60001"), "from 1 to 60000"),
+            (on_kafka("epoch_ms = 10001"), "m:3: service.epoch_ms = 10001: "),
+            (on_kafka("workers = 2") + "interval_ms = 9", "m:13: checkpoints.interval_ms = 9: "),
+            (limits("runs_per_key_max = 0"), "m:6: limits.runs_per_key_max = 0: "),
+            (limits("ahead_max = \"1d\"\nmatches_per_event_max = 0"), "m:7: limits.matches_per_event_max = 0: "),
+            (limits("held_events_max = 0"), "give at least 1"),
+            (limits("record_bytes_max = 0"), "give at least 1"),
+            (limits("log_matches_max = 0"), "give at least 1"),
+            (limits("log_bytes_max = 0"), "give at least 1"),
+            (limits("subscriber_queue_max = 0"), "give at least 1"),
+            (limits("store_memory_bytes_max = 16777215"), "give at least 16777216"),
+        ] {
+            let problem = parse(&text, "m", Path::new("")).expect_err(&text).to_string();
+            assert!(problem.contains(said), "{text}\n{problem}");
+        }
+        for text in [
+            service("workers = 1"),
+            service("workers = 256"),
+            service("epoch_ms = 60000"),
+            on_kafka("epoch_ms = 10000"),
+            limits("ready_keys_max = 0\npacked_keys_max = 0\nruns_per_key_max = 1\nstore_memory_bytes_max = 16777216"),
+        ] {
+            parse(&text, "m", Path::new("")).expect(&text);
+        }
     }
 
     #[test]
