@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{EPOCH_MS_MAX, WORKERS_MAX};
 use crate::event::{EventTime, TimeSpan};
 
+/// Between several values in one environment variable. Paths, names in back quotes and values of keys may have commas.
+const VALUE_DELIMITER: char = '\n';
+
 /// Finds patterns in event streams: rules as text, on event time, each match once.
 #[derive(Debug, Parser)]
 #[command(name = "motif", version, about, max_term_width = 110)]
@@ -62,10 +65,10 @@ pub enum Format {
   motif run --config motif.toml")]
 pub struct RunArguments {
     /// Pattern files (*.motif) or folders of them
-    #[arg(required_unless_present = "config", env = "MOTIF_PATTERNS", value_delimiter = ',')]
+    #[arg(required_unless_present = "config", env = "MOTIF_PATTERNS", value_delimiter = VALUE_DELIMITER)]
     pub patterns: Vec<PathBuf>,
     /// A stream's events as NDJSON, one a line; - is standard input. With one stream the name may be left out
-    #[arg(long, short, value_name = "[NAME=]PATH", env = "MOTIF_INPUT", value_delimiter = ',')]
+    #[arg(long, short, value_name = "[NAME=]PATH", env = "MOTIF_INPUT", value_delimiter = VALUE_DELIMITER)]
     pub input: Vec<String>,
     /// The file for matches, one JSON object a line [default: standard output]
     #[arg(long, short, value_name = "PATH", env = "MOTIF_OUTPUT")]
@@ -241,10 +244,10 @@ pub struct SubscribeArguments {
     #[arg(long, value_name = "HOST:PORT", env = "MOTIF_ADDRESS", default_value = "127.0.0.1:7171")]
     pub address: String,
     /// Only this pattern; may be repeated
-    #[arg(long, value_name = "NAME", env = "MOTIF_PATTERN", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", env = "MOTIF_PATTERN", value_delimiter = VALUE_DELIMITER)]
     pub pattern: Vec<String>,
     /// Only matches whose key has this part; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", env = "MOTIF_KEY", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME=VALUE", env = "MOTIF_KEY", value_delimiter = VALUE_DELIMITER)]
     pub key: Vec<String>,
     /// latest, earliest, or the token of an earlier subscription
     #[arg(long, value_name = "FROM", env = "MOTIF_FROM", default_value = "latest")]

@@ -261,6 +261,30 @@ fn what_is_wrong_with_a_command_is_said_with_what_to_write() {
     );
 }
 
+/// An option that may be repeated has its values in the variable one a line.
+#[test]
+fn names_of_files_and_keys_may_have_commas() {
+    let work = place();
+    work.write("x,y.motif", GOOD);
+    work.write("a,b.jsonl", LINES);
+    let whole = work.run("run good.motif --input payments.jsonl");
+    for input in ["a,b.jsonl", "payments=a,b.jsonl"] {
+        let ended = work.run(&format!("run x,y.motif -i {input}"));
+        assert_eq!((ended.code, &ended.stdout), (Some(0), &whole.stdout), "{input}: {}", ended.stderr);
+    }
+    let (streams, pattern) = GOOD.split_once("\n\n").expect("a stream, then a pattern");
+    work.write("streams.motif", streams);
+    work.write("pattern.motif", pattern.replace("from payments", "from payments, others"));
+    work.write("others.motif", streams.replace("payments", "others"));
+    work.write("others.jsonl", "");
+    let mut command = work.motif("run");
+    command.env("MOTIF_PATTERNS", "streams.motif\npattern.motif\nothers.motif").env("MOTIF_INPUT", "payments=a,b.jsonl\nothers=others.jsonl");
+    let ended = start(&mut command).end();
+    assert_eq!((ended.code, ended.out().lines().count()), (Some(0), 1), "{}", ended.stderr);
+    let ended = start(&mut work.motif_with(["subscribe", "--address", "127.0.0.1:1", "--retry", "0s", "--key", "name=Doe, John"])).end();
+    assert!(!ended.stderr.contains("NAME=VALUE"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_port_in_use_is_said() {
     let work = place();
