@@ -1,5 +1,6 @@
 //! Pattern files on disk to a compiled program.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -20,7 +21,7 @@ pub fn load(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
     Ok(Loaded { sources, compiled })
 }
 
-/// The texts alone. A folder without a pattern file is an error, as is a path that does not exist.
+/// The texts alone, each once, however often it is named. A folder without a pattern file is an error, as is a path that does not exist.
 pub fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
     let mut files = Vec::new();
     for path in paths {
@@ -31,7 +32,9 @@ pub fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
         }
     }
     files.sort();
-    files.dedup();
+    let mut seen = BTreeSet::new();
+    // What has no such path cannot be read either, which is said then.
+    files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     files.iter().map(|path| read_source(path)).collect()
 }
 

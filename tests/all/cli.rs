@@ -285,6 +285,21 @@ fn names_of_files_and_keys_may_have_commas() {
     assert!(!ended.stderr.contains("NAME=VALUE"), "{}", ended.stderr);
 }
 
+/// Whatever its paths are spelt like.
+#[test]
+fn a_file_that_is_named_twice_is_read_once() {
+    let work = place();
+    std::os::unix::fs::symlink("good.motif", work.path("link.motif")).expect("a link");
+    std::fs::create_dir(work.path("folder")).expect("a folder");
+    std::fs::rename(work.path("failing.motif"), work.path("folder/failing.motif")).expect("moved");
+    for paths in ["good.motif ./good.motif", "folder/../good.motif good.motif", "link.motif good.motif", "folder folder/failing.motif ./folder good.motif"] {
+        let ended = work.run(&format!("check {paths}"));
+        assert_eq!((ended.code, ended.out().as_str()), (Some(0), ""), "{paths}: {}", ended.stderr);
+        let ended = work.run(&format!("run {paths} --input payments=payments.jsonl --input clicks=payments.jsonl"));
+        assert!(!ended.stderr.contains("twice"), "{paths}: {}", ended.stderr);
+    }
+}
+
 #[test]
 fn a_port_in_use_is_said() {
     let work = place();
