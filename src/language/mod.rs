@@ -28,7 +28,7 @@ mod print;
 mod render;
 mod span;
 
-use crate::event::{Event, EventTime, StreamId, TimeSpan, Value};
+use crate::event::{Event, EventTime, StreamId, TimeSpan, Type, Value};
 use crate::pattern::Program;
 
 pub use check::compile;
@@ -87,8 +87,18 @@ pub struct Expectation {
     pub kind: ExpectationKind,
     /// Absolute; for `late` the event's own time.
     pub at: Option<EventTime>,
-    /// Some fields of the match; nested records as lists of pairs do not occur: a field is compared as JSON-like value.
-    pub fields: Vec<(String, Value)>,
+    /// Some fields of the match.
+    pub fields: Vec<ExpectedField>,
+}
+
+/// A field of a match as it must be.
+#[derive(Clone, Debug)]
+pub struct ExpectedField {
+    pub name: String,
+    /// What is not said of a record is null.
+    pub value: Value,
+    /// It names the fields of records.
+    pub r#type: Type,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

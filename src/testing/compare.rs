@@ -68,7 +68,7 @@ fn fits(line: &Expectation, outcome: &Outcome) -> bool {
                 DecidedKind::Match => ExpectationKind::Match,
                 DecidedKind::Timeout => ExpectationKind::Timeout,
             };
-            line.kind == kind && at(found.at) && line.fields.iter().all(|(name, value)| has_field(found, name, value))
+            line.kind == kind && at(found.at) && line.fields.iter().all(|field| has_field(found, &field.name, &field.value))
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn shown_expectation(test: &Test, line: &Expectation) -> String {
         push(&mut out, format_args!(" at {}", at.since(test.start)));
     }
     if !line.fields.is_empty() {
-        let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}: {}", shown_value(value, None))).collect();
+        let fields: Vec<String> = line.fields.iter().map(|field| format!("{}: {}", field.name, shown_value(&field.value, &field.r#type))).collect();
         push(&mut out, format_args!(" {{ {} }}", fields.join(", ")));
     }
     out
@@ -88,7 +88,7 @@ fn shown_match(test: &Test, found: &Match, schema: &Schema) -> String {
     let mut out = format!("{kind} at {}", shown_at(test, found.at));
     // Fields that are whole events stand below.
     let fields = found.fields().filter_map(|(name, field)| match field {
-        MatchField::Value(value, r#type) => Some(format!("{name}: {}", shown_value(value, Some(r#type)))),
+        MatchField::Value(value, r#type) => Some(format!("{name}: {}", shown_value(value, r#type))),
         MatchField::Events(_) => None,
     });
     let fields: Vec<String> = fields.collect();
@@ -105,22 +105,22 @@ fn shown_match(test: &Test, found: &Match, schema: &Schema) -> String {
 /// `5s payments { card_id: "1", amount: 1 }`, without what is null and without the event time.
 fn shown_event(test: &Test, at: &Place, fields: Fields<'_>, schema: &Schema) -> String {
     let stream = schema.stream(at.stream);
-    let shown = |place: &usize| !fields.at(*place).is_null() && stream.time_field != Some(*place);
-    let shown = (0..stream.fields.len()).filter(shown).map(|place| shown_field(&stream.fields[place], fields.at(place)));
-    let fields: Vec<String> = shown.collect();
-    format!("{} {} {{ {} }}", shown_at(test, at.time), stream.name, fields.join(", "))
+    let said = (0..stream.fields.len()).filter(|&place| stream.time_field != Some(place)).map(|place| (&stream.fields[place], fields.at(place)));
+    format!("{} {} {}", shown_at(test, at.time), stream.name, shown_fields(said))
 }
 
 fn shown_at(test: &Test, time: EventTime) -> String {
     if time == EventTime::END { "the end of time".to_owned() } else { time.since(test.start).to_string() }
 }
 
-fn shown_field(field: &Field, value: &Value) -> String {
-    format!("{}: {}", field.name, shown_value(value, Some(&field.r#type)))
+/// `{ a: 1, b: "x" }`, without what is null.
+fn shown_fields<'a>(fields: impl Iterator<Item = (&'a Field, &'a Value)>) -> String {
+    let fields = joined(fields.filter(|(_, value)| !value.is_null()).map(|(field, value)| format!("{}: {}", field.name, shown_value(value, &field.r#type))));
+    if fields.is_empty() { "{}".to_owned() } else { format!("{{ {fields} }}") }
 }
 
 /// As the language writes it; the type names the fields of records.
-fn shown_value(value: &Value, r#type: Option<&Type>) -> String {
+fn shown_value(value: &Value, r#type: &Type) -> String {
     match (value, r#type) {
         (Value::Null, _) => "null".to_owned(),
         (Value::Bool(value), _) => value.to_string(),
@@ -130,17 +130,9 @@ fn shown_value(value: &Value, r#type: Option<&Type>) -> String {
         (Value::Text(text), _) => format!("{text:?}"),
         (Value::Timestamp(time), _) => format!("\"{time}\""),
         (Value::Duration(span), _) => span.to_string(),
-        (Value::List(values), r#type) => {
-            let element = match r#type {
-                Some(Type::List(element)) => Some(&**element),
-                _ => None,
-            };
-            format!("[{}]", joined(values.iter().map(|value| shown_value(value, element))))
-        }
-        (Value::Record(values), Some(Type::Record(fields))) => {
-            format!("{{ {} }}", joined(fields.iter().zip(values.iter()).map(|(field, value)| shown_field(field, value))))
-        }
-        (Value::Record(values), _) => format!("{{ {} }}", joined(values.iter().map(|value| shown_value(value, None)))),
+        (Value::List(values), Type::List(element)) => format!("[{}]", joined(values.iter().map(|value| shown_value(value, element)))),
+        (Value::Record(values), Type::Record(fields)) => shown_fields(fields.iter().zip(values.iter())),
+        (Value::List(_) | Value::Record(_), r#type) => unreachable!("the checker gives lists and records their types, not {type:?}"),
     }
 }
 

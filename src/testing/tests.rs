@@ -76,6 +76,32 @@ fn what_differs_is_said() {
 }
 
 #[test]
+fn a_record_is_told_with_the_names_of_its_fields() {
+    let text = r#"
+stream s { r: { a: int?, b: int?, inner: { c: list of { d: int? } }? }  at: timestamp  time at }
+pattern p { from s match x: s emit x.r }
+pattern whole { from s match x+: s then y: s within 1s on timeout emit x emit y }
+test "one" of p { 0s s { r: { a: 1, inner: { c: [{ d: 3 }, {}] } } } expect match at 0s { r: { a: 2 } } expect none }
+test "several" of whole {
+  0s s { r: { a: 1 } }
+  expect match { y: { r: { b: 7 }, at: "2000-01-01T00:00:00Z" } }
+  expect timeout { x: [{ r: {}, at: "2000-01-01T00:00:00Z" }] }
+}
+"#;
+    let compiled = compile(&[Source { path: "it.motif".to_owned(), text: text.to_owned() }]);
+    assert!(!compiled.has_errors(), "{:?}", compiled.diagnostics);
+    let told: String = compiled.tests.iter().map(|test| run(&compiled.program, test).to_string() + "\n").collect();
+    for said in [
+        "match at 0s { r: { a: 2 } }\n",
+        "match at 0s { r: { a: 1, inner: { c: [{ d: 3 }, {}] } } }\n",
+        "match { y: { r: { b: 7 }, at: \"2000-01-01T00:00:00Z\" } }\n",
+        "timeout { x: [{ r: {}, at: \"2000-01-01T00:00:00Z\" }] }\n",
+    ] {
+        assert!(told.contains(said), "{said}\n{told}");
+    }
+}
+
+#[test]
 fn a_line_is_answered_by_one_result_and_a_result_answers_one_line() {
     let two = r#"
   0s payments { card: "1", amount: 1 }

@@ -11,7 +11,7 @@ use crate::language::check::test_values::{For, of_type, record};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
-use crate::language::{Arrival, Expectation, ExpectationKind, Test};
+use crate::language::{Arrival, Expectation, ExpectationKind, ExpectedField, Test};
 use crate::pattern::{EmitField, EmitValue, OnTimeout, Pattern};
 
 /// Where a test starts that does not say.
@@ -189,7 +189,7 @@ impl Lines<'_, '_> {
             return;
         }
         let emitted = emitted(checked, kind, self.schema);
-        let mut expected: Vec<(String, Value)> = Vec::new();
+        let mut expected = Vec::new();
         for (place, (name, value)) in fields.iter().flat_map(|literal| literal.fields.iter().enumerate()) {
             let before = fields.map(|literal| &literal.fields[..place]).unwrap_or_default();
             if let Some((first, _)) = before.iter().find(|(first, _)| first.node == name.node) {
@@ -197,7 +197,10 @@ impl Lines<'_, '_> {
                 continue;
             }
             match emitted.iter().find(|emitted| emitted.name == name.node) {
-                Some(field) => expected.push((name.node.clone(), of_type(value, &format!("`{}`", name.node), &field.r#type, For::Expectation, self.findings))),
+                Some(Emitted { r#type, .. }) => {
+                    let value = of_type(value, &format!("`{}`", name.node), r#type, For::Expectation, self.findings);
+                    expected.push(ExpectedField { name: name.node.clone(), value, r#type: r#type.clone() });
+                }
                 None => {
                     let diagnostic = not_emitted(name, &checked.pattern, &emitted, self.findings);
                     self.findings.add(diagnostic);
