@@ -8,12 +8,12 @@ use anyhow::Context;
 use crate::cli::args::{CheckArguments, Format};
 use crate::cli::exit::{Outcome, say};
 use crate::cli::text::{counted, print};
-use crate::language::{RenderStyle, Severity, Source, compile, render};
-use crate::service::program;
+use crate::language::{ReadSource, RenderStyle, Severity, render};
+use crate::service::program::{self, Loaded};
 
 pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Outcome> {
-    let sources = if arguments.patterns == [Path::new("-")] { vec![standard_input()?] } else { program::read_sources(&arguments.patterns)? };
-    let compiled = compile(&sources);
+    let read = if arguments.patterns == [Path::new("-")] { vec![standard_input()?] } else { program::read_sources(&arguments.patterns)? };
+    let Loaded { sources, compiled } = program::compiled(read);
     let style = match arguments.format {
         Format::Json => RenderStyle::Json,
         Format::Text if std::io::stdout().is_terminal() => RenderStyle::Colored,
@@ -36,8 +36,8 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Outcome> {
 }
 
 /// Standard input as a source.
-pub(super) fn standard_input() -> anyhow::Result<Source> {
+pub(super) fn standard_input() -> anyhow::Result<ReadSource> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;
-    Ok(program::source("<stdin>".to_owned(), bytes)?)
+    Ok(ReadSource::of_bytes("<stdin>".to_owned(), bytes))
 }

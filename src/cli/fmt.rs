@@ -8,7 +8,7 @@ use crate::cli::args::FmtArguments;
 use crate::cli::check::standard_input;
 use crate::cli::exit::{Outcome, say};
 use crate::cli::text::{print, say_diagnostics};
-use crate::language::{Source, format};
+use crate::language::{ReadSource, format_read};
 use crate::service::program;
 
 pub(super) fn fmt(arguments: &FmtArguments) -> anyhow::Result<Outcome> {
@@ -16,11 +16,12 @@ pub(super) fn fmt(arguments: &FmtArguments) -> anyhow::Result<Outcome> {
         return fmt_standard_input(arguments);
     }
     let mut outcome = Outcome::Fine;
-    for source in program::read_sources(&arguments.patterns)? {
-        let Some(text) = formatted(&source) else {
+    for read in program::read_sources(&arguments.patterns)? {
+        let Some(text) = formatted(&read) else {
             outcome = Outcome::Wrong;
             continue;
         };
+        let source = read.source;
         if text == source.text {
             continue;
         }
@@ -36,17 +37,17 @@ pub(super) fn fmt(arguments: &FmtArguments) -> anyhow::Result<Outcome> {
 }
 
 fn fmt_standard_input(arguments: &FmtArguments) -> anyhow::Result<Outcome> {
-    let source = standard_input()?;
-    let Some(text) = formatted(&source) else { return Ok(Outcome::Wrong) };
+    let read = standard_input()?;
+    let Some(text) = formatted(&read) else { return Ok(Outcome::Wrong) };
     if arguments.check {
-        return Ok(if text == source.text { Outcome::Fine } else { Outcome::Wrong });
+        return Ok(if text == read.source.text { Outcome::Fine } else { Outcome::Wrong });
     }
     print(&text)?;
     Ok(Outcome::Fine)
 }
 
-fn formatted(source: &Source) -> Option<String> {
-    format(source).map_err(|diagnostics| say_diagnostics(&diagnostics, std::slice::from_ref(source))).ok()
+fn formatted(read: &ReadSource) -> Option<String> {
+    format_read(read).map_err(|diagnostics| say_diagnostics(&diagnostics, std::slice::from_ref(&read.source))).ok()
 }
 
 /// Beside the file first and then in its place, so that a crash leaves either the old text or the new.

@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::{TestArguments, TestFormat};
 use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::text::{counted, print, say_diagnostics};
-use crate::language::{Places, RenderStyle, Source, Span, Test, compile, render};
+use crate::language::{Places, ReadSource, RenderStyle, Source, Span, Test, render};
 use crate::pattern::Program;
-use crate::service::program;
+use crate::service::program::{self, Loaded};
 use crate::testing::{self, Coverage, CoverageReport, TestReport};
 
 pub(super) fn test(arguments: &TestArguments) -> anyhow::Result<Outcome> {
     let filter = arguments.filter.as_deref();
     let (mut counts, mut shown) = (Counts::default(), Shown::of(arguments.format));
-    for (folder, sources) in programs(&arguments.patterns)? {
-        let compiled = compile(&sources);
+    for (folder, read) in programs(&arguments.patterns)? {
+        let Loaded { sources, compiled } = program::compiled(read);
         if compiled.has_errors() {
             say_diagnostics(&compiled.diagnostics, &sources);
             shown.broken(&folder, &render(&compiled.diagnostics, &sources, RenderStyle::Plain));
@@ -81,13 +81,13 @@ impl Counts {
 }
 
 /// Folders by name, each with its files.
-fn programs(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Vec<Source>)>> {
-    let mut folders: BTreeMap<PathBuf, Vec<Source>> = BTreeMap::new();
-    for source in program::read_sources(paths)? {
-        let folder = Path::new(&source.path).parent().map(Path::to_owned).unwrap_or_default();
-        folders.entry(folder).or_default().push(source);
+fn programs(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Vec<ReadSource>)>> {
+    let mut folders: BTreeMap<PathBuf, Vec<ReadSource>> = BTreeMap::new();
+    for read in program::read_sources(paths)? {
+        let folder = Path::new(&read.source.path).parent().map(Path::to_owned).unwrap_or_default();
+        folders.entry(folder).or_default().push(read);
     }
-    let named = |(folder, sources): (PathBuf, Vec<Source>)| {
+    let named = |(folder, sources): (PathBuf, Vec<ReadSource>)| {
         let name = folder.display().to_string();
         (if name.is_empty() { ".".to_owned() } else { name }, sources)
     };

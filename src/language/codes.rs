@@ -45,6 +45,8 @@ pub enum Code {
     TextTooLarge,
     /// More findings in one text than are shown.
     TooManyErrors,
+    /// Bytes that are no text.
+    NotUtf8,
 
     /// A name where a stream or define is meant, and there is none of that name.
     UnknownStream,
@@ -220,6 +222,7 @@ impl Code {
             Self::NotLiteral => "E0016",
             Self::TextTooLarge => "E0017",
             Self::TooManyErrors => "E0018",
+            Self::NotUtf8 => "E0019",
 
             Self::UnknownStream => "E0101",
             Self::UnknownField => "E0102",

@@ -31,15 +31,15 @@ mod span;
 use crate::event::{Event, EventTime, StreamId, TimeSpan, Type, Value};
 use crate::pattern::Program;
 
-pub use check::compile;
+pub use check::{compile, compile_read};
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use nearest::nearest;
 pub use pages::page;
 pub use parse::{Comment, Parsed, SOURCE_BYTES_MAX, parse};
-pub use print::{format, print};
+pub use print::{format, format_read, print};
 pub use render::{Places, RenderStyle, render};
-pub use span::{Source, SourceId, Span, Spanned};
+pub use span::{ReadSource, Source, SourceId, Span, Spanned};
 
 /// What became of a program's texts. With an error among the diagnostics the program is empty; warnings leave it whole.
 #[derive(Clone, Debug, Default)]

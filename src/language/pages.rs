@@ -13,7 +13,7 @@ macro_rules! pages {
         /// What there is to say about a finding: Markdown, beginning with `# E0101: unknown stream`.
         ///
         /// Blocks marked `motif wrong` are found wrong with this code, those marked `motif` are right; both stand beside the streams of
-        /// `grammar/diagnostics/streams.motif`.
+        /// `grammar/diagnostics/streams.motif`. In the page of E0019 `�` stands for a byte that is no text.
         pub const fn page(code: Code) -> &'static str {
             match code {
                 $(Code::$code => include_str!(concat!("../../grammar/diagnostics/", $text, ".md")),)*
@@ -41,6 +41,7 @@ pages! {
     NotLiteral "E0016"
     TextTooLarge "E0017"
     TooManyErrors "E0018"
+    NotUtf8 "E0019"
 
     UnknownStream "E0101"
     UnknownField "E0102"

@@ -20,6 +20,29 @@ pub struct Source {
     pub text: String,
 }
 
+/// What a file holds, as a text.
+#[derive(Clone, Debug)]
+pub struct ReadSource {
+    /// Wherever bytes are no text there is a U+FFFD instead.
+    pub source: Source,
+    /// Where the first of these is in the text: byte `start` of both, as what is before is text.
+    pub not_utf8: Option<u32>,
+}
+
+impl ReadSource {
+    /// The bytes of a file as UTF-8.
+    pub fn of_bytes(path: String, bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self { source: Source { path, text }, not_utf8: None },
+            Err(error) => {
+                let start = u32::try_from(error.utf8_error().valid_up_to()).unwrap_or(u32::MAX);
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                Self { source: Source { path, text }, not_utf8: Some(start) }
+            }
+        }
+    }
+}
+
 /// All places are equal, so that trees can be compared without them.
 impl PartialEq for Span {
     fn eq(&self, _: &Self) -> bool {

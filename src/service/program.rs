@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::language::{Compiled, Source, compile};
+use crate::language::{Compiled, ReadSource, Source, compile_read};
 
 /// The texts of a program and what became of them.
 #[derive(Debug)]
@@ -16,13 +16,17 @@ pub struct Loaded {
 
 /// Reads `.motif` files, and folders for all such files in them and below, in order of their paths; all together are one program.
 pub fn load(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
-    let sources = read_sources(paths)?;
-    let compiled = compile(&sources);
-    Ok(Loaded { sources, compiled })
+    Ok(compiled(read_sources(paths)?))
+}
+
+/// What was read, as one program.
+pub fn compiled(read: Vec<ReadSource>) -> Loaded {
+    let (sources, compiled) = compile_read(read);
+    Loaded { sources, compiled }
 }
 
 /// The texts alone, each once, however often it is named. A folder without a pattern file is an error, as is a path that does not exist.
-pub fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
+pub fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<ReadSource>> {
     let mut files = Vec::new();
     for path in paths {
         let before = files.len();
@@ -53,22 +57,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A pattern file that is not text: what the user gave is wrong.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: not UTF-8 text")]
-pub struct NotText {
-    pub path: String,
-}
-
-/// A file's bytes as a source.
-pub fn source(path: String, bytes: Vec<u8>) -> Result<Source, NotText> {
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source { path, text }),
-        Err(_) => Err(NotText { path }),
-    }
-}
-
-fn read_source(path: &Path) -> anyhow::Result<Source> {
+fn read_source(path: &Path) -> anyhow::Result<ReadSource> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    Ok(source(path.display().to_string(), bytes)?)
+    Ok(ReadSource::of_bytes(path.display().to_string(), bytes))
 }

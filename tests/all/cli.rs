@@ -300,6 +300,55 @@ fn a_file_that_is_named_twice_is_read_once() {
     }
 }
 
+/// It has a finding as any other text that is wrong, and the other texts have theirs.
+#[test]
+fn a_text_that_is_not_utf_8_is_told_with_its_place() {
+    let work = Workplace::new();
+    work.write("latin1.motif", b"# one\n# two \xc3\xa9 caf\xe9 \xff\nstream others {\n  at: timestamp\n  time at\n}\n");
+    std::fs::create_dir(work.path("wide")).expect("a folder");
+    work.write("wide/utf16.motif", "\u{feff}stream payments { at: timestamp time at }\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    work.write("wrong.motif", WRONG);
+    let ended = work.run("check --format json latin1.motif wrong.motif");
+    let found: Vec<serde_json::Value> = ended.out().lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+    let place = |json: &serde_json::Value| format!("{} {} {}:{}", json["code"], json["path"], json["line"], json["column"]).replace('"', "");
+    let places: Vec<String> = found.iter().map(place).collect();
+    assert_eq!(places[0], "E0019 latin1.motif 2:12", "{places:?}");
+    assert!(found[0]["help"].as_str().is_some_and(|help| help.contains("UTF-8")), "{}", found[0]);
+    let others: Vec<_> = ended.out().lines().skip(1).map(str::to_owned).collect();
+    let alone = work.run("check --format json wrong.motif").out();
+    assert_eq!(others, alone.lines().collect::<Vec<_>>(), "the other text has all of its findings");
+    work.write("reads.motif", WRONG.replace("from payment ", "from logins "));
+    let wide = work.run("check --format json wide reads.motif").out();
+    let wide: Vec<_> = wide.lines().map(|line| place(&serde_json::from_str(line).expect("a line is JSON"))).collect();
+    // What its names are is not known, so that none of the other text can be said not to be there.
+    let (last, wide) = wide.split_last().expect("findings");
+    assert!(last == "E0019 wide/utf16.motif 1:1" && wide.iter().all(|place| place.contains("reads.motif") && !place.starts_with("E0101")), "{wide:?}");
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    work.write("ugly.motif", UGLY);
+    for (command, other) in [
+        ("check latin1.motif wrong.motif", "unknown stream"),
+        ("test latin1.motif wrong.motif", "unknown stream"),
+        ("run latin1.motif wrong.motif --input x.jsonl", "unknown stream"),
+        ("explain latin1.motif wrong.motif", "unknown stream"),
+        ("fmt --check latin1.motif ugly.motif", "ugly.motif is not in canonical form"),
+        ("fmt latin1.motif ugly.motif", "ugly.motif rewritten"),
+    ] {
+        let ended = work.run(command);
+        let said = ended.out() + &ended.stderr;
+        assert_eq!(ended.code, Some(1), "{command}: {said}");
+        for part in ["error[E0019]: ", "latin1.motif:2:12", "= help: ", other] {
+            assert!(said.contains(part), "{command}: {part}\n{said}");
+        }
+    }
+    for command in ["check -", "fmt -"] {
+        let ended = work.run_with_input(command, b"\xe9");
+        assert_eq!((ended.code, (ended.out() + &ended.stderr).contains("<stdin>:1:1")), (Some(1), true), "{command}: {}", ended.stderr);
+    }
+    // Whole characters only: the end of the text cuts one off.
+    work.write("cut.motif", "stream s { at: timestamp  time at } # caf\u{e9}".as_bytes().split_last().expect("bytes").1);
+    assert!(work.run("check cut.motif").out().contains("cut.motif:1:42"));
+}
+
 #[test]
 fn a_port_in_use_is_said() {
     let work = place();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use motif::language::{Code, Compiled, Diagnostic, Severity, Source, compile, page};
+use motif::language::{Code, Compiled, Diagnostic, ReadSource, Severity, Source, compile, compile_read, page};
 
 mod contradictions;
 
@@ -14,6 +14,13 @@ const REGISTRY: &str = include_str!("../../src/language/codes.rs");
 fn compiled(text: &str) -> Compiled {
     let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
     compile(&[source("streams.motif", STREAMS), source("example.motif", text)])
+}
+
+/// The same of an example on a page, where `�` stands for a byte that is no text.
+fn compiled_example(text: &str) -> Compiled {
+    let bytes = text.split('\u{fffd}').map(str::as_bytes).collect::<Vec<_>>().join(&0xe9);
+    let read = |path: &str, bytes: &[u8]| ReadSource::of_bytes(path.to_owned(), bytes.to_vec());
+    compile_read(vec![read("streams.motif", STREAMS.as_bytes()), read("example.motif", &bytes)]).1
 }
 
 /// The inside of a pattern over payments.
@@ -73,7 +80,7 @@ fn every_page_has_a_title_an_explanation_and_both_examples() {
 fn what_a_page_shows_as_wrong_is_found_wrong_with_its_code() {
     for code in Code::ALL {
         let [example] = &examples(page(*code), "motif wrong")[..] else { panic!("{code}: one wrong example") };
-        let compiled = compiled(example);
+        let compiled = compiled_example(example);
         let found = codes(&compiled);
         assert!(found.contains(code), "{code}: found {found:?}\n{:#?}", compiled.diagnostics);
         let errors: BTreeSet<Code> = found.iter().copied().filter(|code| code.severity() == Severity::Error).collect();
@@ -91,7 +98,7 @@ fn what_a_page_shows_as_wrong_is_found_wrong_with_its_code() {
 fn of_what_a_page_shows_as_right_nothing_is_said() {
     for code in Code::ALL {
         let [example] = &examples(page(*code), "motif")[..] else { panic!("{code}: one right example") };
-        let compiled = compiled(example);
+        let compiled = compiled_example(example);
         assert!(compiled.diagnostics.is_empty(), "{code}: {:#?}", compiled.diagnostics);
     }
 }

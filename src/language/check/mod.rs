@@ -65,8 +65,8 @@ use crate::language::Compiled;
 use crate::language::ast::{File, Item, Test};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
-use crate::language::parse::parse;
-use crate::language::span::{Source, SourceId, Span};
+use crate::language::parse::{self, parse};
+use crate::language::span::{ReadSource, Source, SourceId, Span};
 use crate::pattern::{Program, Versions};
 
 use declarations::{Declarations, twice};
@@ -75,8 +75,19 @@ use pattern::Checked;
 
 /// Parses and checks all texts of a program together.
 pub fn compile(sources: &[Source]) -> Compiled {
+    compile_beside(sources, &[])
+}
+
+/// The same with what files hold. Of one that is no text the names count, so that the others can be looked at; what its bytes make of the grammar is not said.
+pub fn compile_read(read: Vec<ReadSource>) -> (Vec<Source>, Compiled) {
+    let (sources, not_utf8): (Vec<Source>, Vec<Option<u32>>) = read.into_iter().map(|read| (read.source, read.not_utf8)).unzip();
+    let compiled = compile_beside(&sources, &not_utf8);
+    (sources, compiled)
+}
+
+fn compile_beside(sources: &[Source], not_utf8: &[Option<u32>]) -> Compiled {
     let mut findings = Findings::default();
-    let (files, names_lost) = parsed(sources, &mut findings);
+    let (files, names_lost) = parsed(sources, not_utf8, &mut findings);
     let declarations = Declarations::of(sources, &files, names_lost, &mut findings);
     let schema = declarations.schema();
     let mut patterns: BTreeMap<&str, (Span, Option<Checked>)> = BTreeMap::new();
@@ -119,7 +130,7 @@ pub fn compile(sources: &[Source]) -> Compiled {
 }
 
 /// The trees, and whether something could not be read so far that its name is not known.
-fn parsed(sources: &[Source], findings: &mut Findings) -> (Vec<File>, bool) {
+fn parsed(sources: &[Source], not_utf8: &[Option<u32>], findings: &mut Findings) -> (Vec<File>, bool) {
     let (mut files, mut names_lost) = (Vec::new(), false);
     for (number, source) in sources.iter().enumerate() {
         let Ok(id) = u16::try_from(number) else {
@@ -129,10 +140,21 @@ fn parsed(sources: &[Source], findings: &mut Findings) -> (Vec<File>, bool) {
         };
         let parsed = parse(source, SourceId(id));
         names_lost |= parsed.diagnostics.iter().any(|diagnostic| is_nameless(diagnostic, &parsed.file, source));
-        parsed.diagnostics.into_iter().for_each(|diagnostic| findings.add(diagnostic));
+        match not_utf8.get(number).copied().flatten() {
+            None => parsed.diagnostics.into_iter().for_each(|diagnostic| findings.add(diagnostic)),
+            Some(start) => {
+                names_lost |= source.text.lines().any(has_spoilt_name);
+                findings.add(parse::not_utf8(start, SourceId(id)));
+            }
+        }
         files.push(parsed.file);
     }
     (files, names_lost)
+}
+
+/// Perhaps: what is no text may stand in a name in back quotes, which others then do not find.
+fn has_spoilt_name(line: &str) -> bool {
+    line.contains('`') && line.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// Whether an error is in an item whose name was not read. Tests have none that matters.

@@ -48,6 +48,9 @@ use token::{Token, TokenKind, TokenState};
 /// Bytes of one text; longer ones are refused.
 pub const SOURCE_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes of the U+FFFD that stands for bytes which are no text.
+const REPLACEMENT_BYTES: u32 = 3;
+
 /// A text's tree and what goes with it.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
@@ -75,6 +78,14 @@ pub fn parse(source: &Source, id: SourceId) -> Parsed {
     let mut file = File::default();
     let findings = read(text, &mut tokens, findings, &mut file).findings;
     Parsed { file, comments, diagnostics: findings.into_diagnostics() }
+}
+
+/// The one finding of a file that is not UTF-8 text from there on.
+pub(in crate::language) fn not_utf8(start: u32, id: SourceId) -> Diagnostic {
+    let fault = Fault::broken(Code::NotUtf8, "the file is not UTF-8 text")
+        .label("here are the first bytes that are no text")
+        .help("save it as UTF-8, or convert it, as with `iconv -f latin1 -t utf-8`");
+    fault.at(Span { source: id, start, end: start.saturating_add(REPLACEMENT_BYTES) })
 }
 
 /// Reads the tokens; an item with a misspelt word once more, after the word that was meant has been put in its place.

@@ -18,8 +18,8 @@ mod test;
 
 use crate::language::ast::File;
 use crate::language::diagnostic::Diagnostic;
-use crate::language::parse::parse;
-use crate::language::span::{Source, SourceId};
+use crate::language::parse::{not_utf8, parse};
+use crate::language::span::{ReadSource, Source, SourceId};
 
 use printer::Printer;
 
@@ -30,6 +30,14 @@ pub fn format(source: &Source) -> Result<String, Vec<Diagnostic>> {
         return Err(parsed.diagnostics);
     }
     Ok(Printer::of(&source.text, parsed.comments).file(&parsed.file))
+}
+
+/// The canonical text of what a file holds.
+pub fn format_read(read: &ReadSource) -> Result<String, Vec<Diagnostic>> {
+    match read.not_utf8 {
+        Some(start) => Err(vec![not_utf8(start, SourceId::default())]),
+        None => format(&read.source),
+    }
 }
 
 /// The canonical text of a tree; its places are not looked at.
