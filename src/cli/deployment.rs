@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use crate::cli::args::Format;
 use crate::cli::exit::UserFault;
 use crate::cli::run::check_bindings;
-use crate::cli::text::say_diagnostics;
+use crate::cli::text::show_errors;
 use crate::config::{self, Config};
 use crate::language::Source;
 use crate::pattern::Program;
@@ -17,15 +18,15 @@ pub(super) struct Loaded {
     pub sources: Vec<Source>,
 }
 
-/// `None` where the patterns are wrong, which has been said then.
-pub(super) fn load(path: &Path) -> anyhow::Result<Option<Loaded>> {
+/// `None` where the patterns are wrong, which has been shown then.
+pub(super) fn load(path: &Path, format: Format) -> anyhow::Result<Option<Loaded>> {
     let config = config::load(path)?;
     if config.kafka.is_none() {
         return Err(UserFault(format!("{}: there is no [kafka] table; this command is for deployments on Kafka", path.display())).into());
     }
     let loaded = program::load(&config.patterns)?;
     if loaded.compiled.has_errors() {
-        say_diagnostics(&loaded.compiled.diagnostics, &loaded.sources);
+        show_errors(&loaded.compiled.diagnostics, &loaded.sources, Some(format))?;
         return Ok(None);
     }
     check_bindings(&config, &loaded.compiled.program)?;

@@ -17,7 +17,7 @@ use crate::service::upkeep::{DeadLetter, LetterPlace, Replayed, Selection, repla
 const SHOWN_CHARS: usize = 200;
 
 pub(super) fn dlq(arguments: &DlqArguments) -> anyhow::Result<Outcome> {
-    let Some(loaded) = load(&arguments.config)? else { return Ok(Outcome::Wrong) };
+    let Some(loaded) = load(&arguments.config, arguments.format)? else { return Ok(Outcome::Wrong) };
     let config = loaded.config;
     if config.kafka.as_ref().is_some_and(|kafka| kafka.late_topic.is_none() && kafka.rejected_topic.is_none()) {
         return Err(UserFault("the configuration has neither output.late_topic nor output.rejected_topic: such records are only counted".to_owned()).into());

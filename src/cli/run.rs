@@ -10,7 +10,7 @@ use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::files::{self, Spelling};
 use crate::cli::inputs;
 use crate::cli::progress::{MatchesGo, ProgressLine};
-use crate::cli::text::{counted, format_or_default, say_diagnostics};
+use crate::cli::text::{counted, format_or_default, say_diagnostics, show_errors};
 use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, KafkaConfig, Origin, Strictness};
 use crate::pattern::Program;
 use crate::service::topics::UntilEnd;
@@ -25,10 +25,11 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     let is_service = from_file.is_some();
     let mut config = from_file.unwrap_or_else(|| Config::one_shot(arguments.patterns.clone()));
     let loaded = program::load(&config.patterns)?;
-    say_diagnostics(&loaded.compiled.diagnostics, &loaded.sources);
     if loaded.compiled.has_errors() {
+        show_errors(&loaded.compiled.diagnostics, &loaded.sources, arguments.format)?;
         return Ok(Outcome::Wrong);
     }
+    say_diagnostics(&loaded.compiled.diagnostics, &loaded.sources);
     let program = Arc::new(loaded.compiled.program);
     if program.patterns.is_empty() {
         return Err(UserFault("the pattern files hold no pattern".to_owned()).into());

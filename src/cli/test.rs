@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::{TestArguments, TestFormat};
 use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::text::{counted, print, say_diagnostics};
-use crate::language::{Places, ReadSource, RenderStyle, Source, Span, Test, render};
+use crate::language::{Diagnostic, Places, ReadSource, RenderStyle, Source, Span, Test, render};
 use crate::pattern::Program;
 use crate::service::program::{self, Loaded};
 use crate::testing::{self, Coverage, CoverageReport, TestReport};
@@ -20,8 +20,7 @@ pub(super) fn test(arguments: &TestArguments) -> anyhow::Result<Outcome> {
     for (folder, read) in programs(&arguments.patterns)? {
         let Loaded { sources, compiled } = program::compiled(read);
         if compiled.has_errors() {
-            say_diagnostics(&compiled.diagnostics, &sources);
-            shown.broken(&folder, &render(&compiled.diagnostics, &sources, RenderStyle::Plain));
+            shown.broken(&folder, &compiled.diagnostics, &sources)?;
             counts.broken += 1;
             continue;
         }
@@ -121,11 +120,17 @@ impl Shown {
     }
 
     /// The folder's tests are not run.
-    fn broken(&mut self, folder: &str, diagnostics: &str) {
-        if let Self::Junit(document) = self {
-            document.begin_suite(folder);
-            document.error(diagnostics);
+    fn broken(&mut self, folder: &str, diagnostics: &[Diagnostic], sources: &[Source]) -> std::io::Result<()> {
+        match self {
+            Self::Text => say_diagnostics(diagnostics, sources),
+            Self::Json => return print(&render(diagnostics, sources, RenderStyle::Json)),
+            Self::Junit(document) => {
+                say_diagnostics(diagnostics, sources);
+                document.begin_suite(folder);
+                document.error(&render(diagnostics, sources, RenderStyle::Plain));
+            }
         }
+        Ok(())
     }
 
     fn report(&mut self, report: &TestReport, places: &[Places<'_>]) -> std::io::Result<()> {

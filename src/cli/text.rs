@@ -26,6 +26,15 @@ pub(super) fn say_diagnostics(diagnostics: &[Diagnostic], sources: &[Source]) {
     drop(std::io::stderr().write_all(render(diagnostics, sources, style).as_bytes()));
 }
 
+/// What keeps a command from beginning: as JSON it is the result; for people it is said on standard error.
+pub(super) fn show_errors(diagnostics: &[Diagnostic], sources: &[Source], asked: Option<Format>) -> std::io::Result<()> {
+    if asked == Some(Format::Json) {
+        return print(&render(diagnostics, sources, RenderStyle::Json));
+    }
+    say_diagnostics(diagnostics, sources);
+    Ok(())
+}
+
 /// `1 match`, `2 matches`.
 pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

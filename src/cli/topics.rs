@@ -11,7 +11,7 @@ use crate::cli::text::{counted, print};
 use crate::service::upkeep::{CreateOptions, Severity, TopicReport, TopicState, create, inspect};
 
 pub(super) fn topics(arguments: &TopicsArguments) -> anyhow::Result<Outcome> {
-    let Some(deployment::Loaded { config, program, .. }) = deployment::load(&arguments.config)? else { return Ok(Outcome::Wrong) };
+    let Some(deployment::Loaded { config, program, .. }) = deployment::load(&arguments.config, arguments.format)? else { return Ok(Outcome::Wrong) };
     let reports = if arguments.create {
         create(&program, &config, CreateOptions { partitions: arguments.partitions, replicas: arguments.replication })?
     } else {

@@ -9,7 +9,7 @@ use crate::cli::text::{counted, print};
 use crate::service::topics::verify::{Counts, Difference, Report, verify};
 
 pub(super) fn verify_command(arguments: &VerifyArguments) -> anyhow::Result<Outcome> {
-    let Some(loaded) = load(&arguments.config)? else { return Ok(Outcome::Wrong) };
+    let Some(loaded) = load(&arguments.config, arguments.format)? else { return Ok(Outcome::Wrong) };
     let report = verify(loaded.program, &loaded.sources, &loaded.config)?;
     let shown = &report.differences[..report.differences.len().min(arguments.limit)];
     match arguments.format {

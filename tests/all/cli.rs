@@ -349,6 +349,32 @@ fn a_text_that_is_not_utf_8_is_told_with_its_place() {
     assert!(work.run("check cut.motif").out().contains("cut.motif:1:42"));
 }
 
+/// Nothing but matches, or results of tests, is on standard output besides.
+#[test]
+fn what_is_wrong_with_patterns_is_json_from_every_command_that_is_asked_for_it() {
+    let work = place();
+    work.write(
+        "motif.toml",
+        "[service]\npatterns = [\"wrong.motif\"]\nstate = \"state\"\n[streams.payments]\ntopic = \"payments\"\n[output]\ntopic = \"matches\"\n[kafka]\nbrokers = \"127.0.0.1:9\"\n",
+    );
+    let checked = work.run("check --format json wrong.motif");
+    for command in [
+        "test --format json wrong.motif",
+        "run --format json wrong.motif --input payments.jsonl",
+        "run --format json --config motif.toml",
+        "topics --format json --config motif.toml",
+        "verify --format json --config motif.toml",
+        "dlq --format json --config motif.toml",
+    ] {
+        let ended = work.run(command);
+        assert_eq!((ended.code, ended.out().replace("./wrong", "wrong")), (Some(1), checked.out()), "{command}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("error["), "{command}: {}", ended.stderr);
+    }
+    // Where nobody asked, they are for people.
+    let ended = work.run("run wrong.motif --input payments.jsonl");
+    assert_eq!((ended.code, ended.out().as_str(), ended.stderr.contains("error[E0101]")), (Some(1), "", true));
+}
+
 #[test]
 fn a_port_in_use_is_said() {
     let work = place();

@@ -1,4 +1,4 @@
-//! Results as JSON, one object a line: a test has `result`, a pattern's coverage has `missed`.
+//! Results as JSON, one object a line: a test has `result`, a pattern's coverage has `missed`. What is wrong with patterns has `code`, as in `motif check`.
 
 use serde::Serialize;
 
