@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::exit::UserFault;
 use crate::config::{Config, Origin};
+use crate::language::Source;
 
 /// How the user names the outputs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +26,7 @@ enum Identity {
 }
 
 /// Refuses what would write over what it reads, or write two outputs into one.
-pub(super) fn refuse_shared(config: &Config, spelling: Spelling) -> Result<(), UserFault> {
+pub(super) fn refuse_shared(config: &Config, patterns: &[Source], spelling: Spelling) -> Result<(), UserFault> {
     let output = &config.output;
     let names = match spelling {
         Spelling::Options => ["--output", "--late", "--rejected"],
@@ -39,8 +40,15 @@ pub(super) fn refuse_shared(config: &Config, spelling: Spelling) -> Result<(), U
         if let Some((other, _)) = taken.iter().find(|(_, other)| *other == identity) {
             return Err(UserFault(format!("{other} and {name} are the same file {shown}; give each its own")));
         }
-        if inputs(config).any(|input| self::identity(input).as_ref() == Some(&identity)) {
+        let is_it = |path: &Path| self::identity(path).as_ref() == Some(&identity);
+        if inputs(config).any(is_it) {
             return Err(UserFault(format!("{shown} is read and cannot be written at the same time; give another file with {name}")));
+        }
+        if patterns.iter().any(|source| is_it(Path::new(&source.path))) {
+            return Err(UserFault(format!("{shown} is a pattern file of this run and cannot be written; give another file with {name}")));
+        }
+        if config.file.as_deref().is_some_and(is_it) {
+            return Err(UserFault(format!("{shown} is the configuration of this run and cannot be written; give another file with {name}")));
         }
         taken.push((name, identity));
     }

@@ -42,7 +42,7 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     }
     apply_options(&mut config, &arguments);
     refuse_vain_leave(&config)?;
-    files::refuse_shared(&config, if is_service { Spelling::Configuration } else { Spelling::Options })?;
+    files::refuse_shared(&config, &loaded.sources, if is_service { Spelling::Configuration } else { Spelling::Options })?;
     let stop = StopSignal::default();
     listen_for_signals(stop.clone())?;
     let summary = if config.kafka.is_some() {

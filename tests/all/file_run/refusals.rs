@@ -226,6 +226,29 @@ fn an_output_that_is_an_input_or_another_output_is_refused() {
     assert_eq!(sentence, "--output and --late are the same file ./out.jsonl; give each its own");
 }
 
+#[test]
+fn an_output_that_is_a_pattern_file_or_the_configuration_is_refused() {
+    let work = place();
+    std::fs::create_dir(work.path("patterns")).expect("a folder");
+    std::fs::rename(work.path("pairs.motif"), work.path("patterns/pairs.motif")).expect("moved");
+    std::fs::hard_link(work.path("patterns/pairs.motif"), work.path("same")).expect("a link");
+    for (option, output) in
+        [("--output", "patterns/pairs.motif"), ("--output", "./patterns/../patterns/pairs.motif"), ("--late", "same"), ("--rejected", "same")]
+    {
+        let sentence = work.refusal(&format!("run patterns --input clicks.jsonl {option} {output} --overwrite"), 1);
+        assert_eq!(sentence, format!("{output} is a pattern file of this run and cannot be written; give another file with {option}"));
+    }
+    let configuration =
+        |output: &str| format!("[service]\npatterns = [\"patterns\"]\n[streams.clicks]\nfile = \"clicks.jsonl\"\n[output]\nfile = {output:?}\n");
+    work.write("motif.toml", configuration("motif.toml"));
+    let sentence = work.refusal("run --config ./motif.toml --overwrite --until-end", 1);
+    assert_eq!(sentence, "./motif.toml is the configuration of this run and cannot be written; give another file with output.file");
+    work.write("motif.toml", configuration("patterns/pairs.motif"));
+    let sentence = work.refusal("run --config motif.toml --overwrite --until-end", 1);
+    assert_eq!(sentence, "patterns/pairs.motif is a pattern file of this run and cannot be written; give another file with output.file");
+    assert_eq!(work.text("patterns/pairs.motif"), PATTERN);
+}
+
 /// After a stop, other patterns begin anew while the ones that are the same go on; what is dropped is said.
 #[test]
 fn changed_patterns_lose_their_partial_matches_and_say_so() {
