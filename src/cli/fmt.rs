@@ -1,6 +1,8 @@
 //! `motif fmt`: the canonical text, in place or to standard output.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -50,10 +52,34 @@ fn formatted(read: &ReadSource) -> Option<String> {
     format_read(read).map_err(|diagnostics| say_diagnostics(&diagnostics, std::slice::from_ref(&read.source))).ok()
 }
 
-/// Beside the file first and then in its place, so that a crash leaves either the old text or the new.
+/// Beside the file first and then in its place, so that a crash leaves either the old text or the new. Where the path is a link, the file it leads to.
 fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    let beside = path.with_extension("motif.new");
-    std::fs::write(&beside, text).with_context(|| beside.display().to_string())?;
-    std::fs::set_permissions(&beside, std::fs::metadata(path)?.permissions())?;
-    std::fs::rename(&beside, path).with_context(|| path.display().to_string())
+    let path = path.canonicalize().with_context(|| path.display().to_string())?;
+    let (mut file, beside) = new_file_beside(&path)?;
+    let written = (|| {
+        file.write_all(text.as_bytes())?;
+        file.set_permissions(std::fs::metadata(&path)?.permissions())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, &path)
+    })();
+    if written.is_err() {
+        // What is left of it says nothing more than the error does.
+        drop(std::fs::remove_file(&beside));
+    }
+    written.with_context(|| path.display().to_string())
+}
+
+/// Of a name that nothing has yet, and that is none of a pattern file.
+fn new_file_beside(path: &Path) -> anyhow::Result<(File, PathBuf)> {
+    let mut number = 0;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}.new"));
+        let beside = PathBuf::from(name);
+        match File::create_new(&beside) {
+            Ok(file) => return Ok((file, beside)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error).context(beside.display().to_string()),
+        }
+    }
 }

@@ -376,6 +376,25 @@ fn what_is_wrong_with_patterns_is_json_from_every_command_that_is_asked_for_it()
 }
 
 #[test]
+fn fmt_writes_to_where_a_link_leads_and_touches_nothing_else() {
+    let work = place();
+    std::fs::create_dir(work.path("folder")).expect("a folder");
+    work.write("folder/target.motif", UGLY);
+    std::os::unix::fs::symlink("folder/target.motif", work.path("link.motif")).expect("a link");
+    for name in ["folder/target.motif.new", "folder/target.motif.0.new", "link.motif.new"] {
+        work.write(name, "mine");
+    }
+    let formatted = work.run_with_input("fmt -", UGLY.as_bytes()).out();
+    assert_eq!(work.must("fmt link.motif"), "link.motif rewritten\n");
+    assert!(work.path("link.motif").is_symlink(), "the link is still one");
+    assert_eq!(work.text("folder/target.motif"), formatted);
+    for name in ["folder/target.motif.new", "folder/target.motif.0.new", "link.motif.new"] {
+        assert_eq!(work.text(name), "mine", "{name}");
+    }
+    assert_eq!(std::fs::read_dir(work.path("folder")).expect("the folder").count(), 3, "nothing is left beside");
+}
+
+#[test]
 fn a_port_in_use_is_said() {
     let work = place();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
