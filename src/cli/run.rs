@@ -40,6 +40,7 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         config.streams = inputs::bind(&arguments.input, &program)?;
         refuse_open_address(arguments.grpc)?;
     }
+    refuse_without_time(&config, &program)?;
     apply_options(&mut config, &arguments);
     refuse_vain_leave(&config)?;
     files::refuse_shared(&config, &loaded.sources, if is_service { Spelling::Configuration } else { Spelling::Options })?;
@@ -148,6 +149,22 @@ pub(super) fn check_bindings(config: &Config, program: &Program) -> Result<(), U
                 )));
             }
         }
+    }
+    Ok(())
+}
+
+/// Only records on Kafka have a time of their own: of any other source all would be rejected.
+fn refuse_without_time(config: &Config, program: &Program) -> Result<(), UserFault> {
+    for stream in program.schema.streams.iter().filter(|stream| stream.time_field.is_none()) {
+        let whose = match config.streams.get(&stream.name).map(|config| &config.origin) {
+            None | Some(Origin::Topic(_)) => continue,
+            Some(Origin::File { .. } | Origin::StandardInput) => "lines of a file have none of their own",
+            Some(Origin::Published) => "published events have none of their own",
+        };
+        return Err(UserFault(format!(
+            "stream `{}` declares no field as its time, and {whose}; add `time FIELD` to the stream, with a field of type timestamp",
+            stream.name
+        )));
     }
     Ok(())
 }

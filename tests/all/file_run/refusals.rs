@@ -249,6 +249,25 @@ fn an_output_that_is_a_pattern_file_or_the_configuration_is_refused() {
     assert_eq!(work.text("patterns/pairs.motif"), PATTERN);
 }
 
+/// A line of a file has no time of its own, nor has what is published.
+#[test]
+fn a_stream_without_a_time_is_refused_where_its_records_have_none() {
+    let work = place();
+    work.write("pairs.motif", PATTERN.replace("  time at\n", ""));
+    work.must("check pairs.motif");
+    let said = |how: &str| format!("stream `clicks` declares no field as its time, and {how}; add `time FIELD` to the stream, with a field of type timestamp");
+    let of_lines = said("lines of a file have none of their own");
+    for command in ["run pairs.motif --input clicks.jsonl --output matches.jsonl", "run pairs.motif --input -"] {
+        assert_eq!(work.refusal(command, 1), of_lines, "{command}");
+    }
+    assert!(!work.path("matches.jsonl").exists());
+    for (source, said) in [("file = \"clicks.jsonl\"", &of_lines), ("grpc = true", &said("published events have none of their own"))] {
+        let more = "[output]\nfile = \"matches.jsonl\"\n[grpc]\naddress = \"127.0.0.1:0\"\n";
+        work.write("motif.toml", format!("[service]\npatterns = [\"pairs.motif\"]\n[streams.clicks]\n{source}\n{more}"));
+        assert_eq!(work.refusal("run --config motif.toml --until-end", 1), *said, "{source}");
+    }
+}
+
 /// After a stop, other patterns begin anew while the ones that are the same go on; what is dropped is said.
 #[test]
 fn changed_patterns_lose_their_partial_matches_and_say_so() {
