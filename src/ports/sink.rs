@@ -19,8 +19,12 @@ pub trait LineSink: Send {
 pub enum SinkError {
     #[error("{path}: {error}")]
     Io { path: String, error: std::io::Error },
-    #[error("{path} holds {found} bytes, but {committed} were committed: it was shortened or replaced from outside")]
+    #[error(
+        "{path} holds {found} bytes, but {committed} were committed: it was shortened or replaced from outside; put the file back, or begin anew with a new state folder"
+    )]
     Shorter { path: String, found: u64, committed: u64 },
+    #[error("{path} is gone, but {committed} bytes of it were committed; put the file back, or begin anew with a new state folder")]
+    Gone { path: String, committed: u64 },
     #[error("{path} is not empty, and no state knows it; give --overwrite, or another file")]
     NotEmpty { path: String },
 }

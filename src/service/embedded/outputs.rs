@@ -1,7 +1,7 @@
 //! The outputs of a run: matches, late events, rejected records.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::codec::{readable_match, write_match};
@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::event::Schema;
 use crate::file::{Existing, FileSink, StdoutSink};
 use crate::pattern::Program;
-use crate::ports::LineSink;
+use crate::ports::{LineSink, SinkError};
 use crate::service::shown;
 use crate::service::task::Epoch;
 
@@ -109,17 +109,42 @@ impl Outputs {
 
 impl Output {
     fn open(path: &Path, config: &Config, committed: &BTreeMap<String, u64>) -> anyhow::Result<Self> {
-        let name = std::path::absolute(path).map_or_else(|_| shown(path), |path| shown(&path));
-        let existing = match committed.get(&name) {
+        let lies = true_path(path);
+        let known = committed.iter().find(|(known, _)| true_path(Path::new(known)) == lies).map(|(_, &length)| length);
+        let existing = match known {
             Some(_) => Existing::Continue,
             // Without a state nothing can be gone on with; a file that is there is refused unless the user says so.
             None if config.output.overwrite => Existing::Overwrite,
             None => Existing::Refuse,
         };
+        if let Some(committed) = known.filter(|&length| length > 0 && !path.exists()) {
+            // Before it is made.
+            return Err(SinkError::Gone { path: shown(path), committed }.into());
+        }
         let mut sink = FileSink::open(path, existing)?;
-        if let Some(&length) = committed.get(&name) {
+        if let Some(length) = known {
             sink.cut(length)?;
         }
-        Ok(Self { sink: Box::new(sink), path: Some(name) })
+        Ok(Self { sink: Box::new(sink), path: Some(shown(&lies)) })
+    }
+}
+
+/// Where a file lies or would be made, however its path is spelt: absolute, through no link.
+fn true_path(path: &Path) -> PathBuf {
+    /// As many links as systems follow.
+    const LINKS_MAX: usize = 40;
+    let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for _ in 0..LINKS_MAX {
+        if let Ok(there) = path.canonicalize() {
+            return there;
+        }
+        // A link that leads to nothing.
+        let Ok(target) = path.read_link() else { break };
+        path = path.with_file_name(target);
+    }
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => path,
     }
 }

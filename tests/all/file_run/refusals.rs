@@ -73,7 +73,8 @@ fn an_output_shorter_than_committed_is_refused() {
     let sentence = refused(&work, COMMAND);
     let said = format!("matches.jsonl holds {} bytes, but {committed} were committed: it was shortened or replaced from outside", committed - 10);
     assert!(sentence.starts_with(&said), "{sentence}");
-    std::fs::remove_file(work.path("matches.jsonl")).expect("removed");
+    assert!(sentence.ends_with("put the file back, or begin anew with a new state folder"), "{sentence}");
+    output.set_len(0).expect("cut");
     let sentence = work.refusal(COMMAND, 2);
     assert!(sentence.starts_with("matches.jsonl holds 0 bytes"), "{sentence}");
     // Nor does it become empty by that what was asked for is to be begun anew: a state goes on, or another is given.
@@ -247,6 +248,52 @@ fn an_output_that_is_a_pattern_file_or_the_configuration_is_refused() {
     let sentence = work.refusal("run --config motif.toml --overwrite --until-end", 1);
     assert_eq!(sentence, "patterns/pairs.motif is a pattern file of this run and cannot be written; give another file with output.file");
     assert_eq!(work.text("patterns/pairs.motif"), PATTERN);
+}
+
+/// The state knows an output by where it lies.
+#[test]
+fn an_output_is_known_however_its_path_is_spelt() {
+    let work = begun();
+    std::fs::create_dir(work.path("folder")).expect("a folder");
+    std::os::unix::fs::symlink("../matches.jsonl", work.path("folder/link.jsonl")).expect("a link");
+    let mut until = 100;
+    let whole = place();
+    for output in ["./matches.jsonl", "folder/../matches.jsonl", "folder/link.jsonl", "matches.jsonl"] {
+        work.append("clicks.jsonl", lines(until..until + 20));
+        until += 20;
+        work.must(&COMMAND.replace("matches.jsonl", output));
+        whole.write("clicks.jsonl", lines(0..until));
+        whole.must(&format!("{COMMAND} --overwrite").replace("--state state", &format!("--state state{until}")));
+        assert_eq!(work.text("matches.jsonl"), whole.text("matches.jsonl"), "{output}");
+    }
+    // Also where the folder is named by a link.
+    std::os::unix::fs::symlink(".", work.path("here")).expect("a link");
+    work.must(&COMMAND.replace("matches.jsonl", "here/matches.jsonl"));
+}
+
+#[test]
+fn an_output_that_is_gone_is_refused_with_what_to_do_and_nothing_is_left_in_its_place() {
+    for committed in [true, false] {
+        let work = if committed { begun() } else { place() };
+        if !committed {
+            work.write("clicks.jsonl", "");
+            work.must(COMMAND);
+            work.write("clicks.jsonl", lines(0..100));
+        }
+        std::fs::remove_file(work.path("matches.jsonl")).expect("removed");
+        if committed {
+            for command in [COMMAND.to_owned(), format!("{COMMAND} --overwrite")] {
+                let sentence = work.refusal(&command, 2);
+                assert!(sentence.starts_with("matches.jsonl is gone, but "), "{sentence}");
+                assert!(sentence.ends_with("put the file back, or begin anew with a new state folder"), "{sentence}");
+                assert!(!work.path("matches.jsonl").exists(), "nothing is left");
+            }
+        } else {
+            // Nothing was in it.
+            work.must(COMMAND);
+            assert!(work.length("matches.jsonl") > 1_000);
+        }
+    }
 }
 
 /// A line of a file has no time of its own, nor has what is published.
