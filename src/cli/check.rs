@@ -1,7 +1,7 @@
 //! `motif check`: everything that is wrong with the texts, at once.
 
 use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -12,7 +12,11 @@ use crate::language::{ReadSource, RenderStyle, Severity, render};
 use crate::service::program::{self, Loaded};
 
 pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Outcome> {
-    let read = if arguments.patterns == [Path::new("-")] { vec![standard_input()?] } else { program::read_sources(&arguments.patterns)? };
+    let (typed, paths): (Vec<PathBuf>, Vec<PathBuf>) = arguments.patterns.iter().cloned().partition(|path| path == Path::new("-"));
+    let mut read = program::read_sources(&paths)?;
+    if !typed.is_empty() {
+        read.push(standard_input()?);
+    }
     let Loaded { sources, compiled } = program::compiled(read);
     let style = match arguments.format {
         Format::Json => RenderStyle::Json,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::ports::SinkError;
+use crate::service::program::NotHere;
 use crate::service::task::StrictViolation;
 use crate::service::upkeep::CannotCreate;
 
@@ -33,6 +34,7 @@ pub(super) fn status(outcome: anyhow::Result<Outcome>) -> u8 {
         Err(error) => {
             say(&format!("motif: {error:#}"));
             let users = error.is::<UserFault>()
+                || error.is::<NotHere>()
                 || error.is::<CannotCreate>()
                 || matches!(error.downcast_ref(), Some(ConfigError::Wrong(_)))
                 || error.chain().any(|cause| cause.is::<StrictViolation>());

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::cli::args::FmtArguments;
 use crate::cli::check::standard_input;
-use crate::cli::exit::{Outcome, say};
+use crate::cli::exit::{Outcome, UserFault, say};
 use crate::cli::text::{print, say_diagnostics};
 use crate::language::{ReadSource, format_read};
 use crate::service::program;
@@ -16,6 +16,9 @@ use crate::service::program;
 pub(super) fn fmt(arguments: &FmtArguments) -> anyhow::Result<Outcome> {
     if arguments.patterns == [Path::new("-")] {
         return fmt_standard_input(arguments);
+    }
+    if arguments.patterns.iter().any(|path| path == Path::new("-")) {
+        return Err(UserFault("-: standard input cannot be printed beside files; give - alone, or files".to_owned()).into());
     }
     let mut outcome = Outcome::Fine;
     for read in program::read_sources(&arguments.patterns)? {

@@ -25,10 +25,18 @@ pub fn compiled(read: Vec<ReadSource>) -> Loaded {
     Loaded { sources, compiled }
 }
 
+/// `-` among the paths where it means nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("-: patterns are not read from standard input here; give a file or a folder (a file of that name is ./-)")]
+pub struct NotHere;
+
 /// The texts alone, each once, however often it is named. A folder without a pattern file is an error, as is a path that does not exist.
 pub fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<ReadSource>> {
     let mut files = Vec::new();
     for path in paths {
+        if path == Path::new("-") {
+            return Err(NotHere.into());
+        }
         let before = files.len();
         collect(path, &mut files)?;
         if files.len() == before {

@@ -395,6 +395,26 @@ fn fmt_writes_to_where_a_link_leads_and_touches_nothing_else() {
 }
 
 #[test]
+fn standard_input_is_taken_where_the_help_says_so_and_else_refused_in_a_sentence() {
+    let work = place();
+    let stream = GOOD.split("pattern").next().expect("a stream");
+    let pattern = &GOOD[stream.len()..];
+    work.write("stream.motif", stream);
+    let ended = work.run_with_input("check - stream.motif", pattern.as_bytes());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "1 pattern, 2 tests: 0 errors, 0 warnings\n"), "{}", ended.out());
+    for command in ["fmt - good.motif", "fmt good.motif -"] {
+        let sentence = work.refusal(command, 1);
+        assert_eq!(sentence, "-: standard input cannot be printed beside files; give - alone, or files", "{command}");
+    }
+    for command in ["test -", "test good.motif -", "explain -", "run - --input payments.jsonl"] {
+        let sentence = work.refusal(command, 1);
+        assert_eq!(sentence, "-: patterns are not read from standard input here; give a file or a folder (a file of that name is ./-)", "{command}");
+    }
+    std::fs::rename(work.path("good.motif"), work.path("-")).expect("renamed");
+    work.must("test ./-");
+}
+
+#[test]
 fn a_port_in_use_is_said() {
     let work = place();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
