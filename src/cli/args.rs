@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{EPOCH_MS_MAX, WORKERS_MAX};
 use crate::event::{EventTime, TimeSpan};
+use crate::telemetry::fault_of_filter;
 
 /// Between several values in one environment variable. Paths, names in back quotes and values of keys may have commas.
 const VALUE_DELIMITER: char = '\n';
@@ -23,7 +24,7 @@ const VALUE_DELIMITER: char = '\n';
 Exit status: 0 fine, 1 what you gave is wrong, 2 it could not be done.")]
 pub struct Arguments {
     /// What to log to standard error: error, warn, info, debug, or a filter like motif=debug
-    #[arg(long, global = true, env = "MOTIF_LOG", default_value = "warn", value_name = "FILTER", display_order = 900)]
+    #[arg(long, global = true, env = "MOTIF_LOG", default_value = "warn", value_name = "FILTER", display_order = 900, value_parser = parse_filter)]
     pub log: String,
     #[command(subcommand)]
     pub command: Command,
@@ -387,6 +388,13 @@ pub enum DlqAction {
 
 fn parse_time(text: &str) -> Result<EventTime, String> {
     EventTime::parse_rfc3339(text).ok_or_else(|| "write a time as in 2026-11-24T10:00:00Z".to_owned())
+}
+
+fn parse_filter(text: &str) -> Result<String, String> {
+    match fault_of_filter(text) {
+        None => Ok(text.to_owned()),
+        Some(fault) => Err(format!("{fault}; write error, warn, info, debug, or a filter like motif=debug")),
+    }
 }
 
 fn parse_span(text: &str) -> Result<TimeSpan, String> {

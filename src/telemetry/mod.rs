@@ -4,6 +4,11 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+/// Why a filter of logs cannot be read; `None`: it can be.
+pub fn fault_of_filter(filter: &str) -> Option<String> {
+    EnvFilter::try_new(filter).err().map(|error| error.to_string())
+}
+
 /// Sends the logs that the filter lets through to standard error: text on a terminal, one JSON object a line elsewhere. A filter that
 /// cannot be read counts as `warn`.
 pub fn start_logging(filter: &str) {

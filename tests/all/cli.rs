@@ -415,6 +415,22 @@ fn standard_input_is_taken_where_the_help_says_so_and_else_refused_in_a_sentence
 }
 
 #[test]
+fn a_log_filter_that_cannot_be_read_is_refused() {
+    let work = place();
+    for filter in ["garbage=xx=yy", "motif=loud", "warn,motif=[", "=debug="] {
+        let ended = work.run(&format!("check good.motif --log {filter}"));
+        assert_eq!(ended.code, Some(1), "{filter}: {}", ended.stderr);
+        assert!(ended.stderr.contains("--log <FILTER>") && ended.stderr.contains("motif=debug"), "{filter}: {}", ended.stderr);
+        let ended = start(work.motif("check good.motif").env("MOTIF_LOG", filter)).end();
+        assert_eq!(ended.code, Some(1), "{filter}: {}", ended.stderr);
+    }
+    for filter in ["error", "warn", "INFO", "debug", "trace", "off", "motif=debug", "warn,motif::kafka=trace", "motif"] {
+        let ended = work.run(&format!("check good.motif --log {filter}"));
+        assert_eq!(ended.code, Some(0), "{filter}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_port_in_use_is_said() {
     let work = place();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
