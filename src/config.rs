@@ -20,6 +20,9 @@ pub const WORKERS_MAX: u16 = 256;
 /// Milliseconds between two commits, at most.
 pub const EPOCH_MS_MAX: u64 = 60_000;
 
+/// A transaction that is open for longer holds back whoever reads committed records.
+pub const KAFKA_EPOCH_MS_MAX: u64 = 10_000;
+
 /// What one run of the service needs to know besides its patterns' texts.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -11,7 +11,7 @@ use crate::cli::files::{self, Spelling};
 use crate::cli::inputs;
 use crate::cli::progress::{MatchesGo, ProgressLine};
 use crate::cli::text::{counted, format_or_default, say_diagnostics, show_errors};
-use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, KafkaConfig, Origin, Strictness};
+use crate::config::{self, AtEnd, Config, Durability, EndOfInput, GrpcConfig, KAFKA_EPOCH_MS_MAX, KafkaConfig, Origin, Strictness};
 use crate::pattern::Program;
 use crate::service::topics::UntilEnd;
 use crate::service::topics::metrics::MetricsSnapshot;
@@ -43,6 +43,7 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     refuse_without_time(&config, &program)?;
     apply_options(&mut config, &arguments);
     refuse_vain_leave(&config)?;
+    refuse_not_on_kafka(&config, &arguments)?;
     files::refuse_shared(&config, &loaded.sources, if is_service { Spelling::Configuration } else { Spelling::Options })?;
     let stop = StopSignal::default();
     listen_for_signals(stop.clone())?;
@@ -62,6 +63,10 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     say(&describe(&summary));
     if summary.stopped && !is_service {
         say("stopped before the end of the input; the same command goes on from here if it has --state");
+        return Ok(Outcome::Unfinished);
+    }
+    if summary.stopped && arguments.until_end {
+        say("stopped before the end of the input; the same command goes on from here");
         return Ok(Outcome::Unfinished);
     }
     Ok(Outcome::Fine)
@@ -89,6 +94,7 @@ fn apply_options(config: &mut Config, arguments: &RunArguments) {
     }
     if let Some(epoch_ms) = arguments.epoch_ms {
         config.epoch_ms = epoch_ms;
+        config.kafka.iter_mut().for_each(|kafka| kafka.epoch_ms = epoch_ms);
     }
     match arguments.durability {
         Some(DurabilityWord::Power) => config.durability = Durability::Power,
@@ -108,6 +114,20 @@ fn refuse_open_address(address: Option<std::net::SocketAddr>) -> Result<(), User
             "--grpc {address} is reachable from other machines without encryption; listen on 127.0.0.1, or use a configuration file that says \
              `allow_plaintext_beyond_loopback = true`"
         ))),
+    }
+}
+
+/// Topics go on: there is no end at which something could stay undecided, unless all that they hold is to be decided.
+fn refuse_not_on_kafka(config: &Config, arguments: &RunArguments) -> Result<(), UserFault> {
+    if config.kafka.is_none() {
+        return Ok(());
+    }
+    if arguments.keep_open {
+        return Err(UserFault("--keep-open: topics have no end at which windows would close; leave it out, and --until-end too, which closes them".to_owned()));
+    }
+    match arguments.epoch_ms.filter(|epoch_ms| *epoch_ms > KAFKA_EPOCH_MS_MAX) {
+        Some(epoch_ms) => Err(UserFault(format!("--epoch-ms {epoch_ms}: on Kafka from 1 to {KAFKA_EPOCH_MS_MAX}"))),
+        None => Ok(()),
     }
 }
 

@@ -10,8 +10,8 @@ use toml::Spanned;
 
 use crate::config::checkpoints::{Checkpoints, check_checkpoints};
 use crate::config::{
-    AtEnd, Config, ConfigError, ConfigProblem, Durability, EPOCH_MS_MAX, GrpcConfig, KafkaConfig, Limits, Origin, Output, StreamConfig, Strictness,
-    TimestampUnit, WORKERS_MAX,
+    AtEnd, Config, ConfigError, ConfigProblem, Durability, EPOCH_MS_MAX, GrpcConfig, KAFKA_EPOCH_MS_MAX, KafkaConfig, Limits, Origin, Output, StreamConfig,
+    Strictness, TimestampUnit, WORKERS_MAX,
 };
 use crate::event::TimeSpan;
 
@@ -134,9 +134,6 @@ struct LimitsTable {
 
 /// With less, stores would write out every epoch by itself.
 const STORE_MEMORY_BYTES_MIN: u64 = 16 << 20;
-
-/// A transaction that is open for longer holds back whoever reads committed records.
-const KAFKA_EPOCH_MS_MAX: u64 = 10_000;
 
 fn default_name() -> String {
     "motif".to_owned()

@@ -249,6 +249,8 @@ fn what_is_wrong_with_a_command_is_said_with_what_to_write() {
                 "run --config motif.toml",
                 "run --config unbound.toml",
                 "run --config newer_groups.toml --leave",
+                "run --config newer_groups.toml --keep-open",
+                "run --config newer_groups.toml --epoch-ms 20000",
                 "run good.motif --config unbound.toml",
                 "check none.motif",
                 "fmt none.motif",
