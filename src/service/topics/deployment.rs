@@ -228,8 +228,15 @@ impl Outputs {
         })
     }
 
+    /// Several kinds may share a topic, which is here once: a broker does not answer who asks for a partition twice at a time.
     fn events(&self) -> impl Iterator<Item = &OutputTopic> {
-        [Some(&self.matches), self.late.as_ref(), self.rejected.as_ref()].into_iter().flatten()
+        let mut topics = vec![&self.matches];
+        for topic in self.late.iter().chain(&self.rejected) {
+            if topics.iter().all(|other| other.name != topic.name) {
+                topics.push(topic);
+            }
+        }
+        topics.into_iter()
     }
 
     /// All topics with the numbers of partitions that are written.
@@ -310,4 +317,27 @@ fn ends(survey: &dyn TopicSurvey, inputs: &BTreeMap<StreamId, String>, tasks: u3
         }
     }
     Ok(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A broker refuses a question that names a partition twice.
+    #[test]
+    fn topics_that_outputs_share_are_listed_once() {
+        let topic = |name: &str| OutputTopic { name: name.to_owned(), partitions: 2 };
+        for (late, rejected, expected, of_task) in [
+            (None, None, &["m", "j"][..], &["m"][..]),
+            (Some("l"), Some("r"), &["m", "l", "r", "j"], &["m", "l", "r"]),
+            (Some("d"), Some("d"), &["m", "d", "j"], &["m", "d"]),
+            (Some("m"), None, &["m", "j"], &["m"]),
+            (Some("m"), Some("m"), &["m", "j"], &["m"]),
+        ] {
+            let outputs = Outputs { matches: topic("m"), late: late.map(topic), rejected: rejected.map(topic), handed_on: None, journal: "j".to_owned() };
+            let names: Vec<_> = outputs.topics(2).into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, expected, "{late:?}, {rejected:?}");
+            assert_eq!(outputs.of_task(1).collect::<Vec<_>>(), of_task.iter().map(|name| (*name, 1)).collect::<Vec<_>>(), "{late:?}, {rejected:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 
+use crate::codec::RejectionCode;
 use crate::kafka::{Link, TopicReader, TopicRecord};
 use crate::service::topics::journal::{EpochRecord, OutputKind};
 use crate::service::topics::stages::Stage;
@@ -35,6 +36,8 @@ pub(super) struct Outputs {
 /// A partition that the task writes to.
 struct Reader {
     topic: OutputTopic,
+    /// All kinds that are on the topic; each has a reader.
+    kinds: Vec<OutputKind>,
     partition: u32,
     reader: TopicReader,
     /// Where the last one of the task stood, by epoch and index.
@@ -56,7 +59,8 @@ impl Outputs {
     pub(super) fn open(link: &Link, topics: &[OutputTopic], stage: Stage, task: u32, tasks: u32) -> anyhow::Result<Self> {
         let open = |(topic, partition): (&OutputTopic, u32)| {
             let reader = TopicReader::open(link, &topic.name, partition, 0)?;
-            Ok::<_, anyhow::Error>(Reader { topic: topic.clone(), partition, reader, last: None, first: None, reached: None })
+            let kinds = topics.iter().filter(|other| other.name == topic.name).map(|other| other.kind).collect();
+            Ok::<_, anyhow::Error>(Reader { topic: topic.clone(), kinds, partition, reader, last: None, first: None, reached: None })
         };
         let partitions = topics.iter().flat_map(|topic| topic.partitions_of(task).map(move |partition| (topic, partition)));
         let readers = partitions.map(open).collect::<Result<_, _>>().context("the outputs")?;
@@ -104,9 +108,13 @@ impl Outputs {
 
     /// Reads on until an epoch of ours is found that `is_enough`.
     fn read(&mut self, place: usize, is_enough: impl Fn(u64) -> bool) -> anyhow::Result<()> {
-        let Reader { topic, partition, reader, last, first, reached } = &mut self.readers[place];
+        let Reader { topic, kinds, partition, reader, last, first, reached } = &mut self.readers[place];
+        let has_letters = kinds.iter().any(|kind| matches!(kind, OutputKind::Late | OutputKind::Rejected));
         while let Some(record) = reader.take()? {
-            if matches!(topic.kind, OutputKind::Late | OutputKind::Rejected) && record.header(MARK_HEADER).is_some() {
+            if has_letters && record.header(MARK_HEADER).is_some() {
+                continue;
+            }
+            if kind_among(kinds, record.text("code")) != topic.kind {
                 continue;
             }
             if (record.text("stage") == Stage::Rekeyed.header()) != (self.stage == Stage::Rekeyed) {
@@ -150,6 +158,36 @@ impl OutputTopic {
     }
 }
 
+/// What a record with this header `code` is, where outputs of these kinds share the topic. What can be none of them is told with the first.
+fn kind_among(kinds: &[OutputKind], code: Option<&str>) -> OutputKind {
+    let kind = match code {
+        Some(code) if code == RejectionCode::Late.text() => OutputKind::Late,
+        Some(_) => OutputKind::Rejected,
+        None => OutputKind::Match,
+    };
+    if kinds.contains(&kind) { kind } else { kinds[0] }
+}
+
 fn origin(record: &TopicRecord) -> Option<(u32, u64, u64)> {
     Some((u32::try_from(record.number("task")?).ok()?, record.number("epoch")?, record.number("index")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_record_of_a_topic_that_kinds_share_is_of_one_of_them() {
+        use OutputKind::{HandedOn, Late, Match, Rejected};
+        for (kinds, expected) in [
+            (&[Match][..], [Match, Match, Match]),
+            (&[HandedOn], [HandedOn, HandedOn, HandedOn]),
+            (&[Rejected], [Rejected, Rejected, Rejected]),
+            (&[Late, Rejected], [Late, Late, Rejected]),
+            (&[Match, Late], [Match, Late, Match]),
+            (&[Match, Late, Rejected], [Match, Late, Rejected]),
+        ] {
+            assert_eq!([None, Some("late"), Some("not_json")].map(|code| kind_among(kinds, code)), expected, "{kinds:?}");
+        }
+    }
 }
