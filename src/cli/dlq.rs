@@ -106,10 +106,15 @@ fn as_text(letter: &DeadLetter) -> String {
     let replayed = if letter.was_replayed { ", replayed" } else { "" };
     let key = key.as_deref().map_or("none".to_owned(), preview);
     let value = letter.value.as_deref().map_or("none".to_owned(), preview);
-    let cut = letter.cut.map(|bytes| format!(" (of {bytes} bytes only the beginning is here)")).unwrap_or_default();
+    let cut = |bytes: Option<u64>| bytes.map(|bytes| format!(" (of {bytes} bytes only the beginning is here)")).unwrap_or_default();
+    let is_value_cut = |bytes: &u64| letter.value.as_ref().is_some_and(|value| *bytes > value.len() as u64);
+    let (value_cut, key_cut) = (cut(letter.cut.filter(is_value_cut)), cut(letter.key_cut));
+    let headers_cut = letter.headers_cut.map(|count| format!("  (of {count} headers only these are here)\n")).unwrap_or_default();
     let header = |(name, value): &OwnedHeader| format!("  header {}: {}\n", preview(name.as_bytes()), value.as_deref().map_or("none".to_owned(), preview));
     let headers: String = headers.iter().map(header).collect();
-    format!("{place}  {code}{replayed}, from {topic}/{partition}:{offset}{time}\n  {reason}\n  key: {key}\n  value: {value}{cut}\n{headers}")
+    format!(
+        "{place}  {code}{replayed}, from {topic}/{partition}:{offset}{time}\n  {reason}\n  key: {key}{key_cut}\n  value: {value}{value_cut}\n{headers}{headers_cut}"
+    )
 }
 
 fn as_json(letter: &DeadLetter) -> String {
@@ -153,7 +158,7 @@ fn replay(config: &Config, selection: &Selection, arguments: &DlqArguments) -> a
             (Format::Json, _) => json!({"at": place.to_string(), "to": format!("{topic}/{partition}"), "outcome": what}).to_string() + "\n",
             (Format::Text, Replayed::Now) => format!("{place} to {topic}/{partition}\n"),
             (Format::Text, Replayed::Before) => format!("{place}: was replayed before\n"),
-            (Format::Text, Replayed::CutOff) => format!("{place}: only its beginning is kept; produce it again from where it came\n"),
+            (Format::Text, Replayed::CutOff) => format!("{place}: only a part of it is kept; produce it again from where it came\n"),
         })?;
         Ok(())
     })?;

@@ -3,7 +3,7 @@
 //! | output | key | value | headers besides task, epoch, index (and `stage`, of the second) |
 //! |---|---|---|---|
 //! | matches | the match's key as JSON | the match as JSON, with `cut` in it where it was too long | – |
-//! | late, rejected | as the producer gave it | as the producer gave it | `code`, `reason`; `stream`, `topic`, `partition`, `offset`, `time` of the record; `cut` where it was too long; the record's own, each name behind `original.` |
+//! | late, rejected | as the producer gave it | as the producer gave it | `code`, `reason`; `stream`, `topic`, `partition`, `offset`, `time` of the record; where the record was too long `cut`, and `cut-key` and `cut-headers` where these are; the record's own, each name behind `original.` |
 //! | handed on | – | an event, how far the task is, or both ([`crate::service::rekeying`]) | – |
 //! | journal | – | the [`EpochRecord`](crate::service::topics::journal::EpochRecord) | – |
 //!
@@ -21,9 +21,19 @@ use crate::service::topics::deployment::{Deployment, OutputTopic};
 use crate::service::topics::journal::{OutputDigest, OutputKind};
 use crate::service::topics::pattern_set::Evaluation;
 
-/// Key and value of a match or of a record that is set aside, in bytes, at most: below what brokers take by default, headers included. What would be longer is cut: else its task could not
-/// go on.
+/// Key and value of a match, or those and the original headers of a record that is set aside, in bytes, at most: below what brokers take by default, with the headers that are ours. What would
+/// be longer is cut: else its task could not go on.
 const RECORD_BYTES_MAX: usize = 900_000;
+
+/// What the lengths of a header's name and value take in a record, at most: longer ones than 2^20 bytes are not kept.
+const HEADER_LENGTHS_BYTES: usize = 6;
+
+/// Of a record that is set aside and cut: how long its value was. (It stands there whatever was cut.)
+pub(in crate::service) const CUT_HEADER: &str = "cut";
+/// How long its key was, where that is cut.
+pub(in crate::service) const CUT_KEY_HEADER: &str = "cut-key";
+/// How many headers its producer gave it, where some are left out.
+pub(in crate::service) const CUT_HEADERS_HEADER: &str = "cut-headers";
 
 /// Stands before the name of each header that the producer of a record has given it.
 pub(in crate::service) const ORIGINAL_PREFIX: &str = "original.";
@@ -35,8 +45,10 @@ pub(super) struct Encoded {
     pub value: Option<Vec<u8>>,
     /// Of its topic; `None`: that of the task.
     pub partition: Option<u32>,
-    headers: Vec<(Cow<'static, str>, Option<Vec<u8>>)>,
+    headers: Vec<Header>,
 }
+
+type Header = (Cow<'static, str>, Option<Vec<u8>>);
 
 /// Fills in what the records say about outputs and the deployment, and addresses everything. Cost: encoding the matches.
 pub(super) fn delivery(deployment: &Deployment, parts: &mut [Part], transport: &dyn Transport) -> Delivery {
@@ -117,22 +129,53 @@ fn encode_aside(aside: SetAside, stream: String, topic: String) -> Encoded {
     if let Some(time) = aside.timestamp {
         texts.push(("time", time.to_string()));
     }
-    let (key, mut value, mut originals) = (aside.key, aside.value, aside.headers);
-    let whole = value.as_ref().map_or(0, Vec::len);
-    let is_cut = key.as_ref().map_or(0, Vec::len) + whole + originals.len() > RECORD_BYTES_MAX;
-    if is_cut {
-        texts.push(("cut", whole.to_string()));
-        if originals.len() > RECORD_BYTES_MAX / 2 {
-            originals.clear();
-        }
-        let room = RECORD_BYTES_MAX.saturating_sub(key.as_ref().map_or(0, Vec::len) + originals.len());
-        value.iter_mut().for_each(|value| value.truncate(room));
+    let (mut key, mut value) = (aside.key, aside.value);
+    let originals = read_headers(&aside.headers).expect("put together by us");
+    let mut originals: Vec<_> = originals.into_iter().map(|(name, value)| (Cow::Owned(format!("{ORIGINAL_PREFIX}{name}")), value)).collect();
+    for (name, number) in cut_to_fit(&mut key, &mut value, &mut originals) {
+        texts.push((name, number.to_string()));
     }
     let mut headers: Vec<_> = texts.into_iter().map(|(name, text)| (Cow::Borrowed(name), Some(text.into_bytes()))).collect();
-    let originals = read_headers(&originals).expect("put together by us");
-    headers.extend(originals.into_iter().map(|(name, value)| (Cow::Owned(format!("{ORIGINAL_PREFIX}{name}")), value)));
+    headers.append(&mut originals);
     let kind = if aside.code == RejectionCode::Late { OutputKind::Late } else { OutputKind::Rejected };
     Encoded { kind, key, value, partition: None, headers }
+}
+
+/// Cuts what is too long for a record, and only as far as it must be: of the headers those that find no room, the ends of key and value. As long as the others need it, headers get no more
+/// than a half, the key no more than a quarter. What has become of it: how long the value was, and the key, and how many headers there were.
+fn cut_to_fit(key: &mut Option<Vec<u8>>, value: &mut Option<Vec<u8>>, headers: &mut Vec<Header>) -> Vec<(&'static str, usize)> {
+    let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+    let header_bytes = |(name, value): &Header| name.len() + length(value) + HEADER_LENGTHS_BYTES;
+    let (key_bytes, value_bytes, count) = (length(key), length(value), headers.len());
+    let mut headers_bytes = headers.iter().map(header_bytes).sum::<usize>();
+    if key_bytes + value_bytes + headers_bytes <= RECORD_BYTES_MAX {
+        return Vec::new();
+    }
+    let mut cut = vec![(CUT_HEADER, value_bytes)];
+    let mut room = RECORD_BYTES_MAX.saturating_sub(key_bytes + value_bytes).max(RECORD_BYTES_MAX / 2);
+    headers_bytes = 0;
+    headers.retain(|header| {
+        let bytes = header_bytes(header);
+        let fits = bytes <= room;
+        if fits {
+            room -= bytes;
+            headers_bytes += bytes;
+        }
+        fits
+    });
+    if let Some(key) = key {
+        key.truncate(RECORD_BYTES_MAX.saturating_sub(headers_bytes + value_bytes).max(RECORD_BYTES_MAX / 4));
+    }
+    if let Some(value) = value {
+        value.truncate(RECORD_BYTES_MAX.saturating_sub(headers_bytes + length(key)));
+    }
+    if length(key) < key_bytes {
+        cut.push((CUT_KEY_HEADER, key_bytes));
+    }
+    if headers.len() < count {
+        cut.push((CUT_HEADERS_HEADER, count));
+    }
+    cut
 }
 
 fn topic_of(deployment: &Deployment, kind: OutputKind) -> &OutputTopic {
@@ -142,5 +185,58 @@ fn topic_of(deployment: &Deployment, kind: OutputKind) -> &OutputTopic {
         OutputKind::Late => outputs.late.as_ref().expect("late events come out where they have a topic"),
         OutputKind::Rejected => outputs.rejected.as_ref().expect("rejected records come out where they have a topic"),
         OutputKind::HandedOn => outputs.handed_on.as_ref().expect("events are handed on where there is a stage for them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::StreamId;
+    use crate::ports::write_header;
+
+    const CUTS: [&str; 3] = [CUT_HEADER, CUT_KEY_HEADER, CUT_HEADERS_HEADER];
+
+    /// What a record is put aside as: key and value of so many bytes, headers of so long a name and value, and so many of them.
+    fn put_aside(key: usize, value: usize, headers: &[(usize, Option<usize>, usize)]) -> Encoded {
+        let mut originals = Vec::new();
+        for &(name, value, count) in headers {
+            (0..count).for_each(|_| write_header(&vec![b'n'; name], value.map(|length| vec![b'v'; length]).as_deref(), &mut originals));
+        }
+        let (key, value) = (Some(vec![b'k'; key]), Some(vec![b'v'; value]));
+        let (code, reason) = (RejectionCode::NotJson, "r".to_owned());
+        let aside = SetAside { stream: StreamId(0), partition: 0, offset: 7, timestamp: None, code, reason, key, value, headers: originals };
+        encode_aside(aside, "s".to_owned(), "t".to_owned())
+    }
+
+    /// Whatever producers do, what is put aside is taken by a topic: else its task would never get beyond it. What is cut is said, and as little is cut as can be.
+    #[test]
+    fn every_record_that_is_set_aside_fits_its_topic() {
+        const MAX: usize = RECORD_BYTES_MAX;
+        for (key, value, headers, kept, cuts) in [
+            (1, 10, &[(5, Some(5), 3)][..], (1, 10, 3), [None; 3]),
+            (0, MAX, &[], (0, MAX, 0), [None; 3]),
+            (1, 5_000_000, &[], (1, MAX - 1, 0), [Some(5_000_000), None, None]),
+            // Short ones, to which a prefix is much.
+            (1, 8, &[(4, None, 99_000)], (1, 8, (MAX - 9) / 19), [Some(8), None, Some(99_000)]),
+            (1, 8, &[(0, None, 300_000)], (1, 8, (MAX - 9) / 15), [Some(8), None, Some(300_000)]),
+            // One that is too long does not take the others along.
+            (1, 8, &[(3, Some(3), 2), (1, Some(950_000), 1), (3, Some(3), 2)], (1, 8, 4), [Some(8), None, Some(5)]),
+            (2_000_000, 1, &[], (MAX - 1, 1, 0), [Some(1), Some(2_000_000), None]),
+            (2_000_000, 1, &[(3, Some(3), 1)], (MAX - 22, 1, 1), [Some(1), Some(2_000_000), None]),
+            (2_000_000, 2_000_000, &[], (MAX / 4, MAX / 4 * 3, 0), [Some(2_000_000), Some(2_000_000), None]),
+            (2_000_000, 2_000_000, &[(85, Some(900), 9_000)], (MAX / 4, MAX / 4, 450), [Some(2_000_000), Some(2_000_000), Some(9_000)]),
+        ] {
+            let case = format!("key {key}, value {value}, headers {headers:?}");
+            let found = put_aside(key, value, headers);
+            let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+            let (ours, originals): (Vec<_>, Vec<_>) = found.headers.iter().partition(|(name, _)| !name.starts_with(ORIGINAL_PREFIX));
+            let of_headers: usize = originals.iter().map(|(name, value)| name.len() + length(value) + HEADER_LENGTHS_BYTES).sum();
+            let whole = length(&found.key) + length(&found.value) + of_headers;
+            assert!(whole <= MAX, "{case}: {whole} bytes");
+            assert_eq!((length(&found.key), length(&found.value), originals.len()), kept, "{case}");
+            let said = |cut| Some(std::str::from_utf8(ours.iter().find(|(name, _)| name == cut)?.1.as_ref()?).ok()?.parse().expect("a number"));
+            assert_eq!(CUTS.map(said), cuts, "{case}");
+            assert!(["code", "reason", "stream", "topic", "partition", "offset"].iter().all(|name| ours.iter().any(|(found, _)| found == name)), "{case}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::config::{Config, KafkaConfig};
 use crate::event::EventTime;
 use crate::kafka::{Admin, Link, Operation, TopicReader, TopicRecord, TopicWriter};
 use crate::ports::{OutputRecord, OwnedHeader};
-use crate::service::topics::outgoing::ORIGINAL_PREFIX;
+use crate::service::topics::outgoing::{CUT_HEADER, CUT_HEADERS_HEADER, CUT_KEY_HEADER, ORIGINAL_PREFIX};
 use crate::service::upkeep::topics::link;
 
 /// Of a mark: the offset of the letter, in the same partition.
@@ -47,8 +47,12 @@ pub struct DeadLetter {
     pub value: Option<Vec<u8>>,
     /// Those that its producer gave it.
     pub headers: Vec<OwnedHeader>,
-    /// How long the whole value was, where it stands here cut off.
+    /// How long the whole value was, where the letter was too long for its topic: where not the value is cut, the key or the headers are.
     pub cut: Option<u64>,
+    /// How long the whole key was, where it stands here cut off.
+    pub key_cut: Option<u64>,
+    /// How many headers there were, where some are left out.
+    pub headers_cut: Option<u64>,
     pub was_replayed: bool,
 }
 
@@ -67,7 +71,7 @@ pub enum Replayed {
     Now,
     /// An earlier replay has sent it.
     Before,
-    /// Only its beginning is here.
+    /// Only a part of it is here.
     CutOff,
 }
 
@@ -206,7 +210,9 @@ fn letter(topic: &str, partition: u32, record: TopicRecord) -> Option<DeadLetter
         partition: u32::try_from(record.number("partition")?).ok()?,
         offset: record.number("offset")?,
         time: record.text("time").and_then(EventTime::parse_rfc3339),
-        cut: record.number("cut"),
+        cut: record.number(CUT_HEADER),
+        key_cut: record.number(CUT_KEY_HEADER),
+        headers_cut: record.number(CUT_HEADERS_HEADER),
         was_replayed: false,
         headers: record.headers.iter().filter_map(original).collect(),
         key: record.key,

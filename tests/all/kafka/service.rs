@@ -429,6 +429,31 @@ fn what_takes_no_part_is_set_aside_whole_and_with_its_reason() {
     service.assert_journal_accounts_for_outputs();
 }
 
+/// Late events and rejected records may go to one topic; of one with more headers than a topic takes, with a prefix in front of each, some are left out.
+#[test]
+fn records_that_are_too_long_to_be_set_aside_stop_nothing_also_in_a_topic_that_outputs_share() {
+    let Some(mut service) = Service::new() else { return };
+    service.late = service.rejected.clone();
+    service.configure(1);
+    let bad = |value: &str| Produced { topic: service.clicks.clone(), partition: 1, key: Some("k".to_owned()), value: value.to_owned(), timestamp: Some(7) };
+    let mut events = service.events(0..400);
+    service.broker.produce(&events);
+    service.broker.produce_with_headers(&bad("{"), &vec![("abcd", None); 99_000]);
+    events = service.events(400..600);
+    events.push(bad(&format!("{{\"user\":\"u2\", \"page\":1,\"at\":{} }}", BEGIN_MS - 3_600_000)));
+    service.broker.produce(&events);
+    service.run_to_end();
+    let set_aside = service.broker.read(&service.rejected);
+    assert_eq!(set_aside.iter().map(|read| header(read, "code")).collect::<Vec<_>>(), ["not_json", "late"]);
+    let kept = set_aside[0].headers.iter().filter(|(name, _)| name == "original.abcd").count();
+    assert!(kept > 40_000 && header(&set_aside[0], "cut-headers") == "99000", "{kept} are kept");
+    for words in [&["verify"][..], &["dlq", "show"]] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_motif")).arg(words[0]).arg("--config").arg(service.config()).args(&words[1..]).output().expect("motif runs");
+        assert_eq!(output.status.code(), Some(0), "{}{}", said(&output), String::from_utf8_lossy(&output.stdout));
+    }
+}
+
 /// A match that no topic would take is cut, and says so; the task goes on.
 #[test]
 fn a_match_that_is_too_long_for_a_record_stops_nothing() {
