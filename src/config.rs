@@ -154,7 +154,7 @@ pub struct KafkaConfig {
     pub journal_topic: String,
     /// The longest time between two commits, in milliseconds.
     pub epoch_ms: u64,
-    /// Handed to the client library as they are.
+    /// Handed to the client library as they are, but for what correctness stands on.
     pub properties: BTreeMap<String, String>,
 }
 

@@ -223,10 +223,22 @@ fn check_grpc(grpc: Grpc) -> Result<GrpcConfig, String> {
     Ok(GrpcConfig { address: grpc.address })
 }
 
+/// Settings of the client library for which the file has a key of its own, or that are no choice.
+const OF_OTHER_KEYS: [(&str, &str); 5] = [
+    ("bootstrap.servers", "the brokers are named by `kafka.brokers`"),
+    ("metadata.broker.list", "the brokers are named by `kafka.brokers`"),
+    ("group.id", "the group is named by `kafka.group`"),
+    ("transactional.id", "it is made of the group's name, so that one process takes over from another; `kafka.group` names that"),
+    ("group.instance.id", "each process has one of its own, which is kept in its state folder; leave it out"),
+];
+
 fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str, epoch_ms: Option<u64>) -> Result<KafkaConfig, String> {
     let Some(output_topic) = output.topic.clone() else {
         return Err("with [kafka], `output.topic` names the topic for matches".to_owned());
     };
+    if let Some((property, remedy)) = OF_OTHER_KEYS.iter().find(|(property, _)| kafka.properties.contains_key(*property)) {
+        return Err(format!("`{property}` under [kafka.properties]: {remedy}"));
+    }
     let group = kafka.group.unwrap_or_else(|| name.to_owned());
     Ok(KafkaConfig {
         brokers: kafka.brokers,
@@ -409,6 +421,7 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_with_a_remedy() {
+        let kafka_with = |property: &str| format!("{GOOD}[output]\ntopic = \"t\"\n[kafka]\nbrokers = \"b\"\n[kafka.properties]\n\"{property}\" = \"x\"");
         for (change, said) in [
             ("[service]\npattern = []", "did you mean `patterns`?"),
             ("[service]\npatterns = []\nworker = 3", "did you mean `workers`?"),
@@ -418,6 +431,11 @@ mod tests {
             (&format!("{GOOD}late_after = \"5\""), "is no duration"),
             (&format!("{GOOD}key = [\"card\"]"), "comes from none"),
             (&format!("{GOOD}[kafka]\nbrokers = \"b\""), "output.topic"),
+            (&kafka_with("bootstrap.servers"), "`kafka.brokers`"),
+            (&kafka_with("metadata.broker.list"), "`kafka.brokers`"),
+            (&kafka_with("group.id"), "`kafka.group`"),
+            (&kafka_with("transactional.id"), "`kafka.group`"),
+            (&kafka_with("group.instance.id"), "state folder"),
             (&format!("{GOOD}[checkpoints]\nurl = \"/c\""), "go with [kafka]"),
             (&format!("{GOOD}[grpc]\naddress = \"0.0.0.0:1\""), "allow_plaintext_beyond_loopback"),
         ] {

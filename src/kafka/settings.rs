@@ -10,7 +10,8 @@
 //! | `linger.ms` 5 | an epoch's records leave together |
 //! | `message.max.bytes` | what a record may have been, it may be again when it is handed on to other tasks |
 //!
-//! What the configuration file says under `properties` comes last and wins, but for what correctness stands on.
+//! What the configuration file says under `properties` comes last and wins, under whichever of its names, but for what correctness stands on. (What has a key of its own there, like
+//! the brokers, is refused before.)
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub struct Link {
     /// `host:port`, separated by commas.
     pub brokers: String,
     pub group: String,
-    /// Handed to the client library as they are.
+    /// Handed to the client library as they are, but for what correctness stands on.
     pub properties: BTreeMap<String, String>,
     /// Longer records are cut off, and told as such.
     pub record_bytes_max: usize,
@@ -39,16 +40,37 @@ pub struct Identity {
     pub worker: usize,
 }
 
-/// What nobody may change: exactly-once stands on it.
-const FIXED: [(&str, &str); 8] = [
+/// What nobody may change of readers: exactly-once stands on it.
+const FIXED_OF_READERS: [(&str, &str); 6] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
     ("auto.offset.reset", "error"),
+    // The end of a partition is no record: a member that is told of it takes it for one that cannot be read.
+    ("enable.partition.eof", "false"),
+    // A topic that is gone is told; one that is made anew in its place would begin with nothing.
+    ("allow.auto.create.topics", "false"),
+];
+
+/// And of writers.
+const FIXED_OF_WRITERS: [(&str, &str); 5] = [
     ("enable.idempotence", "true"),
     ("acks", "all"),
     ("retry.backoff.ms", "100"),
     ("log.connection.close", "true"),
+    // How far a topic is written is known by what is delivered.
+    ("delivery.report.only.error", "false"),
+];
+
+/// Never handed on: offsets in files on this machine are not those of the transactions.
+const IGNORED: [&str; 1] = ["offset.store.method"];
+
+/// Other names of settings that are ours. Of two names the library takes the value of either.
+const ALIASES: [(&str, &str); 4] = [
+    ("request.required.acks", "acks"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("compression.codec", "compression.type"),
 ];
 
 /// How much is fetched ahead.
@@ -85,6 +107,11 @@ const HEAD_BYTES_MAX: usize = 128 << 10;
 const MESSAGE_BYTES_MIN: usize = 1_000_000;
 const MESSAGE_BYTES_MAX: usize = 1_000_000_000;
 
+/// The name under which we set it.
+fn own_name(name: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, ours)| ours)
+}
+
 impl Identity {
     pub(super) fn name(&self) -> String {
         format!("{}-{}-{}", self.instance, self.slot, self.worker)
@@ -105,7 +132,9 @@ impl Link {
         for (name, value) in settings.iter().filter(|(name, _)| is_ours(name)) {
             config.set(*name, *value);
         }
-        for (name, value) in self.properties.iter().filter(|(name, _)| others.iter().all(|(other, _)| other != name)) {
+        let is_theirs = |name: &str| !IGNORED.contains(&name) && others.iter().all(|(other, _)| *other != name);
+        let properties = self.properties.iter().map(|(name, value)| (own_name(name), value));
+        for (name, value) in properties.filter(|(name, _)| is_theirs(name)) {
             config.set(name, value);
         }
     }
@@ -135,7 +164,7 @@ impl Link {
     fn reader(&self) -> ClientConfig {
         let mut config = self.client();
         self.add(&mut config, &CONSUMER, &PRODUCER);
-        for (name, value) in &FIXED[..4] {
+        for (name, value) in &FIXED_OF_READERS {
             config.set(*name, *value);
         }
         config.set("group.id", &self.group);
@@ -165,7 +194,7 @@ impl Link {
     /// Describes and makes topics.
     pub(super) fn admin(&self) -> ClientConfig {
         let mut config = self.client();
-        let others: Vec<_> = CONSUMER.into_iter().chain(PRODUCER).chain(FIXED).collect();
+        let others: Vec<_> = CONSUMER.into_iter().chain(PRODUCER).chain(FIXED_OF_READERS).chain(FIXED_OF_WRITERS).collect();
         self.add(&mut config, &[], &others);
         config
     }
@@ -181,7 +210,7 @@ impl Link {
         let bytes_max = self.record_bytes_max.saturating_add(HEAD_BYTES_MAX).clamp(MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX);
         config.set("message.max.bytes", bytes_max.to_string());
         self.add(&mut config, &PRODUCER, &CONSUMER);
-        for (name, value) in &FIXED[4..] {
+        for (name, value) in &FIXED_OF_WRITERS {
             config.set(*name, *value);
         }
         config.set("transactional.id", format!("{}-{name}", self.group));
@@ -214,6 +243,46 @@ mod tests {
             (&member, "retry.backoff.ms", Some("7")),
             (&producer, "transactional.id", Some("g-ab-2-1")),
             (&link.bystander(), "group.instance.id", None),
+        ] {
+            assert_eq!(config.get(name), value, "{name}");
+        }
+    }
+
+    /// Whatever a file says under a name that a setting goes by, the setting is told once: of two names the library would take one by chance.
+    #[test]
+    fn no_property_changes_how_records_are_read_and_told_of() {
+        let properties = [
+            ("request.required.acks", "1"),
+            ("enable.partition.eof", "true"),
+            ("allow.auto.create.topics", "true"),
+            ("offset.store.method", "file"),
+            ("delivery.report.only.error", "true"),
+            ("queue.buffering.max.ms", "7"),
+            ("compression.codec", "none"),
+            ("max.partition.fetch.bytes", "9"),
+            ("check.crcs", "true"),
+        ];
+        let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let link = Link { brokers: "b:1".to_owned(), group: "g".to_owned(), properties, record_bytes_max: 1 };
+        let identity = Identity { instance: "ab".to_owned(), slot: 2, worker: 1 };
+        let (member, bystander, producer) = (link.member(&identity), link.bystander(), link.producer(&identity));
+        for (config, name, value) in [
+            (&member, "enable.partition.eof", Some("false")),
+            (&bystander, "enable.partition.eof", Some("true")),
+            (&member, "allow.auto.create.topics", Some("false")),
+            (&member, "offset.store.method", None),
+            (&bystander, "offset.store.method", None),
+            (&producer, "offset.store.method", None),
+            (&link.admin(), "offset.store.method", None),
+            (&producer, "delivery.report.only.error", Some("false")),
+            (&producer, "acks", Some("all")),
+            (&producer, "request.required.acks", None),
+            (&producer, "linger.ms", Some("7")),
+            (&producer, "queue.buffering.max.ms", None),
+            (&producer, "compression.type", Some("none")),
+            (&member, "fetch.message.max.bytes", Some("9")),
+            (&member, "max.partition.fetch.bytes", None),
+            (&member, "check.crcs", Some("true")),
         ] {
             assert_eq!(config.get(name), value, "{name}");
         }
