@@ -3,7 +3,7 @@
 //! ```text
 //! <state>/<slot>/<task>/        a task's state; while it runs, what it has no room for in memory
 //! <state>/<slot>/<task>.aside/  one that could not be used, kept for who wants to know why; a later one is `<task>.aside.1`, and so on
-//! <state>/<slot>/sets/          pattern sets that were used here
+//! <state>/<slot>/sets/          pattern sets that were used here; other slots look here as well
 //! <state>/<slot>/copies/        copies on their way to the checkpoints
 //! <state>/<slot>/loading/       checkpoints on their way from there
 //! ```
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::Receiver;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::ports::{ObjectError, ObjectFault, StateStore, StoreError};
 use crate::service::state::Meta;
@@ -64,6 +65,8 @@ pub(super) trait Bases: Send + Sync {
 /// In the folder of a slot.
 pub(super) struct MachineBases {
     folder: PathBuf,
+    /// The same folder of each slot, as a pattern: above the slot, and below it.
+    slots: Option<(PathBuf, PathBuf)>,
     checkpoints: Option<Arc<Checkpoints>>,
     copies: Option<Copies>,
     loaded: Mutex<Loaded>,
@@ -95,15 +98,25 @@ impl MachineBases {
         }
         let checkpoints = checkpoints.map(Arc::new);
         let copies = checkpoints.clone().map(|checkpoints| Copies::begin(folder.join("copies"), checkpoints, metrics));
-        Ok(Self { folder: folder.to_owned(), checkpoints, copies, loaded: Mutex::default() })
+        Ok(Self { folder: folder.to_owned(), slots: None, checkpoints, copies, loaded: Mutex::default() })
+    }
+
+    /// Pattern sets are also looked for in the other slots of this state folder: a task may come from there whose epochs this process is to repeat. Whatever runs in them may go on,
+    /// as a set is there as a whole or not at all, and never changes.
+    pub(super) fn beside_slots_of(self, state: &Path) -> Self {
+        let below = self.folder.strip_prefix(state).ok().map(|path| path.iter().skip(1).collect::<PathBuf>());
+        Self { slots: below.map(|below| (state.to_owned(), below)), ..self }
+    }
+
+    fn find_set_in_other_slots(&self, hash: u128) -> Option<Vec<u8>> {
+        let (state, below) = self.slots.as_ref()?;
+        let slots = std::fs::read_dir(state).into_iter().flatten().flatten();
+        // One that is damaged there may be whole elsewhere.
+        slots.filter_map(|slot| std::fs::read(set_path(&slot.path().join(below), hash)).ok()).find(|json| xxh3_128(json) == hash)
     }
 
     fn task_folder(&self, task: u32) -> PathBuf {
         self.folder.join(task.to_string())
-    }
-
-    fn set_path(&self, hash: u128) -> PathBuf {
-        self.folder.join("sets").join(format!("{hash:032x}.json"))
     }
 
     fn loaded(&self) -> MutexGuard<'_, Loaded> {
@@ -130,6 +143,10 @@ impl MachineBases {
             Err(error) => Err(error).with_context(|| format!("state folder {}", self.task_folder(task).display())),
         }
     }
+}
+
+fn set_path(folder: &Path, hash: u128) -> PathBuf {
+    folder.join("sets").join(format!("{hash:032x}.json"))
 }
 
 /// Whether a checkpoint that was loaded into a folder holds the state that its manifest tells of.
@@ -217,7 +234,7 @@ impl Bases for MachineBases {
     }
 
     fn keep_set(&self, hash: u128, json: &[u8]) -> anyhow::Result<()> {
-        let path = self.set_path(hash);
+        let path = set_path(&self.folder, hash);
         if !path.exists() {
             let unwritable = || format!("state folder {}", path.display());
             std::fs::create_dir_all(self.folder.join("sets")).with_context(unwritable)?;
@@ -233,9 +250,10 @@ impl Bases for MachineBases {
     }
 
     fn find_set(&self, hash: u128) -> anyhow::Result<Option<Vec<u8>>> {
-        match std::fs::read(self.set_path(hash)) {
-            Ok(json) => Ok(Some(json)),
-            Err(_) => Ok(self.checkpoints.as_ref().map_or(Ok(None), |checkpoints| checkpoints.get_set(hash))?),
+        let here = std::fs::read(set_path(&self.folder, hash)).ok().or_else(|| self.find_set_in_other_slots(hash));
+        match here {
+            Some(json) => Ok(Some(json)),
+            None => Ok(self.checkpoints.as_ref().map_or(Ok(None), |checkpoints| checkpoints.get_set(hash))?),
         }
     }
 }
@@ -299,6 +317,22 @@ mod tests {
         }
         assert_eq!(names(folder.path()), ["3"]);
         assert_eq!(value(&*bases.open(TASK).expect("opens")).as_deref(), Some(b"1".as_slice()));
+    }
+
+    /// Of a task that comes from another process on the same state folder, this one repeats the epochs.
+    #[test]
+    fn a_pattern_set_is_found_in_whichever_slot_it_was_used() {
+        let state = tempfile::tempdir().expect("a folder");
+        for stage in ["", "rekeyed"] {
+            let of_slot = |slot: &str| bases(&state.path().join(slot).join(stage)).beside_slots_of(state.path());
+            let (json, hash) = (stage.as_bytes(), xxh3_128(stage.as_bytes()));
+            let [first, second, third] = ["0", "1", "2"].map(of_slot);
+            assert_eq!(third.find_set(hash).expect("read"), None);
+            first.keep_set(hash, b"something else").expect("written");
+            assert_eq!(third.find_set(hash).expect("read"), None, "a damaged one is none");
+            second.keep_set(hash, json).expect("written");
+            assert_eq!(third.find_set(hash).expect("read").as_deref(), Some(json));
+        }
     }
 
     #[test]

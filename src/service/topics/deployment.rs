@@ -149,7 +149,11 @@ impl Deployment {
             None => None,
         };
         let folder = stage.header().map_or_else(|| slot.folder.clone(), |stage| slot.folder.join(stage));
-        let bases = Box::new(MachineBases::new(&folder, checkpoints, metrics.clone())?);
+        let bases = MachineBases::new(&folder, checkpoints, metrics.clone())?;
+        let bases = Box::new(match &config.state {
+            Some(state) => bases.beside_slots_of(state),
+            None => bases,
+        });
         bases.keep_set(evaluation.hash, &evaluation.set.to_json())?;
         let (transaction, session) = (link.transaction_timeout(), link.session_timeout());
         let deployment = Self {

@@ -204,7 +204,7 @@ pub(super) enum Refusal {
     )]
     EngineChanged { epoch: u64, theirs: u32, ours: u32 },
     #[error(
-        "epoch {epoch} was evaluated with pattern set {hash:032x}, which is not to be had ({reason}): start with the patterns and settings that ran before, stop cleanly, then start with these"
+        "epoch {epoch} was evaluated with pattern set {hash:032x}, which is not to be had ({reason}): start with the patterns and settings that ran before, stop cleanly, then start with these; a process that has no state of the task repeats all its epochs: copy `sets` out of the state folder that ran them into the one here, or give [checkpoints]"
     )]
     PatternsGone { epoch: u64, hash: u128, reason: String },
     #[error(
