@@ -23,12 +23,12 @@ pub(super) fn lower(quantifier: Option<&ast::Quantifier>, on: On<'_>, findings: 
         findings.add(diagnostic.also(name.span, "takes one event").help(format!("say how often, as in `{}+`, or write it into `where`", name.node)));
     }
     let Some(quantifier) = quantifier else { return Quantifier::ONCE };
-    let (least, most, optional) = times(quantifier.count);
+    let (least, most, _) = times(quantifier.count);
     check(quantifier, most, least, on, findings);
     Quantifier {
         least,
         most,
-        optional: optional || quantifier.optional,
+        optional: may_be_none(Some(quantifier)),
         greedy: quantifier.greedy.is_some(),
         inside: match quantifier.inside.map(|inside| inside.node) {
             None => ContinuityInside::Then,
@@ -38,6 +38,11 @@ pub(super) fn lower(quantifier: Option<&ast::Quantifier>, on: On<'_>, findings: 
         each_within: quantifier.each_within.map(|each_within| each_within.node),
         until: None,
     }
+}
+
+/// Whether none will do.
+pub(super) fn may_be_none(quantifier: Option<&ast::Quantifier>) -> bool {
+    quantifier.is_some_and(|quantifier| quantifier.optional || times(quantifier.count).2)
 }
 
 /// Least, most, and whether none will do.
@@ -75,7 +80,7 @@ fn check(quantifier: &ast::Quantifier, most: Option<u32>, least: u32, on: On<'_>
         return;
     }
     for (word, span) in words {
-        let fixed = most == Some(least) && !quantifier.optional && !matches!(quantifier.count, Count::Optional);
+        let fixed = most == Some(least) && !may_be_none(Some(quantifier));
         if word == "greedy" && matches!(on, On::Group) {
             let diagnostic = Diagnostic::new(Code::MisplacedLoopWord, span, "`greedy` is for single steps only", "on a group");
             findings.add(diagnostic.help("leave it out, or write it at a step of the group"));
