@@ -6,6 +6,7 @@ use crate::event::{TimeSpan, Type};
 use crate::language::ast::{self, ExpressionKind};
 use crate::language::check::declarations::twice;
 use crate::language::check::expression::{Lowering, bare};
+use crate::language::check::endings::{Decided, LastAbsence};
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
 use crate::language::check::scope::Scope;
@@ -14,7 +15,7 @@ use crate::language::check::steps::StepRole;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
-use crate::pattern::{Absence, EmitField, EmitValue, Expression, Occurrence, Part, Sequence, Source, Step, StepId, Suppress};
+use crate::pattern::{EmitField, EmitValue, Expression, Occurrence, Source, Step, StepId, Suppress};
 
 /// A part of the key, as expressions of `emit` can name it.
 pub(super) struct KeyPart {
@@ -99,10 +100,8 @@ pub(super) fn fields<'a>(fields: &'a [ast::EmitField], scope: &Scope<'_, 'a>, fi
 }
 
 /// A match that ends in `next not` is decided by an event that is not its own, when the windows of its last event are gone.
-pub(super) fn check_windows(fields: &[ast::EmitField], emitted: Option<&[EmitField]>, body: &Sequence, findings: &mut Findings) {
-    if !matches!(body.0.last(), Some(Part::Absence(Absence::NextNot { .. }))) {
-        return;
-    }
+pub(super) fn check_windows(fields: &[ast::EmitField], emitted: Option<&[EmitField]>, last: &[LastAbsence<'_>], findings: &mut Findings) {
+    let Some(next_not) = last.iter().rfind(|absence| absence.decided == Decided::ByNextEvent) else { return };
     for field in emitted.unwrap_or_default() {
         let mut asks = false;
         if let EmitValue::Expression { expression, .. } = &field.value {
@@ -110,9 +109,10 @@ pub(super) fn check_windows(fields: &[ast::EmitField], emitted: Option<&[EmitFie
         }
         let written = fields.iter().find(|written| name(written).is_some_and(|(name, _)| name == field.name));
         if let (true, Some(written)) = (asks, written) {
-            let message = "windows in `emit` of a pattern that ends in `next not` are not built yet";
-            let diagnostic = Diagnostic::new(Code::NotBuilt, written.value.span, message, "cannot be run by this version");
-            findings.add(diagnostic.help("end in `not … for`, or ask in the condition of the last step"));
+            let (ends, label) = if next_not.is_followed { ("may end", "is last if what follows is left out") } else { ("ends", "is last") };
+            let message = format!("windows in `emit` of a pattern that {ends} in `next not` are not built yet");
+            let diagnostic = Diagnostic::new(Code::NotBuilt, written.value.span, message, "cannot be run by this version").also(next_not.name.span, label);
+            findings.add(diagnostic.help("end in `not … for` or in a step that is always taken, or ask in the condition of the last step"));
         }
     }
 }

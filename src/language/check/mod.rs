@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `declarations`, `streams`, `lists`, `defines` | what the texts declare |
 //! | `pattern` | one pattern, in this order: `sources`, `shape` (with `quantifiers`), `size`, `conditions` (with `first_event`), `clashes`, `emit`, `clauses`, `warnings` |
-//! | `steps` | a pattern's steps by name, and how they stand to one another |
+//! | `steps`, `endings` | a pattern's steps by name, and how they stand to one another; what a match may end in |
 //! | `scope`, `names`, `step_fields` | what names mean where an expression stands |
 //! | `expression`, `comparison`, `arithmetic`, `calls`, `aggregates`, `windows`, `written_arguments` | expressions: types and lowering |
 //! | `contradictions` | what cannot hold together |
@@ -35,6 +35,7 @@ mod contradictions;
 mod declarations;
 mod defines;
 mod emit;
+mod endings;
 mod expression;
 mod findings;
 mod first_event;

@@ -7,6 +7,7 @@ use crate::language::check::clauses::{self, Clauses};
 use crate::language::check::conditions::{self, Conditions};
 use crate::language::check::declarations::Declarations;
 use crate::language::check::emit;
+use crate::language::check::endings;
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
 use crate::language::check::scope::{Around, AtHand, Scope};
@@ -43,6 +44,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     let mut sources = Sources::of(pattern, declarations, findings);
     let key = sources::key(&pattern.by, &sources, declarations, findings);
     sources.tell_apart(&key);
+    let last_absences = endings::last_absences(&pattern.body);
     let Steps { table, steps, waiting, mut body, without_streams } = steps(pattern, &clauses, &sources, declarations, findings);
     if findings.error_count() == errors {
         size::check(&body, pattern.name.span, findings);
@@ -70,7 +72,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
     let scope = Scope { declarations, at_hand: AtHand::None, around: Around::Emit { steps: &table, key: &parts }, windows: Some(&windows) };
     let suppress = clauses.suppress.map(|(span, by)| emit::suppress(span, by, &scope, findings));
     let emitted = emitted(&clauses, &scope, findings);
-    emit::check_windows(clauses.emit.unwrap_or_default(), emitted.on_match.as_deref(), &body, findings);
+    emit::check_windows(clauses.emit.unwrap_or_default(), emitted.on_match.as_deref(), &last_absences, findings);
     if emitted.whole_events {
         clashes::check_key(pattern, &parts, &table, findings);
     }
@@ -99,7 +101,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
         runs_max: clauses.runs_max,
         meta,
     };
-    warnings::check(pattern, &lowered, &table, clauses.on_timeout.map(|(_, span)| span), findings);
+    warnings::check(pattern, &lowered, &table, &last_absences, clauses.on_timeout.map(|(_, span)| span), findings);
     Some(finished(lowered, &key, schema))
 }
 

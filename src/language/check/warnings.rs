@@ -1,20 +1,32 @@
 //! What is allowed and probably not meant: state without a bound, deadlines that never come, steps that are never reached.
 
-use crate::language::ast::{self, StepKind};
+use crate::event::TimeSpan;
+use crate::language::ast;
+use crate::language::check::endings::{Decided, LastAbsence};
 use crate::language::check::findings::Findings;
 use crate::language::check::size;
 use crate::language::check::steps::{StepRole, StepTable};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
-use crate::pattern::{Absence, Body, Connective, ContinuityInside, Element, Expression, Part, Pattern, Sequence, StepId};
+use crate::pattern::{Body, Connective, ContinuityInside, Element, Expression, Part, Pattern, Sequence, StepId};
 
 /// Warns of a pattern in which nothing is wrong; `on_timeout` is the place of that clause.
-pub(super) fn check(written: &ast::Pattern, pattern: &Pattern, table: &StepTable<'_>, on_timeout: Option<Span>, findings: &mut Findings) {
+pub(super) fn check(
+    written: &ast::Pattern,
+    pattern: &Pattern,
+    table: &StepTable<'_>,
+    last_absences: &[LastAbsence<'_>],
+    on_timeout: Option<Span>,
+    findings: &mut Findings,
+) {
     let spans = table.entries.iter().filter(|entry| matches!(entry.role, StepRole::Chooses(_))).map(|entry| entry.name.span).collect();
     let mut warner = Warner { pattern, spans, findings };
     let body = &pattern.body;
-    if pattern.within.is_none() && !is_bounded(body) {
+    // Of a `not` that is last in the text this is an error.
+    let endless = last_absences.iter().filter(|absence| absence.decided == Decided::ByNextEvent || absence.is_followed);
+    let endless: Vec<&LastAbsence<'_>> = endless.filter(|_| pattern.within.is_none()).collect();
+    if pattern.within.is_none() && (!endless.is_empty() || !is_bounded(body)) {
         let message = format!("partial matches of `{}` can wait for ever", pattern.name);
         let label = format!("nothing ends them: {}", held_for_ever(pattern));
         warner.warn(Code::UnboundedState, written.name.span, message, &label, "bound the whole pattern, as in `within 10m`");
@@ -23,10 +35,8 @@ pub(super) fn check(written: &ast::Pattern, pattern: &Pattern, table: &StepTable
         let help = "say how long, as in `within 10m` or `then within 30s b: S`";
         warner.warn(Code::NoDeadline, span, "nothing in this pattern runs out of time", "never emitted", help);
     }
-    if let (None, Some(name)) = (pattern.within, trailing_next_not(written)) {
-        let help = "bound the pattern, as in `within 10m`: then it is decided at the deadline";
-        warner.warn(Code::TrailingNextNot, name.span, "if no event follows, this is never decided", "waits for the next event of the key", help);
-    }
+    endless.into_iter().for_each(|absence| warner.never_decided(absence));
+    warner.ways_past(body, None);
     warner.sequence(body, false);
 }
 
@@ -48,6 +58,19 @@ fn held_for_ever(pattern: &Pattern) -> String {
     format!("{whose} may hold {runs}, with {events} each")
 }
 
+/// How a step is reached.
+#[derive(Clone, Copy)]
+struct Way {
+    connective: Connective,
+    within: Option<TimeSpan>,
+}
+
+/// What may be left out, by its first step.
+struct LeftOut {
+    step: StepId,
+    way: Way,
+}
+
 struct Warner<'w> {
     pattern: &'w Pattern,
     /// By step: the place of its name.
@@ -60,13 +83,27 @@ impl Warner<'_> {
         self.findings.add(Diagnostic::new(code, span, message, label).help(help));
     }
 
+    /// An absence that may be last, and that no deadline decides.
+    fn never_decided(&mut self, absence: &LastAbsence<'_>) {
+        let LastAbsence { name, decided, is_followed } = absence;
+        if *decided == Decided::ByDeadline {
+            let message = format!("if what follows is left out, nothing says until when `{}` must not come", name.node);
+            let help = "bound the pattern, as in `within 10m`, or end it in a step that is always taken";
+            self.warn(Code::LeftOut, name.span, message, "never decided then", help);
+            return;
+        }
+        let left_out = if *is_followed { " and what follows is left out" } else { "" };
+        let message = format!("if no event follows{left_out}, this is never decided");
+        let help = "bound the pattern, as in `within 10m`: then it is decided at the deadline";
+        self.warn(Code::TrailingNextNot, name.span, message, "waits for the next event of the key", help);
+    }
+
     /// `looped`: within a group that is repeated.
     fn sequence(&mut self, sequence: &Sequence, looped: bool) {
         let elements: Vec<&Element> = elements(sequence).collect();
         for (place, element) in elements.iter().enumerate() {
             self.many_runs(element, looped);
             if let Some(next) = elements.get(place + 1) {
-                self.left_out(element, next);
                 self.unreachable(element, next);
             }
             let looped = looped || element.quantifier.most != Some(1);
@@ -90,13 +127,31 @@ impl Warner<'_> {
         self.warn(Code::ManyRuns, span, message, "every choice is a match of its own", "say how many a key may hold, as in `limit runs 1000`");
     }
 
-    /// What a step says of the way to it, when it is left out and another step's words decide.
-    fn left_out(&mut self, element: &Element, next: &Element) {
-        if !element.quantifier.optional || element.connective == Connective::Begin {
-            return;
+    /// Warns where steps are left out and the words before another one decide. `way` leads to the sequence. What may be left out at its end, for what follows.
+    fn ways_past(&mut self, sequence: &Sequence, way: Option<Way>) -> Vec<LeftOut> {
+        let mut before: Vec<LeftOut> = Vec::new();
+        for element in elements(sequence) {
+            before.iter().for_each(|left_out| self.left_out(left_out, element));
+            // What begins a group is reached as the group is.
+            let way = if element.connective == Connective::Begin { way } else { Some(Way { connective: element.connective, within: element.within }) };
+            before = match &element.body {
+                Body::Step { .. } | Body::All(_) => Vec::new(),
+                Body::Group(inner) => self.ways_past(inner, way),
+                Body::Choice(branches) => branches.iter().flat_map(|branch| self.ways_past(branch, way)).collect(),
+            };
+            if let (true, Some(way), Some(step)) = (element.quantifier.optional, way, first_step(element)) {
+                before.retain(|inner| inner.step != step);
+                before.push(LeftOut { step, way });
+            }
         }
-        let (Some(span), Some(after)) = (self.span(element), self.name(next)) else { return };
-        let name = self.name(element).unwrap_or_default();
+        before
+    }
+
+    /// What a step says of the way to it, when it is left out and another step's words decide.
+    fn left_out(&mut self, element: &LeftOut, next: &Element) {
+        let (Some(span), Some(after)) = (self.spans.get(usize::from(element.step.0)).copied(), self.name(next)) else { return };
+        let name = &self.pattern.step(element.step).name;
+        let element = element.way;
         if element.connective != next.connective {
             let (lost, kept) = (words(element.connective), words(next.connective));
             let message = format!("if `{name}` is left out, `{kept}` leads to `{after}`, and `{lost}` is not looked at");
@@ -169,14 +224,9 @@ fn spelled(condition: Option<&Expression>) -> Vec<String> {
     }
 }
 
-/// Whether everything that is waited for has a deadline, without one for the whole pattern.
+/// Whether every event that is waited for has a deadline, without one for the whole pattern.
 fn is_bounded(sequence: &Sequence) -> bool {
-    let last_element = sequence.0.iter().rposition(|part| matches!(part, Part::Element(_))).unwrap_or(0);
-    sequence.0.iter().enumerate().all(|(place, part)| match part {
-        Part::Absence(Absence::Not { hold, .. }) => place < last_element || hold.is_some(),
-        Part::Absence(Absence::NextNot { .. }) => place < last_element,
-        Part::Element(element) => (place == 0 || element.within.is_some()) && is_bounded_inside(element),
-    })
+    elements(sequence).enumerate().all(|(place, element)| (place == 0 || element.within.is_some()) && is_bounded_inside(element))
 }
 
 fn is_bounded_inside(element: &Element) -> bool {
@@ -200,14 +250,4 @@ fn has_deadline(sequence: &Sequence) -> bool {
             Body::Choice(branches) => branches.iter().any(has_deadline),
         }
     })
-}
-
-/// The name of a `next not` at the end.
-fn trailing_next_not(pattern: &ast::Pattern) -> Option<&ast::Name> {
-    pattern.body.steps.iter().rev().map_while(|step| if let StepKind::Not { name, .. } = &step.what { Some((step, name)) } else { None }).find_map(
-        |(step, name)| {
-            let next = step.connective.as_ref().is_some_and(|connective| connective.how == ast::How::Next);
-            next.then_some(name)
-        },
-    )
 }
