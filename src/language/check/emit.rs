@@ -1,12 +1,13 @@
 //! `emit` and `on timeout emit`: the fields of a match.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{TimeSpan, Type};
+use crate::event::{TimeSpan, Type, Value};
 use crate::language::ast::{self, ExpressionKind};
 use crate::language::check::declarations::twice;
-use crate::language::check::expression::{Lowering, bare};
 use crate::language::check::endings::{Decided, LastAbsence};
+use crate::language::check::expression::{Lowering, bare};
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
 use crate::language::check::scope::Scope;
@@ -36,23 +37,41 @@ pub(super) fn key_parts(key: &Key, sources: &[Source], steps: &[Step]) -> Vec<Ke
 
 /// The key of whatever was chosen: each step's stream has one expression for it.
 fn as_chosen(place: usize, sources: &[Source], steps: &[Step]) -> Option<Expression> {
-    let of_step = |(id, step): (u16, &Step)| {
-        let mut of_stream = sources.iter().filter(|source| source.stream == step.stream).map(|source| &source.key[place]);
-        let first = of_stream.next()?;
-        let spelled = format!("{first:?}");
-        of_stream.all(|other| format!("{other:?}") == spelled).then(|| chosen_instead(first.clone(), StepId(id)))
-    };
-    let mut parts = (0..).zip(steps).map(of_step).collect::<Option<Vec<Expression>>>()?;
+    let mut parts = (0..).zip(steps).map(|(id, step)| of_step(place, sources, StepId(id), step)).collect::<Option<Vec<Expression>>>()?;
     if parts.len() == 1 { parts.pop() } else { Some(Expression::Coalesce(parts)) }
 }
 
+/// The key of a step's first event. `None`: its stream has several.
+fn of_step(place: usize, sources: &[Source], id: StepId, step: &Step) -> Option<Expression> {
+    let mut of_stream = sources.iter().filter(|source| source.stream == step.stream).map(|source| &source.key[place]);
+    let first = of_stream.next()?;
+    let spelled = format!("{first:?}");
+    of_stream.all(|other| format!("{other:?}") == spelled).then(|| of_first_event(first.clone(), id))
+}
+
 /// Fields of the event at hand become those of the step's first event.
-fn chosen_instead(expression: Expression, step: StepId) -> Expression {
-    let one = |part: Box<Expression>| Box::new(chosen_instead(*part, step));
-    let several = |parts: Vec<Expression>| parts.into_iter().map(|part| chosen_instead(part, step)).collect();
+fn of_first_event(expression: Expression, step: StepId) -> Expression {
+    let first = |part: &Expression| match part {
+        Expression::Field(path) => Some(Expression::Chosen { step, occurrence: Occurrence::FromFirst(0), path: path.clone() }),
+        _ => None,
+    };
+    replaced(expression, &first)
+}
+
+/// With what is `instead` of a part in its place; parts of that are not looked at.
+fn replaced(expression: Expression, instead: &dyn Fn(&Expression) -> Option<Expression>) -> Expression {
+    if let Some(other) = instead(&expression) {
+        return other;
+    }
+    let one = |part: Box<Expression>| Box::new(replaced(*part, instead));
+    let several = |parts: Vec<Expression>| parts.into_iter().map(|part| replaced(part, instead)).collect();
     match expression {
-        Expression::Field(path) => Expression::Chosen { step, occurrence: Occurrence::FromFirst(0), path },
-        Expression::Constant(_) | Expression::Chosen { .. } | Expression::Count(_) | Expression::Aggregate { .. } | Expression::Window(_) => expression,
+        Expression::Field(_)
+        | Expression::Constant(_)
+        | Expression::Chosen { .. }
+        | Expression::Count(_)
+        | Expression::Aggregate { .. }
+        | Expression::Window(_) => expression,
         Expression::Not(operand) => Expression::Not(one(operand)),
         Expression::IsNull(operand) => Expression::IsNull(one(operand)),
         Expression::Negate(operand) => Expression::Negate(one(operand)),
@@ -118,8 +137,8 @@ pub(super) fn check_windows(fields: &[ast::EmitField], emitted: Option<&[EmitFie
 }
 
 /// `suppress D by E, …`: what matches must have in common.
-pub(super) fn suppress<'a>(span: TimeSpan, by: &'a [ast::Expression], scope: &Scope<'_, 'a>, findings: &mut Findings) -> Suppress {
-    let mut parts = Vec::new();
+pub(super) fn suppress<'a>(span: TimeSpan, by: &'a [ast::Expression], keys: &StepKeys, scope: &Scope<'_, 'a>, findings: &mut Findings) -> Suppress {
+    let mut parts: Vec<(&ast::Expression, EmitValue)> = Vec::new();
     for ast in by {
         match value(ast, scope, findings) {
             Some(EmitValue::Events(_)) => {
@@ -130,16 +149,49 @@ pub(super) fn suppress<'a>(span: TimeSpan, by: &'a [ast::Expression], scope: &Sc
                 let diagnostic = Diagnostic::new(Code::KeyType, ast.span, "matches are compared by one value", "a list or a record");
                 findings.add(diagnostic.help("write a field of it, or several with commas between"));
             }
-            part => parts.extend(part),
+            part => parts.extend(part.map(|part| (ast, part))),
         }
     }
-    let across = by.iter().zip(&parts).find(|(_, part)| !matches!(part, EmitValue::Key(_)));
-    if let (Some((ast, _)), false) = (across, parts.is_empty()) {
+    let across = parts.iter().find(|(_, part)| !keys.determine(part));
+    if let Some((ast, _)) = across {
         let message = "the key does not determine this, so it is compared across the keys of a task";
         let diagnostic = Diagnostic::new(Code::SuppressAcrossKeys, ast.span, message, "not a part of the key");
         findings.add(diagnostic.help("where a topic has several partitions, each suppresses for itself"));
     }
-    Suppress { span, by: parts }
+    Suppress { span, by: parts.into_iter().map(|(_, part)| part).collect() }
+}
+
+/// What the events of a pattern's steps have in common, spelled out: the parts of the key, each as it is in each step's events.
+pub(super) struct StepKeys(BTreeSet<String>);
+
+impl StepKeys {
+    pub(super) fn of(key: &Key, sources: &[Source], steps: &[Step]) -> Self {
+        let places = 0..key.names.len();
+        let of_place = |place| (0..).zip(steps).filter_map(move |(id, step)| of_step(place, sources, StepId(id), step));
+        let together = (0..key.names.len()).filter_map(|place| as_chosen(place, sources, steps));
+        Self(places.flat_map(of_place).chain(together).map(|part| format!("{part:?}")).collect())
+    }
+
+    /// Whether a value is the same in all matches of a key, and not just in all matches.
+    fn determine(&self, value: &EmitValue) -> bool {
+        let EmitValue::Expression { expression, .. } = value else { return matches!(value, EmitValue::Key(_)) };
+        // Each event of a step has the same key as its first.
+        let first = |part: &Expression| match part {
+            Expression::Chosen { step, path, .. } => Some(Expression::Chosen { step: *step, occurrence: Occurrence::FromFirst(0), path: path.clone() }),
+            _ => None,
+        };
+        let asks_key = Cell::new(false);
+        let key = |part: &Expression| {
+            let is_key = self.0.contains(&format!("{part:?}"));
+            asks_key.set(asks_key.get() || is_key);
+            is_key.then_some(Expression::Constant(Value::Null))
+        };
+        let mut is_read = false;
+        replaced(replaced(expression.clone(), &first), &key).visit(&mut |part| {
+            is_read |= matches!(part, Expression::Chosen { .. } | Expression::Count(_) | Expression::Aggregate { .. } | Expression::Window(_));
+        });
+        asks_key.get() && !is_read
+    }
 }
 
 /// A path is called by its last part.

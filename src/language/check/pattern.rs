@@ -70,7 +70,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
         parts.iter_mut().filter(|part| part.as_chosen.is_none()).for_each(|part| part.kind = Kind::Unknown);
     }
     let scope = Scope { declarations, at_hand: AtHand::None, around: Around::Emit { steps: &table, key: &parts }, windows: Some(&windows) };
-    let suppress = clauses.suppress.map(|(span, by)| emit::suppress(span, by, &scope, findings));
+    let suppress = clauses.suppress.map(|(span, by)| emit::suppress(span, by, &emit::StepKeys::of(&key, &typed_sources, &steps), &scope, findings));
     let emitted = emitted(&clauses, &scope, findings);
     emit::check_windows(clauses.emit.unwrap_or_default(), emitted.on_match.as_deref(), &last_absences, findings);
     if emitted.whole_events {
