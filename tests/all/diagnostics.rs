@@ -224,6 +224,15 @@ fn habits_of_other_languages_are_answered() {
 }
 
 #[test]
+fn a_type_of_too_many_lists_is_said_to_be_one() {
+    let nested = |lists: usize| compiled(&format!("stream s {{ x: {}int }}", "list of ".repeat(lists)));
+    assert_eq!(codes(&nested(500)), BTreeSet::new());
+    let compiled = nested(10_000);
+    let diagnostic = single(&compiled);
+    assert_eq!((diagnostic.code, diagnostic.message.as_str()), (Code::TooDeep, "more than 500 lists inside one another"));
+}
+
+#[test]
 fn what_is_wrong_with_a_window_is_said() {
     let cases = [
         ("match a: payments where count(logins over 10m) > 3", Code::WindowArgument),

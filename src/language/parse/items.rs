@@ -1,10 +1,15 @@
 //! A file's items, except for patterns, tests and tables.
 
 use crate::language::ast::{Define, EventSet, Field, File, Item, List, Name, Stream, TimeClause, Type, TypeKind};
+use crate::language::codes::Code;
 use crate::language::parse::brackets::ITEM_WORDS;
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
+use crate::language::parse::fault::Fault;
 use crate::language::parse::misspelt::Misspelt;
 use crate::language::parse::token::TokenKind;
+
+/// Lists of lists in one type, so that its tree is shallow enough for recursion.
+const LISTS_MAX: usize = 500;
 
 const TYPE: &str = "a type: bool, int, float, decimal, string, timestamp, duration, `list of T` or `{ field: T }`";
 
@@ -149,9 +154,13 @@ impl Parser<'_> {
             while self.eat_word("list").is_some() {
                 self.expect_word("of", "`of`, as in `list of string`")?;
                 lists += 1;
-                self.count_operator()?;
+                if lists > LISTS_MAX {
+                    let fault = Fault::broken(Code::TooDeep, format!("more than {LISTS_MAX} lists inside one another"))
+                        .label("one too many")
+                        .help("declare a list of records, whose fields are lists");
+                    return Err(self.report(fault, self.previous().span));
+                }
             }
-            self.operators = 0;
             let mut inner = if self.at("{") { self.r#type()? } else { self.named_type()? };
             for _ in 1..lists {
                 inner = Type { span: inner.span, kind: TypeKind::List(Box::new(inner)) };
