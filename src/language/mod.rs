@@ -27,6 +27,7 @@ mod parse;
 mod print;
 mod render;
 mod span;
+mod spelling;
 
 use crate::event::{Event, EventTime, StreamId, TimeSpan, Type, Value};
 use crate::pattern::Program;

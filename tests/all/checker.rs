@@ -213,6 +213,7 @@ fn check_places(sources: &[Source], compiled: &Compiled) {
             assert!(text.get(span.start as usize..span.end as usize).is_some(), "{diagnostic:#?}");
         }
         assert!(!diagnostic.message.is_empty() && !diagnostic.message.ends_with('.') && !diagnostic.primary.text.is_empty(), "{diagnostic:#?}");
+        assert!(diagnostic.help.as_ref().is_some_and(|help| !help.is_empty() && !help.ends_with('.')), "each finding has its remedy: {diagnostic:#?}");
     }
 }
 

@@ -215,11 +215,73 @@ fn habits_of_other_languages_are_answered() {
         ("match a: payments where status == 'x'", "write `\"x\"`"),
         ("match a: payments times 3", "write the number in braces after the name of the step: `x{3}: S`"),
         ("match a: payments WHERE approved", "words of the language are written in small letters: `where`"),
+        ("match a: payments where status contains \"x\"", "write it as a call: `contains(text, \"part\")`"),
+        ("match a: payments where status matches \"x\"", "write it as a call: `matches(text, \"regular expression\")`"),
+        ("match a: payments where status ilike \"x%\"", "write `matches(text, \"(?i)regular expression\")`, or compare `lower(text)`"),
+        ("match a: payments where tries between 1 and 2", "a range is two comparisons: `amount >= 1 and amount <= 2`"),
+        ("match a: payments where tries not between 1 and 2", "a range is two comparisons: `amount >= 1 and amount <= 2`; with `not` before it"),
+        ("match a: payments followed by b: payments within 1h", "write `then`"),
+        ("match a: payments select *", "write `emit`"),
     ];
     for (inside, help) in cases {
         let compiled = pattern(inside);
         let diagnostic = single(&compiled);
         assert_eq!((diagnostic.code, diagnostic.help.as_deref()), (Code::ForeignSpelling, Some(help)), "{inside}");
+    }
+}
+
+#[test]
+fn what_is_not_expected_is_answered_with_what_was_meant() {
+    let cases = [
+        ("match a: payments emit *", "leave `emit` out for the key and all events, or name the fields: `emit a.amount, b.amount`"),
+        ("match a: payments where count(*) > 3", "count the events of a step, `count(a)`, or those of a stream, `count(S over 10m)`"),
+        ("match a: payments where tries in (1, 2)", "a list stands in square brackets: `field in [a, b]`"),
+        ("match a: payments where approved and then b: payments", "between steps write `then` alone"),
+        ("match a: payments where tries is 5", "`is` asks for `null` only: compare with `==`"),
+        ("match a: payments where approved is not true", "`is not` asks for `null` only: compare with `!=`"),
+        ("match a: payments, b: payments", "between steps write `then`, or `all ( a: S, b: S )` where any order will do"),
+        ("match a: payments[tries > 5]", "a condition stands behind `where`: `a: S where amount > 5`"),
+        ("match a: payments(tries > 5)", "a condition stands behind `where`: `a: S where amount > 5`"),
+        ("match a: payments tries > 5", "write `where` before the condition"),
+        ("match a: payments where status : \"x\"", "write `==` to compare; before a step stands `then`"),
+        ("match a: payments emit a.amount total", "a field gets another name by `as`, and a comma stands between fields: `as total`"),
+        ("match a: payments without n: payments where tries between 1 and 2", "a range is two comparisons: `amount >= 1 and amount <= 2`"),
+        ("where approved match a: payments", "narrow the stream by a `define`, or write `where` at a step"),
+        // Where nothing more is known, what can stand there.
+        ("match a: payments limit 10", "write `runs`, as in `limit runs 1000`"),
+        ("match a: payments where approved 5", "write an operator, `then` or a clause; or leave the number `5` out"),
+        ("match a: payments where ", "write a value: a field, a literal, a call or `(`"),
+    ];
+    for (inside, help) in cases {
+        let compiled = pattern(inside);
+        let diagnostic = single(&compiled);
+        assert_eq!((diagnostic.code, diagnostic.help.as_deref()), (Code::Unexpected, Some(help)), "{inside}");
+    }
+}
+
+#[test]
+fn a_range_of_another_language_is_answered_with_its_numbers() {
+    for range in ["2..4", "2...4", "2-4", "2:4", "2 to 4"] {
+        let compiled = pattern(&format!("match a{{{range}}}: payments then b: payments within 1h"));
+        let diagnostic = single(&compiled);
+        assert_eq!((diagnostic.code, diagnostic.help.as_deref()), (Code::BadQuantifier, Some("write `{2,4}`")), "{range}");
+    }
+}
+
+#[test]
+fn names_in_remedies_can_be_copied() {
+    let text = "stream `odd one` { `not`: bool, `from it`: int, at: timestamp, time at } define `any` = `odd one` where `not`";
+    let cases = [
+        ("from `any` match a: `odd one`", "`` from `any` `` has only some of them: write `` `any` `` here, or `` from `odd one` ``"),
+        ("from `odd one` match a: `odd one` where `from ti` > 1", "did you mean `` `from it` ``?"),
+        ("from `odd one` match `a b`: `odd one` emit `from it`", "say of which step: `` `a b`.`from it` ``"),
+        ("from `odd one` match `a b`: `odd one` where `a b`.`not`", "its fields are written bare: `` `not` ``"),
+        ("from `odd one` match `a b` greedy: `odd one`", "say how often, as in `` `a b`+ greedy ``"),
+        ("from `odd one` match a: `odd one` where xyz", "its fields are `` `not` ``, `` `from it` ``, `at`"),
+    ];
+    for (inside, help) in cases {
+        let compiled = compiled(&format!("{text} pattern p {{ {inside} }}"));
+        assert_eq!(single(&compiled).help.as_deref(), Some(help), "{inside}");
     }
 }
 

@@ -391,6 +391,7 @@ fn check_any(text: &str) {
         assert!(labels.clone().all(|label| stands(label.span)), "a place outside of the text: {diagnostic:#?}\n{text}");
         assert!(before <= diagnostic.primary.span.start, "not in the order of places: {:#?}\n{text}", parsed.diagnostics);
         assert!(!diagnostic.message.ends_with('.') && !diagnostic.message.contains('\n'), "{diagnostic:#?}");
+        assert!(diagnostic.help.as_ref().is_some_and(|help| !help.is_empty()), "each finding has its remedy: {diagnostic:#?}\n{text}");
         before = diagnostic.primary.span.start;
     }
     let shown = render(&parsed.diagnostics, &[Source { path: "p.motif".to_owned(), text: text.to_owned() }], RenderStyle::Plain);

@@ -1,13 +1,15 @@
 //! What is said of all of a step's events: `count`, `sum`, `first` and the like.
 
-use crate::event::{TimeSpan, Type, Value};
+use crate::event::{StreamId, TimeSpan, Type, Value};
 use crate::language::ast::{Expression as Ast, ExpressionKind, Name};
 use crate::language::check::calls::usage;
 use crate::language::check::expression::{Lowering, Typed, bare};
 use crate::language::check::kinds::Kind;
+use crate::language::check::steps::StepRole;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
+use crate::language::spelling::{code, spelled};
 use crate::pattern::{Aggregate, Expression, FieldPath, Function, Occurrence, StepId};
 
 /// A field of a step.
@@ -43,9 +45,9 @@ impl<'a> Lowering<'_, '_, 'a> {
         let message = format!("`{name}` of a stream needs a window");
         let diagnostic = Diagnostic::new(Code::StepAsValue, span, message, "a stream, not a step");
         diagnostic.help(format!(
-            "name a step, `{}`; or how far back to look, as in `{name}({stream}{} over 10m)`",
+            "name a step, `{}`; or how far back to look, as in {}",
             usage(name),
-            if name == "count" { "" } else { ".field" }
+            code(&format!("{name}({}{} over 10m)", spelled(stream), if name == "count" { "" } else { ".field" }))
         ))
     }
 
@@ -56,10 +58,31 @@ impl<'a> Lowering<'_, '_, 'a> {
         let (root, field) = root(argument);
         let step = if let ExpressionKind::Name(root) = &root.kind { self.scope.step(root).map(|_| root) } else { None };
         diagnostic.help(match (step, name.as_str(), field) {
-            (Some(step), "count", _) => format!("write `count({step})`"),
-            (Some(step), _, Some(field)) => format!("write `{name}({step}.{field})`"),
-            (Some(step), _, None) => format!("say which field: `{name}({step}.field)`"),
+            (Some(step), "count", _) => format!("write {}", code(&format!("count({})", spelled(step)))),
+            (Some(step), _, Some(field)) => format!("write {}", code(&format!("{name}({}.{})", spelled(step), spelled(field)))),
+            (Some(step), _, None) => format!("say which field: {}", code(&format!("{name}({}.field)", spelled(step)))),
             (None, ..) => format!("write `{}`, where `x` is a step", usage(name)),
+        })
+    }
+
+    /// A field that the function is not of, and another one of its stream that it is of.
+    pub(super) fn unfit_field(
+        &self,
+        function: &Name,
+        aggregate: Aggregate,
+        (argument, stream): (&Ast, StreamId),
+        typed: &Typed<'_>,
+        takes: &str,
+    ) -> Diagnostic {
+        let diagnostic = self.unfit(function, typed, takes);
+        let fields = &self.scope.declarations.stream(stream).fields;
+        let fitting = fields.iter().find(|field| !field.kind.is_unknown() && fits_aggregate(aggregate, &field.kind).is_none());
+        diagnostic.help(match (fitting, &root(argument).0.kind) {
+            (Some(field), ExpressionKind::Name(of)) => {
+                let example = format!("{}({}.{})", function.node, spelled(of), spelled(&field.name.node));
+                format!("name a field that is {takes}, as in {}", code(&example))
+            }
+            _ => format!("name a field that is {takes}"),
         })
     }
 
@@ -74,7 +97,11 @@ impl<'a> Lowering<'_, '_, 'a> {
         let Some([argument]) = self.exactly(function, arguments) else { return Typed::unknown(span) };
         let Some(StepField { id, path, typed }) = self.step_argument(function, argument) else { return Typed::unknown(span) };
         if let Some(takes) = fits_aggregate(aggregate, &typed.kind) {
-            let diagnostic = self.unfit(function, &typed, takes);
+            let stream = self.scope.steps().and_then(|steps| steps.entries.iter().find(|entry| entry.role == StepRole::Chooses(id))?.stream);
+            let diagnostic = match stream {
+                Some(stream) => self.unfit_field(function, aggregate, (argument, stream), &typed, takes),
+                None => self.unfit(function, &typed, takes),
+            };
             return self.wrong(span, diagnostic);
         }
         let expression = Expression::Aggregate { aggregate, step: id, path: path.clone() };
@@ -133,7 +160,7 @@ impl<'a> Lowering<'_, '_, 'a> {
 pub(super) fn fits_aggregate(aggregate: Aggregate, kind: &Kind) -> Option<&'static str> {
     let (fits, takes) = match aggregate {
         Aggregate::Sum | Aggregate::Average => (kind.is_number() || *kind == Kind::DURATION, "a number or a duration"),
-        Aggregate::Least | Aggregate::Most => (kind.has_order(), "what has an order"),
+        Aggregate::Least | Aggregate::Most => (kind.has_order(), "a number, a text, a time or a duration"),
         Aggregate::Distinct | Aggregate::Collect => (true, ""),
     };
     (!fits).then_some(takes)

@@ -79,7 +79,11 @@ impl<'a> Lowering<'_, '_, 'a> {
     pub(super) fn calculated(&mut self, expression: &Expression, span: Span) -> Typed<'a> {
         match expression.value(&Scope { fields: None, chosen: &NothingChosen, moment: Moment::plain(&Cell::new(0)) }) {
             Value::Decimal(value) => Typed::new(Expression::Constant(Value::Decimal(value)), number_kind(value), false, span),
-            _ => self.wrong(span, Diagnostic::new(Code::NumberRange, span, "the calculation has no result", "divides by zero, or is too large")),
+            _ => self.wrong(
+                span,
+                Diagnostic::new(Code::NumberRange, span, "the calculation has no result", "divides by zero, or is too large")
+                    .help("write the number that is meant"),
+            ),
         }
     }
 
@@ -95,7 +99,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 format!("`-` takes a number or a duration, and this is {}", typed.kind),
                 typed.kind.to_string(),
             );
-            return self.wrong(span, diagnostic);
+            return self.wrong(span, diagnostic.help("leave the sign out, or write it before a number"));
         }
         match typed.expression {
             Expression::Constant(value) if typed.kind.is_written_number() => {
@@ -136,6 +140,10 @@ fn no_result(operation: Arithmetic, left: (&Ast, &Typed<'_>), right: (&Ast, &Typ
     match text.map(|(ast, _)| &bare(ast).kind) {
         Some(ExpressionKind::Text(text)) if TimeSpan::parse(text).is_some() => diagnostic.help(format!("a duration is written without quotes: `{text}`")),
         Some(_) => diagnostic.help("calculate with numbers, durations and times; texts are compared, and not joined"),
-        None => diagnostic,
+        None if [one, other].iter().any(|typed| typed.kind == Kind::Null) => diagnostic.help("leave `null` out: what is calculated with it is always null"),
+        None if [one, other].iter().any(|typed| typed.kind == Kind::TIMESTAMP) => {
+            diagnostic.help("times are subtracted from one another, `at - a.at`, and durations are added to them or subtracted, `at + 5m`")
+        }
+        None => diagnostic.help("calculate with numbers, durations and times: of a list or record name an item or field, `tags[0]`, `geo.lat`"),
     }
 }

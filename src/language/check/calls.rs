@@ -106,12 +106,15 @@ impl<'a> Lowering<'_, '_, 'a> {
         let help = match small.as_str() {
             "now" => Some("conditions know event time only: the time of the event at hand is its own field".to_owned()),
             "concat" => Some("texts are not joined; emit the fields one by one".to_owned()),
+            "exists" | "isnotnull" => Some("write `field is not null`".to_owned()),
+            "isnull" | "missing" => Some("write `field is null`".to_owned()),
             _ => foreign(&small),
         };
         let diagnostic = match help {
             Some(help) => diagnostic.help(help),
-            None => diagnostic.help_nearest(self.findings, name, FUNCTIONS.iter().map(|(name, _)| *name).chain(["not"]), || {
-                nearest(&small, FOREIGN.iter().map(|(theirs, _)| *theirs)).and_then(foreign)
+            None => diagnostic.help_nearest_or_word(self.findings, name, FUNCTIONS.iter().map(|(name, _)| *name), &["not"], || {
+                let names = || FUNCTIONS.map(|(name, _)| name).join(", ");
+                nearest(&small, FOREIGN.iter().map(|(theirs, _)| *theirs)).and_then(foreign).unwrap_or_else(|| format!("functions are {}", names()))
             }),
         };
         self.wrong(span, diagnostic)
@@ -270,7 +273,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                         Clash::Different => (Code::TypeMismatch, format!("one value cannot be {} or {}", kind, value.kind)),
                     };
                     let diagnostic = Diagnostic::new(code, value.span, message, value.kind.to_string()).also(values[0].span, kind.to_string());
-                    self.add(if clash == Clash::FloatWithDecimal { diagnostic.help(FLOAT_OR_DECIMAL) } else { diagnostic });
+                    self.add(diagnostic.help(if clash == Clash::FloatWithDecimal { FLOAT_OR_DECIMAL } else { "write values of one type" }));
                     return None;
                 }
             };

@@ -2,15 +2,15 @@
 
 use crate::event::{TimeSpan, Value};
 use crate::language::ast::{self, ClauseKind, EmitField, EventSet, MetaField, Name};
-use crate::language::check::declarations::twice;
+use crate::language::check::declarations::{ONE_OF_THEM, twice};
 use crate::language::check::findings::Findings;
 use crate::language::check::literals::{Items, written};
-use crate::language::check::names::listed;
 use crate::language::check::size::events_max;
 use crate::language::check::steps::{Standing, StepRole, StepTable};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
+use crate::language::spelling::{code, listed, spelled};
 use crate::pattern::{Sequence, Skip, StepId};
 
 /// As many `without`s as a pattern may have: a partial match keeps two bits for each.
@@ -106,7 +106,7 @@ fn choosing(name: &Name, table: &StepTable<'_>, findings: &mut Findings) -> Opti
     let Some(place) = table.find(&name.node) else {
         let names: Vec<&str> = table.choosing().collect();
         let diagnostic = Diagnostic::new(Code::UnknownName, name.span, format!("unknown step `{}`", name.node), "not a step of this pattern");
-        let diagnostic = diagnostic.help_nearest(findings, &name.node, names.iter().copied(), || Some(format!("its steps are {}", listed(&names))));
+        let diagnostic = diagnostic.help_nearest(findings, &name.node, names.iter().copied(), || format!("its steps are {}", listed(names.iter().copied())));
         findings.add(diagnostic);
         return None;
     };
@@ -115,7 +115,8 @@ fn choosing(name: &Name, table: &StepTable<'_>, findings: &mut Findings) -> Opti
         return Some((place, id));
     }
     let message = format!("`{}` must not come, so it has no events", name.node);
-    findings.add(Diagnostic::new(Code::AbsentStep, name.span, message, "never chosen").also(entry.name.span, "the `not` or `without`"));
+    let diagnostic = Diagnostic::new(Code::AbsentStep, name.span, message, "never chosen").also(entry.name.span, "the `not` or `without`");
+    findings.add(diagnostic.help("name a step that chooses events"));
     None
 }
 
@@ -146,15 +147,19 @@ pub(super) fn ends(without: &WithoutClause<'_>, body: &Sequence, table: &StepTab
         _ if one.repeats_with(other) => None,
         Standing::Before => {
             let message = format!("`{}` always stands before `{}`", last.node, first.node);
-            Some(Diagnostic::new(Code::EmptySpan, span, message, "runs backwards").help(format!("write `between {} and {}`", last.node, first.node)))
+            Some(
+                Diagnostic::new(Code::EmptySpan, span, message, "runs backwards")
+                    .help(format!("write {}", code(&format!("between {} and {}", spelled(&last.node), spelled(&first.node))))),
+            )
         }
         Standing::Own => {
             let message = format!("`{}` is one event: nothing lies between it and itself", first.node);
-            Some(Diagnostic::new(Code::EmptySpan, span, message, "no span"))
+            Some(Diagnostic::new(Code::EmptySpan, span, message, "no span").help("name two steps, or leave `between` out for the whole match"))
         }
         Standing::OtherBranch => {
             let message = format!("`{}` and `{}` are never both chosen", first.node, last.node);
-            Some(Diagnostic::new(Code::SaysNothing, span, message, "stand in different branches"))
+            let help = "name two steps that one match can have, or leave `between` out for the whole match";
+            Some(Diagnostic::new(Code::SaysNothing, span, message, "stand in different branches").help(help))
         }
         Standing::Later | Standing::Beside => None,
     };
@@ -168,7 +173,7 @@ pub(super) fn meta(fields: &[MetaField], findings: &mut Findings) -> Vec<(String
     let mut meta: Vec<(String, Value)> = Vec::new();
     for (place, field) in fields.iter().enumerate() {
         if let Some(first) = fields[..place].iter().find(|first| first.name.node == field.name.node) {
-            findings.add(twice(&field.name.node, field.name.span, first.name.span));
+            findings.add(twice(&field.name.node, field.name.span, first.name.span).help(ONE_OF_THEM));
         }
         meta.push((field.name.node.clone(), written(&field.value, Items::Free, findings).value));
     }

@@ -9,6 +9,7 @@ use crate::language::check::kinds::{Clash, Kind};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
+use crate::language::spelling::code;
 use crate::pattern::{Among, Comparison, Expression};
 
 pub(super) const FLOAT_OR_DECIMAL: &str = "turn one into the other: `decimal(…)` keeps digits, `float(…)` computes fast";
@@ -44,7 +45,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             let span = one.span.to(other.span);
             let operand = self.scope.declarations.quoted(operand.span);
             let diagnostic = Diagnostic::new(Code::ComparedWithNull, span, "a comparison with `null` is always false", "never true");
-            return Some(diagnostic.also(null.span, "null").help(format!("write `{operand} {test}`")));
+            return Some(diagnostic.also(null.span, "null").help(format!("write {}", code(&format!("{operand} {test}")))));
         }
         let ordering = !matches!(comparison, Comparison::Equal | Comparison::NotEqual);
         match one.kind.joined(&other.kind) {
@@ -55,7 +56,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             }
             Ok(_) => None,
             Err(Clash::FloatWithDecimal) => Some(self.float_with_decimal(one, other)),
-            Err(Clash::Different) => Some(mismatch("compared", (left_ast, one), (right_ast, other))),
+            Err(Clash::Different) => Some(self.mismatch("compared", (left_ast, one), (right_ast, other))),
         }
     }
 
@@ -67,7 +68,7 @@ impl<'a> Lowering<'_, '_, 'a> {
 
     pub(super) fn membership(&mut self, operator: Operator, item: &'a Ast, list: &'a Ast, span: Span) -> Typed<'a> {
         let (one, many) = (self.lower(item), self.lower(list));
-        if let Some(diagnostic) = not_among((item, &one), (list, &many)) {
+        if let Some(diagnostic) = self.not_among((item, &one), (list, &many)) {
             self.add(diagnostic);
         }
         let of_items = if let Kind::List(of_items) = &many.kind { (**of_items).clone() } else { Kind::Unknown };
@@ -85,6 +86,72 @@ impl<'a> Lowering<'_, '_, 'a> {
         Typed::new(Expression::Not(Box::new(contained)), Kind::BOOL, false, span)
     }
 
+    fn not_among(&self, item: (&Ast, &Typed<'_>), list: (&Ast, &Typed<'_>)) -> Option<Diagnostic> {
+        let ((item_ast, one), (list_ast, many)) = (item, list);
+        if one.is_unknown() || many.is_unknown() {
+            return None;
+        }
+        let Kind::List(of_items) = &many.kind else {
+            let diagnostic = Diagnostic::new(Code::TypeMismatch, many.span, "`in` looks for a value in a list", many.kind.to_string());
+            let text = many.kind == Kind::STRING && one.kind == Kind::STRING;
+            return Some(diagnostic.help(if text {
+                "to look for a text in another write `contains(text, part)`"
+            } else {
+                "write the values in brackets: `in [a, b]`"
+            }));
+        };
+        if one.kind == Kind::Null {
+            let diagnostic = Diagnostic::new(Code::ComparedWithNull, one.span, "`null` is in no list", "never found");
+            return Some(diagnostic.help("write `… is null`"));
+        }
+        match one.kind.joined(of_items) {
+            Ok(_) => None,
+            Err(Clash::FloatWithDecimal) => Some(
+                Diagnostic::new(Code::FloatWithDecimal, many.span, "`float` and `decimal` do not mix by themselves", many.kind.to_string())
+                    .also(one.span, one.kind.to_string())
+                    .help(FLOAT_OR_DECIMAL),
+            ),
+            Err(Clash::Different) => Some(self.mismatch("found", (item_ast, one), (list_ast, many))),
+        }
+    }
+
+    /// Two types that have nothing to do with one another; what was probably meant.
+    fn mismatch(&self, done: &str, left: (&Ast, &Typed<'_>), right: (&Ast, &Typed<'_>)) -> Diagnostic {
+        let ((left_ast, one), (right_ast, other)) = (left, right);
+        for (typed, by, ast) in [(one, other, right_ast), (other, one, left_ast)] {
+            if typed.kind == Kind::DURATION && by.kind.is_number() {
+                return missing_unit(by, ast);
+            }
+            if typed.kind == Kind::TIMESTAMP && (is_text(ast) || by.kind.is_written_number()) {
+                return time_literal(by);
+            }
+        }
+        let message = match done {
+            "found" => format!("{} is never in {}", one.kind, other.kind),
+            _ => format!("{} cannot be {done} with {}", one.kind, other.kind),
+        };
+        let diagnostic = Diagnostic::new(Code::TypeMismatch, other.span, message, other.kind.to_string()).also(one.span, one.kind.to_string());
+        let remedy = remedy((&one.kind, right_ast)).or_else(|| remedy((&other.kind, left_ast)));
+        diagnostic.help(remedy.unwrap_or_else(|| self.of_its_own_type(done, left, right)))
+    }
+
+    /// What to write where the types say no more.
+    fn of_its_own_type(&self, done: &str, left: (&Ast, &Typed<'_>), right: (&Ast, &Typed<'_>)) -> String {
+        let ((_, one), (_, other)) = (left, right);
+        let quoted = |typed: &Typed<'_>| self.scope.declarations.quoted(typed.span);
+        let sides = [one, other];
+        if let ("found", Kind::List(item)) = (done, &other.kind) {
+            return format!("look for {item} in this list, or for {} in another one", one.kind);
+        }
+        if let Some(record) = sides.iter().find(|typed| matches!(typed.kind, Kind::Of(Type::Record(_)))) {
+            return format!("records are not compared: name a field, as in {}", code(&format!("{}.field", quoted(record))));
+        }
+        if let Some(list) = sides.iter().find(|typed| matches!(typed.kind, Kind::List(_))) {
+            return format!("ask whether a value is in the list, {}", code(&format!("value in {}", quoted(list))));
+        }
+        format!("compare {} with {}, and {} with {}", code(&quoted(one)), one.kind, code(&quoted(other)), other.kind)
+    }
+
     /// The values of a list that is written out, as they are to be compared with `item`; else the list itself.
     fn among(&self, list: &Typed<'a>, ast: &'a Ast, item: &Kind) -> Result<Arc<Among>, Expression> {
         let make = || match settled(list.expression.clone(), &list.kind, &Kind::List(Box::new(item.clone()))) {
@@ -97,55 +164,6 @@ impl<'a> Lowering<'_, '_, 'a> {
             None => make(),
         }
     }
-}
-
-fn not_among(item: (&Ast, &Typed<'_>), list: (&Ast, &Typed<'_>)) -> Option<Diagnostic> {
-    let ((item_ast, one), (list_ast, many)) = (item, list);
-    if one.is_unknown() || many.is_unknown() {
-        return None;
-    }
-    let Kind::List(of_items) = &many.kind else {
-        let diagnostic = Diagnostic::new(Code::TypeMismatch, many.span, "`in` looks for a value in a list", many.kind.to_string());
-        let text = many.kind == Kind::STRING && one.kind == Kind::STRING;
-        return Some(diagnostic.help(if text {
-            "to look for a text in another write `contains(text, part)`"
-        } else {
-            "write the values in brackets: `in [a, b]`"
-        }));
-    };
-    if one.kind == Kind::Null {
-        let diagnostic = Diagnostic::new(Code::ComparedWithNull, one.span, "`null` is in no list", "never found");
-        return Some(diagnostic.help("write `… is null`"));
-    }
-    match one.kind.joined(of_items) {
-        Ok(_) => None,
-        Err(Clash::FloatWithDecimal) => Some(
-            Diagnostic::new(Code::FloatWithDecimal, many.span, "`float` and `decimal` do not mix by themselves", many.kind.to_string())
-                .also(one.span, one.kind.to_string())
-                .help(FLOAT_OR_DECIMAL),
-        ),
-        Err(Clash::Different) => Some(mismatch("found", (item_ast, one), (list_ast, many))),
-    }
-}
-
-/// Two types that have nothing to do with one another; what was probably meant.
-fn mismatch(done: &str, left: (&Ast, &Typed<'_>), right: (&Ast, &Typed<'_>)) -> Diagnostic {
-    let ((left_ast, one), (right_ast, other)) = (left, right);
-    for (typed, by, ast) in [(one, other, right_ast), (other, one, left_ast)] {
-        if typed.kind == Kind::DURATION && by.kind.is_number() {
-            return missing_unit(by, ast);
-        }
-        if typed.kind == Kind::TIMESTAMP && (is_text(ast) || by.kind.is_written_number()) {
-            return time_literal(by);
-        }
-    }
-    let message = match done {
-        "found" => format!("{} is never in {}", one.kind, other.kind),
-        _ => format!("{} cannot be {done} with {}", one.kind, other.kind),
-    };
-    let diagnostic = Diagnostic::new(Code::TypeMismatch, other.span, message, other.kind.to_string()).also(one.span, one.kind.to_string());
-    let remedy = remedy((&one.kind, right_ast)).or_else(|| remedy((&other.kind, left_ast)));
-    Diagnostic { help: remedy, ..diagnostic }
 }
 
 /// A duration beside a number.

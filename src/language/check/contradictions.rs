@@ -14,6 +14,7 @@ use crate::language::check::findings::Findings;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
+use crate::language::spelling::{self, code, named};
 use crate::pattern::{Comparison, Expression, Moment, NothingChosen, Scope};
 
 /// Where a part stands.
@@ -87,7 +88,7 @@ fn contradiction(span: Span, other: Place<'_>) -> Diagnostic {
             .help("`and` means both at once: write `or` if one is enough, or mend one of the two"),
         Place::In(name) => {
             Diagnostic::new(Code::Contradiction, span, format!("no event of `{name}` can fit this"), format!("contradicts what `{name}` demands"))
-                .help(format!("look at `define {name}`, or name the stream instead of `{name}`"))
+                .help(format!("look at {}, or name the stream instead of {}", code(&format!("define {}", spelling::spelled(name))), named(name)))
         }
     }
 }

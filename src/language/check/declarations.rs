@@ -79,7 +79,7 @@ impl<'a> Declarations<'a> {
         }
         if let Some(stream) = streams.get(STREAMS_MAX) {
             let message = format!("more than {STREAMS_MAX} streams");
-            findings.add(Diagnostic::new(Code::TooMany, stream.name.span, message, "one too many"));
+            findings.add(Diagnostic::new(Code::TooMany, stream.name.span, message, "one too many").help("declare fewer, or spread them over several programs"));
             streams.truncate(STREAMS_MAX);
         }
         for (number, stream) in (0..).zip(streams) {
@@ -104,7 +104,8 @@ impl<'a> Declarations<'a> {
         if let Some(list) = self.lists.get(name.node.as_str()) {
             let message = format!("`{}` is a list, not a stream", name.node);
             let diagnostic = Diagnostic::new(Code::WrongSort, name.span, message, "a stream or define is meant here");
-            findings.add(diagnostic.also(list.span, "the list is declared here"));
+            let diagnostic = diagnostic.also(list.span, "the list is declared here");
+            findings.add(diagnostic.help("name a stream or define; whether a value is in the list is a condition, as in `where country in trusted`"));
         } else if !self.may_be_unread(&name.node, self.event_names()) {
             findings.missing_stream(&name.node, name.span);
         }
@@ -155,7 +156,12 @@ fn first_of_each_name<'a>(files: &'a [File], findings: &mut Findings) -> BTreeMa
     first
 }
 
+/// The remedy where the same thing is named twice.
+pub(super) const ONE_OF_THEM: &str = "leave one of them out";
+
 /// Two of the same name where names must differ.
 pub(super) fn twice(name: &str, span: Span, first: Span) -> Diagnostic {
-    Diagnostic::new(Code::DuplicateName, span, format!("the name `{name}` is given twice"), "here again").also(first, "first here")
+    Diagnostic::new(Code::DuplicateName, span, format!("the name `{name}` is given twice"), "here again")
+        .also(first, "first here")
+        .help("give one of them another name")
 }

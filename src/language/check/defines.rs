@@ -53,7 +53,10 @@ fn resolved<'a>(define: &'a ast::Define, declarations: &Declarations<'a>, findin
     let mut events = declarations.events(&define.events.stream, findings)?.clone();
     if events.lineage.len() > DEFINES_MAX {
         let message = format!("more than {DEFINES_MAX} defines on one another");
-        findings.add(Diagnostic::new(Code::TooMany, define.name.span, message, "one too many"));
+        findings.add(
+            Diagnostic::new(Code::TooMany, define.name.span, message, "one too many")
+                .help("join conditions with `and`, so that fewer defines stand on one another"),
+        );
         return None;
     }
     events.lineage.insert(0, &define.name.node);

@@ -16,6 +16,7 @@ use crate::language::check::steps::StepRole;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
+use crate::language::spelling::code;
 use crate::pattern::{EmitField, EmitValue, Expression, Occurrence, Source, Step, StepId, Suppress};
 
 /// A part of the key, as expressions of `emit` can name it.
@@ -102,13 +103,13 @@ pub(super) fn fields<'a>(fields: &'a [ast::EmitField], scope: &Scope<'_, 'a>, fi
         let value = value(&field.value, scope, findings);
         let Some((name, span)) = name(field) else {
             let diagnostic = Diagnostic::new(Code::NeedsName, field.value.span, "what is calculated needs a name", "called what?");
-            findings.add(diagnostic.help(format!("write `{} as NAME`", scope.declarations.quoted(field.value.span))));
+            findings.add(diagnostic.help(format!("write {}", code(&format!("{} as NAME", scope.declarations.quoted(field.value.span))))));
             continue;
         };
         if let Some(first) = names.insert(name, span) {
             let diagnostic = twice(name, span, first);
             findings.add(if field.name.is_none() {
-                diagnostic.help(format!("write `{} as OTHER`", scope.declarations.quoted(field.value.span)))
+                diagnostic.help(format!("write {}", code(&format!("{} as OTHER", scope.declarations.quoted(field.value.span)))))
             } else {
                 diagnostic
             });

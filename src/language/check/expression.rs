@@ -8,11 +8,12 @@ use crate::language::ast::{Expression as Ast, ExpressionKind, Operator};
 use crate::language::check::contradictions;
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
-use crate::language::check::literals::{Items, Written, fitted, joined_item, written};
+use crate::language::check::literals::{Items, NO_VALUES, Written, fitted, joined_item, written};
 use crate::language::check::scope::Scope;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
+use crate::language::spelling::code;
 use crate::pattern::{Expression, Function};
 
 /// An expression with its type.
@@ -147,7 +148,7 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
             typed.push(item);
         }
         if items.is_empty() {
-            self.add(Diagnostic::new(Code::EmptyList, span, "the list is empty", "nothing is in it"));
+            self.add(Diagnostic::new(Code::EmptyList, span, "the list is empty", "nothing is in it").help(NO_VALUES));
         }
         let expressions: Vec<Expression> = typed.into_iter().map(|item| converted(item.expression, &item.kind, &kind)).collect();
         let constants: Option<Vec<Value>> =
@@ -225,7 +226,11 @@ impl<'l, 's, 'a> Lowering<'l, 's, 'a> {
             let name = self.scope.declarations.quoted(absent.span);
             let message = format!("this is true as well where `{name}` is absent");
             let diagnostic = Diagnostic::new(Code::TrueOfAbsent, span, message, "also true of what is not there").also(absent.span, "may be null");
-            self.findings.add(diagnostic.help(format!("say which is meant: `{name} is not null and …`, or `{name} is null or …`")));
+            self.findings.add(diagnostic.help(format!(
+                "say which is meant: {}, or {}",
+                code(&format!("{name} is not null and …")),
+                code(&format!("{name} is null or …"))
+            )));
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::language::codes::Code;
 use crate::language::diagnostic::{Diagnostic, Label, Severity};
 use crate::language::nearest;
 use crate::language::span::{SourceId, Span};
+use crate::language::spelling::{code, listed, named};
 
 /// Errors that the checker reports of one text; a last one says that there are more.
 const ERRORS_MAX: usize = 100;
@@ -34,13 +35,26 @@ impl Diagnostic {
         findings: &Findings,
         name: &str,
         candidates: impl IntoIterator<Item = &'a str>,
-        otherwise: impl FnOnce() -> Option<String>,
+        otherwise: impl FnOnce() -> String,
+    ) -> Self {
+        self.help_nearest_or_word(findings, name, candidates, &[], otherwise)
+    }
+
+    /// The same where words of the language may have been meant as well.
+    pub(super) fn help_nearest_or_word<'a>(
+        self,
+        findings: &Findings,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+        words: &[&'static str],
+        otherwise: impl FnOnce() -> String,
     ) -> Self {
         if findings.hides(self.primary.span) {
             return self;
         }
-        let help = nearest(name, candidates).map(|near| format!("did you mean `{near}`?")).or_else(otherwise);
-        Self { help, ..self }
+        let near = nearest(name, candidates.into_iter().chain(words.iter().copied()));
+        let meant = near.map(|near| if words.contains(&near) { code(near) } else { named(near) });
+        Self { help: Some(meant.map_or_else(otherwise, |meant| format!("did you mean {meant}?"))), ..self }
     }
 
     /// Another place that matters.
@@ -104,7 +118,7 @@ impl Findings {
         for (name, spans) in missing {
             let message = format!("unknown stream `{name}`");
             let mut diagnostic = Diagnostic::new(Code::UnknownStream, spans[0], message, "no stream or define of this name");
-            diagnostic = diagnostic.help_nearest(&self, &name, declared.iter().copied(), || Some(declared_streams(declared)));
+            diagnostic = diagnostic.help_nearest(&self, &name, declared.iter().copied(), || declared_streams(declared));
             for span in spans.iter().skip(1).take(PLACES_MAX) {
                 diagnostic = diagnostic.also(*span, "named here too");
             }
@@ -119,13 +133,10 @@ impl Findings {
 }
 
 fn declared_streams(declared: &BTreeSet<&str>) -> String {
-    const SHOWN_MAX: usize = 8;
     if declared.is_empty() {
         return "declare it: `stream NAME { field: type … }`".to_owned();
     }
-    let names: Vec<String> = declared.iter().take(SHOWN_MAX).map(|name| format!("`{name}`")).collect();
-    let more = if declared.len() > SHOWN_MAX { ", …" } else { "" };
-    format!("declared are {}{more}", names.join(", "))
+    format!("declared are {}", listed(declared.iter().copied()))
 }
 
 fn place(span: Span) -> (SourceId, u32, u32) {
@@ -167,7 +178,7 @@ mod tests {
         for start in places {
             for source in [SourceId(0), SourceId(1)] {
                 let diagnostic = Diagnostic::new(Code::UnknownName, Span { source, start, end: start + 1 }, "unknown name `amout`", "");
-                let diagnostic = diagnostic.help_nearest(&findings, "amout", ["amount"].into_iter().inspect(|_| compared += 1), || None);
+                let diagnostic = diagnostic.help_nearest(&findings, "amout", ["amount"].into_iter().inspect(|_| compared += 1), String::new);
                 findings.add(diagnostic);
             }
         }
@@ -201,7 +212,7 @@ mod tests {
             findings.add(Diagnostic::new(Code::UnknownName, Span { source: SourceId(0), start, end: start }, "", ""));
         }
         let place = Span { source: SourceId(0), start: ERRORS_MAX as u32, end: ERRORS_MAX as u32 };
-        let warning = Diagnostic::new(Code::NotRead, place, "", "").help_nearest(&findings, "amout", ["amount"], || None);
+        let warning = Diagnostic::new(Code::NotRead, place, "", "").help_nearest(&findings, "amout", ["amount"], String::new);
         findings.add(warning);
         let diagnostics = findings.into_diagnostics(&BTreeSet::new());
         let [.., last] = &diagnostics[..] else { panic!("nothing is shown") };

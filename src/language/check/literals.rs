@@ -14,6 +14,9 @@ use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
 use crate::pattern::fits_decimal;
 
+/// The remedy for an empty list.
+pub(super) const NO_VALUES: &str = "write its values between the brackets, as in `[\"DE\", \"FR\"]`";
+
 /// A value as written, and its kind.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
@@ -57,7 +60,8 @@ pub(super) fn written(expression: &Expression, items: Items, findings: &mut Find
 }
 
 fn not_literal(expression: &Expression, findings: &mut Findings) -> Written {
-    findings.add(Diagnostic::new(Code::NotLiteral, expression.span, "expected a literal", "only what is written out can stand here"));
+    let diagnostic = Diagnostic::new(Code::NotLiteral, expression.span, "expected a literal", "only what is written out can stand here");
+    findings.add(diagnostic.help("write a text, a number, a duration, `true`, `false`, `null` or a list of these"));
     Written::UNKNOWN
 }
 
@@ -114,7 +118,12 @@ pub(super) fn joined_item(kind: Kind, item: &Kind, span: Span, first: Span, find
             .also(first, kind.to_string())
             .help("turn one into the other: `float(…)` or `decimal(…)`"),
         (_, Err(Clash::Different)) => {
-            Diagnostic::new(Code::ListItems, span, "the items of a list are of one type", item.to_string()).also(first, kind.to_string())
+            let diagnostic = Diagnostic::new(Code::ListItems, span, "the items of a list are of one type", item.to_string()).also(first, kind.to_string());
+            diagnostic.help(if kind == Kind::STRING {
+                "texts stand in double quotes; values of different types in lists of their own"
+            } else {
+                "make a list for each type"
+            })
         }
     };
     findings.add(diagnostic);

@@ -136,7 +136,8 @@ fn parsed(sources: &[Source], not_utf8: &[Option<u32>], findings: &mut Findings)
     for (number, source) in sources.iter().enumerate() {
         let Ok(id) = u16::try_from(number) else {
             let message = format!("more than {} texts in one program", usize::from(u16::MAX) + 1);
-            findings.add(Diagnostic::new(Code::TooMany, Span::default(), message, "the texts behind these are not read"));
+            findings
+                .add(Diagnostic::new(Code::TooMany, Span::default(), message, "the texts behind these are not read").help("put several of them into one file"));
             return (files, true);
         };
         let parsed = parse(source, SourceId(id));

@@ -7,10 +7,11 @@ use crate::language::check::expression::{Lowering, Typed, bare};
 use crate::language::check::kinds::Kind;
 use crate::language::check::scope::{Around, AtHand};
 use crate::language::check::steps::StepRole;
-use crate::language::check::streams::unknown_field;
+use crate::language::check::streams::{its_fields, unknown_field};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
+use crate::language::spelling::{code, listed, spelled};
 use crate::pattern::{Expression, Occurrence};
 
 /// What a bare name may be a misspelling of, besides names.
@@ -71,7 +72,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 let name = part.name.as_deref().unwrap_or_default();
                 let message = format!("the key `{name}` cannot stand inside an expression here");
                 let diagnostic = Diagnostic::new(Code::WhichEvent, span, message, "of which event?");
-                self.wrong(span, diagnostic.help(format!("emit it by itself, `emit {name}`, or say of which step: `x.field`")))
+                self.wrong(span, diagnostic.help(format!("emit it by itself, {}, or say of which step: `x.field`", code(&format!("emit {}", spelled(name))))))
             }
         }
     }
@@ -82,21 +83,29 @@ impl<'a> Lowering<'_, '_, 'a> {
             let diagnostic = Diagnostic::new(Code::StepAsValue, span, format!("`{name}` is a step, not a value"), "a value is meant here");
             let declared = self.scope.steps().map(|steps| steps.entries[step].name.span);
             let diagnostic = declared.into_iter().fold(diagnostic, |diagnostic, span| diagnostic.also(span, "the step"));
-            return diagnostic.help(format!("say which field: `{name}.field`; how many events it has is `count({name})`"));
+            let name = spelled(name);
+            return diagnostic.help(format!(
+                "say which field: {}; how many events it has is {}",
+                code(&format!("{name}.field")),
+                code(&format!("count({name})"))
+            ));
         }
         if self.scope.declarations.events.contains_key(name) {
             let diagnostic = Diagnostic::new(Code::WrongSort, span, format!("`{name}` is a stream, not a value"), "a value is meant here");
-            return if self.scope.at_hand == AtHand::None { diagnostic } else { diagnostic.help("bare names are fields of the event at hand") };
+            let here =
+                if self.scope.at_hand == AtHand::None { "name a field of a step, as in `a.field`" } else { "bare names are fields of the event at hand" };
+            let window = code(&format!("count({} over 1h)", spelled(name)));
+            return diagnostic.help(format!("{here}; how many events there were of late is {window}"));
         }
         match self.scope.at_hand {
             AtHand::Event(stream) => {
                 let name = Name { node: name.to_owned(), span };
                 let stream = self.scope.declarations.stream(stream);
                 let lists = self.scope.declarations.lists.keys().copied();
-                let names = stream.fields.iter().map(|field| field.name.node.as_str()).chain(lists).chain(WRITTEN_VALUES);
+                let names = stream.fields.iter().map(|field| field.name.node.as_str()).chain(lists);
                 let diagnostic = unknown_field(stream, &name, self.findings);
-                let otherwise = diagnostic.help.clone();
-                diagnostic.help_nearest(self.findings, &name.node, names, || otherwise)
+                let otherwise = diagnostic.help.clone().unwrap_or_default();
+                diagnostic.help_nearest_or_word(self.findings, &name.node, names, &WRITTEN_VALUES, || otherwise)
             }
             AtHand::Unknown | AtHand::None => self.no_emitted(name, span),
         }
@@ -112,16 +121,17 @@ impl<'a> Lowering<'_, '_, 'a> {
         });
         if let Some(step) = with_field {
             let diagnostic = Diagnostic::new(Code::WhichEvent, span, format!("`{name}` of which event?"), "there is no single event at hand here");
-            return diagnostic.help(format!("say of which step: `{}.{name}`", step.name.node));
+            return diagnostic.help(format!("say of which step: {}", code(&format!("{}.{}", spelled(&step.name.node), spelled(name)))));
         }
         let key = self.scope.key().iter().filter_map(|part| part.name.as_deref());
         let lists = declarations.lists.keys().copied();
-        let names = steps.iter().copied().chain(key).chain(lists).chain(WRITTEN_VALUES);
-        Diagnostic::new(Code::UnknownName, span, format!("unknown name `{name}`"), "neither a part of the key nor a step").help_nearest(
+        let names = steps.iter().copied().chain(key).chain(lists);
+        Diagnostic::new(Code::UnknownName, span, format!("unknown name `{name}`"), "neither a part of the key nor a step").help_nearest_or_word(
             self.findings,
             name,
             names,
-            || Some("fields of the match are the key's names, `x.f` of a step x, and what is calculated from these".to_owned()),
+            &WRITTEN_VALUES,
+            || "fields of the match are the key's names, `x.f` of a step x, and what is calculated from these".to_owned(),
         )
     }
 
@@ -147,7 +157,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             Some(Base::Step(step, _)) => {
                 let name = self.scope.steps().map(|steps| steps.entries[step].name.node.clone()).unwrap_or_default();
                 let diagnostic = Diagnostic::new(Code::StepAsValue, span, "an event is no value", "a whole event");
-                self.wrong(span, diagnostic.help(format!("say which field of it: `{name}[{}].field`", place.node)))
+                self.wrong(span, diagnostic.help(format!("say which field of it: {}", code(&format!("{}[{}].field", spelled(&name), place.node)))))
             }
             Some(Base::Source(_)) | None => Typed::unknown(span),
             Some(Base::Value(value)) => match &value.kind {
@@ -160,7 +170,8 @@ impl<'a> Lowering<'_, '_, 'a> {
                 kind => {
                     let message = format!("places are of lists and steps, and this is {kind}");
                     let diagnostic = Diagnostic::new(Code::TypeMismatch, base.span, message, kind.to_string());
-                    self.wrong(span, diagnostic)
+                    let help = format!("leave {} out: it is one value", code(&format!("[{}]", place.node)));
+                    self.wrong(span, diagnostic.help(help))
                 }
             },
         }
@@ -217,10 +228,10 @@ impl<'a> Lowering<'_, '_, 'a> {
 
     fn stream_field(&self, name: &str, span: Span) -> Diagnostic {
         let diagnostic = Diagnostic::new(Code::WrongSort, span, format!("`{name}` is a stream, whose events are many"), "of which event?");
-        let step = self.scope.steps().and_then(|steps| steps.choosing().next());
+        let step = self.scope.steps().and_then(|steps| steps.choosing().next()).map(|step| code(&format!("{}.field", spelled(step))));
         match step {
-            Some(step) if self.scope.at_hand == AtHand::None => diagnostic.help(format!("name a step, as in `{step}.field`")),
-            Some(step) => diagnostic.help(format!("name a step, as in `{step}.field`; a bare name is a field of the event at hand")),
+            Some(step) if self.scope.at_hand == AtHand::None => diagnostic.help(format!("name a step, as in {step}")),
+            Some(step) => diagnostic.help(format!("name a step, as in {step}; a bare name is a field of the event at hand")),
             None => diagnostic.help("a bare name is a field of the event at hand"),
         }
     }
@@ -235,7 +246,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             self.findings,
             name,
             steps.iter().copied(),
-            || Some(format!("its steps are {}", listed(&steps))),
+            || format!("its steps are {}", listed(steps.iter().copied())),
         )
     }
 
@@ -248,13 +259,16 @@ impl<'a> Lowering<'_, '_, 'a> {
             let message = format!("unknown field `{}`: this is {}", field.node, value.kind);
             let diagnostic =
                 Diagnostic::new(Code::UnknownField, field.span, message, "only records and steps have fields").also(value.span, value.kind.to_string());
+            let diagnostic = diagnostic.help(format!("leave {} out", code(&format!(".{}", spelled(&field.node)))));
             return self.wrong(span, diagnostic);
         };
         let Some((place, known)) = (0..).zip(fields).find(|(_, known)| known.name == field.node) else {
             let name = self.scope.declarations.quoted(value.span);
             let diagnostic =
                 Diagnostic::new(Code::UnknownField, field.span, format!("unknown field `{}` on `{name}`", field.node), format!("not a field of `{name}`"))
-                    .help_nearest(self.findings, &field.node, fields.iter().map(|field| field.name.as_str()), || None);
+                    .help_nearest(self.findings, &field.node, fields.iter().map(|field| field.name.as_str()), || {
+                        its_fields(fields.iter().map(|field| field.name.as_str()))
+                    });
             return self.wrong(span, diagnostic);
         };
         let (kind, nullable) = (Kind::of(&known.r#type), value.nullable || known.nullable);
@@ -266,9 +280,4 @@ impl<'a> Lowering<'_, '_, 'a> {
         };
         Typed::new(expression, kind, nullable, span)
     }
-}
-
-/// `a`, `b`, `c`.
-pub(super) fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

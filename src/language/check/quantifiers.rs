@@ -4,6 +4,7 @@ use crate::language::ast::{self, Count, Expression as Ast, Inside, Name};
 use crate::language::check::findings::Findings;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
+use crate::language::spelling::{code, spelled};
 use crate::pattern::{ContinuityInside, Quantifier};
 
 /// What is repeated.
@@ -20,7 +21,11 @@ pub(super) fn lower(quantifier: Option<&ast::Quantifier>, on: On<'_>, findings: 
         && quantifier.is_none_or(|quantifier| quantifier.count == Count::Unsaid)
     {
         let diagnostic = Diagnostic::new(Code::MisplacedLoopWord, until.span, "`until` closes a loop", "closes nothing");
-        findings.add(diagnostic.also(name.span, "takes one event").help(format!("say how often, as in `{}+`, or write it into `where`", name.node)));
+        findings.add(
+            diagnostic
+                .also(name.span, "takes one event")
+                .help(format!("say how often, as in {}, or write it into `where`", code(&format!("{}+", spelled(&name.node))))),
+        );
     }
     let Some(quantifier) = quantifier else { return Quantifier::ONCE };
     let (least, most, _) = times(quantifier.count);
@@ -74,8 +79,8 @@ fn check(quantifier: &ast::Quantifier, most: Option<u32>, least: u32, on: On<'_>
         for (word, span) in words {
             let diagnostic = Diagnostic::new(Code::MisplacedLoopWord, span, format!("`{word}` is about loops, and here one event is taken"), "no loop");
             let words = if word == "each within" { "each within 5m" } else { word };
-            let example = if let On::Step { name, .. } = on { format!("{}+ {words}", name.node) } else { format!("( … )+ {words}") };
-            findings.add(diagnostic.help(format!("say how often, as in `{example}`")));
+            let example = if let On::Step { name, .. } = on { format!("{}+ {words}", spelled(&name.node)) } else { format!("( … )+ {words}") };
+            findings.add(diagnostic.help(format!("say how often, as in {}", code(&example))));
         }
         return;
     }

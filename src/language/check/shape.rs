@@ -11,6 +11,7 @@ use crate::language::check::steps::{StepEntry, StepRole, StepTable, Turn, TurnKi
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Spanned;
+use crate::language::spelling::{code, named, spelled};
 use crate::pattern::{Absence, Body, ConditionId, Connective, Element, Part, Quantifier, Sequence, Step, StepId};
 
 /// Makes the shape; `waiting` and the ids of conditions in the shape go together.
@@ -227,8 +228,13 @@ impl<'s, 'a> Shaper<'s, 'a> {
                 Diagnostic::new(Code::OutsideFrom, events.stream.span, format!("`{name}` does not stand in `from`"), "its events are not in the line");
             let wider = self.sources.known.iter().find(|(_, source)| source.stream == known.stream).map(|(name, _)| name.node.as_str());
             self.findings.add(match wider {
-                Some(source) => diagnostic.help(format!("`from {source}` has only some of them: write `{source}` here, or `from {name}`")),
-                None => diagnostic.help_nearest(self.findings, name, self.sources.names(), || Some(format!("add it: `from …, {name}`"))),
+                Some(source) => {
+                    let from = |name| code(&format!("from {}", spelled(name)));
+                    diagnostic.help(format!("{} has only some of them: write {} here, or {}", from(source), named(source), from(name)))
+                }
+                None => {
+                    diagnostic.help_nearest(self.findings, name, self.sources.names(), || format!("add it: {}", code(&format!("from …, {}", spelled(name)))))
+                }
             });
         }
         Some(known.stream)

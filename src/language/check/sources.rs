@@ -2,7 +2,7 @@
 
 use crate::language::ast::{self, Expression as Ast, ExpressionKind, Name};
 use crate::language::check::aggregates::is_scalar;
-use crate::language::check::declarations::{Declarations, Events, twice};
+use crate::language::check::declarations::{Declarations, Events, ONE_OF_THEM, twice};
 use crate::language::check::expression::{Lowering, Typed, bare};
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
@@ -43,7 +43,7 @@ impl<'a> Sources<'a> {
         let mut sources = Self { known: Vec::new(), any_unknown: false, apart: false };
         for (place, name) in pattern.from.iter().enumerate() {
             if let Some(first) = pattern.from[..place].iter().find(|first| first.node == name.node) {
-                findings.add(twice(&name.node, name.span, first.span));
+                findings.add(twice(&name.node, name.span, first.span).help(ONE_OF_THEM));
                 continue;
             }
             match declarations.events(name, findings) {
@@ -132,7 +132,7 @@ fn unfit_key(typed: &Typed<'_>, first: Option<&Kind>, (first_name, first_part): 
     }
     let first = first.filter(|first| !first.is_unknown() && **first != typed.kind)?;
     let message = format!("the key is {first} for `{}`, and {} here", first_name.node, typed.kind);
-    let diagnostic = Diagnostic::new(Code::KeyType, typed.span, message, typed.kind.to_string());
+    let diagnostic = Diagnostic::new(Code::KeyType, typed.span, message, typed.kind.to_string()).help("write parts of the same types for all streams");
     // Where no part is qualified, both stand in the same place.
     Some(
         first_part
@@ -171,7 +171,8 @@ fn parts_by_source<'a>(by: &'a [Ast], sources: &Sources<'a>, findings: &mut Find
             let (first, many) = (&sources.known[0].0.node, parts.len());
             let message = format!("the key has {count} part{} for `{first}`, and {many} for `{}`", if count == 1 { "" } else { "s" }, name.node);
             let span = by[0].span.to(by[by.len() - 1].span);
-            findings.add(Diagnostic::new(Code::KeyParts, span, message, "as many for each").also(name.span, format!("`{}`", name.node)));
+            let diagnostic = Diagnostic::new(Code::KeyParts, span, message, "as many for each").also(name.span, format!("`{}`", name.node));
+            findings.add(diagnostic.help("write as many parts for each, as in `by incoming.to, outgoing.from`"));
             return None;
         }
     }

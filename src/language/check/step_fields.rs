@@ -8,6 +8,7 @@ use crate::language::check::streams::unknown_field;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
+use crate::language::spelling::{code, named, spelled};
 use crate::pattern::{Expression, Occurrence, StepId};
 
 impl<'a> Lowering<'_, '_, 'a> {
@@ -41,7 +42,8 @@ impl<'a> Lowering<'_, '_, 'a> {
         let (counted, occurrence): (i64, fn(u32) -> Occurrence) =
             if place.node < 0 { (-1 - place.node, Occurrence::FromLast) } else { (place.node, Occurrence::FromFirst) };
         let Ok(counted) = u32::try_from(counted) else {
-            self.add(Diagnostic::new(Code::NumberRange, place.span, "no step takes so many events", format!("at most {}", u32::MAX)));
+            let diagnostic = Diagnostic::new(Code::NumberRange, place.span, "no step takes so many events", format!("at most {}", u32::MAX));
+            self.add(diagnostic.help("write a place nearer to the first, `[0]`, or to the last, `[-1]`"));
             return None;
         };
         Some(occurrence(counted))
@@ -74,7 +76,8 @@ impl<'a> Lowering<'_, '_, 'a> {
                 Standing::OtherBranch => {
                     let message = format!("`{}` stands in another branch", entry.name.node);
                     let diagnostic = Diagnostic::new(Code::OtherBranch, span, message, "chosen only if this branch is not");
-                    Some(diagnostic.also(entry.name.span, "in the other branch"))
+                    let diagnostic = diagnostic.also(entry.name.span, "in the other branch");
+                    Some(diagnostic.help("name a step of this branch, or one that stands before the branches"))
                 }
             },
         };
@@ -88,8 +91,8 @@ fn own_step(entry: &StepEntry<'_>, span: Span, field: Option<&Name>) -> Diagnost
     let name = &entry.name.node;
     let diagnostic = Diagnostic::new(Code::OwnStep, span, format!("`{name}` takes one event, the one at hand"), "has chosen nothing yet");
     diagnostic.help(match field {
-        Some(field) => format!("its fields are written bare: `{}`", field.node),
-        None => format!("leave it out; with `{name}+` there are events before this one"),
+        Some(field) => format!("its fields are written bare: {}", named(&field.node)),
+        None => format!("leave it out; with {} there are events before this one", code(&format!("{}+", spelled(name)))),
     })
 }
 
@@ -99,7 +102,7 @@ fn later_step(entry: &StepEntry<'_>, here: Option<&StepEntry<'_>>, span: Span) -
     let here = here.map_or_else(|| "it".to_owned(), |here| format!("`{}`", here.name.node));
     Diagnostic::new(Code::LaterStep, span, format!("`{name}` stands after {here}"), "has chosen nothing yet")
         .also(entry.name.span, "the later step")
-        .help(format!("write the condition at `{name}`, which sees what was chosen before it"))
+        .help(format!("write the condition at {}, which sees what was chosen before it", named(name)))
 }
 
 /// While a `without` that ends at `to` looks at events, `to` and what stands after it have chosen nothing; unless they come more than once.
@@ -109,5 +112,5 @@ fn after_span(entry: &StepEntry<'_>, to: &StepEntry<'_>, span: Span) -> Option<D
     }
     let message = format!("`{}` is chosen only when the span is over", entry.name.node);
     let diagnostic = Diagnostic::new(Code::LaterStep, span, message, "has chosen nothing yet").also(to.name.span, "the span ends here");
-    Some(diagnostic.help(format!("name a step that stands before `{}`", to.name.node)))
+    Some(diagnostic.help(format!("name a step that stands before {}", named(&to.name.node))))
 }

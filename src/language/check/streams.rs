@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::event::{self, TimeSpan, Type};
 use crate::language::ast::{self, Name, TypeKind};
-use crate::language::check::declarations::twice;
+use crate::language::check::declarations::{ONE_OF_THEM, twice};
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
+use crate::language::spelling::listed;
 
 /// Fields of one stream or record: numbered by 16 bits.
 const FIELDS_MAX: usize = 10_000;
@@ -97,7 +98,7 @@ pub(super) fn declared<'a>(stream: &'a ast::Stream, findings: &mut Findings) -> 
         declared.lateness = time.late_after.map(|late_after| late_after.node);
         for again in &stream.times[1..] {
             let diagnostic = Diagnostic::new(Code::RepeatedClause, again.span, "a stream has one `time`", "here again");
-            findings.add(diagnostic.also(time.span, "first here"));
+            findings.add(diagnostic.also(time.span, "first here").help(ONE_OF_THEM));
         }
     }
     declared
@@ -116,7 +117,10 @@ fn different<'a>(fields: &'a [ast::Field], findings: &mut Findings) -> Vec<&'a a
         kept.push(field);
     }
     if let Some(field) = kept.get(FIELDS_MAX) {
-        findings.add(Diagnostic::new(Code::TooMany, field.name.span, format!("more than {FIELDS_MAX} fields"), "one too many"));
+        findings.add(
+            Diagnostic::new(Code::TooMany, field.name.span, format!("more than {FIELDS_MAX} fields"), "one too many")
+                .help("declare only those that patterns name"),
+        );
         kept.truncate(FIELDS_MAX);
     }
     kept
@@ -153,7 +157,7 @@ fn unknown_type(name: &str, written: &ast::Type, findings: &Findings) -> Diagnos
         return diagnostic.help(format!("write `{ours}`"));
     }
     diagnostic.help_nearest(findings, name, TYPES.iter().map(|(ours, _)| *ours), || {
-        Some("types are bool, int, float, decimal, string, timestamp, duration, `list of T`, `{ field: T }`".to_owned())
+        "types are bool, int, float, decimal, string, timestamp, duration, `list of T`, `{ field: T }`".to_owned()
     })
 }
 
@@ -184,8 +188,12 @@ fn time_field(stream: &Stream<'_>, name: &Name, findings: &mut Findings) -> Opti
 pub(super) fn unknown_field(stream: &Stream<'_>, name: &Name, findings: &Findings) -> Diagnostic {
     let message = format!("unknown field `{}` on `{}`", name.node, stream.name.node);
     let diagnostic = Diagnostic::new(Code::UnknownField, name.span, message, format!("not a field of `{}`", stream.name.node));
-    diagnostic.help_nearest(findings, &name.node, stream.fields.iter().map(|field| field.name.node.as_str()), || {
-        let names: Vec<String> = stream.fields.iter().map(|field| format!("`{}`", field.name.node)).collect();
-        (!names.is_empty() && names.len() <= 12).then(|| format!("its fields are {}", names.join(", ")))
-    })
+    let names = || stream.fields.iter().map(|field| field.name.node.as_str());
+    diagnostic.help_nearest(findings, &name.node, names(), || its_fields(names()))
+}
+
+/// What there is where no field is near to what was written.
+pub(super) fn its_fields<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names = listed(names);
+    if names.is_empty() { "it has no fields: declare them, as in `amount: decimal`".to_owned() } else { format!("its fields are {names}") }
 }

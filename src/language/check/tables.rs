@@ -11,6 +11,7 @@ use crate::language::check::findings::Findings;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
+use crate::language::spelling::{code, spelled};
 
 /// A test for each case that has as many values as there are columns.
 pub(super) fn cases(table: &Table, findings: &mut Findings) -> Vec<Test> {
@@ -46,7 +47,7 @@ fn check_columns(table: &Table, findings: &mut Findings) {
     for name in table.columns.iter().filter(|name| !used.contains(name.node.as_str())) {
         let message = format!("no line uses the column `{}`", name.node);
         let diagnostic = Diagnostic::new(Code::SaysNothing, name.span, message, "changes nothing");
-        findings.add(diagnostic.help(format!("write its name where its value is meant, as in `{{ amount: {} }}`", name.node)));
+        findings.add(diagnostic.help(format!("write its name where its value is meant, as in {}", code(&format!("{{ amount: {} }}", spelled(&name.node))))));
     }
 }
 
@@ -72,7 +73,8 @@ fn check_length(table: &Table, case: &Case, findings: &mut Findings) -> bool {
     let message = format!("the case has {}, and the table {columns} column{}", values(cells), if columns == 1 { "" } else { "s" });
     let place = case.cells.get(columns).or(case.cells.last()).map_or(case.span, Cell::span);
     let label = if cells > columns { "one too many".to_owned() } else { format!("no value of `{}` behind this", table.columns[cells].node) };
-    findings.add(Diagnostic::new(Code::CaseLength, place, message, label).also(table.columns_span, "the columns are named here"));
+    let diagnostic = Diagnostic::new(Code::CaseLength, place, message, label).also(table.columns_span, "the columns are named here");
+    findings.add(diagnostic.help("write a value for each column, in their order, with commas between"));
     false
 }
 
@@ -155,7 +157,7 @@ impl Row<'_, '_> {
         let message = format!("the table has no column `{}`", column.node);
         let diagnostic = Diagnostic::new(Code::UnknownName, column.span, message, "not a column");
         let text = format!("name it behind `columns`; a text stands in double quotes: `\"{}\"`", column.node);
-        let diagnostic = diagnostic.help_nearest(self.findings, &column.node, self.values.keys().copied(), || Some(text));
+        let diagnostic = diagnostic.help_nearest(self.findings, &column.node, self.values.keys().copied(), || text);
         self.findings.add(diagnostic);
         None
     }

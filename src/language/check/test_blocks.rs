@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::event::{Event, EventTime, Field, Schema, StreamId, TimeSpan, Type, Value};
 use crate::language::ast::{self, Expected, Name, RecordLiteral, TestLineKind};
-use crate::language::check::declarations::{Declarations, twice};
+use crate::language::check::declarations::{Declarations, ONE_OF_THEM, twice};
 use crate::language::check::findings::Findings;
 use crate::language::check::pattern::Checked;
 use crate::language::check::test_values::{For, of_type, record};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::{Span, Spanned};
+use crate::language::spelling::{listed, named};
 use crate::language::{Arrival, Expectation, ExpectationKind, ExpectedField, Test};
 use crate::pattern::{EmitField, EmitValue, OnTimeout, Pattern};
 
@@ -34,7 +35,10 @@ pub(super) fn resolve(test: &ast::Test, patterns: &Patterns<'_>, declarations: &
     if found.is_none() && !declarations.may_be_unread(&test.pattern.node, names()) {
         let message = format!("unknown pattern `{}`", test.pattern.node);
         let diagnostic = Diagnostic::new(Code::UnknownPattern, test.pattern.span, message, "no pattern of this name");
-        let diagnostic = diagnostic.help_nearest(findings, &test.pattern.node, names(), || None);
+        let diagnostic = diagnostic.help_nearest(findings, &test.pattern.node, names(), || match listed(names()) {
+            none if none.is_empty() => "write the pattern, as in `pattern p { from S match a: S }`".to_owned(),
+            names => format!("there are {names}"),
+        });
         findings.add(diagnostic);
     }
     let checked = found.and_then(|place| patterns[place].1.as_ref());
@@ -122,7 +126,7 @@ impl Lines<'_, '_> {
         if events.lineage.len() > 1 {
             let message = format!("`{}` is a define: events arrive in a stream", name.node);
             let diagnostic = Diagnostic::new(Code::WrongSort, name.span, message, "not a stream");
-            self.findings.add(diagnostic.help(format!("write `{}`", stream.name.node)));
+            self.findings.add(diagnostic.help(format!("write {}", named(&stream.name.node))));
         }
         Some(events.stream)
     }
@@ -171,7 +175,8 @@ impl Lines<'_, '_> {
         let Some(Checked { pattern, .. }) = self.checked else { return };
         if !pattern.sources.iter().any(|source| source.stream == stream) && !self.offsets.contains_key(&stream) && !self.watermarks.contains_key(&stream) {
             let message = format!("`{}` does not read `{}`", pattern.name, name.node);
-            self.findings.add(Diagnostic::new(Code::NotRead, name.span, message, "not in its `from`"));
+            let diagnostic = Diagnostic::new(Code::NotRead, name.span, message, "not in its `from`");
+            self.findings.add(diagnostic.help("leave the line out, or add the stream to `from`"));
         }
     }
 
@@ -193,7 +198,7 @@ impl Lines<'_, '_> {
         for (place, (name, value)) in fields.iter().flat_map(|literal| literal.fields.iter().enumerate()) {
             let before = fields.map(|literal| &literal.fields[..place]).unwrap_or_default();
             if let Some((first, _)) = before.iter().find(|(first, _)| first.node == name.node) {
-                self.findings.add(twice(&name.node, name.span, first.span));
+                self.findings.add(twice(&name.node, name.span, first.span).help(ONE_OF_THEM));
                 continue;
             }
             match emitted.iter().find(|emitted| emitted.name == name.node) {
@@ -214,10 +219,8 @@ impl Lines<'_, '_> {
 fn not_emitted(name: &Name, pattern: &Pattern, emitted: &[Emitted], findings: &Findings) -> Diagnostic {
     let message = format!("`{}` emits no field `{}`", pattern.name, name.node);
     let diagnostic = Diagnostic::new(Code::UnknownField, name.span, message, "not a field of the match");
-    diagnostic.help_nearest(findings, &name.node, emitted.iter().map(|emitted| emitted.name.as_str()), || {
-        let names: Vec<String> = emitted.iter().map(|emitted| format!("`{}`", emitted.name)).collect();
-        (!names.is_empty() && names.len() <= 12).then(|| format!("it emits {}", names.join(", ")))
-    })
+    let names = || emitted.iter().map(|emitted| emitted.name.as_str());
+    diagnostic.help_nearest(findings, &name.node, names(), || format!("it emits {}", listed(names())))
 }
 
 /// The fields of a match or timeout.

@@ -4,10 +4,11 @@
 
 use crate::event::{EventTime, Field, TimeSpan, Type, Value};
 use crate::language::ast::{Expression as Ast, ExpressionKind, Name, RecordLiteral, RecordValue};
-use crate::language::check::declarations::twice;
+use crate::language::check::declarations::{ONE_OF_THEM, twice};
 use crate::language::check::findings::Findings;
 use crate::language::check::kinds::Kind;
 use crate::language::check::literals::{Items, Written, decimal, fitted, written};
+use crate::language::check::streams::its_fields;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
@@ -27,7 +28,7 @@ pub(super) fn record(literal: &RecordLiteral, fields: &[Field], owner: &str, fil
     let mut values: Vec<Option<Value>> = vec![None; fields.len()];
     for (place, (name, value)) in literal.fields.iter().enumerate() {
         if let Some((first, _)) = literal.fields[..place].iter().find(|(first, _)| first.node == name.node) {
-            findings.add(twice(&name.node, name.span, first.span));
+            findings.add(twice(&name.node, name.span, first.span).help(ONE_OF_THEM));
             continue;
         }
         match fields.iter().position(|field| field.name == name.node) {
@@ -58,7 +59,7 @@ fn unknown(name: &Name, fields: &[Field], owner: &str, findings: &Findings) -> D
         findings,
         &name.node,
         fields.iter().map(|field| field.name.as_str()),
-        || None,
+        || its_fields(fields.iter().map(|field| field.name.as_str())),
     )
 }
 
@@ -121,12 +122,15 @@ fn unfit(span: Span, what: &str, r#type: &Type, found: &str, findings: &mut Find
     let message = format!("{what} is {}, and this is {found}", Kind::of(r#type));
     let diagnostic = Diagnostic::new(Code::FieldValue, span, message, found);
     let help = match r#type {
-        Type::Timestamp => Some("a time is a text: `\"2000-01-01T00:00:00Z\"`".to_owned()),
-        Type::Duration => Some("a duration has a unit: `5s`".to_owned()),
-        Type::String => Some("a text stands in double quotes".to_owned()),
-        Type::Int => Some("an int is a whole number between -2⁶³ and 2⁶³ - 1".to_owned()),
-        _ => None,
+        Type::Timestamp => "a time is a text: `\"2000-01-01T00:00:00Z\"`",
+        Type::Duration => "a duration has a unit: `5s`",
+        Type::String => "a text stands in double quotes",
+        Type::Int => "an int is a whole number between -2⁶³ and 2⁶³ - 1",
+        Type::Decimal | Type::Float => "a number is digits, and perhaps a point and digits, without quotes: `12.5`",
+        Type::Bool => "write `true` or `false`, without quotes",
+        Type::List(_) => "a list stands in brackets: `[a, b]`",
+        Type::Record(_) => "a record stands in braces: `{ field: value }`",
     };
-    findings.add(Diagnostic { help, ..diagnostic });
+    findings.add(diagnostic.help(help));
     Value::Null
 }

@@ -9,6 +9,7 @@ use crate::language::check::steps::{StepRole, StepTable};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
+use crate::language::spelling::named;
 use crate::pattern::{Body, Connective, ContinuityInside, Element, Expression, Part, Pattern, Sequence, StepId};
 
 /// Warns of a pattern in which nothing is wrong; `on_timeout` is the place of that clause.
@@ -155,7 +156,7 @@ impl Warner<'_> {
         if element.connective != next.connective {
             let (lost, kept) = (words(element.connective), words(next.connective));
             let message = format!("if `{name}` is left out, `{kept}` leads to `{after}`, and `{lost}` is not looked at");
-            let help = format!("write the same before `{after}` if that is meant: `{lost}`");
+            let help = format!("write the same before {} if that is meant: `{lost}`", named(&after));
             self.warn(Code::LeftOut, span, message, "may be left out", &help);
         } else if let Some(within) = element.within.filter(|within| next.within.is_none_or(|next| *within < next)) {
             let message = format!("if `{name}` is left out, `within {within}` holds for `{after}`");
@@ -181,7 +182,7 @@ impl Warner<'_> {
         }
         let (Some(span), Some(name), Some(looped)) = (self.span(next), self.name(next), self.name(element)) else { return };
         let message = format!("`{name}` is never reached: `{looped}` is greedy and takes all that fits it");
-        let help = format!("leave `greedy` out, or demand of `{looped}` what `{name}` is not");
+        let help = format!("leave `greedy` out, or demand of {} what {} is not", named(&looped), named(&name));
         self.warn(Code::Unreachable, span, message, "nothing is left for it", &help);
     }
 

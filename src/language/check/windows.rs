@@ -10,12 +10,12 @@ use crate::language::check::aggregates::{fits_aggregate, of_nothing_too};
 use crate::language::check::declarations::Events;
 use crate::language::check::expression::{Lowering, Typed, bare};
 use crate::language::check::kinds::Kind;
-use crate::language::check::names::listed;
 use crate::language::check::scope::{Around, AtHand, Scope};
 use crate::language::check::sources::{Sources, all_of};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
 use crate::language::span::Span;
+use crate::language::spelling::{listed, named};
 use crate::pattern::{Aggregate, Condition, Expression, FieldPath, Measure, Window, WindowId, WindowSpan};
 
 /// As many windows as a pattern may ask for.
@@ -83,7 +83,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         };
         let Some((events, path, typed)) = self.windowed_field(argument, function) else { return Typed::unknown(span) };
         if let Some(takes) = fits_aggregate(aggregate, &typed.kind) {
-            let diagnostic = self.unfit(function, &typed, takes);
+            let diagnostic = self.unfit_field(function, aggregate, (argument, events.stream), &typed, takes);
             return self.wrong(span, diagnostic);
         }
         let measure = |aggregate| Measure::Aggregate { aggregate, path: path.clone() };
@@ -108,7 +108,7 @@ impl<'a> Lowering<'_, '_, 'a> {
     fn asked(&mut self, table: &WindowTable<'_, 'a>, window: Window, kind: Kind, nullable: bool, span: Span) -> Typed<'a> {
         let Some(id) = table.intern(window) else {
             let diagnostic = Diagnostic::new(Code::TooMany, span, format!("more than {WINDOWS_MAX} windows in one pattern"), "one too many");
-            return self.wrong(span, diagnostic);
+            return self.wrong(span, diagnostic.help("ask the same window more than once, or split the pattern"));
         };
         Typed::new(Expression::Window(id), kind, nullable, span)
     }
@@ -137,7 +137,8 @@ impl<'a> Lowering<'_, '_, 'a> {
             let names: Vec<&str> = sources.names().collect();
             let message = format!("`{name}` does not stand in the line of this pattern");
             let diagnostic = Diagnostic::new(Code::WindowArgument, span, message, "not among `from`");
-            self.add(diagnostic.help(format!("a window is over {}, or a define that narrows it; add `{name}` to `from` if that is meant", listed(&names))));
+            let names = listed(names.iter().copied());
+            self.add(diagnostic.help(format!("a window is over {names}, or a define that narrows it; add {} to `from` if that is meant", named(name))));
             return None;
         }
         if self.may_be_unread(name) {
@@ -149,9 +150,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             return None;
         }
         let diagnostic = Diagnostic::new(Code::WindowArgument, span, format!("unknown stream `{name}`"), "neither a stream nor a define");
-        self.add(diagnostic.help_nearest(self.findings, name, declarations.event_names(), || {
-            Some(format!("there are {}", listed(&declarations.event_names().collect::<Vec<_>>())))
-        }));
+        self.add(diagnostic.help_nearest(self.findings, name, declarations.event_names(), || format!("there are {}", listed(declarations.event_names()))));
         None
     }
 

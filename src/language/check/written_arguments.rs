@@ -54,7 +54,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         } else if backslash {
             diagnostic.help("backslashes are written twice in a text: `\"\\\\d+\"`")
         } else {
-            diagnostic
+            diagnostic.help("a sign that is meant as it stands has two backslashes before it, as in `\"\\\\(\"`")
         });
         None
     }
@@ -107,8 +107,10 @@ impl<'a> Lowering<'_, '_, 'a> {
             return Some(zone);
         }
         let diagnostic = Diagnostic::new(Code::BadZone, span, format!("`{source}` is no time zone"), "not in the time zone database");
-        self.add(diagnostic.help_nearest(self.findings, source, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()), || {
-            Some("zones are named as in `\"Europe/Berlin\"`, `\"America/New_York\"`, `\"UTC\"`".to_owned())
+        // Names of zones are texts, and never in back quotes.
+        let zones: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+        self.add(diagnostic.help_nearest_or_word(self.findings, source, [], &zones, || {
+            "zones are named as in `\"Europe/Berlin\"`, `\"America/New_York\"`, `\"UTC\"`".to_owned()
         }));
         None
     }

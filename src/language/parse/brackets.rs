@@ -52,7 +52,7 @@ fn partners(tokens: &[Token<'_>]) -> Vec<Option<usize>> {
             "[" => open.push((place, "]")),
             // The braces of a quantifier pair only close by: else the pattern's own brace would be taken for theirs.
             "{" if counts(&tokens[place..]) => {
-                let near = (place + 1..tokens.len().min(place + 5)).find(|&near| tokens[near].kind == TokenKind::Sign("}"));
+                let near = (place + 1..tokens.len().min(place + NUMBERS_MAX)).find(|&near| tokens[near].kind == TokenKind::Sign("}"));
                 if let Some(near) = near {
                     partners[place] = Some(near);
                     partners[near] = Some(place);
@@ -74,6 +74,9 @@ fn partners(tokens: &[Token<'_>]) -> Vec<Option<usize>> {
     }
     partners
 }
+
+/// Tokens up to which the brace of a quantifier is closed: `{2..4}`.
+const NUMBERS_MAX: usize = 6;
 
 /// `{3`, `{,`: a quantifier's brace.
 fn counts(tokens: &[Token<'_>]) -> bool {

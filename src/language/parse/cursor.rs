@@ -367,16 +367,22 @@ impl<'a> Parser<'a> {
             return self.closes_nothing();
         }
         let habit = habits::unmistakable(self.previous(), token, self.ahead(1), self.expected.at(self.place));
-        if let Some(Habit { span, fault, meant }) = habit.or_else(|| if is_before { None } else { habits::likely(token) }) {
+        if let Some(Habit { span, fault, meant }) = habit.or_else(|| if is_before { None } else { habits::likely(self.previous(), token, self.ahead(1)) }) {
             let place = if span.start == token.span.start { self.place } else { self.place - 1 };
             return self.add_misspelt(fault.at(span), meant.map(|meant| (place, meant)));
         }
         let found = self.found();
-        let mut fault = Fault::broken(Code::Unexpected, format!("expected {role}, found {found}")).label("not expected here");
-        if let Some(help) = misspelt.map(|(place, meant)| self.did_you_mean(place, meant)).or(help) {
-            fault = fault.help(help);
-        }
+        let help = misspelt.map(|(place, meant)| self.did_you_mean(place, meant)).or(help).unwrap_or_else(|| self.instead(role));
+        let fault = Fault::broken(Code::Unexpected, format!("expected {role}, found {found}")).label("not expected here").help(help);
         self.add_misspelt(fault.at(token.span), misspelt)
+    }
+
+    /// What to write where nothing more is known than what can stand here.
+    fn instead(&self, role: &str) -> String {
+        // Where one thing only can stand, or something ends, what is found is right and something before it is missing.
+        let several = role.contains("` or ") || role.contains(" or `");
+        let ends = self.at_any(&["}", ")", "]"]) || self.at_item();
+        if several && !ends { format!("write {role}; or leave {} out", self.found()) } else { format!("write {role}") }
     }
 
     /// The misspelt word because of which something else was expected here: its place, and what was meant.

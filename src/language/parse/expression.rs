@@ -120,7 +120,17 @@ impl Parser<'_> {
         let start = self.peek().span;
         if self.eat_word("is").is_some() {
             let negated = self.eat_word("not").is_some();
-            self.expect_word("null", "`null` or `not null`")?;
+            if !self.at_word("null") {
+                let help = match self.peek().kind {
+                    TokenKind::Word("true" | "false") | TokenKind::Text(_) | TokenKind::Number(_) | TokenKind::Duration(_) => Some(
+                        if negated { "`is not` asks for `null` only: compare with `!=`" } else { "`is` asks for `null` only: compare with `==`" }.to_owned(),
+                    ),
+                    _ => None,
+                };
+                self.could_be(&["null"]);
+                return Err(self.unexpected_but("`null` or `not null`", help));
+            }
+            self.advance();
             let span = self.since(left.span);
             return Ok(Expression { span, kind: ExpressionKind::IsNull { operand: Box::new(left), negated } });
         }
@@ -221,7 +231,9 @@ impl Parser<'_> {
         let number = self.whole_number("a place, as in `[0]` or `[-1]`")?;
         let span = self.since(start);
         let Ok(place) = i64::try_from(number) else {
-            let fault = Fault::broken(Code::BadNumber, "the number is too large").label(format!("at most {}", i64::MAX));
+            let fault = Fault::broken(Code::BadNumber, "the number is too large")
+                .label(format!("at most {}", i64::MAX))
+                .help("write a place nearer to the first, `[0]`, or to the last, `[-1]`");
             return Err(self.report(fault, span));
         };
         self.close("]", "`]`")?;
@@ -239,6 +251,9 @@ impl Parser<'_> {
             TokenKind::Sign("(") => {
                 self.open("(", "`(`")?;
                 let inner = self.disjunction()?;
+                if self.at(",") {
+                    return Err(self.unexpected_but("an operator or `)`", Some("a list stands in square brackets: `field in [a, b]`".to_owned())));
+                }
                 self.close(")", "an operator or `)`")?;
                 ExpressionKind::Parenthesized(Box::new(inner))
             }
@@ -250,9 +265,20 @@ impl Parser<'_> {
                 self.advance();
                 ExpressionKind::Name((*name).to_owned())
             }
+            TokenKind::Sign("*") => return Err(self.star_as_value(VALUE)),
             _ => return Err(self.unexpected(VALUE)),
         };
         Ok(Expression { span: self.since(token.span), kind })
+    }
+
+    /// `count(*)`, `emit *`.
+    fn star_as_value(&mut self, role: &str) -> Failed {
+        let help = match self.previous().kind {
+            TokenKind::Sign("(") => Some("count the events of a step, `count(a)`, or those of a stream, `count(S over 10m)`"),
+            TokenKind::Word("emit") => Some("leave `emit` out for the key and all events, or name the fields: `emit a.amount, b.amount`"),
+            _ => None,
+        };
+        self.unexpected_but(role, help.map(str::to_owned))
     }
 
     /// A word of the language where a value is meant: a field of that name, if it goes on like one.
@@ -263,7 +289,12 @@ impl Parser<'_> {
             TokenKind::Word(next) => ["and", "or", "in", "is", "as"].contains(&next),
             _ => false,
         };
-        if goes_on && self.peek().state == TokenState::Sound { self.reserved(word, self.peek().span, role) } else { self.unexpected(role) }
+        if goes_on && self.peek().state == TokenState::Sound {
+            return self.reserved(word, self.peek().span, role);
+        }
+        let joined = matches!(self.previous().kind, TokenKind::Word("and" | "or"));
+        let help = (joined && word == "then").then(|| "between steps write `then` alone".to_owned());
+        self.unexpected_but(role, help)
     }
 
     /// ```ebnf

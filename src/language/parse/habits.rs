@@ -25,8 +25,27 @@ const UNMISTAKABLE: [(&str, &str); 12] = [
     ("measures", "write `emit`"),
 ];
 
+/// What SQL says by `between`.
+pub(super) const RANGE: &str = "a range is two comparisons: `amount >= 1 and amount <= 2`";
+
 /// Words that may well be names: only looked at where they themselves cannot stand.
-const LIKELY: [(&str, &str); 17] = [
+const LIKELY: [(&str, &str); 33] = [
+    ("between", RANGE),
+    ("contains", "write it as a call: `contains(text, \"part\")`"),
+    ("startswith", "write it as a call: `starts_with(text, \"part\")`"),
+    ("starts_with", "write it as a call: `starts_with(text, \"part\")`"),
+    ("endswith", "write it as a call: `ends_with(text, \"part\")`"),
+    ("ends_with", "write it as a call: `ends_with(text, \"part\")`"),
+    ("matches", "write it as a call: `matches(text, \"regular expression\")`"),
+    ("ilike", "write `matches(text, \"(?i)regular expression\")`, or compare `lower(text)`"),
+    ("rlike", "write `matches(text, \"regular expression\")`"),
+    ("regexp", "write `matches(text, \"regular expression\")`"),
+    ("eq", "write `==`"),
+    ("ne", "write `!=`"),
+    ("gt", "write `>`"),
+    ("lt", "write `<`"),
+    ("isnull", "write `is null`"),
+    ("notnull", "write `is not null`"),
     ("followed", "write `then`"),
     ("begin", "write `match` before the first step"),
     ("times", "write the number in braces after the name of the step: `x{3}: S`"),
@@ -98,10 +117,19 @@ pub(super) fn unmistakable(previous: &Token<'_>, found: &Token<'_>, next: &Token
 }
 
 /// A word that is likely to come from elsewhere, at the place where something else was expected.
-pub(super) fn likely(found: &Token<'_>) -> Option<Habit> {
+pub(super) fn likely(previous: &Token<'_>, found: &Token<'_>, next: &Token<'_>) -> Option<Habit> {
     let TokenKind::Word(word) = found.kind else { return None };
-    let (_, help) = LIKELY.iter().find(|(theirs, _)| word.eq_ignore_ascii_case(theirs))?;
-    Some(Habit { span: found.span, fault: foreign(word, help), meant: None })
+    if let (TokenKind::Word("case"), "when") = (&previous.kind, word) {
+        return Some(Habit { span: found.span, fault: foreign("case when", "write `if(condition, value, other)`"), meant: None });
+    }
+    // `not like`, `not between`: the operator tells what was meant.
+    let negated = if let (true, TokenKind::Word(next)) = (word.eq_ignore_ascii_case("not"), &next.kind) { Some(next) } else { None };
+    let (_, help) = LIKELY.iter().find(|(theirs, _)| negated.unwrap_or(&word).eq_ignore_ascii_case(theirs))?;
+    let habit = |span, fault| Some(Habit { span, fault, meant: None });
+    match negated {
+        Some(operator) => habit(found.span.to(next.span), foreign(&format!("not {operator}"), &format!("{help}; with `not` before it"))),
+        None => habit(found.span, foreign(word, help)),
+    }
 }
 
 fn foreign(spelling: &str, help: &str) -> Fault {

@@ -2,8 +2,10 @@
 
 use crate::language::ast::{Clause, ClauseKind, EmitField, Expression, MetaField, Name, Pattern, Sequence, Skip};
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
-use crate::language::parse::token::TokenKind;
+use crate::language::parse::habits::RANGE;
+use crate::language::parse::token::{TokenKind, is_reserved};
 use crate::language::span::{Span, Spanned};
+use crate::language::spelling::code;
 
 /// The words that begin a clause.
 const CLAUSE_WORDS: [&str; 10] = ["from", "match", "without", "within", "skip", "emit", "on", "suppress", "limit", "meta"];
@@ -142,7 +144,8 @@ impl Parser<'_> {
         }
         if !self.at_clause() && !self.at_block_end() {
             self.could_be(&["match"]);
-            return Err(self.unexpected(if by.is_empty() { "`,`, `by` or `match`" } else { "`,` or `match`" }));
+            let help = self.at_word("where").then(|| "narrow the stream by a `define`, or write `where` at a step".to_owned());
+            return Err(self.unexpected_but(if by.is_empty() { "`,`, `by` or `match`" } else { "`,` or `match`" }, help));
         }
         Ok(From { span: self.since(start), from, by })
     }
@@ -175,14 +178,23 @@ impl Parser<'_> {
             Some("limit") => self.limit()?,
             Some("meta") => self.meta()?,
             _ => {
-                let help = self.at("|").then(|| "branches stand in parentheses: `( a: S | b: S )`".to_owned());
+                let help = match self.peek().kind {
+                    TokenKind::Sign("|") => Some("branches stand in parentheses: `( a: S | b: S )`"),
+                    TokenKind::Sign(",") => Some("between steps write `then`, or `all ( a: S, b: S )` where any order will do"),
+                    _ => None,
+                };
+                let help = help.map(str::to_owned);
                 return Err(self.unexpected_but(&format!("a clause ({CLAUSES}) or `}}`"), help));
             }
         };
         let clause = Clause { span: self.since(start), kind };
         if !self.at_clause() && !self.at_block_end() {
             self.could_be(LATER_CLAUSE_WORDS);
-            return Err(self.unexpected("the next clause or `}`"));
+            let is_field = matches!(clause.kind, ClauseKind::Emit(_) | ClauseKind::OnTimeout(_)) && matches!(self.previous().kind, TokenKind::Word(_));
+            let is_name = matches!(self.peek().kind, TokenKind::Word(word) if !is_reserved(word)) || matches!(self.peek().kind, TokenKind::Quoted(_));
+            let help = (is_field && is_name)
+                .then(|| format!("a field gets another name by `as`, and a comma stands between fields: {}", code(&format!("as {}", self.shown(self.peek())))));
+            return Err(self.unexpected_but("the next clause or `}`", help));
         }
         Ok(clause)
     }
@@ -197,7 +209,11 @@ impl Parser<'_> {
         let events = self.events("a stream, or something defined from one")?;
         let mut between = None;
         if self.eat_word("between").is_some() {
-            let first = self.name(Words::Reserved, "the name of a step, as in `between a and b`")?;
+            const FIRST: &str = "the name of a step, as in `between a and b`";
+            if matches!(self.peek().kind, TokenKind::Number(_) | TokenKind::Text(_) | TokenKind::Duration(_)) {
+                return Err(self.unexpected_but(FIRST, Some(RANGE.to_owned())));
+            }
+            let first = self.name(Words::Reserved, FIRST)?;
             self.expect_word("and", "`and`, as in `between a and b`")?;
             between = Some((first, self.name(Words::Reserved, "the name of a step, as in `between a and b`")?));
         }

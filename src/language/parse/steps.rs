@@ -5,7 +5,7 @@ use crate::language::codes::Code;
 use crate::language::parse::cursor::{Failed, Parse, Parser, Words};
 use crate::language::parse::fault::Fault;
 use crate::language::parse::pattern::LATER_CLAUSE_WORDS;
-use crate::language::parse::token::TokenKind;
+use crate::language::parse::token::{TokenKind, is_reserved};
 use crate::language::span::{Span, Spanned};
 
 const STEP_NAME: &str = "the name of a step, as in `a: S`";
@@ -46,12 +46,29 @@ impl Parser<'_> {
             Some("how often a step may come stands after its name: `a{2}: S`".to_owned())
         } else if self.at_any_word(&["for"]) {
             Some("`for` belongs to a step with `not`: `then not n: S for 5m`".to_owned())
+        } else if self.at(":") {
+            Some("write `==` to compare; before a step stands `then`".to_owned())
+        } else if self.at_any(&["[", "("]) && matches!(self.previous().kind, TokenKind::Word(_)) {
+            Some("a condition stands behind `where`: `a: S where amount > 5`".to_owned())
+        } else if self.is_condition_ahead() {
+            Some("write `where` before the condition".to_owned())
         } else {
             None
         };
         self.could_be(&["then"]);
         self.could_be(LATER_CLAUSE_WORDS);
         self.unexpected_but("an operator, `then` or a clause", help);
+    }
+
+    /// `amount > 5` where a step has ended.
+    fn is_condition_ahead(&self) -> bool {
+        let begins = matches!(self.peek().kind, TokenKind::Word(word) if !is_reserved(word)) || matches!(self.peek().kind, TokenKind::Quoted(_));
+        begins
+            && match self.ahead(1).kind {
+                TokenKind::Sign(sign) => ["==", "!=", "<", "<=", ">", ">="].contains(&sign),
+                TokenKind::Word(word) => ["in", "is"].contains(&word),
+                _ => false,
+            }
     }
 
     fn sequence_step(&mut self, first: bool) -> Parse<Step> {
@@ -291,6 +308,12 @@ impl Parser<'_> {
             return Err(self.report(fault, self.since(start)));
         }
         let least = self.repetitions()?;
+        if let Some(most) = self.most_of_foreign_range() {
+            let fault = Fault::broken(Code::BadQuantifier, "least and most stand with a comma between")
+                .label("written otherwise here")
+                .help(format!("write `{{{least},{most}}}`"));
+            return Err(self.report(fault, self.since(start)));
+        }
         let count = if self.eat(",").is_none() {
             Count::Exactly(least)
         } else if self.at("}") {
@@ -309,6 +332,20 @@ impl Parser<'_> {
             self.report(fault, self.since(start));
         }
         Ok(count)
+    }
+
+    /// `2..4`, `2-4`, `2 to 4`: takes it to the bracket that closes it.
+    fn most_of_foreign_range(&mut self) -> Option<u64> {
+        let between = |kind: &TokenKind<'_>| matches!(kind, TokenKind::Sign("." | "-" | ":") | TokenKind::Word("to"));
+        let signs = (0..3).take_while(|place| between(&self.ahead(*place).kind)).count();
+        let TokenKind::Number(most) = self.ahead(signs).kind else { return None };
+        let most = most.parse().ok()?;
+        if signs == 0 || self.ahead(signs + 1).kind != TokenKind::Sign("}") {
+            return None;
+        }
+        (0..=signs).for_each(|_| _ = self.advance());
+        self.close("}", "`}`").ok()?;
+        Some(most)
     }
 
     fn repetitions(&mut self) -> Parse<u32> {
