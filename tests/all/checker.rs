@@ -297,6 +297,37 @@ fn a_version_is_that_of_the_meaning() {
 }
 
 #[test]
+fn a_calculated_part_of_the_key_is_called_by_its_text_whatever_its_layout() {
+    let key_of = |by: &str| {
+        let (_, compiled) = program(&[&format!("pattern p {{ from payments by {by} match a: payments within 1h }}")]);
+        assert!(!compiled.has_errors(), "{by}: {:#?}", compiled.diagnostics);
+        (compiled.program.patterns[0].key_names.clone(), compiled.program.patterns[0].version)
+    };
+    let cases = [
+        ("tries % 10", "(tries%10)", "tries % 10"),
+        ("-score", "(((- score)))", "-score"),
+        ("lower(card_id)", "lower( # as it is typed\n card_id )", "lower(card_id)"),
+        ("coalesce(account, \"\")", "(coalesce(account,\"\"))", "coalesce(account, \"\")"),
+        ("(tries + 1) * 2", "((tries+1)*2)", "(tries + 1) * 2"),
+        ("wait % 60s", "wait%60s", "wait % 1m"),
+        ("lower(`card_id`)", "lower(card_id)", "lower(card_id)"),
+        ("geo.lat", "geo . lat", "lat"),
+    ];
+    for (by, other, name) in cases {
+        assert_eq!(key_of(by), key_of(other), "{by}");
+        assert_eq!(key_of(by).0, [name], "{by}");
+    }
+    let text = |layout: &str| {
+        let test = format!("test \"t\" of p {{ 0s logins {{ user: \"Ann\", ok: true, ip: \"x\" }} expect match {{ `{layout}`: 3 }} }}");
+        format!("pattern p {{ from logins by (len( user ) % 10) match a: logins }}\n{test}")
+    };
+    let (_, compiled) = program(&[&text("len(user) % 10")]);
+    assert!(!compiled.has_errors(), "a test names it so: {:#?}", compiled.diagnostics);
+    let (_, compiled) = program(&[&text("(len(user) % 10)")]);
+    assert_eq!(compiled.diagnostics.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>(), [Code::UnknownField]);
+}
+
+#[test]
 fn errors_are_said_up_to_a_bound() {
     let wrong = (0..500).map(|number| format!("define d{number} = payments where amount{number}x > 1\n")).collect::<String>();
     let (_, compiled) = program(&[&wrong]);

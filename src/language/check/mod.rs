@@ -93,7 +93,7 @@ fn compile_beside(sources: &[Source], not_utf8: &[Option<u32>]) -> Compiled {
     let schema = declarations.schema();
     let mut patterns: BTreeMap<&str, (Span, Option<Checked>)> = BTreeMap::new();
     for pattern in items(&files).filter_map(|item| if let Item::Pattern(pattern) = item { Some(pattern) } else { None }) {
-        let checked = pattern::checked(pattern, &declarations, &schema, &mut findings);
+        let checked = pattern::checked(pattern, &declarations, &mut findings);
         if let Some((first, _)) = patterns.get(pattern.name.node.as_str()) {
             findings.add(twice(&pattern.name.node, pattern.name.span, *first));
         } else {

@@ -1,6 +1,6 @@
 //! One pattern, from tree to typed: sources and key, then the shape with all steps, then conditions, then the other clauses.
 
-use crate::event::{Schema, StreamId, Type};
+use crate::event::{StreamId, Type};
 use crate::language::ast;
 use crate::language::check::clashes;
 use crate::language::check::clauses::{self, Clauses};
@@ -19,7 +19,7 @@ use crate::language::check::warnings;
 use crate::language::check::windows::WindowTable;
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
-use crate::pattern::{EmitField, Names, OnTimeout, Pattern, Sequence, Step, Without};
+use crate::pattern::{EmitField, OnTimeout, Pattern, Sequence, Step, Without};
 
 /// Bytes from `pattern` to the closing brace.
 const TEXT_BYTES_MAX: u32 = 64 << 10;
@@ -34,7 +34,7 @@ pub(super) struct Checked {
 }
 
 /// `None` if something is wrong with it, which is then said.
-pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations<'a>, schema: &Schema, findings: &mut Findings) -> Option<Checked> {
+pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations<'a>, findings: &mut Findings) -> Option<Checked> {
     let errors = findings.error_count();
     if let Some(diagnostic) = too_large(pattern) {
         findings.add(diagnostic);
@@ -102,7 +102,7 @@ pub(super) fn checked<'a>(pattern: &'a ast::Pattern, declarations: &Declarations
         meta,
     };
     warnings::check(pattern, &lowered, &table, &last_absences, clauses.on_timeout.map(|(_, span)| span), findings);
-    Some(finished(lowered, &key, schema))
+    Some(finished(lowered, &key))
 }
 
 /// What is larger than a pattern may be is not looked at.
@@ -163,12 +163,7 @@ fn emitted<'a>(clauses: &Clauses<'a>, scope: &Scope<'_, 'a>, findings: &mut Find
 }
 
 /// With the names of its key.
-fn finished(mut pattern: Pattern, key: &Key, schema: &Schema) -> Checked {
-    let calculated = |place: usize| {
-        let source = &pattern.sources[0];
-        source.key[place].text(&Names { schema, pattern: &pattern, stream: Some(source.stream) })
-    };
-    let names = key.names.iter().enumerate().map(|(place, name)| name.clone().unwrap_or_else(|| calculated(place)));
-    pattern.key_names = names.collect();
+fn finished(mut pattern: Pattern, key: &Key) -> Checked {
+    pattern.key_names = key.names.iter().zip(&key.texts).map(|(name, text)| name.clone().unwrap_or_else(|| text.clone())).collect();
     Checked { pattern, key_types: key.kinds.iter().map(Kind::settled).collect() }
 }

@@ -9,6 +9,7 @@ use crate::language::check::kinds::Kind;
 use crate::language::check::scope::{Around, AtHand, Scope};
 use crate::language::codes::Code;
 use crate::language::diagnostic::Diagnostic;
+use crate::language::print::one_line;
 use crate::pattern::{Expression, Source};
 
 /// The streams and defines of `from`; those that are not known are left out.
@@ -25,6 +26,8 @@ pub(super) struct Sources<'a> {
 pub(super) struct Key {
     /// As the first source names it; `None`: calculated, so that its text is its name.
     pub names: Vec<Option<String>>,
+    /// The texts of the first source's parts, in one spelling whatever their layout and comments.
+    pub texts: Vec<String>,
     pub kinds: Vec<Kind>,
     /// By source, then by part.
     pub parts: Vec<Vec<Expression>>,
@@ -34,7 +37,7 @@ impl Key {
     /// One of which only the names are known.
     fn unknown(by: &[Ast]) -> Self {
         let names = by.iter().map(|part| path_name(part).map(str::to_owned)).collect();
-        Self { names, kinds: vec![Kind::Unknown; by.len()], parts: Vec::new() }
+        Self { names, kinds: vec![Kind::Unknown; by.len()], ..Self::default() }
     }
 }
 
@@ -109,6 +112,7 @@ pub(super) fn key<'a>(by: &'a [Ast], sources: &Sources<'a>, declarations: &Decla
             let typed = Lowering::new(&scope, findings).value(ast);
             if place == 0 {
                 key.names.push(path_name(ast).map(str::to_owned));
+                key.texts.push(text(ast));
                 key.kinds.push(typed.kind.clone());
             }
             if let Some(diagnostic) = unfit_key(&typed, key.kinds.get(part), (sources.known[0].0, by_source[0].get(part).copied())) {
@@ -118,7 +122,7 @@ pub(super) fn key<'a>(by: &'a [Ast], sources: &Sources<'a>, declarations: &Decla
         }
         key.parts.push(expressions);
     }
-    tell_apart(&mut key.names, by_source.first().map(Vec::as_slice).unwrap_or_default(), declarations, findings);
+    tell_apart(&mut key, by_source.first().map(Vec::as_slice).unwrap_or_default(), findings);
     key
 }
 
@@ -210,6 +214,11 @@ fn qualifiers(ast: &Ast, sources: &Sources<'_>) -> Vec<usize> {
     found
 }
 
+/// As it is printed, without parentheses around it. Without back quotes, so that it can be written in back quotes itself.
+fn text(ast: &Ast) -> String {
+    one_line(bare(ast)).replace('`', "")
+}
+
 /// What a path is called: its last part.
 pub(super) fn path_name(ast: &Ast) -> Option<&str> {
     match &bare(ast).kind {
@@ -220,17 +229,17 @@ pub(super) fn path_name(ast: &Ast) -> Option<&str> {
 }
 
 /// Parts of the key whose last parts are the same are called by the whole path.
-fn tell_apart(names: &mut [Option<String>], parts: &[&Ast], declarations: &Declarations<'_>, findings: &mut Findings) {
+fn tell_apart(Key { names, texts, .. }: &mut Key, parts: &[&Ast], findings: &mut Findings) {
     let short = names.to_vec();
     for (place, name) in names.iter_mut().enumerate() {
         let shared = |other: usize| other != place && short[other].is_some() && short[other] == short[place];
         if (0..short.len()).any(shared) {
-            *name = Some(declarations.quoted(bare(parts[place]).span));
+            *name = Some(texts[place].clone());
         }
     }
     for (place, name) in names.iter().enumerate().filter(|(_, name)| name.is_some()) {
         if let Some(first) = names[..place].iter().position(|first| first == name) {
-            findings.add(twice(name.as_deref().unwrap_or_default(), parts[place].span, parts[first].span));
+            findings.add(twice(name.as_deref().unwrap_or_default(), parts[place].span, parts[first].span).help(ONE_OF_THEM));
         }
     }
 }

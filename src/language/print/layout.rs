@@ -49,6 +49,17 @@ impl Piece {
     }
 }
 
+/// Without breaks and without comments.
+pub(super) fn on_one_line(pieces: &[Piece]) -> String {
+    let one = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Line { flat } => (*flat).to_owned(),
+        Piece::Fill | Piece::Hard => " ".to_owned(),
+        Piece::Suffix { .. } | Piece::Open { .. } | Piece::Nest { .. } | Piece::Close => String::new(),
+    };
+    pieces.iter().map(one).collect()
+}
+
 /// What is known of the pieces before any is printed.
 struct Measures {
     /// The flat width of all pieces before a place.

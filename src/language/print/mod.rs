@@ -16,7 +16,7 @@ mod printer;
 mod table;
 mod test;
 
-use crate::language::ast::File;
+use crate::language::ast::{Expression, File};
 use crate::language::diagnostic::Diagnostic;
 use crate::language::parse::{not_utf8, parse};
 use crate::language::span::{ReadSource, Source, SourceId};
@@ -38,6 +38,13 @@ pub fn format_read(read: &ReadSource) -> Result<String, Vec<Diagnostic>> {
         Some(start) => Err(vec![not_utf8(start, SourceId::default())]),
         None => format(&read.source),
     }
+}
+
+/// The canonical text of an expression, on one line.
+pub(super) fn one_line(expression: &Expression) -> String {
+    let mut printer = Printer::default();
+    printer.expression(expression);
+    layout::on_one_line(&printer.pieces)
 }
 
 /// The canonical text of a tree; its places are not looked at.
