@@ -14,7 +14,7 @@
 //! | `check/` | names, types, and the typed pattern |
 //! | `diagnostic`, `codes`, `render` | what is wrong, its number, how it is shown |
 //! | `pages` | what there is to say of each number |
-//! | `nearest` | what a misspelt name was meant to be |
+//! | `nearest`, `spelling` | what a misspelt name was meant to be; how names are written in remedies |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 pub mod ast;
