@@ -39,7 +39,11 @@ pub(super) fn watch(deployment: &Deployment, ended: &Receiver<()>) {
     while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         match deployment.survey.shares() {
             Ok(shares) => deployment.rejoin.set(unowned.note(shares, deployment.tasks, Instant::now())),
-            Err(error) => tracing::debug!(%error, "who has which task"),
+            Err(error) => {
+                tracing::debug!(%error, "who has which task");
+                // Who does not answer is not asked for the next thing: whoever waits for the workers to end would wait twice as long.
+                continue;
+            }
         }
         match deployment.survey.strangers() {
             Ok(found) => strangers.note(found, Instant::now()).into_iter().for_each(|refusal| deployment.verdict.give(refusal)),
