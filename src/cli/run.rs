@@ -65,10 +65,6 @@ pub(super) fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         say("stopped before the end of the input; the same command goes on from here if it has --state");
         return Ok(Outcome::Unfinished);
     }
-    if summary.stopped && arguments.until_end {
-        say("stopped before the end of the input; the same command goes on from here");
-        return Ok(Outcome::Unfinished);
-    }
     Ok(Outcome::Fine)
 }
 
