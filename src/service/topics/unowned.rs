@@ -39,11 +39,7 @@ pub(super) fn watch(deployment: &Deployment, ended: &Receiver<()>) {
     while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         match deployment.survey.shares() {
             Ok(shares) => deployment.rejoin.set(unowned.note(shares, deployment.tasks, Instant::now())),
-            Err(error) => {
-                tracing::debug!(%error, "who has which task");
-                // Who does not answer is not asked for the next thing: whoever waits for the workers to end would wait twice as long.
-                continue;
-            }
+            Err(error) => tracing::debug!(%error, "who has which task"),
         }
         match deployment.survey.strangers() {
             Ok(found) => strangers.note(found, Instant::now()).into_iter().for_each(|refusal| deployment.verdict.give(refusal)),
