@@ -541,25 +541,6 @@ fn two_processes_of_a_group_share_the_partitions() {
     service.assert_equals_direct(&events);
 }
 
-/// The group would give each of the two all tasks, and every match would come out twice.
-#[test]
-fn a_process_that_reads_by_another_input_than_those_at_work_is_refused() {
-    let Some(service) = Service::new() else { return };
-    let mut running = service.start();
-    service.await_shares(&[4], std::slice::from_mut(&mut running));
-    service.configure_machine(1, 1, "");
-    let Service { clicks, orders, .. } = &service;
-    let text = std::fs::read_to_string(service.config_of(1)).expect("there");
-    std::fs::write(service.config_of(1), text.replace(clicks, "*").replace(orders, clicks).replace('*', orders)).expect("written");
-    let output = service.command_on(1, &[]).output().expect("motif starts");
-    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    for words in [&format!("by topic {clicks}"), &format!("this process by {orders}"), "Stop all processes"] {
-        assert!(said(&output).contains(words), "{}", said(&output));
-    }
-    running.assert_runs();
-    running.terminate();
-}
-
 /// A checkpoint every so often, for all machines.
 const CHECKPOINTS: &str = "[checkpoints]\nurl = \"checkpoints\"\ninterval_ms = 300\n";
 
