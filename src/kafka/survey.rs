@@ -18,7 +18,7 @@ use crate::kafka::permission::Operation;
 use crate::kafka::reader::PartitionReader;
 use crate::kafka::topic_id;
 use crate::kafka::{Link, failure, ffi};
-use crate::ports::{Committed, CurrentTopic, Failure, InputPartition, InputReader, JournalEntry, Stranger, TopicId, TopicSurvey, TransportError};
+use crate::ports::{Committed, CurrentTopic, Failure, InputPartition, InputReader, JournalEntry, TopicId, TopicSurvey, TransportError};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -369,20 +369,6 @@ impl TopicSurvey for Survey {
         let group = groups.groups().iter().find(|group| group.name() == self.link.group && group.state() == "Stable");
         let share = |assignment: Option<&[u8]>| assigned_partitions(assignment.unwrap_or_default(), self.topics.leading());
         Ok(group.map(|group| group.members().iter().map(|member| (member.id().to_owned(), share(member.assignment()))).collect()))
-    }
-
-    fn strangers(&self) -> Result<Option<Vec<Stranger>>, TransportError> {
-        let leading = self.topics.leading();
-        let group = ffi::group_members(self.client.client(), &self.link.group, CALL_TIMEOUT);
-        let group = group.map_err(|error| self.link.failed("the group's members", Operation::Read, leading, &error))?;
-        if group.is_sharing_out {
-            return Ok(None);
-        }
-        let stranger = |ffi::GroupMember { name, instance, topics }| {
-            let topic = topics.into_iter().find(|topic| topic != leading)?;
-            Some(Stranger { group: self.link.group.clone(), name, instance, topic, leading: leading.to_owned() })
-        };
-        Ok(Some(group.members.into_iter().filter_map(stranger).collect()))
     }
 
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError> {

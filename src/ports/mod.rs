@@ -30,6 +30,6 @@ pub use source::{Read, Source, SourceError};
 pub use state_store::{EntryVisitor, ScratchStores, StateStore, StoreError, WriteBatch};
 pub use topic::{NewTopic, TopicFacts};
 pub use transport::{
-    Committed, CurrentTopic, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, Stranger, TopicId,
-    TopicSurvey, Transport, TransportError,
+    Committed, CurrentTopic, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, TopicId, TopicSurvey,
+    Transport, TransportError,
 };

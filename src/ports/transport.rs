@@ -127,9 +127,6 @@ pub trait TopicSurvey: Send + Sync {
     /// The members of the group, each with the tasks that it was given; `None` while the group is sharing them out.
     fn shares(&self) -> Result<Option<BTreeMap<String, Vec<u32>>>, TransportError>;
 
-    /// The members of the group that share tasks out by other topics than this process does, as far as they have any; `None` while the group is sharing them out.
-    fn strangers(&self) -> Result<Option<Vec<Stranger>>, TransportError>;
-
     /// The last committed record of the journal for a task, without waiting for open transactions.
     fn journal_last(&self, task: u32) -> Result<Option<JournalEntry>, TransportError>;
 
@@ -138,20 +135,6 @@ pub trait TopicSurvey: Send + Sync {
 
     /// The offset after the last committed record; the oldest kept offset where there is none. (The end of a log may be made up of markers that no reader sees.)
     fn end(&self, partition: InputPartition) -> Result<u64, TransportError>;
-}
-
-/// A member of the group that was given partitions of a topic by which its other members do not share tasks out: it would not know which tasks are theirs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stranger {
-    pub group: String,
-    /// As the group calls it.
-    pub name: String,
-    /// The name that it keeps over restarts; empty: it has none.
-    pub instance: String,
-    /// What it was given partitions of.
-    pub topic: String,
-    /// What it should have been given partitions of.
-    pub leading: String,
 }
 
 /// What a group has committed of an input.

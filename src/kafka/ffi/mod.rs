@@ -1,4 +1,4 @@
-//! The calls that the binding does not offer (the ids of topics: `topics`; who stands in a group: `group_member`), and those that it offers at too high a price (`batches`).
+//! The calls that the binding does not offer (the ids of topics: `topics`; who has a name in a group: `group_member`), and those that it offers at too high a price (`batches`).
 
 #![expect(
     unsafe_code,
@@ -20,7 +20,7 @@ mod group_member;
 mod topics;
 
 pub(super) use batches::{BatchConsumer, Taken};
-pub(super) use group_member::{GroupMember, group_member, group_members};
+pub(super) use group_member::group_member;
 pub(super) use topics::{DescribedTopic, describe_topics};
 
 use crate::ports::write_header;

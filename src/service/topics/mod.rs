@@ -25,7 +25,6 @@
 //! | `alignment`, `pace`, `standing` | tasks whose events meet again kept together: how far all are, how far each input may go, where those of others stand |
 //! | `stages` | patterns keyed by something else than what the topics are partitioned by |
 //! | `unowned` | tasks that belong to nobody, noticed |
-//! | `strangers` | members of the group that read other inputs, kept apart |
 //! | `watch`, `retention` | brokers that are away, inputs that were made anew or given more partitions, or are about to lose what a restart would read, noticed |
 //! | `deployment`, `slot` | what a process finds and takes at its start |
 //! | `stopwatch` | how long something takes |
@@ -62,7 +61,6 @@ mod slot;
 pub mod stages;
 mod standing;
 mod stopwatch;
-mod strangers;
 mod unowned;
 pub mod verify;
 mod watch;
@@ -142,9 +140,6 @@ fn run_stages(stages: Vec<Opened>, wrap: Wrap<'_>, tell: &(dyn Fn(bool) + Sync),
     let share = |Opened { deployment, link, topics, .. }: Opened| StageShared { deployment: Arc::new(deployment), link, topics };
     let stages: Vec<StageShared> = stages.into_iter().map(share).collect();
     let workers = |stage: &StageShared| (0..stage.deployment.config.workers.max(1)).map(|worker| (stage.clone(), worker)).collect::<Vec<_>>();
-    for stage in &stages {
-        strangers::await_none(&stage.deployment, &stage.link)?;
-    }
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let (_ends, ended) = crossbeam_channel::bounded(0);
         for stage in &stages {

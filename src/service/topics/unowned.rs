@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::service::topics::deployment::Deployment;
-use crate::service::topics::strangers::Strangers;
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -35,15 +34,10 @@ impl Rejoin {
 /// Looks at the group now and then, until the workers have ended.
 pub(super) fn watch(deployment: &Deployment, ended: &Receiver<()>) {
     let mut unowned = Unowned { seen: None, patience: deployment.hand_over_max() + INTERVAL };
-    let mut strangers = Strangers::beside(deployment);
     while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         match deployment.survey.shares() {
             Ok(shares) => deployment.rejoin.set(unowned.note(shares, deployment.tasks, Instant::now())),
             Err(error) => tracing::debug!(%error, "who has which task"),
-        }
-        match deployment.survey.strangers() {
-            Ok(found) => strangers.note(found, Instant::now()).into_iter().for_each(|refusal| deployment.verdict.give(refusal)),
-            Err(error) => tracing::debug!(%error, "who else is in the group"),
         }
     }
 }

@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is said that an outage lasts.
 const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Why no worker may go on; written by those that watch.
+/// Why no worker may go on; written by the watch.
 #[derive(Default)]
 pub(super) struct Verdict(Mutex<Option<TransportError>>);
 
@@ -31,7 +31,7 @@ impl Verdict {
     }
 
     /// The first stands.
-    pub(super) fn give(&self, error: TransportError) {
+    fn give(&self, error: TransportError) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }

@@ -11,8 +11,8 @@ use super::cluster::{Client, Cluster, Delivered, Member, Sent, Shared, Transacti
 use super::scenario::{LATE, OUTPUT, REJECTED};
 use crate::event::StreamId;
 use crate::ports::{
-    Committed, CurrentTopic, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, RecordBatch, Stranger,
-    TopicSurvey, Transport, TransportError,
+    Committed, CurrentTopic, Failure, Fetched, GroupChange, InputPartition, InputReader, JournalEntry, Membership, OutputRecord, RecordBatch, TopicSurvey,
+    Transport, TransportError,
 };
 use crate::service::StopSignal;
 use crate::service::topics::commit::Step;
@@ -89,10 +89,6 @@ impl TopicSurvey for Connection {
     }
 
     fn shares(&self) -> Result<Option<BTreeMap<String, Vec<u32>>>, TransportError> {
-        Ok(None)
-    }
-
-    fn strangers(&self) -> Result<Option<Vec<Stranger>>, TransportError> {
         Ok(None)
     }
 
