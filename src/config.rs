@@ -20,7 +20,7 @@ pub const WORKERS_MAX: u16 = 256;
 /// Milliseconds between two commits, at most.
 pub const EPOCH_MS_MAX: u64 = 60_000;
 
-/// A transaction that is open for longer holds back whoever reads committed records.
+/// The same on Kafka: a transaction that is open for longer holds back whoever reads committed records.
 pub const KAFKA_EPOCH_MS_MAX: u64 = 10_000;
 
 /// What one run of the service needs to know besides its patterns' texts.
@@ -152,8 +152,6 @@ pub struct KafkaConfig {
     pub rejected_topic: Option<String>,
     /// The service's own record of what each transaction holds; its name follows the group's unless said otherwise.
     pub journal_topic: String,
-    /// The longest time between two commits, in milliseconds.
-    pub epoch_ms: u64,
     /// Handed to the client library as they are, but for what correctness stands on.
     pub properties: BTreeMap<String, String>,
 }

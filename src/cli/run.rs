@@ -90,7 +90,6 @@ fn apply_options(config: &mut Config, arguments: &RunArguments) {
     }
     if let Some(epoch_ms) = arguments.epoch_ms {
         config.epoch_ms = epoch_ms;
-        config.kafka.iter_mut().for_each(|kafka| kafka.epoch_ms = epoch_ms);
     }
     match arguments.durability {
         Some(DurabilityWord::Power) => config.durability = Durability::Power,

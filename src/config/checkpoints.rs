@@ -22,11 +22,11 @@ pub(super) struct Checkpoints {
     allow_plaintext_beyond_loopback: bool,
 }
 
-const HALF_A_MINUTE_MS: u64 = 30_000;
+const DEFAULT_INTERVAL_MS: u64 = 30_000;
 
 /// `file:///shared/folder`, or a path, which counts from the configuration's folder; or `s3://bucket/prefix`.
 pub(super) fn check_checkpoints(checkpoints: Checkpoints, folder: &Path) -> Result<CheckpointConfig, String> {
-    let interval_ms = checkpoints.interval_ms.as_ref().map_or(HALF_A_MINUTE_MS, |said| *said.get_ref());
+    let interval_ms = checkpoints.interval_ms.as_ref().map_or(DEFAULT_INTERVAL_MS, |said| *said.get_ref());
     let url = &checkpoints.url;
     let path = match url.split_once("://") {
         None => folder.join(url),

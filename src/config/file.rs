@@ -135,6 +135,9 @@ struct LimitsTable {
 /// With less, stores would write out every epoch by itself.
 const STORE_MEMORY_BYTES_MIN: u64 = 16 << 20;
 
+/// Where nothing is said: a match waits for the end of its transaction.
+const KAFKA_EPOCH_MS: u64 = 100;
+
 fn default_name() -> String {
     "motif".to_owned()
 }
@@ -170,8 +173,8 @@ pub fn parse(text: &str, path: &str, folder: &Path) -> Result<Config, ConfigProb
     config.grpc = document.grpc.map(check_grpc).transpose().map_err(problem)?;
     config.checkpoints = document.checkpoints.map(|checkpoints| check_checkpoints(checkpoints, folder)).transpose().map_err(problem)?;
     let output = document.output;
-    config.kafka = document.kafka.map(|kafka| check_kafka(kafka, &output, &config.name, epoch_ms)).transpose().map_err(problem)?;
-    config.epoch_ms = epoch_ms.unwrap_or(config.epoch_ms);
+    config.kafka = document.kafka.map(|kafka| check_kafka(kafka, &output, &config.name)).transpose().map_err(problem)?;
+    config.epoch_ms = epoch_ms.unwrap_or(if config.kafka.is_some() { KAFKA_EPOCH_MS } else { config.epoch_ms });
     config.output = Output {
         matches: output.file.map(|path| folder.join(path)),
         late: output.late_file.map(|path| folder.join(path)),
@@ -232,7 +235,7 @@ const OF_OTHER_KEYS: [(&str, &str); 5] = [
     ("group.instance.id", "each process has one of its own, which is kept in its state folder; leave it out"),
 ];
 
-fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str, epoch_ms: Option<u64>) -> Result<KafkaConfig, String> {
+fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str) -> Result<KafkaConfig, String> {
     let Some(output_topic) = output.topic.clone() else {
         return Err("with [kafka], `output.topic` names the topic for matches".to_owned());
     };
@@ -247,7 +250,6 @@ fn check_kafka(kafka: Kafka, output: &OutputTable, name: &str, epoch_ms: Option<
         output_topic,
         late_topic: output.late_topic.clone(),
         rejected_topic: output.rejected_topic.clone(),
-        epoch_ms: epoch_ms.unwrap_or(100),
         properties: kafka.properties,
     })
 }

@@ -216,6 +216,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_remainder_has_the_sign_of_what_is_divided_and_never_overflows() {
         let table =

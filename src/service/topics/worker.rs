@@ -300,7 +300,7 @@ impl Worker {
     }
 
     fn epoch_length(&self) -> Duration {
-        Duration::from_millis(self.deployment.config.kafka.as_ref().map_or(self.deployment.config.epoch_ms, |kafka| kafka.epoch_ms))
+        Duration::from_millis(self.deployment.config.epoch_ms)
     }
 
     /// Has tasks bring out more of what time has brought them at once, as long as the epoch has room.

@@ -111,7 +111,7 @@ fn an_epoch_ends_once_as_much_has_come_out_or_changed_as_may_wait() {
     const HOUR_MS: u64 = 3_600_000;
     let undisturbed = undisturbed(Scenario::BoundedOpen);
     let mut simulation = processes::run_until(Scenario::BoundedOpen, 0, NO_FAULTS, 1, &|_| true);
-    let mut worker = simulation.first_worker_with(&|deployment| deployment.config.kafka.as_mut().expect("it runs on Kafka").epoch_ms = HOUR_MS);
+    let mut worker = simulation.first_worker_with(&|deployment| deployment.config.epoch_ms = HOUR_MS);
     (0..10_000).find_map(|_| worker.turn().transpose()).expect("it comes to an end").expect("no faults");
     assert_eq!(Outcome::new(simulation.cluster.delivered(), BTreeMap::new()), undisturbed);
     for task in simulation.cluster.tasks() {

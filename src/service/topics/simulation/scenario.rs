@@ -197,7 +197,8 @@ impl Scenario {
         let (brokers, group, output_topic, journal_topic) = (String::new(), "group".to_owned(), OUTPUT.to_owned(), JOURNAL.to_owned());
         let [late_topic, rejected_topic] = [LATE, REJECTED].map(|name| Some(name.to_owned()));
         // An epoch with each turn.
-        config.kafka = Some(KafkaConfig { brokers, group, output_topic, late_topic, rejected_topic, journal_topic, epoch_ms: 0, properties: BTreeMap::new() });
+        config.epoch_ms = 0;
+        config.kafka = Some(KafkaConfig { brokers, group, output_topic, late_topic, rejected_topic, journal_topic, properties: BTreeMap::new() });
         config
     }
 
